@@ -1,0 +1,69 @@
+"""The one root of Bede's errors, and the exit codes every front door documents.
+
+This module is on the path of every container's start: it imports nothing.
+"""
+
+EXIT_OK = 0
+EXIT_INPUT = 2  #: an annotation, an argument, a state or a config file is wrong
+EXIT_HOST = 3  #: this host cannot hold a bound (no far node, no cgroup v2, not delegated)
+EXIT_PERMISSION = 4  #: not root, or a file that root may not touch
+EXIT_RUNTIME = 5  #: the real runtime or a bundle is missing or unreadable
+EXIT_AGENT = 6  #: the agent cannot be reached or refused
+EXIT_MACHINE = 125  #: `bede vm`: the machine itself was lost (panic, hang, time-out, no boot)
+
+
+class BedeError(Exception):
+    """Something a user can act on: *message* says what is wrong, *hint* what to do.
+
+    Front doors print ``PROGRAM: message. hint.`` on one line and exit with ``exit_code``.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def line(self, program: str) -> str:
+        """The one line a user sees, without a newline inside it."""
+        text = f"{program}: {self.message}."
+        if self.hint:
+            text += f" {self.hint}."
+        return " ".join(text.split())
+
+
+class InputError(BedeError):
+    """Bad input: annotation, argument, state JSON or configuration."""
+
+    exit_code = EXIT_INPUT
+
+
+class HostError(BedeError):
+    """The host cannot hold the bound that was asked for."""
+
+    exit_code = EXIT_HOST
+
+
+class AccessError(BedeError):
+    """Not allowed: not root, or a path that must not be followed."""
+
+    exit_code = EXIT_PERMISSION
+
+
+class RuntimeMissingError(BedeError):
+    """The real OCI runtime or the bundle it should start is not there."""
+
+    exit_code = EXIT_RUNTIME
+
+
+class AgentError(BedeError):
+    """The agent did not answer, or refused."""
+
+    exit_code = EXIT_AGENT
+
+
+class MachineError(BedeError):
+    """The virtual machine was lost; never the failure of the command in it."""
+
+    exit_code = EXIT_MACHINE
