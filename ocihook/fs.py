@@ -4,6 +4,7 @@ Paths are opened through directory descriptors without following links where the
 part comes from somebody else. Imports only what the interpreter has loaded already.
 """
 
+import errno
 import os
 
 TYPE_CHECKING = False
@@ -13,25 +14,32 @@ if TYPE_CHECKING:
 #: A test sets this to a callable(op, path, data) to record reads and writes.
 recorder: "Callable[[str, str, str], None] | None" = None
 
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _LIMIT = 16 << 20
+
+
+def read_fd(fd: int, limit: int) -> bytes:
+    """All that is left to read of *fd*; more than *limit* bytes raise OSError(EFBIG)."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        part = os.read(fd, 65536)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+        size += len(part)
+        if size > limit:
+            raise OSError(errno.EFBIG, f"more than {limit} bytes")
 
 
 def read(path: str, *, dir_fd: int | None = None) -> str:
     """The text of a kernel or state file, at most 16 MiB. Raises OSError."""
     fd = os.open(path, _READ, dir_fd=dir_fd)
     try:
-        parts = []
-        size = 0
-        while size < _LIMIT:
-            part = os.read(fd, 65536)
-            if not part:
-                break
-            parts.append(part)
-            size += len(part)
+        text = read_fd(fd, _LIMIT).decode("utf-8", "surrogateescape")
     finally:
         os.close(fd)
-    text = b"".join(parts).decode("utf-8", "surrogateescape")
     if recorder:
         recorder("read", path, text)
     return text
@@ -54,31 +62,76 @@ def write(path: str, text: str, *, dir_fd: int | None = None) -> None:
     if recorder:
         recorder("write", path, text)
     flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    data = text.encode("utf-8", "surrogateescape")
     fd = os.open(path, flags, dir_fd=dir_fd)
     try:
-        os.write(fd, text.encode("utf-8", "surrogateescape"))
+        # A kernel file takes a value whole; the rest of it would be another value.
+        if os.write(fd, data) != len(data):
+            raise OSError(errno.EIO, "short write", path)
     finally:
         os.close(fd)
 
 
-def replace(path: str, text: str, *, dir_fd: int | None = None, mode: int = 0o600) -> None:
-    """Write a regular file atomically: a temporary beside it, fsync, rename."""
+def open_directory(path: str, *, dir_fd: int | None = None) -> int:
+    """A descriptor of a directory whose last part is no link. Raises OSError."""
+    return os.open(path, _DIRECTORY, dir_fd=dir_fd)
+
+
+def walk(dir_fd: int, path: str) -> int:
+    """A descriptor of *path* below *dir_fd*, opened part by part: no links, no ``..``. Raises OSError."""
+    fd = os.dup(dir_fd)
+    try:
+        for part in path.split("/"):
+            if part in ("", "."):
+                continue
+            if part == "..":
+                raise OSError(errno.EXDEV, "path leaves its root", path)
+            below = open_directory(part, dir_fd=fd)
+            os.close(fd)
+            fd = below
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def replace(
+    path: str,
+    text: str,
+    *,
+    dir_fd: int | None = None,
+    mode: int = 0o600,
+    owner: tuple[int, int] | None = None,
+) -> None:
+    """Write a regular file atomically: a temporary beside it, fsync, rename. Raises OSError.
+
+    *mode* is the file's mode whatever the umask; *owner* is (uid, gid) where it must not be ours.
+    """
     if recorder:
         recorder("replace", path, text)
     temporary = f"{path}.{os.getpid()}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        fd = os.open(temporary, flags, mode, dir_fd=dir_fd)
+        fd = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
     except FileExistsError:
+        # Left by a killed process that had our pid.
         os.unlink(temporary, dir_fd=dir_fd)
-        fd = os.open(temporary, flags, mode, dir_fd=dir_fd)
+        fd = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
     try:
         try:
-            os.write(fd, text.encode("utf-8", "surrogateescape"))
+            data = memoryview(text.encode("utf-8", "surrogateescape"))
+            while data:
+                data = data[os.write(fd, data) :]
+            if owner is not None:
+                os.fchown(fd, *owner)
+            os.fchmod(fd, mode)
             os.fsync(fd)
         finally:
             os.close(fd)
         os.replace(temporary, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
-    except OSError:
-        os.unlink(temporary, dir_fd=dir_fd)
+    except BaseException:
+        try:  # noqa: SIM105 - contextlib would be one more import in every container's start
+            os.unlink(temporary, dir_fd=dir_fd)
+        except OSError:
+            pass
         raise

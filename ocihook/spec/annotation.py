@@ -1,0 +1,128 @@
+"""The annotations ``bede.local`` and ``bede.local.NODE`` of a container, as a :class:`Policy`.
+
+Rules:
+
+- ``bede.local`` is a size or ``N%`` of the container's memory limit (0 < N <= 100): the bound on all
+  local nodes together. It is needed as soon as any other bede annotation is there.
+- ``bede.local.NODE`` (NODE: a decimal NUMA node number) bounds one local node further, in the same
+  syntax. It may not be larger than ``bede.local``; several may add up to more or less than it, since
+  each of them and the total is a bound of its own.
+- No bound is smaller than 4 MiB.
+- Any other annotation that begins with ``bede.`` is an error: a typing mistake never means "no bound".
+"""
+
+from ocihook.errors import InputError
+from ocihook.spec import size
+
+PREFIX = "bede."
+LOCAL = "bede.local"
+MINIMUM = 4 << 20  #: bytes: the smallest bound; below it a container's own page tables thrash
+_MOST_NODES = 1024  # MAX_NUMNODES of every kernel Debian builds
+
+_SYNTAX = "Write a size such as 2G, or a percentage of the memory limit such as 25%"
+
+
+class Amount:
+    """Bytes, or a share of the container's memory limit."""
+
+    __slots__ = ("_scale", "_value", "name", "text")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name  #: the annotation
+        self.text = text  #: its value as given
+        given = text.strip()
+        self._scale = 0
+        if given.endswith("%"):
+            self._value, self._scale = size.decimal(given[:-1].rstrip(" ")) if len(given) < 32 else (0, 0)
+            if not self._scale or not 0 < self._value <= 100 * self._scale:
+                message = f"annotation {name}: {text[:40]!a} is not a percentage above 0 and up to 100"
+                raise InputError(message, _SYNTAX)
+        else:
+            self._value = self._checked(size.parse(text, f"annotation {name}:"))
+
+    @property
+    def is_percentage(self) -> bool:
+        """Whether it needs a memory limit to mean anything."""
+        return self._scale > 0
+
+    def resolve(self, limit: int | None) -> int:
+        """The bytes, with a memory limit of *limit* bytes (None: no limit). Raises InputError."""
+        if not self._scale:
+            return self._value
+        if limit is None:
+            raise InputError(
+                f"annotation {self.name}: {self.text} is a share of the memory limit, and there is none",
+                "Give the container a limit (such as --memory 4G), or write the bound as a size",
+            )
+        return self._checked(limit * self._value // (100 * self._scale))
+
+    def _checked(self, value: int) -> int:
+        if value < MINIMUM:
+            raise InputError(
+                f"annotation {self.name}: {self.text} is {value} bytes of local memory, "
+                "less than the smallest bound of 4M",
+                "Ask for 4M or more",
+            )
+        return value
+
+
+class Policy:
+    """What a container's annotations ask for."""
+
+    __slots__ = ("given", "nodes", "total")
+
+    def __init__(self, total: Amount, nodes: dict[int, Amount], given: dict[str, str]) -> None:
+        self.total = total  #: the bound on all local nodes together
+        self.nodes = nodes  #: further bounds, by NUMA node
+        self.given = given  #: the bede annotations, word for word
+
+    def resolve(self, limit: int | None) -> tuple[int, dict[int, int]]:
+        """(bound, bound by node) in bytes for a memory limit of *limit* bytes, None for no limit.
+
+        Raises InputError for a percentage without a limit, and for a node's bound above the total.
+        """
+        bound = self.total.resolve(limit)
+        nodes = {node: amount.resolve(limit) for node, amount in self.nodes.items()}
+        for node, value in nodes.items():
+            if value > bound:
+                raise InputError(
+                    f"annotation {LOCAL}.{node}: {self.nodes[node].text} is above {LOCAL}, {self.total.text}",
+                    f"{LOCAL} bounds all local nodes together: raise it, or lower the node's",
+                )
+        return bound, nodes
+
+
+def parse(annotations: "dict[str, str] | None") -> Policy | None:
+    """The policy in a container's *annotations*; None when none of them is Bede's. Raises InputError."""
+    given = {name: value for name, value in (annotations or {}).items() if name.startswith(PREFIX)}
+    if not given:
+        return None
+    total = None
+    nodes = {}
+    for name, value in given.items():
+        if name == LOCAL:
+            total = Amount(name, value)
+        else:
+            nodes[_node(name)] = Amount(name, value)
+    if total is None:
+        raise InputError(
+            f"annotation {next(iter(given))} bounds one node, but there is no {LOCAL}",
+            f"Add {LOCAL}=SIZE, the bound on all local nodes together",
+        )
+    return Policy(total, nodes, given)
+
+
+def _node(name: str) -> int:
+    node = name.removeprefix(LOCAL + ".")
+    if node == name:
+        raise InputError(
+            f"annotation {name[:80]!a} is not one of Bede's", f"Did you mean {LOCAL} (or {LOCAL}.NODE)"
+        )
+    # One spelling a node, or "0" and "00" would be two bounds on one.
+    number = int(node) if node.isascii() and node.isdigit() and len(node) <= 4 else _MOST_NODES
+    if number >= _MOST_NODES or str(number) != node:
+        raise InputError(
+            f"annotation {name[:80]!a} does not end in the number of a NUMA node",
+            f"Did you mean {LOCAL} (or {LOCAL}.0 for node 0)",
+        )
+    return number
