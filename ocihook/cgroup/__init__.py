@@ -1,0 +1,1 @@
+"""From a process to its cgroup v2 directory, and that directory's memory files."""

@@ -1,0 +1,61 @@
+"""The memory files of one cgroup v2 directory."""
+
+from ocihook import fs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ocihook.cgroup.path import Cgroup
+
+#: Keys of ``memory.numa_stat`` that make up local and far usage: the LRU, each page once.
+KEYS = frozenset(("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable"))
+
+
+def local_far(
+    numa_stat: str, local_nodes: "Collection[int]", far_nodes: "Collection[int]"
+) -> tuple[int, int]:
+    """(local, far) usage in bytes from the text of ``memory.numa_stat``, descendants included."""
+    local = far = 0
+    for line in numa_stat.split("\n"):
+        key, _, rest = line.partition(" ")
+        if key not in KEYS:
+            continue
+        for field in rest.split():
+            node, _, value = field.partition("=")
+            number = int(node[1:])
+            if number in local_nodes:
+                local += int(value)
+            elif number in far_nodes:
+                far += int(value)
+    return local, far
+
+
+def usage(dir_fd: int) -> int:
+    """``memory.current`` in bytes. Raises OSError."""
+    return int(fs.read("memory.current", dir_fd=dir_fd))
+
+
+def high(dir_fd: int) -> int | None:
+    """``memory.high`` in bytes; None is "max". Raises OSError."""
+    return limit(dir_fd, "memory.high")
+
+
+def maximum(dir_fd: int) -> int | None:
+    """``memory.max`` in bytes; None is "max". Raises OSError."""
+    return limit(dir_fd, "memory.max")
+
+
+def limit(dir_fd: int, name: str) -> int | None:
+    """The limit in file *name* in bytes; None is "max". Raises OSError."""
+    text = fs.read(name, dir_fd=dir_fd).strip()
+    return None if text == "max" else int(text)
+
+
+def container_limit(cgroup: "Cgroup") -> int | None:
+    """The memory limit in bytes a runtime gave the container in *cgroup*; None for none. Raises OSError."""
+    own = maximum(cgroup.fd)
+    # crun and Podman put the process into a leaf of that name and may leave the limit on the scope above it.
+    if own is None and cgroup.path.endswith("/container"):
+        return limit(cgroup.fd, "../memory.max")
+    return own

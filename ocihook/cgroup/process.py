@@ -1,0 +1,46 @@
+"""Who a process is beyond its number, which the kernel reuses.
+
+Sources: ``/proc/PID/stat`` and ``/proc/PID/ns/*``.
+"""
+
+import os
+
+from ocihook import fs
+from ocihook.errors import InputError
+
+PROC = "/proc"  #: tests point it elsewhere
+NAMESPACES = ("pid", "cgroup", "mnt")  #: the namespaces a record keeps
+
+
+def start_time(pid: int) -> int | None:
+    """When *pid* started, in clock ticks since boot (field 22 of ``stat``); None when it is gone or dead."""
+    try:
+        text = fs.read(f"{PROC}/{pid}/stat")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The second field is the program's name in parentheses, and may hold both spaces and parentheses.
+    fields = text.rpartition(")")[2].split()
+    if len(fields) < 20 or fields[0] in ("Z", "X"):
+        return None
+    return int(fields[19])
+
+
+def is_same(pid: int, start: int) -> bool:
+    """Whether the process that had number *pid* and started at *start* still lives."""
+    return start_time(pid) == start
+
+
+def namespaces(pid: int) -> dict[str, int]:
+    """The inode of each of :data:`NAMESPACES` of *pid*. Raises OSError when it is gone."""
+    return {name: os.stat(f"{PROC}/{pid}/ns/{name}").st_ino for name in NAMESPACES}
+
+
+def identity(pid: int) -> tuple[int, dict[str, int]]:
+    """(start time, namespaces) of *pid*. Raises InputError when it is gone."""
+    try:
+        start = start_time(pid)
+        if start is not None:
+            return start, namespaces(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    raise InputError(f"process {pid} is gone, the container has ended")

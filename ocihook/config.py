@@ -1,0 +1,191 @@
+"""``/etc/bede/config.yaml``: a flat subset of YAML that needs no YAML library.
+
+::
+
+    runtime: runc              # the real OCI runtime, a name on PATH or an absolute path
+    on_unsupported: refuse     # or warn: start the container without a bound
+    far_nodes: [1]             # nodes to call far, where the firmware does not tell (two-socket emulation)
+
+One ``key: value`` a line; a value is a word, a number, a quoted string or a ``[list, of, them]``.
+What this reader takes, YAML reads the same way; what is ambiguous in YAML is refused.
+"""
+
+import os
+
+from ocihook import fs
+from ocihook.errors import AccessError, InputError
+
+PATH = "/etc/bede/config.yaml"  #: read where BEDE_CONFIG does not name another file
+
+Scalar = str | int
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-")
+# YAML 1.1 reads these words as booleans or null.
+_WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
+_MOST_NODES = 1024
+
+
+class Config:
+    """The host's settings, each with its default."""
+
+    __slots__ = ("far_nodes", "on_unsupported", "runtime")
+
+    def __init__(
+        self, runtime: str | None = None, on_unsupported: str = "refuse", far_nodes: tuple[int, ...] = ()
+    ) -> None:
+        self.runtime = runtime  #: the real OCI runtime: a name or an absolute path; None: look on PATH
+        self.on_unsupported = on_unsupported  #: "refuse", or "warn" and run without a bound
+        self.far_nodes = far_nodes  #: NUMA nodes to call far; empty: what the kernel's tiers say
+
+
+def load(path: str | None = None) -> Config:
+    """The configuration in *path* (default: BEDE_CONFIG, else :data:`PATH`); a missing file has the defaults.
+
+    Raises InputError naming the line, AccessError for a file somebody else could have written.
+    """
+    path = path or _default_path()
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return Config()
+    except OSError as error:
+        raise AccessError(
+            f"{path} cannot be read: {error.strerror}", "Make it a regular file of root"
+        ) from None
+    try:
+        found = os.fstat(fd)
+        # It names a program that root will run.
+        if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o022:
+            raise AccessError(
+                f"{path} can be changed by others than root", f"chown root {path}; chmod 644 {path}"
+            )
+        data = fs.read_fd(fd, 1 << 20)
+    except OSError as error:
+        raise AccessError(
+            f"{path} cannot be read: {error.strerror}", "Make it a regular file of root"
+        ) from None
+    finally:
+        os.close(fd)
+    try:
+        return parse(data.decode("utf-8"), path)
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8 text") from None
+
+
+def parse(text: str, path: str = PATH) -> Config:
+    """The configuration in *text*. Raises InputError naming *path* and the line."""
+    config = Config()
+    for number, key, value in _lines(text, path):
+        where = f"{path}, line {number}"
+        if key == "runtime":
+            config.runtime = _runtime(value, where)
+        elif key == "on_unsupported":
+            if value not in ("refuse", "warn"):
+                raise InputError(f"{where}: on_unsupported is neither refuse nor warn")
+            config.on_unsupported = str(value)
+        elif key == "far_nodes":
+            config.far_nodes = _nodes(value, where)
+        else:
+            raise InputError(
+                f"{where}: unknown key {key[:40]!a}", "Known are runtime, on_unsupported and far_nodes"
+            )
+    return config
+
+
+def read_flat(text: str, path: str = PATH) -> "dict[str, Scalar | list[Scalar]]":
+    """The keys and values in *text*, before any of them is judged. Raises InputError."""
+    return {key: value for _, key, value in _lines(text, path)}
+
+
+def _default_path() -> str:
+    # Not when the environment belongs to somebody with less power than we have.
+    trusted = os.getuid() == os.geteuid() and os.getgid() == os.getegid()
+    return (trusted and os.environ.get("BEDE_CONFIG")) or PATH
+
+
+def _lines(text: str, path: str) -> "list[tuple[int, str, Scalar | list[Scalar]]]":
+    found: list[tuple[int, str, Scalar | list[Scalar]]] = []
+    keys: set[str] = set()
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.rstrip(" \r")
+        if not line or line.lstrip(" ").startswith("#") or (line == "---" and not found):
+            continue
+        where = f"{path}, line {number}"
+        key, colon, rest = line.partition(":")
+        if not line.isprintable() or not colon or not _is_word(key) or (rest and not rest.startswith(" ")):
+            raise InputError(
+                f"{where}: not of the form key: value", "One key: value a line, without indentation"
+            )
+        if key in keys:
+            raise InputError(f"{where}: {key[:40]} is set a second time")
+        keys.add(key)
+        found.append((number, key, _value(rest.strip(" "), where)))
+    return found
+
+
+def _value(text: str, where: str) -> "Scalar | list[Scalar]":
+    if not text.startswith("["):
+        value, rest = _scalar(text, where, " ")
+        _end(rest, where)
+        return value
+    items: list[Scalar] = []
+    rest = text[1:].lstrip(" ")
+    while not rest.startswith("]"):
+        item, rest = _scalar(rest, where, " ,]")
+        items.append(item)
+        rest = rest.lstrip(" ")
+        if rest.startswith(","):
+            rest = rest[1:].lstrip(" ")
+        elif not rest.startswith("]"):
+            raise InputError(f"{where}: a list is not closed", "Write it on one line, as [1, 2]")
+    _end(rest[1:], where)
+    return items
+
+
+def _end(rest: str, where: str) -> None:
+    if rest.strip(" ") and not rest.startswith(" #") and not rest.lstrip(" ").startswith("#"):
+        raise InputError(f"{where}: cannot read {rest.strip()[:40]!a}", "Quote values that hold spaces")
+    if rest.startswith("#"):
+        raise InputError(f"{where}: a comment needs a space before its #")
+
+
+def _scalar(text: str, where: str, stops: str) -> "tuple[Scalar, str]":
+    if text[:1] in ("'", '"'):
+        inside, quote, rest = text[1:].partition(text[0])
+        if not quote or "\\" in inside or rest.startswith(text[0]):
+            raise InputError(f"{where}: cannot read {text[:40]!a}", "Use plain quotes without escapes")
+        return inside, rest
+    end = 0
+    while end < len(text) and text[end] not in stops:
+        end += 1
+    word, rest = text[:end], text[end:]
+    if word.isascii() and word.isdigit() and len(word) < 19 and (word == "0" or word[0] != "0"):
+        return int(word), rest
+    if not _is_word(word):
+        raise InputError(f"{where}: cannot read {word[:40]!a}", "Put the value in quotes")
+    return word, rest
+
+
+def _is_word(text: str) -> bool:
+    # A word that begins with a letter or "/" is a string in every YAML, but for a few words.
+    return (
+        bool(text)
+        and _PLAIN.issuperset(text)
+        and (text[0].isalpha() or text[0] == "/")
+        and text.lower() not in _WORDS
+    )
+
+
+def _runtime(value: "Scalar | list[Scalar]", where: str) -> str:
+    if not isinstance(value, str) or not value or ("/" in value and not value.startswith("/")):
+        raise InputError(
+            f"{where}: runtime is neither a name nor an absolute path", "Write runc, crun or /usr/bin/runc"
+        )
+    return value
+
+
+def _nodes(value: "Scalar | list[Scalar]", where: str) -> tuple[int, ...]:
+    nodes = value if isinstance(value, list) else [value]
+    numbers = {node for node in nodes if isinstance(node, int) and node < _MOST_NODES}
+    if len(numbers) != len(nodes):
+        raise InputError(f"{where}: far_nodes is not a list of NUMA node numbers", "Write it as [1, 2]")
+    return tuple(sorted(numbers))

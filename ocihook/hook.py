@@ -1,0 +1,260 @@
+"""``bede-hook STAGE``: what a container's runtime calls at each stage of its life.
+
+Usage: ``bede-hook createRuntime|prestart|poststart|poststop [--user-high BYTES|max]``, with the OCI
+state on standard input. Exit codes are those of ``ocihook/errors.py``; one line on stderr says what is wrong.
+"""
+
+import os
+import time
+
+from ocihook import config as configuration
+from ocihook import fs
+from ocihook.errors import AccessError, BedeError, HostError, InputError
+from ocihook.spec import annotation
+from ocihook.spec import state as oci
+from ocihook.state import records
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ocihook.cgroup.path import Cgroup
+
+PROGRAM = "bede-hook"
+_START = ("createRuntime", "prestart")  # runc still runs the second, older name
+_STAGES = (*_START, "poststart", "poststop")
+_USAGE = "Usage: bede-hook createRuntime|prestart|poststart|poststop [--user-high BYTES|max] < STATE"
+
+
+def main(argv: list[str]) -> int:
+    """Run the stage in *argv* (with the program's own path first); returns the exit code."""
+    try:
+        stage, high_given, user_high = _arguments(argv[1:])
+        state = oci.parse(_stdin())
+        if stage in _START:
+            return _create(state, high_given, user_high, _sibling(argv[0]))
+        if stage == "poststart":
+            return _poststart(state)
+        return _poststop(state)
+    except BedeError as error:
+        _say(error.line(PROGRAM))
+        return error.exit_code
+    except Exception as error:
+        return _internal(error)
+
+
+def _arguments(arguments: list[str]) -> tuple[str, bool, int | None]:
+    if not arguments or arguments[0] not in _STAGES:
+        given = f"{arguments[0][:40]!a} is not a stage" if arguments else "no stage given"
+        raise InputError(given, _USAGE)
+    rest = arguments[1:]
+    if not rest:
+        return arguments[0], False, None
+    if len(rest) == 2 and rest[0] == "--user-high":
+        if rest[1] == "max":
+            return arguments[0], True, None
+        if rest[1].isascii() and rest[1].isdigit() and len(rest[1]) < 20:
+            return arguments[0], True, int(rest[1])
+    raise InputError(f"cannot read the arguments after {arguments[0]}", _USAGE)
+
+
+def _stdin() -> bytes:
+    try:
+        return fs.read_fd(0, oci.LIMIT)
+    except OSError as error:
+        raise InputError(f"cannot read the container's state from standard input: {error.strerror}") from None
+
+
+def _create(state: oci.State, high_given: bool, user_high: int | None, bede: str) -> int:
+    policy = annotation.parse(state.annotations)
+    if policy is None:
+        return 0
+    _need_root()
+    if not state.pid:
+        raise InputError(
+            "the container's state has no pid", "Call bede-hook as an OCI hook, after the create"
+        )
+    config = configuration.load()
+    try:
+        record = _bind(state, policy, config, high_given, user_high)
+    except HostError as error:
+        if config.on_unsupported != "warn":
+            raise
+        warning = HostError(f"container {state.id} runs without a bound: {error.message}", error.hint)
+        _say(warning.line(PROGRAM))
+        return 0
+    if record is not None:
+        _tell("added", record.key, bede)
+    return 0
+
+
+def _bind(
+    state: oci.State,
+    policy: annotation.Policy,
+    config: configuration.Config,
+    high_given: bool,
+    user_high: int | None,
+) -> records.Record | None:
+    """Put the bound in force, or leave nothing behind. None: it was in force already."""
+    from ocihook.backends import tier
+    from ocihook.cgroup import memory, path, process
+
+    start, namespaces = process.identity(state.pid)
+    with path.find(state.pid) as cgroup:
+        before = records.read_or_none(records.key_of(state.id, state.bundle))
+        if before is not None and before.pid == state.pid and before.pid_start == start:
+            return None
+        if not high_given:
+            user_high = memory.high(cgroup.fd)
+        dirty = high_given
+        try:
+            tiers = tier.check(config, cgroup.fd)
+            bound, nodes = policy.resolve(memory.container_limit(cgroup))
+            record = records.Record(
+                id=state.id,
+                bundle=state.bundle,
+                pid=state.pid,
+                pid_start=start,
+                ns=namespaces,
+                cgroup=cgroup.path,
+                cgroup_ino=cgroup.inode,
+                policy=policy.given,
+                bound=bound,
+                nodes=nodes,
+                user_high=user_high,
+                created=time.time(),
+                runtime=_runtime(),
+            )
+            # Whatever was read of that number was read of one process.
+            if not process.is_same(state.pid, start):
+                raise InputError(f"process {state.pid} is gone, the container has ended")
+            # The record first: whoever finds a fence then also finds whose it is.
+            dirty = True
+            records.write(record)
+            tier.engage(cgroup, bound, tiers, user_high)
+        except BaseException as error:
+            if dirty:
+                _undo(state, cgroup, user_high)
+            if isinstance(error, OSError):
+                raise HostError(
+                    f"cgroup {cgroup.directory} does not take a bound: {error.strerror}"
+                ) from None
+            raise
+        return record
+
+
+def _runtime() -> str:
+    # Nothing in the state names the runtime; it is our parent.
+    name = fs.read_or(f"/proc/{os.getppid()}/comm", "").strip()
+    return name if name in ("runc", "crun", "youki") else ""
+
+
+def _undo(state: oci.State, cgroup: "Cgroup", user_high: int | None) -> None:
+    from ocihook.backends import tier
+
+    # Also what the runtime wrote for us: memory.high at the bound, without anybody to move it, strangles.
+    try:
+        tier.release(cgroup.fd, user_high)
+    except (BedeError, OSError) as error:
+        _say(f"{PROGRAM}: memory.high of {cgroup.directory} could not be put back: {error}")
+    try:
+        records.remove(records.key_of(state.id, state.bundle))
+    except BedeError as error:
+        _say(error.line(PROGRAM))
+
+
+def _poststart(state: oci.State) -> int:
+    if annotation.parse(state.annotations) is None:
+        return 0
+    _need_root()
+    from ocihook.cgroup import process
+
+    start = process.start_time(state.pid) if state.pid else None
+    if start is None:
+        return 0  # a short container has ended already
+    record = records.read(records.key_of(state.id, state.bundle))
+    if record is None:
+        if configuration.load().on_unsupported == "warn":
+            return 0
+        raise HostError(
+            f"container {state.id} runs without the bound it asks for: there is no record of it",
+            "Give it the createRuntime hook as well; see examples/ of Bede",
+        )
+    if (record.pid, record.pid_start) != (state.pid, start):
+        raise HostError(
+            f"the record of container {state.id} is of process {record.pid}, not {state.pid}",
+            "Delete the container and start it again",
+        )
+    return 0
+
+
+def _poststop(state: oci.State) -> int:
+    # Some runtimes leave the annotations out here, so it is the record that says whose container it is.
+    if state.annotations is not None and not any(
+        name.startswith(annotation.PREFIX) for name in state.annotations
+    ):
+        return 0
+    try:
+        _need_root()
+        key = records.key_of(state.id, state.bundle)
+        record = records.read_or_none(key)
+        if records.remove(key):
+            _tell("removed", key, "")
+        if record is not None:
+            _restore(record)
+    except BedeError as error:
+        # A container that has ended must not be kept by us.
+        _say(error.line(PROGRAM))
+    return 0
+
+
+def _restore(record: records.Record) -> None:
+    from ocihook.cgroup import path
+
+    cgroup = path.reopen(record.cgroup, record.cgroup_ino)
+    if cgroup is None:
+        return
+    from ocihook.backends import tier
+
+    with cgroup:
+        try:
+            tier.release(cgroup.fd, record.user_high)
+        except OSError as error:
+            if os.path.isdir(cgroup.directory):
+                _say(f"{PROGRAM}: memory.high of {cgroup.directory} could not be put back: {error.strerror}")
+
+
+def _need_root() -> None:
+    if os.geteuid() != 0:
+        raise AccessError(
+            "not root, so a bound cannot be put in force",
+            "Start the container as root; containers of rootless users cannot be bound",
+        )
+
+
+def _tell(op: str, key: str, bede: str) -> None:
+    from ocihook.state import notify
+
+    try:
+        notify.tell(op, key, bede)
+    except OSError as error:
+        _say(f"{PROGRAM}: the agent was not told of {key}: {error.strerror}; it looks for itself soon.")
+
+
+def _sibling(program: str) -> str:
+    return os.path.join(os.path.dirname(os.path.realpath(program)), "bede")
+
+
+def _say(line: str) -> None:
+    try:  # noqa: SIM105 - contextlib would be one more import in every container's start
+        os.write(2, (line + "\n").encode("utf-8", "replace"))
+    except OSError:
+        pass
+
+
+def _internal(error: Exception) -> int:
+    if os.environ.get("BEDE_DEBUG") == "1":
+        import traceback
+
+        _say("".join(traceback.format_exception(error)).rstrip())
+    where = f"{type(error).__name__}: {error}"
+    _say(BedeError(f"internal error: {where[:300]}", "Please report it, with BEDE_DEBUG=1 set").line(PROGRAM))
+    return 1

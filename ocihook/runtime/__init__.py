@@ -1,0 +1,1 @@
+"""``bede-runtime``: the OCI runtime wrapper of Docker and containerd."""

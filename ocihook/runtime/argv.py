@@ -1,0 +1,104 @@
+"""The command line of an OCI runtime, as runc and crun read it. Pure.
+
+Both take ``--flag VALUE`` and ``--flag=VALUE``; runc also ``-flag``, crun also ``-bDIR``.
+"""
+
+_GLOBAL_VALUES = frozenset(
+    ("log", "log-format", "log-level", "root", "criu", "rootless", "cgroup-manager", "systemd-cgroup-path")
+)
+_GLOBAL_SWITCHES = frozenset(("debug", "systemd-cgroup", "no-pivot", "help", "h", "version", "v", "V"))
+_COMMAND_VALUES = frozenset(
+    ("bundle", "b", "config", "f", "console-socket", "pidfd-socket", "pid-file", "preserve-fds")
+)
+_COMMANDS = frozenset(
+    ("checkpoint", "create", "delete", "events", "exec", "features", "kill", "list", "mounts", "pause")
+    + ("ps", "restore", "resume", "run", "spec", "start", "state", "update")
+)
+
+
+class Call:
+    """What one call of the runtime asks for."""
+
+    __slots__ = ("bundle", "command", "config", "log", "log_format", "systemd")
+
+    def __init__(self) -> None:
+        self.command = ""  #: the subcommand, "" when there is none
+        self.bundle = "."  #: directory, as given; only of create and run
+        self.config = "config.json"  #: crun's --config, relative to the bundle
+        self.log = ""  #: file of --log, "" when there is none
+        self.log_format = "text"
+        self.systemd = False  #: whether systemd makes the cgroup
+
+    @property
+    def starts(self) -> bool:
+        """Whether the call creates a container from a bundle."""
+        return self.command in ("create", "run")
+
+
+def parse(arguments: list[str]) -> Call:
+    """The call in *arguments*, without the program's name; an empty one where there is no subcommand."""
+    call = Call()
+    at = 0
+    while at < len(arguments):
+        name, value = _flag(arguments[at])
+        if name is None:
+            call.command = arguments[at]
+            break
+        follows = at + 1 < len(arguments)
+        if value is None and follows and _takes_value(name, arguments[at + 1]):
+            at += 1
+            value = arguments[at]
+        _global(call, name, value)
+        at += 1
+    if call.starts:
+        _command(call, arguments[at + 1 :])
+    return call
+
+
+def _takes_value(name: str, following: str) -> bool:
+    if name in _GLOBAL_VALUES or name in _GLOBAL_SWITCHES:
+        return name in _GLOBAL_VALUES
+    # A flag of a runtime we do not know: a word after it that is no subcommand is its value.
+    return following not in _COMMANDS and not following.startswith("-")
+
+
+def _global(call: Call, name: str, value: str | None) -> None:
+    if name == "log" and value is not None:
+        call.log = value
+    elif name == "log-format" and value is not None:
+        call.log_format = value
+    elif name == "systemd-cgroup":
+        call.systemd = value not in ("false", "0")
+    elif name == "cgroup-manager":
+        call.systemd = value == "systemd"
+
+
+def _command(call: Call, arguments: list[str]) -> None:
+    at = 0
+    while at < len(arguments):
+        if arguments[at] == "--":
+            break
+        name, value = _flag(arguments[at])
+        if (
+            name is not None
+            and name not in _COMMAND_VALUES
+            and name[0] in "bf"
+            and not arguments[at].startswith("--")
+        ):
+            name, value = name[0], arguments[at][2:]
+        if name in _COMMAND_VALUES and value is None and at + 1 < len(arguments):
+            at += 1
+            value = arguments[at]
+        if name in ("bundle", "b") and value is not None:
+            call.bundle = value
+        elif name in ("config", "f") and value is not None:
+            call.config = value
+        at += 1
+
+
+def _flag(argument: str) -> tuple[str | None, str | None]:
+    """(name, value after "=") of a flag; (None, None) for anything else."""
+    if not argument.startswith("-") or argument in ("-", "--"):
+        return None, None
+    name, equals, value = argument.lstrip("-").partition("=")
+    return name or None, value if equals else None

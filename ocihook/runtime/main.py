@@ -1,0 +1,170 @@
+"""``bede-runtime ARGV...``: an OCI runtime that bounds annotated containers and then is the real one.
+
+Docker and containerd have no hooks of their own. On ``create`` and ``run`` of a bundle with bede annotations
+the hooks are written into its ``config.json``; then, and for everything else, the real runtime takes over
+this process with the same arguments. Nothing is ever written on standard output.
+"""
+
+import os
+import time
+
+from ocihook import config as configuration
+from ocihook import fs
+from ocihook.errors import AccessError, BedeError, RuntimeMissingError
+from ocihook.runtime import argv as commandline
+from ocihook.spec import bundle, fastjson
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+PROGRAM = "bede-runtime"
+CGROUP = "/sys/fs/cgroup"  #: tests point it elsewhere
+_NAMES = ("runc", "crun")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_LIMIT = 16 << 20
+
+
+def main(argv: list[str]) -> int:
+    """Run the call in *argv* (with the program's own path first); returns only an exit code of failure."""
+    call = commandline.parse(argv[1:])
+    try:
+        own = os.path.realpath(argv[0])
+        real = _find(configuration.load().runtime, own)
+        if call.starts:
+            _prepare(call, os.path.join(os.path.dirname(own), bundle.HOOK))
+        _become(real, argv)
+    except BedeError as error:
+        _say(call, error)
+        return error.exit_code
+    except Exception as error:
+        return _internal(call, error)
+
+
+def _find(wanted: str | None, own: str) -> str:
+    """The path of the real runtime, never this program. Raises RuntimeMissingError."""
+    if wanted is not None and wanted.startswith("/"):
+        if _usable(wanted, own):
+            return wanted
+        raise RuntimeMissingError(f"the OCI runtime {wanted} is not there, or is Bede itself", _hint())
+    names = (wanted,) if wanted else _NAMES
+    for name in names:
+        for directory in (os.environ.get("PATH") or _PATH).split(":"):
+            path = f"{directory}/{name}"
+            if path.startswith("/") and _usable(path, own):
+                return path
+    raise RuntimeMissingError(f"no OCI runtime {' or '.join(names)} on PATH", _hint())
+
+
+def _usable(path: str, own: str) -> bool:
+    try:
+        real = os.path.realpath(path)
+        same = os.path.samestat(os.stat(real), os.stat(own))
+    except OSError:
+        return False
+    return os.path.isfile(real) and os.access(real, os.X_OK) and not same and not real.endswith("/" + PROGRAM)
+
+
+def _hint() -> str:
+    return f"Install runc or crun, or set runtime: in {configuration.PATH}"
+
+
+def _prepare(call: commandline.Call, hook: str) -> None:
+    """Write the hooks into the bundle's config.json when it asks for a bound; else leave it alone."""
+    directory, name = _open_bundle(call)
+    try:
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+            try:
+                found = os.fstat(fd)
+                data = fs.read_fd(fd, _LIMIT)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise _unreadable(f"{name} of bundle {call.bundle}", error) from None
+        # Most containers have no such annotation, however it is spelled: spare them the parsing.
+        if b"bede." not in data and b"\\u" not in data:
+            return
+        config = fastjson.loads(data, f"{name} of bundle {call.bundle}")
+        if not bundle.policy_of(config) or not bundle.edit(config, hook, _can_fence(call)):
+            return
+        try:
+            mode = found.st_mode & 0o777
+            text = fastjson.dumps(config) + "\n"
+            fs.replace(name, text, dir_fd=directory, mode=mode, owner=(found.st_uid, found.st_gid))
+        except OSError as error:
+            raise AccessError(
+                f"{name} of bundle {call.bundle} cannot be written: {error.strerror}",
+                "Make the bundle writable",
+            ) from None
+    finally:
+        os.close(directory)
+
+
+def _open_bundle(call: commandline.Call) -> tuple[int, str]:
+    """A descriptor of the directory that holds the configuration, and the file's name in it."""
+    path = os.path.join(call.bundle, call.config)
+    directory, name = os.path.split(path)
+    try:
+        # Links in front of the last part are the caller's own business, as they are for the real runtime.
+        return fs.open_directory(directory or "."), name
+    except OSError as error:
+        raise _unreadable(f"bundle {call.bundle}", error) from None
+
+
+def _unreadable(what: str, error: OSError) -> RuntimeMissingError:
+    return RuntimeMissingError(
+        f"{what[:200]!a} cannot be read: {error.strerror}",
+        "A bundle is a directory (no link) with a config.json",
+    )
+
+
+def _can_fence(call: commandline.Call) -> bool:
+    # systemd would put its own copy of memory.high back on every daemon-reload; there the hook alone sets it.
+    return not call.systemd and "memory" in fs.read_or(CGROUP + "/cgroup.controllers", "").split()
+
+
+def _become(real: str, argv: list[str]) -> "NoReturn":
+    try:
+        # crun looks at its own name, so it gets that of the program it is.
+        os.execve(real, [real, *argv[1:]], os.environ)
+    except OSError as error:
+        raise RuntimeMissingError(
+            f"the OCI runtime {real} cannot be run: {error.strerror}", _hint()
+        ) from None
+
+
+def _say(call: commandline.Call, error: BedeError) -> None:
+    """One line on stderr, and in the runtime's log, which is what Docker and containerd show their user."""
+    line = error.line(PROGRAM)
+    try:  # noqa: SIM105 - contextlib would be one more import in every container's start
+        os.write(2, (line + "\n").encode("utf-8", "replace"))
+    except OSError:
+        pass
+    if not call.log:
+        return
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    message = "bede: " + line.removeprefix(PROGRAM + ": ")
+    if call.log_format == "json":
+        entry = fastjson.dumps({"level": "error", "msg": message, "time": now})
+    else:
+        entry = f'time="{now}" level=error msg={fastjson.dumps(message)}'
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        fd = os.open(call.log, flags, 0o600)
+        try:
+            os.write(fd, (entry + "\n").encode("ascii", "replace"))
+        finally:
+            os.close(fd)
+    except OSError:
+        pass
+
+
+def _internal(call: commandline.Call, error: Exception) -> int:
+    if os.environ.get("BEDE_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    where = f"{type(error).__name__}: {error}"
+    _say(call, BedeError(f"internal error: {where[:300]}", "Please report it, with BEDE_DEBUG=1 set"))
+    return 1

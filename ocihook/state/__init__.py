@@ -1,0 +1,1 @@
+"""What Bede keeps under ``/run/bede``: records of bound containers, and the way to the agent."""
