@@ -1,0 +1,58 @@
+# `make demo`: see it work. `make test`: check everything. The rest is parts of these two.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Debian packages: to build the extension and python-prctl, and to build and boot the machine in a box.
+PACKAGES := gcc libc6-dev libcap-dev python3-dev python3-venv qemu-system-x86 mmdebstrap e2fsprogs uidmap
+# Stamps carry a hash of what they were made from, so a checkout's time stamps do not matter.
+hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
+VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
+BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
+
+.PHONY: demo test lint unit vm-test deps build packages clean
+.NOTPARALLEL:
+
+demo: build
+	@$(BIN)/bede demo
+
+test: lint unit vm-test
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+
+unit: build
+	$(BIN)/pytest -q tests/unit
+
+vm-test: build
+	@if [ -d tests/vm ]; then $(BIN)/pytest -q tests/vm; else echo "no tests/vm yet"; fi
+
+deps: packages $(VENV_STAMP)
+
+build: deps $(BUILD_STAMP)
+
+packages:
+	@missing=""; \
+	for p in $(PACKAGES); do \
+	    dpkg-query -W -f '$${Status}' "$$p" 2>/dev/null | grep -q '^install ok installed$$' || missing="$$missing $$p"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
+	echo "installing Debian packages:$$missing"; \
+	sudo=""; [ "$$(id -u)" -eq 0 ] || sudo=sudo; \
+	$$sudo apt-get -qq update && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install $$missing
+
+$(VENV_STAMP):
+	@echo "making .venv"
+	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev,plot]'
+	@rm -f .venv/stamp-venv-* && touch $@
+
+$(BUILD_STAMP):
+	@echo "building the extension"
+	@if [ -e native/build.py ]; then $(BIN)/python setup.py -q build_ext --inplace; fi
+	@rm -f .venv/stamp-build-* && touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info ocihook/_native*.so

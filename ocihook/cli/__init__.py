@@ -1,0 +1,1 @@
+"""`bede SUBCOMMAND`, one module each."""

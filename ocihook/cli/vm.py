@@ -1,0 +1,74 @@
+"""`bede vm`: the two-tier machine in a box."""
+
+import argparse
+from pathlib import Path
+
+from ocihook.errors import InputError
+from ocihook.vm import image, kernels, run as vm_run, topology
+from ocihook.vm.progress import Progress
+
+UNITS = {"M": 1, "G": 1024}
+
+
+def mebibytes(text: str) -> int:
+    """A size such as 768M or 2G, in MiB."""
+    number, unit = text[:-1], text[-1:].upper()
+    if unit not in UNITS or not number.isdecimal() or int(number) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 768M or 2G")
+    return int(number) * UNITS[unit]
+
+
+def _memory(text: str) -> list[int]:
+    return [mebibytes(part) for part in text.split(",")]
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise ValueError
+    return value
+
+
+def _machine_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--kernel", choices=kernels.SOURCES, default=kernels.DEFAULT)
+    add("--topology", choices=topology.TOPOLOGIES, default=topology.DEFAULT)
+    add("--memory", type=_memory, metavar="SIZE,...", help="one size a node, as 768M,1536M")
+    add("--share", type=Path, metavar="DIR", help="read-only at /share, as it is when the machine starts")
+    add("--swap", type=mebibytes, metavar="SIZE", default=0, help="a swap disk")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`bede vm run|shell|build`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    run_ = actions.add_parser("run", help="run one command in a throw-away machine, and exit as it exits")
+    _machine_options(run_)
+    run_.add_argument("--out", type=Path, metavar="DIR", help="gets what the command leaves in /out")
+    run_.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="boot included")
+    run_.add_argument("--quiet", action="store_true", help="no progress lines")
+    run_.add_argument("argv", nargs="+", metavar="COMMAND", help="after --, with its arguments")
+    shell = actions.add_parser("shell", help="a root shell in a throw-away machine")
+    _machine_options(shell)
+    actions.add_parser("build", help="build the machine's image, unless it is there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it; `run` hands back the command's status."""
+    if args.action == "build":
+        print(image.ensure(Progress()))
+        return 0
+    if args.action == "shell":
+        raise InputError("bede vm shell is not here yet")
+    return vm_run.run(
+        vm_run.Options(
+            argv=args.argv,
+            kernel=args.kernel,
+            topology=args.topology,
+            memory=args.memory,
+            share=args.share,
+            out=args.out,
+            timeout=args.timeout,
+            swap=args.swap,
+            quiet=args.quiet,
+        )
+    )

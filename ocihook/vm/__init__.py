@@ -1,0 +1,1 @@
+"""The two-tier machine in a box: Debian in QEMU, with far memory that the host need not have."""

@@ -1,0 +1,133 @@
+"""In the machine: runs the one command, its output on virtio-serial ports, and reports its status.
+
+What the host reads on the port ``bede.status``, one line each:
+``ready`` once the machine is up, then ``exit STATUS OUT ERR TAR``: the command's status and how many
+bytes went to each of the other ports, so that the host knows when it has them all.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+CONFIG = "/etc/bede-vm/run.json"
+CHUNK = 1 << 16
+
+
+class Port:
+    """One named virtio-serial port, for writing, with a count of what went through."""
+
+    def __init__(self, name: str) -> None:
+        self.fd = os.open(port_path(name), os.O_RDWR | os.O_CLOEXEC)
+        self.count = 0
+
+    def write(self, data: bytes) -> None:
+        """All of *data*, however long the host takes."""
+        self.count += len(data)
+        while data:
+            data = data[os.write(self.fd, data[:CHUNK]) :]
+
+
+def port_path(name: str) -> str:
+    """The device of a port: there is no udev in this machine that would name it."""
+    root = "/sys/class/virtio-ports"
+    for port in os.listdir(root):
+        with open(f"{root}/{port}/name") as file:  # noqa: PTH123
+            if file.read().strip() == name:
+                return f"/dev/{port}"
+    raise SystemExit(f"bede-vm: no port {name}")
+
+
+def pump(child: int, pipes: dict[int, Port]) -> int:
+    """Copy the pipes to their ports until *child* ends; its wait status.
+
+    A grandchild that keeps a pipe open does not keep the command running: what is in the pipes when
+    the child ends is the end.
+    """
+    poll = select.poll()
+    pidfd = os.pidfd_open(child)
+    for fd in (pidfd, *pipes):
+        os.set_blocking(fd, False)
+        poll.register(fd, select.POLLIN)
+    ended = False
+    while True:
+        busy = False
+        for fd, _ in poll.poll(0 if ended else None):
+            if fd == pidfd:
+                ended = True
+                poll.unregister(pidfd)
+                busy = True
+                continue
+            try:
+                data = os.read(fd, CHUNK)
+            except BlockingIOError:
+                continue
+            if data:
+                pipes[fd].write(data)
+                busy = True
+            else:
+                poll.unregister(fd)
+        if ended and not busy:
+            return os.waitpid(child, 0)[1]
+
+
+def start(config: dict[str, object], out: int, err: int) -> int:
+    """Fork and exec the command; its pid."""
+    argv: list[str] = config["argv"]  # type: ignore[assignment]
+    env: dict[str, str] = config["env"]  # type: ignore[assignment]
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
+            file.write("0")
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.chdir("/root")
+        os.execvpe(argv[0], argv, env)
+    except FileNotFoundError:
+        os.write(2, f"bede vm: no such command in the machine: {argv[0]}\n".encode())
+        os._exit(127)
+    except OSError as exc:
+        os.write(2, f"bede vm: cannot run {argv[0]}: {exc.strerror}\n".encode())
+        os._exit(126)
+
+
+def send_out(port: Port) -> None:
+    """What the command left in /out, as a tar."""
+    if not os.listdir("/out"):
+        return
+    tar = subprocess.Popen(["tar", "-C", "/out", "-cf", "-", "."], stdout=subprocess.PIPE)
+    assert tar.stdout is not None
+    while data := os.read(tar.stdout.fileno(), CHUNK):
+        port.write(data)
+    tar.wait()
+
+
+def main() -> None:
+    """The whole life of the machine."""
+    with open(CONFIG) as file:  # noqa: PTH123
+        config = json.load(file)
+    status = Port("bede.status")
+    out, err, tar = Port("bede.stdout"), Port("bede.stderr"), Port("bede.out")
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    status.write(b"ready\n")
+    child = start(config, out_write, err_write)
+    os.close(out_write)
+    os.close(err_write)
+    code = os.waitstatus_to_exitcode(pump(child, {out_read: out, err_read: err}))
+    send_out(tar)
+    code = 128 - code if code < 0 else code
+    status.write(f"exit {code} {out.count} {err.count} {tar.count}\n".encode())
+    while True:  # the host takes the machine away
+        time.sleep(3600)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

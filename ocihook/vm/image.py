@@ -1,0 +1,115 @@
+"""The machine's root: Debian 13 by mmdebstrap, as an ext4 image, with Debian's kernels beside it."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from ocihook.errors import MachineError
+from ocihook.vm import cache
+from ocihook.vm.progress import Progress
+
+GUEST = Path(__file__).parent / "guest"
+SUITE = "trixie"
+ROOT_SIZE = 6 << 30  #: of the root disk, in bytes; what is not used costs nothing
+LOG_LINES = 20
+TOOLS = {
+    "mmdebstrap": "mmdebstrap",
+    "mke2fs": "e2fsprogs",
+    "resize2fs": "e2fsprogs",
+    "unshare": "util-linux",
+}
+
+
+def packages() -> list[str]:
+    """The Debian packages in the machine."""
+    lines = (GUEST / "packages.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def command(mode: str, out: str) -> list[str]:
+    """The mmdebstrap that leaves the image and the kernels in the directory *out*."""
+    return [
+        "mmdebstrap",
+        "--variant=apt",
+        f"--mode={mode}",
+        "--format=null",
+        "--components=main",
+        '--aptopt=Acquire::Languages "none"',
+        "--dpkgopt=force-unsafe-io",
+        *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "locale", "doc", "info")),
+        "--include=" + ",".join(packages()),
+        f"--customize-hook=upload {GUEST}/setup.sh /bede-setup",
+        '--customize-hook=chroot "$1" sh /bede-setup && rm "$1/bede-setup"',
+        "--customize-hook=sync-out /bede-out " + out,
+        '--customize-hook=rm -r "$1/bede-out"',
+        f"--customize-hook=upload {GUEST}/pack.sh /bede-pack",
+        '--customize-hook=sh "$1/bede-pack" "$1"',
+        f"--customize-hook=download /bede-out/root.img {out}/root.img",
+        SUITE,
+    ]
+
+
+def recipe() -> str:
+    """The hash of everything that decides what is in the image."""
+    text = "\n".join(command("MODE", "OUT")).replace(str(GUEST), "GUEST")
+    files = [(GUEST / name).read_bytes() for name in ("packages.txt", "setup.sh", "pack.sh")]
+    return cache.digest([text.encode(), str(ROOT_SIZE).encode(), *files])
+
+
+def path() -> Path:
+    """Where the image is, built or not."""
+    return cache.root() / f"image-{recipe()}"
+
+
+def ensure(progress: Progress) -> Path:
+    """The image's directory: ``root.img``, ``busybox`` and ``kernels/NAME/``; built if it is missing."""
+    return cache.built(path().name, lambda out: _build(out, progress))
+
+
+def need(tools: dict[str, str]) -> None:
+    """Fail, with the packages to install, if a program is missing."""
+    search = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    missing = sorted({package for tool, package in tools.items() if not shutil.which(tool, path=search)})
+    if missing:
+        raise MachineError(
+            "the machine in a box needs Debian packages that are not installed",
+            "Run: apt-get install " + " ".join(missing),
+        )
+
+
+def _build(out: Path, progress: Progress) -> None:
+    need(TOOLS)
+    progress.stage("building the machine's image, once (about a minute and a half)")
+    mode = "root" if os.geteuid() == 0 else "unshare"
+    env = dict(os.environ, PATH=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    log = out.parent / "build.log"
+    lines: list[str] = []
+    with subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", *command(mode, str(out))],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=env,
+    ) as job:
+        assert job.stdout is not None
+        for line in job.stdout:
+            lines.append(line.rstrip())
+            if line.startswith("I: ") and "hook" not in line:
+                progress.stage("image: " + line[3:].strip())
+    if job.returncode != 0:
+        kept = cache.root() / "build.log"
+        log.write_text("\n".join(lines) + "\n")
+        log.replace(kept)
+        raise MachineError(
+            "the image could not be built; mmdebstrap's last lines: " + " | ".join(lines[-LOG_LINES:]),
+            f"All of them are in {kept}",
+        )
+    image = out / "root.img"
+    progress.stage("image: making room")
+    with image.open("r+b") as file:
+        file.truncate(ROOT_SIZE)
+    subprocess.run(["resize2fs", "-f", str(image)], check=True, capture_output=True, env=env)
+    progress.stage("image: done")

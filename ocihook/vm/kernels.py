@@ -1,0 +1,46 @@
+"""The kernels a machine can boot: name → where its files come from.
+
+A kernel is a bzImage and the modules that the initramfs must load before it can see the root disk; a
+kernel of our own has everything built in and so an empty list.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocihook.errors import InputError
+from ocihook.vm.progress import Progress
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that is ready to boot."""
+
+    name: str
+    image: Path
+    modules: tuple[Path, ...]  #: uncompressed, in the order in which they are to be loaded
+
+
+Source = Callable[[str, Path, Progress], Kernel]
+
+
+def debian(name: str, image: Path, progress: Progress) -> Kernel:
+    """Debian's own, unmodified: it was unpacked when the image was built."""
+    where = image / "kernels" / name
+    return Kernel(name, where / "vmlinuz", tuple(sorted(where.glob("*.ko"))))
+
+
+#: name → who provides it; further sources (kernels built from a patch series) are further rows
+SOURCES: dict[str, Source] = {
+    "debian-6.12": debian,
+    "debian-7.3": debian,
+}
+DEFAULT = "debian-6.12"
+
+
+def ensure(name: str, image: Path, progress: Progress) -> Kernel:
+    """The kernel *name* for the machine's *image*, made if its source has to."""
+    source = SOURCES.get(name)
+    if source is None:
+        raise InputError(f"no kernel is called {name!r}", "The kernels are " + ", ".join(SOURCES))
+    return source(name, image, progress)

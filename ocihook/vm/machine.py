@@ -1,0 +1,185 @@
+"""One running QEMU: its ports, its deadlines, and telling a lost machine from a failed command."""
+
+import contextlib
+import os
+import selectors
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from ocihook.errors import MachineError
+from ocihook.vm import protocol, qemu
+
+CHUNK = 1 << 18
+CONSOLE_KEPT = 1 << 16  #: bytes of the console that are kept
+CONSOLE_LINES = 25
+BOOT_SECONDS = 120.0  #: after which a machine that runs no command yet is lost
+DRAIN_SECONDS = 30.0  #: after the command's end, for what is still under way
+TAIL_SECONDS = 2.0  #: after a panic or QEMU's end, for the console's last words
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command went."""
+
+    status: int
+    boot_seconds: float
+    seconds: float
+
+
+class Running:
+    """QEMU with a socket pair behind each port. Use as a context manager: on leaving it QEMU is gone."""
+
+    def __init__(self, machine: qemu.Machine, tmp: str) -> None:
+        self.sockets: dict[str, socket.socket] = {}
+        theirs: dict[str, socket.socket] = {}
+        for name in (*protocol.PORTS, "console"):
+            self.sockets[name], theirs[name] = socket.socketpair()
+            self.sockets[name].setblocking(False)
+        fds = {name: end.fileno() for name, end in theirs.items()}
+        console = fds.pop("console")
+        self.start = time.monotonic()
+        self.process = subprocess.Popen(
+            qemu.arguments(replace(machine, ports=fds, console=console)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=(*fds.values(), console),
+            env=dict(os.environ, TMPDIR=tmp),
+            start_new_session=True,  # Ctrl-C is ours to handle
+        )
+        for end in theirs.values():
+            end.close()
+        self.console = b""
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        for end in self.sockets.values():
+            end.close()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+    def lost(self, why: str, hint: str = "") -> MachineError:
+        """The error for a machine that is no more, with its last words."""
+        self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(OSError):
+            self.console += self.sockets["console"].recv(CHUNK)
+        qemu_said = self.process.stderr.read().decode(errors="replace") if self.process.stderr else ""
+        error = MachineError(why, hint)
+        text = self.console.decode(errors="replace").replace("\r", "")
+        lines = [line for line in text.split("\n") if line.strip()][-CONSOLE_LINES:]
+        lines += [f"qemu: {line}" for line in qemu_said.splitlines()[-5:]]
+        error.add_note("\n".join(lines))
+        return error
+
+    def keep(self, data: bytes) -> None:
+        """Add to what is kept of the console."""
+        self.console = (self.console + data)[-CONSOLE_KEPT:]
+
+
+def follow(
+    running: Running,
+    sinks: dict[str, BinaryIO],
+    timeout: float | None,
+    on_ready: Callable[[float], None] = lambda _: None,
+) -> Result:
+    """Copy the ports to *sinks* until the command has ended; a `MachineError` if the machine does first."""
+    status = protocol.Status()
+    counts = dict.fromkeys(sinks, 0)
+    boot = 0.0
+    deadline = running.start + (timeout if timeout is not None else float("inf"))
+    ended = float("inf")
+    with selectors.DefaultSelector() as selector:
+        for name, end in running.sockets.items():
+            selector.register(end, selectors.EVENT_READ, name)
+        while not _complete(status, counts):
+            now = time.monotonic()
+            limit = min(deadline, ended + DRAIN_SECONDS)
+            if not status.ready:
+                limit = min(limit, running.start + BOOT_SECONDS)
+            if now >= limit:
+                raise _late(running, status, now >= deadline, timeout)
+            for key, _ in selector.select(None if limit == float("inf") else limit - now):
+                data = _receive(running.sockets[key.data])
+                if data == b"":
+                    selector.unregister(key.fileobj)
+                    if key.data == "bede.status" or not selector.get_map():
+                        raise _gone(running, status)
+                elif data is None:
+                    continue
+                elif key.data == "console":
+                    running.keep(data)
+                elif key.data == "bede.status":
+                    _heed(running, status, data)
+                    if status.ready and not boot:
+                        boot = time.monotonic() - running.start
+                        on_ready(boot)
+                    if status.exit is not None:
+                        ended = time.monotonic()
+                elif key.data in sinks:
+                    sinks[key.data].write(data)
+                    sinks[key.data].flush()
+                    counts[key.data] += len(data)
+    assert status.exit is not None
+    return Result(status.exit.status, boot, time.monotonic() - running.start)
+
+
+def _receive(end: socket.socket) -> bytes | None:
+    try:
+        return end.recv(CHUNK)
+    except BlockingIOError:
+        return None
+    except ConnectionError:
+        return b""
+
+
+def _heed(running: Running, status: protocol.Status, data: bytes) -> None:
+    try:
+        status.feed(data)
+    except ValueError as exc:
+        raise running.lost(f"the machine answered nonsense: {exc}") from None
+
+
+def _complete(status: protocol.Status, counts: dict[str, int]) -> bool:
+    if status.exit is None:
+        return False
+    sent = {
+        "bede.stdout": status.exit.stdout,
+        "bede.stderr": status.exit.stderr,
+        "bede.out": status.exit.out,
+    }
+    return all(counts[name] >= sent[name] for name in counts)
+
+
+def _late(running: Running, status: protocol.Status, timed_out: bool, timeout: float | None) -> MachineError:
+    if timed_out:
+        what = "the command ran" if status.ready else "the machine was still booting"
+        return running.lost(f"{what} when the time-out of {timeout:g} s passed", "Give --timeout more seconds")
+    if status.exit is not None:
+        return running.lost("the command ended, but the machine did not deliver all of its output")
+    return running.lost(f"the machine did not start the command within {BOOT_SECONDS:g} s")
+
+
+def _gone(running: Running, status: protocol.Status) -> MachineError:
+    try:
+        running.process.wait(TAIL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return running.lost("the machine closed its status port")
+    with contextlib.suppress(OSError):
+        while data := running.sockets["console"].recv(CHUNK):
+            running.keep(data)
+    if b"Kernel panic" in running.console:
+        why = "the machine's kernel panicked"
+    elif running.process.returncode not in (0, None):
+        why = f"QEMU failed with status {running.process.returncode}"
+    else:
+        why = "the machine went down by itself"
+    return running.lost(why + (" while the command ran" if status.ready else " before the command ran"))

@@ -1,0 +1,95 @@
+"""What is unpacked over the machine's root at each boot: this checkout's build, and the command to run."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocihook.vm.image import GUEST
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SKIP = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
+UNITS = "/usr/lib/systemd/system"
+WANTS = "etc/systemd/system/bede-run.target.wants"
+#: below the checkout, which files, where they go; what does not exist is left out
+PLACES = (
+    ("ocihook", "**/*", "usr/lib/bede/ocihook"),
+    ("tests", "**/*", "usr/lib/bede/tests"),
+    ("bench", "**/*", "usr/lib/bede/bench"),
+    ("examples", "**/*", "usr/lib/bede/examples"),
+    ("bin", "bede*", "usr/bin"),
+    ("examples/podman", "*.json", "usr/share/containers/oci/hooks.d"),
+    ("examples/docker", "daemon.json", "etc/docker"),
+    ("examples/containerd", "*.toml", "etc/containerd/conf.d"),
+    ("ocihook/agent/units", "*.s*", UNITS[1:]),
+)
+MACHINE_ONLY = CHECKOUT / "ocihook" / "vm"  #: builds machines; nothing in a machine needs it
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the machine is to run: argv and environment; an empty argv is a shell on the console."""
+
+    argv: list[str]
+    env: dict[str, str]
+
+    def json(self) -> bytes:
+        """As `runner.py` in the machine reads it."""
+        return json.dumps({"argv": self.argv, "env": self.env}).encode()
+
+
+def _files(where: Path, pattern: str) -> Iterator[Path]:
+    for path in sorted(where.glob(pattern)):
+        if path.is_dir() or MACHINE_ONLY in path.parents or any(part in SKIP for part in path.parts):
+            continue
+        yield path
+
+
+def members() -> dict[str, Path]:
+    """Name in the machine → file on the host."""
+    found = {str(path.relative_to(GUEST / "root")): path for path in _guest_files()}
+    for source, pattern, target in PLACES:
+        where = CHECKOUT / source
+        for path in _files(where, pattern):
+            found[f"{target}/{path.relative_to(where)}"] = path
+    return found
+
+
+def _guest_files() -> Iterator[Path]:
+    root = GUEST / "root"
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path
+
+
+def _links(files: dict[str, Path]) -> dict[str, str]:
+    """The units of the project that the machine starts with: each socket, else the service itself."""
+    units = {Path(name).name for name in files if name.startswith(UNITS[1:] + "/")}
+    sockets = {unit for unit in units if unit.endswith(".socket")}
+    alone = {unit for unit in units if unit.endswith(".service") and "@" not in unit}
+    return {f"{WANTS}/{unit}": f"{UNITS}/{unit}" for unit in sockets | alone}
+
+
+def build(job: Job) -> bytes:
+    """The payload as a tar that a disk can hold."""
+    out = io.BytesIO()
+    files = members()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        made: set[str] = set()
+        for name, path in files.items():
+            _add(tar, made, name, path.read_bytes(), 0o755 if path.stat().st_mode & 0o111 else 0o644)
+        for name, target in _links(files).items():
+            link = tarfile.TarInfo(name)
+            link.type, link.linkname = tarfile.SYMTYPE, target
+            tar.addfile(link)
+        _add(tar, made, "etc/bede-vm/run.json", job.json(), 0o600)
+    return out.getvalue()
+
+
+def _add(tar: tarfile.TarFile, made: set[str], name: str, data: bytes, mode: int) -> None:
+    # busybox tar makes missing parents by itself, with the umask's mode: 0755
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(data), mode
+    tar.addfile(member, io.BytesIO(data))

@@ -1,0 +1,105 @@
+"""QEMU's command line, and whether this host's KVM really works."""
+
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ocihook.vm import cache
+from ocihook.vm.topology import Topology
+
+PROGRAM = "qemu-system-x86_64"
+TOOLS = {PROGRAM: "qemu-system-x86", "setpriv": "util-linux"}
+TRIAL_SECONDS = 15.0
+APPEND = (
+    "console=ttyS0 panic=-1 quiet loglevel=4 rdinit=/init systemd.unit=bede-run.target "
+    "systemd.show_status=false systemd.log_level=warning systemd.log_target=kmsg cgroup_no_v1=all "
+    "systemd.firstboot=no random.trust_cpu=on mitigations=off audit=0 nowatchdog"
+)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """One virtio disk; the machine knows it by its *serial*. A *throwaway* one takes writes and forgets them."""
+
+    serial: str
+    path: Path
+    throwaway: bool = False
+
+
+@dataclass(frozen=True)
+class Machine:
+    """All that makes one machine."""
+
+    topology: Topology
+    kernel: Path
+    initrd: Path
+    disks: tuple[Disk, ...]
+    accel: str = "tcg"
+    ports: dict[str, int] = field(default_factory=dict)  #: name of a virtio-serial port → descriptor of its socket
+    console: int | None = None  #: descriptor of the socket behind the serial console
+    append: str = ""
+
+
+def accelerator(name: str) -> list[str]:
+    """``kvm`` or ``tcg`` as QEMU's arguments."""
+    if name == "kvm":
+        return ["-accel", "kvm", "-cpu", "host"]
+    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+
+
+def arguments(machine: Machine) -> list[str]:
+    """The whole command line. QEMU is killed with its parent, however that dies."""
+    args = ["setpriv", "--pdeathsig", "KILL", PROGRAM]
+    args += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    args += accelerator(machine.accel)
+    args += machine.topology.arguments()
+    args += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd)]
+    args += ["-append", f"{APPEND} {machine.append}".strip()]
+    for disk in machine.disks:
+        mode = "snapshot=on,cache=unsafe" if disk.throwaway else "readonly=on"
+        path = str(disk.path).replace(",", ",,")
+        args += ["-drive", f"if=none,id={disk.serial},format=raw,{mode},file={path}"]
+        args += ["-device", f"virtio-blk-pci,drive={disk.serial},serial={disk.serial}"]
+    if machine.console is not None:
+        args += ["-chardev", f"socket,id=console,fd={machine.console}", "-serial", "chardev:console"]
+    if machine.ports:
+        args += ["-device", "virtio-serial-pci"]
+    for name, fd in machine.ports.items():
+        ident = name.replace(".", "-")
+        args += ["-chardev", f"socket,id={ident},fd={fd}"]
+        args += ["-device", f"virtserialport,chardev={ident},name={name}"]
+    return args
+
+
+def best_accelerator(kernel: Path) -> str:
+    """``kvm`` if a kernel gets going under it on this host, else ``tcg``; remembered until the next boot."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    verdict = cache.root() / "accel"
+    try:
+        known, name = verdict.read_text().split()
+        if known == boot and name in ("kvm", "tcg"):
+            return name
+    except (OSError, ValueError):
+        pass
+    name = "kvm" if _trial(kernel) else "tcg"
+    with cache.scratch() as work:
+        (work / "accel").write_text(f"{boot} {name}\n")
+        (work / "accel").replace(verdict)
+    return name
+
+
+def _trial(kernel: Path) -> bool:
+    # Without a root the kernel panics, says so and reboots: that is as far as it has to come.
+    args = ["setpriv", "--pdeathsig", "KILL", PROGRAM, "-nodefaults", "-no-user-config", "-display", "none"]
+    args += ["-no-reboot", "-machine", "q35", "-m", "512M", *accelerator("kvm"), "-serial", "stdio"]
+    args += ["-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"]
+    try:
+        done = subprocess.run(
+            args, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and b"Kernel panic" in done.stdout

@@ -1,0 +1,142 @@
+"""`bede vm run`: one command in one throw-away machine."""
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ocihook.errors import InputError, MachineError
+from ocihook.vm import cache, image, initramfs, kernels, machine, payload, qemu, topology
+from ocihook.vm.progress import Progress
+
+PASSED = ("TERM", "COLUMNS", "LINES", "NO_COLOR", "COLORTERM")
+GUEST_ENV = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "USER": "root",
+    "LOGNAME": "root",
+    "SHELL": "/bin/bash",
+    "LANG": "C.UTF-8",
+    "PYTHONPATH": "/usr/lib/bede",
+}
+ROOM = 64 << 20  #: of a shared directory's image beyond its files
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `bede vm run` was asked for."""
+
+    argv: list[str]
+    kernel: str = kernels.DEFAULT
+    topology: str = topology.DEFAULT
+    memory: list[int] | None = None  #: MiB, one a node
+    share: Path | None = None
+    out: Path | None = None
+    timeout: float | None = None
+    swap: int = 0  #: MiB
+    quiet: bool = False
+
+
+def environment() -> dict[str, str]:
+    """The command's environment: the machine's own and what is passed through."""
+    passed = {k: v for k, v in os.environ.items() if k in PASSED or k.startswith("BEDE_")}
+    return GUEST_ENV | passed
+
+
+def share_image(directory: Path, target: Path) -> None:
+    """A read-only picture of *directory*, as it is now, in an ext4 image."""
+    if not directory.is_dir():
+        raise InputError(f"--share {directory} is not a directory")
+    size = files = 0
+    for where, names, inside in os.walk(directory):
+        files += len(names) + len(inside)
+        for name in inside:
+            with contextlib.suppress(OSError):
+                size += (Path(where, name).lstat().st_size + 4095) & ~4095
+    args = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-N", str(files + 1024)]
+    args += ["-d", str(directory), str(target), f"{(size + size // 20 + files * 512 + ROOM) >> 10}k"]
+    env = dict(os.environ, PATH=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    done = subprocess.run(args, capture_output=True, text=True, env=env, check=False)
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:]
+        raise MachineError(f"cannot copy {directory} for the machine: {''.join(last)}")
+
+
+def run(options: Options) -> int:
+    """Boot, run, and hand back the command's status."""
+    progress = Progress(options.quiet)
+    image.need(qemu.TOOLS | image.TOOLS)
+    nodes = topology.find(options.topology)
+    if options.memory is not None:
+        nodes = nodes.resized(options.memory)
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+    root = image.ensure(progress)
+    kernel = kernels.ensure(options.kernel, root, progress)
+    with cache.scratch() as work, terminated():
+        made = prepare(options, root, kernel, nodes, work)
+        left = work / "out.tar"
+        with machine.Running(made, str(work)) as running, left.open("wb") as tar:
+            sinks: dict[str, BinaryIO] = {
+                "bede.stdout": sys.stdout.buffer,
+                "bede.stderr": sys.stderr.buffer,
+                "bede.out": tar,
+            }
+            where = f"{options.topology}, {options.kernel}, {made.accel}"
+            result = machine.follow(
+                running,
+                sinks,
+                options.timeout,
+                lambda seconds: progress.stage(f"the machine is up after {seconds:.1f} s ({where})"),
+            )
+        if options.out is not None:
+            unpack(left, options.out)
+    return result.status
+
+
+def prepare(
+    options: Options, root: Path, kernel: kernels.Kernel, nodes: topology.Topology, work: Path
+) -> qemu.Machine:
+    """Put the machine's disks into *work*."""
+    (work / "initrd").write_bytes(initramfs.build(root / "busybox", kernel))
+    (work / "payload").write_bytes(payload.build(payload.Job(options.argv, environment())))
+    disks = [qemu.Disk("root", root / "root.img", throwaway=True), qemu.Disk("payload", work / "payload")]
+    if options.share is not None:
+        share_image(options.share, work / "share")
+        disks.append(qemu.Disk("share", work / "share"))
+    if options.swap:
+        with (work / "swap").open("wb") as file:
+            file.truncate(options.swap << 20)
+        disks.append(qemu.Disk("swap", work / "swap", throwaway=True))
+    accel = qemu.best_accelerator(kernel.image)
+    return qemu.Machine(nodes, kernel.image, work / "initrd", tuple(disks), accel)
+
+
+def unpack(left: Path, out: Path) -> None:
+    """Put what the command left in /out into a directory of the host."""
+    data = left.read_bytes()
+    if data:
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            tar.extractall(out, filter="data")
+
+
+@contextlib.contextmanager
+def terminated() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack, so that nothing is left behind."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,88 @@
+"""The memory of the machine: nodes, their CPUs and distances, as QEMU's arguments."""
+
+from dataclasses import dataclass
+
+from ocihook.errors import InputError
+
+MIB = 1 << 20
+#: access latency in ns and bandwidth in MB/s that the HMAT tells of
+NEAR, CROSS, FAR = (10, "10G"), (15, "8G"), (30, "4G")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One NUMA node: its size in MiB and the CPUs on it; without CPUs it is far memory."""
+
+    size: int
+    cpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A machine's nodes; with *hmat* the firmware says which are slower, and the kernel makes tiers."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    hmat: bool = False
+
+    def resized(self, sizes: list[int]) -> "Topology":
+        """The same with other sizes, in MiB, one a node."""
+        if len(sizes) != len(self.nodes):
+            raise InputError(
+                f"{self.name} has {len(self.nodes)} memory nodes, not {len(sizes)}",
+                "Give --memory one size a node, as in 768M,1536M",
+            )
+        nodes = tuple(Node(size, node.cpus) for size, node in zip(sizes, self.nodes, strict=True))
+        return Topology(self.name, nodes, self.hmat)
+
+    def arguments(self) -> list[str]:
+        """What QEMU is told."""
+        cpus = sum(len(node.cpus) for node in self.nodes)
+        sockets = sum(bool(node.cpus) for node in self.nodes)
+        args = ["-machine", "q35" + (",hmat=on" if self.hmat else "")]
+        args += ["-smp", f"{cpus},sockets={sockets},cores={cpus // sockets},threads=1"]
+        args += ["-m", f"{sum(node.size for node in self.nodes)}M"]
+        for i, node in enumerate(self.nodes):
+            args += ["-object", f"memory-backend-ram,id=m{i},size={node.size}M"]
+            numa = f"node,nodeid={i},memdev=m{i}"
+            if node.cpus:
+                numa += f",cpus={node.cpus[0]}-{node.cpus[-1]}"
+            if self.hmat:
+                numa += f",initiator={i if node.cpus else 0}"
+            args += ["-numa", numa]
+        for i, a in enumerate(self.nodes):
+            for j, b in enumerate(self.nodes):
+                if i < j:
+                    args += ["-numa", f"dist,src={i},dst={j},val={20 if a.cpus and b.cpus else 30}"]
+        return args + (self._hmat() if self.hmat else [])
+
+    def _hmat(self) -> list[str]:
+        args = []
+        for i, initiator in enumerate(self.nodes):
+            if not initiator.cpus:
+                continue
+            for j, target in enumerate(self.nodes):
+                latency, bandwidth = NEAR if i == j else CROSS if target.cpus else FAR
+                of = f"hmat-lb,initiator={i},target={j},hierarchy=memory,data-type=access"
+                args += ["-numa", f"{of}-latency,latency={latency}"]
+                args += ["-numa", f"{of}-bandwidth,bandwidth={bandwidth}"]
+        return args
+
+
+TOPOLOGIES = {
+    t.name: t
+    for t in (
+        Topology("two-tier", (Node(768, (0, 1)), Node(1536)), hmat=True),
+        Topology("three-node", (Node(640, (0,)), Node(640, (1,)), Node(1024)), hmat=True),
+        Topology("two-socket", (Node(1152, (0,)), Node(1152, (1,)))),
+        Topology("single", (Node(2304, (0, 1)),)),
+    )
+}
+DEFAULT = "two-tier"
+
+
+def find(name: str) -> Topology:
+    """The topology called *name*."""
+    if name not in TOPOLOGIES:
+        raise InputError(f"no topology is called {name!r}", "The topologies are " + ", ".join(TOPOLOGIES))
+    return TOPOLOGIES[name]

@@ -1,0 +1,41 @@
+"""The package `bede`: Python in `ocihook`, C in `native` through cffi, front doors in `bin`."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "ocihook/__init__.py").read_text())
+assert VERSION is not None
+
+setup(
+    name="bede",
+    version=VERSION[1],
+    description="Hold a container's local memory (DRAM) to a bound on tiered-memory hosts",
+    python_requires=">=3.11",
+    packages=find_packages(include=["ocihook", "ocihook.*"]),
+    package_data={"ocihook": ["agent/units/*"], "ocihook.vm": ["guest/*", "guest/root/**/*"]},
+    cffi_modules=["native/build.py:ffi"],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    scripts=sorted(str(path.relative_to(HERE)) for path in HERE.glob("bin/bede*")),
+    install_requires=[
+        "cffi>=1.15,<3",  # loads the extension that holds a bound; Debian 12 has 1.15
+        "pyyaml>=6,<7",  # the agent and the CLI read and write configuration that people wrote
+        "pyroute2>=0.7,<1",  # the agent hears of forks through the kernel's process connector
+        "python-prctl>=1.8,<2",  # the agent names its threads and drops what it does not need
+    ],
+    extras_require={
+        "dev": [
+            "pytest>=8,<10",  # runs every test
+            "hypothesis>=6,<7",  # properties of the parsers
+            "ruff>=0.8,<1",  # linter and formatter
+            "mypy>=1.13,<3",  # types
+            "types-PyYAML>=6,<7",  # yaml's types
+            "types-cffi>=1.15,<3",  # cffi's types
+            "types-setuptools>=68",  # setup.py's types
+            "setuptools>=68,<82",  # builds the extension in place
+        ],
+        "plot": ["matplotlib>=3.6,<4"],  # the demo's picture
+    },
+)
