@@ -11,8 +11,10 @@ _COMMAND_VALUES = frozenset(
     ("bundle", "b", "config", "f", "console-socket", "pidfd-socket", "pid-file", "preserve-fds")
 )
 _COMMANDS = frozenset(
-    ("checkpoint", "create", "delete", "events", "exec", "features", "kill", "list", "mounts", "pause")
-    + ("ps", "restore", "resume", "run", "spec", "start", "state", "update")
+    (
+        *("checkpoint", "create", "delete", "events", "exec", "features", "kill", "list", "mounts", "pause"),
+        *("ps", "restore", "resume", "run", "spec", "start", "state", "update"),
+    )
 )
 
 
