@@ -29,8 +29,8 @@ class Amount:
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name  #: the annotation
-        self.text = text  #: its value as given
-        given = text.strip()
+        self.text = text.strip()  #: its value
+        given = self.text
         self._scale = 0
         if given.endswith("%"):
             self._value, self._scale = size.decimal(given[:-1].rstrip(" ")) if len(given) < 32 else (0, 0)
@@ -103,7 +103,8 @@ def parse(annotations: "dict[str, str] | None") -> Policy | None:
         if name == LOCAL:
             total = Amount(name, value)
         else:
-            nodes[_node(name)] = Amount(name, value)
+            node = _node(name)
+            nodes[node] = Amount(name, value)
     if total is None:
         raise InputError(
             f"annotation {next(iter(given))} bounds one node, but there is no {LOCAL}",

@@ -27,7 +27,7 @@ def parse(text: str, what: str = "size") -> int:
         raise InputError(f"{what} {text[:_LONGEST]!a} is not an amount of memory", _HINT)
     value = (digits << shift) // scale
     if value > _LARGEST:
-        raise InputError(f"{what} {text} is more than any machine has", _HINT)
+        raise InputError(f"{what} {text.strip()} is more than any machine has", _HINT)
     return value
 
 
