@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from ocihook.errors import InputError
-from ocihook.vm import image, kernels, run as vm_run, topology
+from ocihook.vm import image, kernels, topology
+from ocihook.vm import run as vm_run
 from ocihook.vm.progress import Progress
 
 UNITS = {"M": 1, "G": 1024}

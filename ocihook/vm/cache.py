@@ -1,4 +1,4 @@
-"""The user's cache directory: locks, throw-away directories and directories that appear whole or not at all."""
+"""The user's cache directory: locks, throw-away directories, and directories that appear whole or never."""
 
 import contextlib
 import fcntl

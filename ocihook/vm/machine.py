@@ -162,7 +162,9 @@ def _complete(status: protocol.Status, counts: dict[str, int]) -> bool:
 def _late(running: Running, status: protocol.Status, timed_out: bool, timeout: float | None) -> MachineError:
     if timed_out:
         what = "the command ran" if status.ready else "the machine was still booting"
-        return running.lost(f"{what} when the time-out of {timeout:g} s passed", "Give --timeout more seconds")
+        return running.lost(
+            f"{what} when the time-out of {timeout:g} s passed", "Give --timeout more seconds"
+        )
     if status.exit is not None:
         return running.lost("the command ended, but the machine did not deliver all of its output")
     return running.lost(f"the machine did not start the command within {BOOT_SECONDS:g} s")

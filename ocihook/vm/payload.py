@@ -57,6 +57,13 @@ def members() -> dict[str, Path]:
     return found
 
 
+def masked() -> list[str]:
+    """What systemd in the machine shall not start, as paths in the machine."""
+    lines = (GUEST / "masked.txt").read_text().splitlines()
+    names = [line for line in lines if line and not line.startswith("#")]
+    return [f"etc/systemd/{'' if '/' in name else 'system/'}{name}" for name in names]
+
+
 def _guest_files() -> Iterator[Path]:
     root = GUEST / "root"
     for path in sorted(root.rglob("*")):
@@ -65,11 +72,12 @@ def _guest_files() -> Iterator[Path]:
 
 
 def _links(files: dict[str, Path]) -> dict[str, str]:
-    """The units of the project that the machine starts with: each socket, else the service itself."""
+    """The units of the project that the machine starts with, and those that it masks."""
     units = {Path(name).name for name in files if name.startswith(UNITS[1:] + "/")}
     sockets = {unit for unit in units if unit.endswith(".socket")}
     alone = {unit for unit in units if unit.endswith(".service") and "@" not in unit}
-    return {f"{WANTS}/{unit}": f"{UNITS}/{unit}" for unit in sockets | alone}
+    wanted = {f"{WANTS}/{unit}": f"{UNITS}/{unit}" for unit in sockets | alone}
+    return wanted | dict.fromkeys(masked(), "/dev/null")
 
 
 def build(job: Job) -> bytes:

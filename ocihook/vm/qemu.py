@@ -14,13 +14,14 @@ TRIAL_SECONDS = 15.0
 APPEND = (
     "console=ttyS0 panic=-1 quiet loglevel=4 rdinit=/init systemd.unit=bede-run.target "
     "systemd.show_status=false systemd.log_level=warning systemd.log_target=kmsg cgroup_no_v1=all "
-    "systemd.firstboot=no random.trust_cpu=on mitigations=off audit=0 nowatchdog"
+    "systemd.firstboot=no random.trust_cpu=on mitigations=off audit=0 nowatchdog "
+    "lsm=capability tsc=reliable no_timer_check"
 )
 
 
 @dataclass(frozen=True)
 class Disk:
-    """One virtio disk; the machine knows it by its *serial*. A *throwaway* one takes writes and forgets them."""
+    """One virtio disk, known by its *serial*; a *throwaway* one takes writes and forgets them."""
 
     serial: str
     path: Path
@@ -36,7 +37,9 @@ class Machine:
     initrd: Path
     disks: tuple[Disk, ...]
     accel: str = "tcg"
-    ports: dict[str, int] = field(default_factory=dict)  #: name of a virtio-serial port → descriptor of its socket
+    ports: dict[str, int] = field(
+        default_factory=dict
+    )  #: name of a virtio-serial port → descriptor of its socket
     console: int | None = None  #: descriptor of the socket behind the serial console
     append: str = ""
 

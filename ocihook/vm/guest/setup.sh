@@ -69,20 +69,6 @@ echo 0be0de0be0de0be0de0be0de0be0de00 >/etc/machine-id
 passwd -q -d root
 systemctl -q set-default bede-run.target 2>/dev/null || ln -sf /etc/systemd/system/bede-run.target /etc/systemd/system/default.target
 rm -f /etc/systemd/system/*.wants/* /etc/containers/registries.conf
-for unit in systemd-udevd.service systemd-udev-trigger.service systemd-udevd-control.socket \
-    systemd-udevd-kernel.socket systemd-hwdb-update.service systemd-random-seed.service systemd-update-utmp.service \
-    systemd-update-done.service systemd-journal-catalog-update.service systemd-journal-flush.service \
-    systemd-machine-id-commit.service systemd-modules-load.service systemd-pcrmachine.service \
-    systemd-pcrphase.service systemd-pcrphase-sysinit.service systemd-tpm2-setup.service \
-    systemd-tpm2-setup-early.service systemd-firstboot.service systemd-sysusers.service systemd-binfmt.service \
-    systemd-hibernate-clear.service systemd-remount-fs.service systemd-fsck-root.service systemd-pstore.service \
-    systemd-logind.service systemd-timesyncd.service systemd-networkd.service systemd-network-generator.service \
-    systemd-resolved.service systemd-ask-password-console.path systemd-ask-password-wall.path ldconfig.service \
-    kmod-static-nodes.service systemd-tmpfiles-setup-dev-early.service systemd-tmpfiles-setup-dev.service \
-    proc-sys-fs-binfmt_misc.automount getty.target getty-static.service timers.target \
-    network-online.target redis-server.service networking.service console-getty.service; do
-    ln -sf /dev/null "/etc/systemd/system/$unit"
-done
 # dockerd reads its drop-ins from the projects's examples; containerd has to be told to
 sed -i '/^version/a imports = ["/etc/containerd/conf.d/*.toml"]' /etc/containerd/config.toml
 mkdir -p /etc/containerd/conf.d
@@ -90,4 +76,3 @@ mkdir -p /etc/containerd/conf.d
 # ---- smaller -------------------------------------------------------------------------------------
 rm -rf /var/lib/apt/lists/* /var/cache/apt/* /usr/share/doc /usr/share/man /usr/share/locale \
     /usr/lib/udev/hwdb.* /var/log/* /usr/share/perl
-python3 -m compileall -q -j 2 /usr/lib/python3/dist-packages /usr/lib/python3.13 >/dev/null 2>&1 || true
