@@ -1,0 +1,72 @@
+"""Imports point down only: docs/architecture.md, "Layers"."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "ocihook"
+LAYERS = (
+    ("cli", "hook", "runtime", "agent", "vm"),
+    ("backends",),
+    ("state", "cgroup", "topology", "native"),
+    ("spec", "fs", "config", "errors"),
+)
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+#: Within a layer: the command line drives the other front doors, and files stand on errors.
+SIDEWAYS = {
+    *(("cli", room) for room in LAYERS[0]),
+    *((room, "errors") for room in LAYERS[3]),
+    ("config", "fs"),
+}
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def _imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "ocihook"}
+
+
+def _modules() -> list[Path]:
+    # What runs inside the virtual machine is no part of the package, only its payload.
+    return [path for path in sorted(PACKAGE.rglob("*.py")) if "guest" not in path.relative_to(PACKAGE).parts]
+
+
+def _wrong(source: str, imported: str) -> bool:
+    if source == imported or imported in ("", "__version__", "_native"):
+        return imported == "_native" and source != "native"
+    return LEVEL[imported] <= LEVEL[source] and (source, imported) not in SIDEWAYS
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    source = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if source == "__init__":
+        assert not _imports(path)
+        return
+    assert source in LEVEL, f"{source} has no layer in docs/architecture.md"
+    assert [name for name in sorted(_imports(path)) if _wrong(source, _room(name))] == []
+
+
+def test_the_rule_itself_tells_up_from_down() -> None:
+    assert _wrong("spec", "cgroup")
+    assert _wrong("backends", "hook")
+    assert _wrong("cgroup", "state")
+    assert _wrong("agent", "cli")
+    assert _wrong("backends", "_native")
+    assert not _wrong("hook", "backends")
+    assert not _wrong("cli", "agent")
+    assert not _wrong("native", "_native")
+
+
+def test_no_file_is_longer_than_300_lines() -> None:
+    assert [str(path) for path in _modules() if len(path.read_text().splitlines()) >= 300] == []
