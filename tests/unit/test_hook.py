@@ -1,0 +1,366 @@
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import ocihook.backends
+from ocihook import config, hook
+from ocihook.cgroup import path, process
+from ocihook.errors import HostError
+from ocihook.state import notify, records
+
+M = 1 << 20
+BIN = Path(__file__).resolve().parents[2] / "bin"
+
+
+class World:
+    """A pretended host with one process, 7, in one container's cgroup, and a backend that keeps notes."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+        self.config = root / "config.yaml"
+        self.group = root / "cgroup/docker/web"
+        self.proc = root / "proc"
+        self.calls: list[tuple[Any, ...]] = []
+        self.told: list[tuple[str, str]] = []
+        self.fail: dict[str, Exception] = {}
+        self.group.mkdir(parents=True)
+        for name, value in (("high", "max"), ("max", "max")):
+            (self.group / f"memory.{name}").write_text(value + "\n")
+        (self.proc / "self").mkdir(parents=True)
+        (self.proc / "self/mountinfo").write_text(f"31 23 0:27 / {root}/cgroup rw - cgroup2 cgroup2 rw\n")
+        (self.proc / "7/ns").mkdir(parents=True)
+        for name in process.NAMESPACES:
+            (self.proc / "7/ns" / name).touch()
+        (self.proc / "7/cgroup").write_text("0::/docker/web\n")
+        self.started(1000)
+        monkeypatch.setattr(path, "PROC", str(self.proc))
+        monkeypatch.setattr(process, "PROC", str(self.proc))
+        monkeypatch.setattr(records, "RUN", str(root / "run"))
+        monkeypatch.setattr(config, "PATH", str(self.config))
+        monkeypatch.setattr(notify, "tell", lambda op, key, bede: self.told.append((op, key)))
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        tier = SimpleNamespace(check=self._check, engage=self._engage, release=self._release)
+        monkeypatch.setattr(ocihook.backends, "tier", tier, raising=False)
+
+    def started(self, ticks: int) -> None:
+        (self.proc / "7/stat").write_text(" ".join(["7 (sh) S", *["0"] * 18, str(ticks), "0\n"]))
+
+    def gone(self) -> None:
+        (self.proc / "7/stat").unlink()
+
+    def run(self, *arguments: str, **state: Any) -> int:
+        raw = {
+            "id": "web",
+            "bundle": "/b",
+            "pid": 7,
+            "status": "x",
+            "annotations": {"bede.local": "128M"},
+            **state,
+        }
+        self.monkeypatch.setattr(hook, "_stdin", lambda: json.dumps(raw).encode())
+        return hook.main(["/usr/bin/bede-hook", *arguments])
+
+    @property
+    def high(self) -> str:
+        return (self.group / "memory.high").read_text().strip()
+
+    @property
+    def record(self) -> records.Record | None:
+        return records.read(records.key_of("web", "/b"))
+
+    def _check(self, settings: config.Config, fd: int) -> str:
+        self.calls.append(("check",))
+        self._maybe_fail("check")
+        return "tiers"
+
+    def _engage(self, cgroup: path.Cgroup, bound: int, tiers: str, user_high: int | None) -> None:
+        self.calls.append(("engage", cgroup.path, bound, tiers, user_high, self.record is not None))
+        (self.group / "memory.high").write_text(f"{bound}\n")
+        self._maybe_fail("engage")
+
+    def _release(self, fd: int, user_high: int | None) -> None:
+        self.calls.append(("release", user_high))
+        self._maybe_fail("release")
+        (self.group / "memory.high").write_text(f"{'max' if user_high is None else user_high}\n")
+
+    def _maybe_fail(self, name: str) -> None:
+        if name in self.fail:
+            raise self.fail[name]
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+def _line(capfd: pytest.CaptureFixture[str]) -> str:
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("bede-hook: ")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize("stage", ["createRuntime", "prestart"])
+def test_a_start_puts_the_bound_in_force_and_on_record(world: World, stage: str) -> None:
+    assert world.run(stage) == 0
+    # The record is there before the fence.
+    assert world.calls == [("check",), ("engage", "/docker/web", 128 * M, "tiers", None, True)]
+    record = world.record
+    assert record is not None
+    assert (record.bound, record.pid, record.pid_start, record.user_high) == (128 * M, 7, 1000, None)
+    assert (record.cgroup, record.cgroup_ino) == ("/docker/web", world.group.stat().st_ino)
+    assert record.ns["pid"] == (world.proc / "7/ns/pid").stat().st_ino
+    assert record.policy == {"bede.local": "128M"}
+    assert world.told == [("added", record.key)]
+
+
+def test_the_older_and_the_newer_stage_together_bind_once(world: World) -> None:
+    assert world.run("prestart") == 0
+    assert world.run("createRuntime") == 0
+    assert [call[0] for call in world.calls] == ["check", "engage"]
+    assert world.record is not None
+    assert world.record.user_high is None
+
+
+def test_a_stale_record_of_the_same_name_is_replaced(world: World) -> None:
+    assert world.run("createRuntime") == 0
+    world.started(2000)
+    assert world.run("createRuntime") == 0
+    assert world.record is not None
+    assert world.record.pid_start == 2000
+
+
+def test_the_users_memory_high_is_remembered(world: World) -> None:
+    (world.group / "memory.high").write_text(f"{512 * M}\n")
+    assert world.run("createRuntime") == 0
+    assert world.record is not None
+    assert world.record.user_high == 512 * M
+
+
+@pytest.mark.parametrize(("given", "expected"), [("max", None), ("1073741824", 1 << 30)])
+def test_what_the_wrapper_replaced_is_the_users(world: World, given: str, expected: int | None) -> None:
+    (world.group / "memory.high").write_text(f"{128 * M}\n")
+    assert world.run("createRuntime", "--user-high", given) == 0
+    assert world.record is not None
+    assert world.record.user_high == expected
+
+
+def test_a_percentage_is_of_memory_max(world: World) -> None:
+    (world.group / "memory.max").write_text(f"{512 * M}\n")
+    assert world.run("createRuntime", annotations={"bede.local": "50%"}) == 0
+    assert world.record is not None
+    assert world.record.bound == 256 * M
+
+
+@pytest.mark.parametrize("stage", ["createRuntime", "prestart", "poststart", "poststop"])
+@pytest.mark.parametrize("annotations", [{}, {"other": "x"}])
+def test_other_containers_are_none_of_our_business(
+    world: World, stage: str, annotations: dict[str, str]
+) -> None:
+    world.monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert world.run(stage, annotations=annotations) == 0
+    assert (world.calls, world.told, world.record) == ([], [], None)
+
+
+@pytest.mark.parametrize(
+    ("fail", "code"),
+    [
+        (HostError("the far node is full", "wait"), 3),
+        (OSError(errno.EPERM, "Operation not permitted"), 3),
+        (ZeroDivisionError("x"), 1),
+    ],
+)
+@pytest.mark.parametrize("arguments", [(), ("--user-high", "1073741824")])
+def test_a_start_that_fails_leaves_nothing_behind(
+    world: World, capfd: pytest.CaptureFixture[str], fail: Exception, code: int, arguments: tuple[str, ...]
+) -> None:
+    (world.group / "memory.high").write_text("1073741824\n")
+    world.fail["engage"] = fail
+    assert world.run("createRuntime", *arguments) == code
+    assert world.high == "1073741824"
+    assert world.record is None
+    assert world.told == []
+    _line(capfd)
+
+
+def test_a_check_that_fails_writes_nothing(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.fail["check"] = HostError("no far node", "add one")
+    assert world.run("createRuntime") == 3
+    assert world.calls == [("check",)]
+    assert _line(capfd) == "bede-hook: no far node. add one.\n"
+
+
+def test_warn_starts_the_container_without_a_bound_nor_a_leftover_fence(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.config.write_text("on_unsupported: warn\n")
+    world.config.chmod(0o644)
+    world.fail["check"] = HostError("no far node", "add one")
+    (world.group / "memory.high").write_text(f"{128 * M}\n")
+    assert world.run("createRuntime", "--user-high", "max") == 0
+    assert "runs without a bound: no far node" in _line(capfd)
+    assert world.high == "max"
+    assert world.record is None
+    assert world.run("poststart") == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"annotations": {"bede.locl": "1G"}}, "Did you mean bede.local"),
+        ({"annotations": {"bede.local": "50%"}}, "there is none"),
+        ({"pid": 0}, "no pid"),
+        ({"pid": 8}, "has ended"),
+        ({"id": "../x"}, "container id"),
+    ],
+)
+def test_warn_is_not_for_bad_input(
+    world: World, capfd: pytest.CaptureFixture[str], state: dict[str, Any], message: str
+) -> None:
+    world.config.write_text("on_unsupported: warn\n")
+    world.config.chmod(0o644)
+    assert world.run("createRuntime", **state) == 2
+    assert message in _line(capfd)
+    assert world.record is None
+
+
+def test_only_root_binds(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert world.run("createRuntime") == 4
+    assert "not root" in _line(capfd)
+
+
+def test_an_agent_that_cannot_be_told_is_no_failure(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    def full(op: str, key: str, bede: str) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    world.monkeypatch.setattr(notify, "tell", full)
+    assert world.run("createRuntime") == 0
+    assert "was not told" in _line(capfd)
+    assert world.record is not None
+
+
+def test_poststart_is_content_with_the_recorded_process(world: World) -> None:
+    world.run("createRuntime")
+    assert world.run("poststart") == 0
+
+
+def test_poststart_is_content_with_a_container_that_was_short(world: World) -> None:
+    world.run("createRuntime")
+    world.gone()
+    assert world.run("poststart") == 0
+    assert world.run("poststart", pid=0) == 0
+
+
+def test_poststart_refuses_a_container_that_runs_unbound(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert world.run("poststart") == 3
+    assert "no record" in _line(capfd)
+    world.run("createRuntime")
+    world.started(5000)
+    assert world.run("poststart") == 3
+    assert "is of process" in _line(capfd)
+
+
+@pytest.mark.parametrize("annotations", [{"bede.local": "128M"}, None])
+def test_poststop_removes_every_trace(world: World, annotations: dict[str, str] | None) -> None:
+    (world.group / "memory.high").write_text("1073741824\n")
+    world.run("createRuntime")
+    world.gone()
+    assert world.high != "1073741824"
+    assert world.run("poststop", pid=0, annotations=annotations) == 0
+    assert world.record is None
+    assert world.high == "1073741824"
+    assert world.told[-1] == ("removed", records.key_of("web", "/b"))
+    before = len(world.told)
+    assert world.run("poststop", pid=0, annotations=annotations) == 0
+    assert len(world.told) == before
+
+
+def test_poststop_does_not_touch_a_cgroup_that_is_anothers_now(world: World) -> None:
+    world.run("createRuntime")
+    world.group.rename(world.group.parent / "old")
+    world.group.mkdir()
+    (world.group / "memory.high").write_text("5\n")
+    assert world.run("poststop") == 0
+    assert world.high == "5"
+    assert world.record is None
+
+
+def test_poststop_never_keeps_a_container(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.run("createRuntime")
+    world.fail["release"] = OSError(errno.EIO, "Input/output error")
+    assert world.run("poststop") == 0
+    assert "could not be put back" in _line(capfd)
+    world.monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert world.run("poststop") == 0
+    assert "not root" in _line(capfd)
+
+
+def test_a_malformed_record_is_removed_at_the_end(world: World) -> None:
+    world.run("createRuntime")
+    key = records.key_of("web", "/b")
+    (Path(records.RUN) / "containers" / f"{key}.json").write_text("{")
+    assert world.run("poststop") == 0
+    assert world.record is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["start"],
+        ["--help"],
+        ["createRuntime", "x"],
+        ["poststop", "--user-high"],
+        ["prestart", "--user-high", "-1"],
+    ],
+)
+def test_other_arguments_get_the_usage(capfd: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    assert hook.main(["bede-hook", *arguments]) == 2
+    assert "Usage: bede-hook" in _line(capfd)
+
+
+def test_a_bug_is_one_line_and_with_debug_a_traceback(
+    world: World, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BEDE_DEBUG", raising=False)
+    world.fail["check"] = ZeroDivisionError("a\nb")
+    assert world.run("createRuntime") == 1
+    assert "ZeroDivisionError" in _line(capfd)
+    monkeypatch.setenv("BEDE_DEBUG", "1")
+    assert world.run("createRuntime") == 1
+    assert "Traceback" in capfd.readouterr().err
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=60), st.sampled_from(["createRuntime", "prestart", "poststart", "poststop"]))
+def test_no_state_makes_a_traceback(world: World, data: bytes, stage: str) -> None:
+    world.monkeypatch.setattr(hook, "_stdin", lambda: data)
+    assert hook.main(["bede-hook", stage]) == 2
+    assert world.record is None
+
+
+@pytest.mark.parametrize("data", [b"", b"no JSON", b"{}", b"[" * 100_000, b" " * (2 << 20)])
+def test_the_program_itself_says_one_line(data: bytes) -> None:
+    done = subprocess.run(
+        [sys.executable, "-IS", str(BIN / "bede-hook"), "createRuntime"],
+        input=data,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"bede-hook: ")
+    assert done.stderr.count(b"\n") == 1
