@@ -1,0 +1,29 @@
+/*
+ * A deadline for one thread's system calls: a signal that interrupts them.
+ *
+ * A write to memory.high reclaims in the writer's context while the usage is above it (before
+ * O_NONBLOCK was honoured there), and demotion never lowers the usage, so that loop would
+ * demote everything. It ends at a pending signal; so does an eviction by lru_gen.
+ */
+#ifndef BEDE_DEADLINE_H
+#define BEDE_DEADLINE_H
+
+#include <stdint.h>
+#include <time.h>
+
+struct bede_deadline {
+	timer_t timer;
+	int armed;
+};
+
+/* To be called by the thread that will be interrupted. Returns 0 or a negative errno. */
+int bede_deadline_open(struct bede_deadline *deadline);
+
+/* Interrupt this thread after so long, and again each time as long has passed. */
+void bede_deadline_set(struct bede_deadline *deadline, uint64_t microseconds);
+
+void bede_deadline_clear(struct bede_deadline *deadline);
+
+void bede_deadline_close(struct bede_deadline *deadline);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * Demotion in the background: a few threads a container that move what they are told to.
+ *
+ * Ageing walks page tables and migrating copies pages; the thread that moves the fence must
+ * not wait for either. More than one thread, because a container may allocate on every CPU.
+ */
+#ifndef BEDE_DEMOTER_H
+#define BEDE_DEMOTER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "lru.h"
+
+#define BEDE_DEMOTERS 2
+
+struct bede_demoter;
+
+struct bede_demoter_thread {
+	struct bede_demoter *demoter;
+	pthread_t thread;
+	struct bede_lru lru;
+	bool running;
+};
+
+struct bede_demoter {
+	pthread_mutex_t lock;
+	pthread_cond_t wanted;
+	bool stop;
+	int node;
+	unsigned threads; /* that shall work at once */
+	uint64_t pages;	  /* still to be asked for */
+	uint64_t chunk;	  /* most pages in one command */
+	uint64_t asked;	  /* pages, since the start */
+	uint64_t tries;	  /* commands, since the start */
+	struct bede_demoter_thread pool[BEDE_DEMOTERS];
+};
+
+/* lru_path must outlive the demoter. Returns 0 or a negative errno. */
+int bede_demoter_start(struct bede_demoter *demoter, const char *lru_file, const char *lru_path,
+		       uint64_t far_mask);
+
+/* Replace what is wanted: pages from node, by so many threads. Never blocks for long. */
+void bede_demoter_ask(struct bede_demoter *demoter, int node, uint64_t pages, uint64_t chunk,
+		      unsigned threads);
+
+/* asked and tries since the start. */
+void bede_demoter_count(struct bede_demoter *demoter, uint64_t *asked, uint64_t *tries);
+
+void bede_demoter_stop(struct bede_demoter *demoter);
+
+#endif

@@ -1,0 +1,38 @@
+struct bede_params {
+	int cgroup_fd;
+	const char *lru_path;
+	const char *lru_file;
+	uint64_t local_mask;
+	uint64_t far_mask;
+	uint64_t bound;
+	uint64_t node_bound[64];
+	uint64_t user_high;
+	uint64_t user_swap_max;
+	unsigned cpus;
+	...;
+};
+
+struct bede_stats {
+	uint64_t bound;
+	uint64_t local;
+	uint64_t far;
+	uint64_t current;
+	uint64_t fence;
+	uint64_t user_high;
+	uint64_t max_local;
+	uint64_t demoted;
+	uint64_t tries;
+	uint64_t rounds;
+	uint64_t fence_events;
+	uint64_t stalls;
+	int stalled;
+	int error;
+	...;
+};
+
+struct bede_holder;
+
+int bede_holder_start(const struct bede_params *params, struct bede_holder **out);
+int bede_holder_set(struct bede_holder *holder, uint64_t bound, const uint64_t *node_bound);
+void bede_holder_stats(struct bede_holder *holder, struct bede_stats *out);
+int bede_holder_stop(struct bede_holder *holder, int restore);

@@ -1,0 +1,59 @@
+/*
+ * The holder: one thread a bound container, from event to moved fence.
+ *
+ * The fence is memory.high kept at the container's total usage plus what is left of its
+ * bound: a task that would take the local usage past the bound passes memory.high first and
+ * has to demote before it returns to user space. Ahead of the fence the holder demotes by
+ * itself, from a low watermark that follows the rate of allocation.
+ */
+#ifndef BEDE_HOLDER_H
+#define BEDE_HOLDER_H
+
+#include "kfile.h"
+
+#define BEDE_NO_LIMIT UINT64_MAX
+
+struct bede_params {
+	int cgroup_fd;	      /* directory of the cgroup; duplicated */
+	const char *lru_path; /* its path in lru_file, from the cgroup root; copied */
+	const char *lru_file; /* debugfs lru_gen, or NULL: the fence alone */
+	uint64_t local_mask;  /* bit n: node n is local */
+	uint64_t far_mask;
+	uint64_t bound;			     /* bytes over all local nodes */
+	uint64_t node_bound[BEDE_MAX_NODES]; /* bytes, BEDE_NO_LIMIT for none */
+	uint64_t user_high;		     /* the user's own memory.high */
+	uint64_t user_swap_max;		     /* the user's own memory.swap.max */
+	unsigned cpus;			     /* online; each may hold a batch of charges */
+};
+
+struct bede_stats {
+	uint64_t bound;
+	uint64_t local; /* bytes, as of the last round */
+	uint64_t far;
+	uint64_t current;
+	uint64_t fence;
+	uint64_t user_high;
+	uint64_t max_local;    /* highest since the bound was set and met */
+	uint64_t demoted;      /* bytes the holder asked the kernel to demote */
+	uint64_t tries;	       /* in so many commands */
+	uint64_t rounds;       /* turns of the loop */
+	uint64_t fence_events; /* turns that memory.events woke */
+	uint64_t stalls;       /* times that demotion made no progress and the fence was lifted */
+	int stalled;	       /* now */
+	int error;	       /* negative errno that ended the thread, or 0 */
+};
+
+struct bede_holder;
+
+/* Start holding. Returns 0 or a negative errno. */
+int bede_holder_start(const struct bede_params *params, struct bede_holder **out);
+
+/* Change the bound at once; node_bound has BEDE_MAX_NODES entries. Returns 0. */
+int bede_holder_set(struct bede_holder *holder, uint64_t bound, const uint64_t *node_bound);
+
+void bede_holder_stats(struct bede_holder *holder, struct bede_stats *out);
+
+/* End the thread and free the holder; with restore, give the user's own knobs back. */
+int bede_holder_stop(struct bede_holder *holder, int restore);
+
+#endif

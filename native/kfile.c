@@ -1,0 +1,213 @@
+#include "kfile.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+int bede_read(int fd, struct bede_buffer *out)
+{
+	out->length = 0;
+	for (;;) {
+		if (out->size - out->length < 4096 + 1) {
+			size_t size = out->size ? out->size * 2 : 16384;
+			char *text = realloc(out->text, size);
+
+			if (!text)
+				return -ENOMEM;
+			out->text = text;
+			out->size = size;
+		}
+		ssize_t got = pread(fd, out->text + out->length, out->size - out->length - 1,
+				    (off_t)out->length);
+
+		if (got < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		if (got == 0)
+			break;
+		out->length += (size_t)got;
+	}
+	out->text[out->length] = '\0';
+	return 0;
+}
+
+int bede_read_u64(int fd, uint64_t *out)
+{
+	char text[32];
+	char *end;
+	ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (got < 0)
+		return -errno;
+	text[got] = '\0';
+	if (!strncmp(text, "max", 3)) {
+		*out = UINT64_MAX;
+		return 0;
+	}
+	*out = strtoull(text, &end, 10);
+	return end == text ? -EINVAL : 0;
+}
+
+int bede_write_u64(int fd, uint64_t value)
+{
+	char text[32] = "max";
+	int length = 3;
+
+	if (value != UINT64_MAX)
+		length = snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	if (pwrite(fd, text, (size_t)length, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* A cursor over one line; every reader stays below end, so no text can lead outside. */
+struct cursor {
+	const char *at;
+	const char *end;
+};
+
+static void skip_blanks(struct cursor *line)
+{
+	while (line->at < line->end && (*line->at == ' ' || *line->at == '\t'))
+		line->at++;
+}
+
+static bool take_word(struct cursor *line, const char *word)
+{
+	size_t length = strlen(word);
+
+	if ((size_t)(line->end - line->at) < length || memcmp(line->at, word, length))
+		return false;
+	line->at += length;
+	return true;
+}
+
+static bool take_u64(struct cursor *line, uint64_t *out)
+{
+	const char *start = line->at;
+	uint64_t value = 0;
+
+	while (line->at < line->end && *line->at >= '0' && *line->at <= '9') {
+		uint64_t digit = (uint64_t)(*line->at - '0');
+
+		if (value > (UINT64_MAX - digit) / 10)
+			return false;
+		value = value * 10 + digit;
+		line->at++;
+	}
+	*out = value;
+	return line->at != start;
+}
+
+static bool next_line(const char **text, const char *end, struct cursor *line)
+{
+	if (*text >= end)
+		return false;
+	const char *newline = memchr(*text, '\n', (size_t)(end - *text));
+
+	line->at = *text;
+	line->end = newline ? newline : end;
+	*text = newline ? newline + 1 : end;
+	return true;
+}
+
+int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
+{
+	static const struct {
+		const char *name;
+		bool file;
+	} lists[] = { { "inactive_anon ", false }, { "active_anon ", false },
+		      { "inactive_file ", true },  { "active_file ", true },
+		      { "unevictable ", false } };
+	const size_t count = sizeof(lists) / sizeof(*lists);
+	const char *end = text + length;
+	struct cursor line;
+
+	memset(out, 0, sizeof(*out));
+	while (next_line(&text, end, &line)) {
+		size_t list = 0;
+
+		while (list < count && !take_word(&line, lists[list].name))
+			list++;
+		if (list == count)
+			continue;
+		for (;;) {
+			uint64_t node, bytes;
+
+			skip_blanks(&line);
+			if (line.at == line.end)
+				break;
+			if (!take_word(&line, "N") || !take_u64(&line, &node) ||
+			    !take_word(&line, "=") || !take_u64(&line, &bytes))
+				return -EINVAL;
+			if (node >= BEDE_MAX_NODES)
+				continue;
+			out->lru[node] += bytes;
+			if (lists[list].file)
+				out->file[node] += bytes;
+		}
+	}
+	return 0;
+}
+
+static bool is_below(struct cursor path, const char *root)
+{
+	size_t length = strlen(root);
+
+	if ((size_t)(path.end - path.at) < length || memcmp(path.at, root, length))
+		return false;
+	path.at += length;
+	return path.at == path.end || *path.at == '/' || !strcmp(root, "/");
+}
+
+int bede_parse_lru_gen(const char *text, size_t length, const char *path,
+		       int (*visit)(void *context, uint64_t id, int node, uint64_t seq,
+				    uint64_t anon, uint64_t file),
+		       void *context)
+{
+	const char *end = text + length;
+	struct cursor line;
+	bool ours = false;
+	uint64_t id = 0, node = 0;
+
+	while (next_line(&text, end, &line)) {
+		if (take_word(&line, "memcg ")) {
+			skip_blanks(&line);
+			if (!take_u64(&line, &id) || !take_word(&line, " "))
+				return -EINVAL;
+			ours = is_below(line, path);
+			continue;
+		}
+		if (!ours)
+			continue;
+		skip_blanks(&line);
+		if (take_word(&line, "node ")) {
+			skip_blanks(&line);
+			if (!take_u64(&line, &node) || node >= BEDE_MAX_NODES)
+				return -EINVAL;
+			continue;
+		}
+		uint64_t seq, age, count[2];
+
+		if (!take_u64(&line, &seq))
+			return -EINVAL;
+		skip_blanks(&line);
+		if (!take_u64(&line, &age))
+			return -EINVAL;
+		for (int type = 0; type < 2; type++) {
+			skip_blanks(&line);
+			if (!take_u64(&line, &count[type]))
+				return -EINVAL;
+			if (line.at < line.end && *line.at == 'x')
+				line.at++;
+		}
+		int err = visit(context, id, (int)node, seq, count[0], count[1]);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}

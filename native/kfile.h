@@ -1,0 +1,65 @@
+/* Reading and writing kernel files, and the two texts the control loop lives on. */
+#ifndef BEDE_KFILE_H
+#define BEDE_KFILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define BEDE_MAX_NODES 64
+
+/* A growing buffer for one kernel file; text[length] is always 0 after a read. */
+struct bede_buffer {
+	char *text;
+	size_t size;
+	size_t length;
+};
+
+static inline void bede_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void bede_buffer_free(struct bede_buffer *buffer)
+{
+	free(buffer->text);
+}
+
+#define BEDE_FD __attribute__((cleanup(bede_close))) int
+#define BEDE_BUFFER __attribute__((cleanup(bede_buffer_free))) struct bede_buffer
+
+/* Read a whole kernel file from offset 0. Returns 0 or a negative errno. */
+int bede_read(int fd, struct bede_buffer *out);
+
+/* Read one unsigned number; "max" gives UINT64_MAX. Returns 0 or a negative errno. */
+int bede_read_u64(int fd, uint64_t *out);
+
+/* Write one unsigned number (UINT64_MAX as "max"). Returns 0 or a negative errno. */
+int bede_write_u64(int fd, uint64_t value);
+
+/* Bytes on the LRU lists of each node, all of them and those of the file lists alone. */
+struct bede_numa {
+	uint64_t lru[BEDE_MAX_NODES];
+	uint64_t file[BEDE_MAX_NODES];
+};
+
+/*
+ * memory.numa_stat -> bytes of each node on the anon, file and unevictable lists (the
+ * "anon" and "file" lines would count mapped swap cache twice). Unknown nodes are ignored.
+ * Returns 0, or -EINVAL where a line of these five cannot be read.
+ */
+int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out);
+
+/*
+ * debugfs lru_gen -> one call of visit for each generation of each node of every memory
+ * cgroup at or below path ("/a" matches "/a" and "/a/b", never "/ab"). Counts are pages.
+ * visit's non-zero return value ends the walk and is returned. Returns 0 or -EINVAL.
+ */
+int bede_parse_lru_gen(const char *text, size_t length, const char *path,
+		       int (*visit)(void *context, uint64_t id, int node, uint64_t seq,
+				    uint64_t anon, uint64_t file),
+		       void *context);
+
+#endif

@@ -1,0 +1,167 @@
+#include "lru.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Pages below these two generations may be evicted (MIN_NR_GENS in the kernel). */
+#define YOUNG_GENS 2
+/* The lru_gen commands take vm.swappiness' scale; the middle treats anon and file alike. */
+#define BALANCED 100
+
+static struct bede_lruvec *find(struct bede_lru *lru, uint64_t id, int node)
+{
+	/* The file lists a cgroup's nodes together, so the last one is nearly always it. */
+	if (lru->count) {
+		struct bede_lruvec *last = &lru->vec[lru->count - 1];
+
+		if (last->id == id && last->node == node)
+			return last;
+	}
+	if (lru->count == lru->size) {
+		size_t size = lru->size ? lru->size * 2 : 8;
+		struct bede_lruvec *vec = realloc(lru->vec, size * sizeof(*vec));
+
+		if (!vec)
+			return NULL;
+		lru->vec = vec;
+		lru->size = size;
+	}
+	struct bede_lruvec *vec = &lru->vec[lru->count++];
+
+	*vec = (struct bede_lruvec){ .id = id, .node = node };
+	return vec;
+}
+
+static int add_generation(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon,
+			  uint64_t file)
+{
+	struct bede_lruvec *vec = find(context, id, node);
+
+	if (!vec)
+		return -ENOMEM;
+	if (vec->gens == BEDE_MAX_GENS)
+		return -EINVAL;
+	vec->seq[vec->gens] = seq;
+	vec->pages[vec->gens] = anon + file;
+	vec->gens++;
+	return 0;
+}
+
+int bede_lru_scan(struct bede_lru *lru)
+{
+	int err = bede_read(lru->fd, &lru->buffer);
+
+	lru->count = 0;
+	if (!err)
+		err = bede_parse_lru_gen(lru->buffer.text, lru->buffer.length, lru->path,
+					 add_generation, lru);
+	if (!err && !lru->count)
+		err = -ENOENT;
+	return err;
+}
+
+static uint64_t old_pages(const struct bede_lruvec *vec)
+{
+	uint64_t pages = 0;
+
+	for (unsigned i = 0; i + YOUNG_GENS < vec->gens; i++)
+		pages += vec->pages[i];
+	return pages;
+}
+
+static uint64_t old_on(const struct bede_lru *lru, int node)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < lru->count; i++)
+		if (lru->vec[i].node == node)
+			pages += old_pages(&lru->vec[i]);
+	return pages;
+}
+
+static int command(struct bede_lru *lru, char verb, const struct bede_lruvec *vec, uint64_t seq,
+		   uint64_t option)
+{
+	char text[128];
+	int length = snprintf(text, sizeof(text), "%c %llu %d %llu %d %llu", verb,
+			      (unsigned long long)vec->id, vec->node, (unsigned long long)seq,
+			      BALANCED, (unsigned long long)option);
+
+	return write(lru->fd, text, (size_t)length) < 0 ? -errno : 0;
+}
+
+static void age(struct bede_lru *lru, int node)
+{
+	for (size_t i = 0; i < lru->count; i++) {
+		struct bede_lruvec *vec = &lru->vec[i];
+		uint64_t young = 0;
+
+		for (unsigned g = 0; g < vec->gens; g++)
+			young += vec->pages[g];
+		young -= old_pages(vec);
+		/* A refusal means that somebody else has just aged it: the next scan shows. */
+		if (vec->node == node && vec->gens && young)
+			(void)command(lru, '+', vec, vec->seq[vec->gens - 1], 1);
+	}
+}
+
+static void take(struct bede_lruvec *vec, uint64_t pages)
+{
+	for (unsigned i = 0; i + YOUNG_GENS < vec->gens; i++) {
+		uint64_t part = pages < vec->pages[i] ? pages : vec->pages[i];
+
+		vec->pages[i] -= part;
+		pages -= part;
+	}
+}
+
+int bede_lru_demote(struct bede_lru *lru, int node, uint64_t pages, uint64_t *asked)
+{
+	int err = 0;
+
+	*asked = 0;
+	if (old_on(lru, node) < pages) {
+		err = bede_lru_scan(lru);
+		/* Two rounds: what was just faulted in is in the second youngest generation. */
+		for (int round = 0; !err && lru->may_age && round < 2 && old_on(lru, node) < pages; round++) {
+			age(lru, node);
+			err = bede_lru_scan(lru);
+		}
+		if (err)
+			return err;
+	}
+	for (size_t i = 0; i < lru->count && *asked < pages; i++) {
+		struct bede_lruvec *vec = &lru->vec[i];
+		uint64_t part = old_pages(vec);
+
+		if (vec->node != node || !part)
+			continue;
+		if (part > pages - *asked)
+			part = pages - *asked;
+		err = command(lru, '-', vec, vec->seq[vec->gens - 1] - YOUNG_GENS, part);
+		if (err)
+			continue;
+		take(vec, part);
+		*asked += part;
+	}
+	return *asked ? 0 : err;
+}
+
+void bede_lru_shield(struct bede_lru *lru, int node)
+{
+	for (size_t i = 0; i < lru->count; i++) {
+		struct bede_lruvec *vec = &lru->vec[i];
+
+		if (vec->node == node && vec->gens > YOUNG_GENS && !old_pages(vec))
+			(void)command(lru, '-', vec, vec->seq[vec->gens - 1] - YOUNG_GENS, 1);
+	}
+}
+
+void bede_lru_release(struct bede_lru *lru)
+{
+	free(lru->vec);
+	free(lru->buffer.text);
+	lru->vec = NULL;
+	lru->buffer.text = NULL;
+}

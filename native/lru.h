@@ -1,0 +1,51 @@
+/*
+ * Demotion of so many pages of one memory cgroup from one node, coldest first, by the
+ * multi-generational LRU's debugfs file (mm/vmscan.c: lru_gen_seq_write).
+ */
+#ifndef BEDE_LRU_H
+#define BEDE_LRU_H
+
+#include "kfile.h"
+
+#define BEDE_MAX_GENS 4
+
+/* One cgroup's pages on one node, by generation, oldest first. */
+struct bede_lruvec {
+	uint64_t id;
+	int node;
+	unsigned gens;
+	uint64_t seq[BEDE_MAX_GENS];
+	uint64_t pages[BEDE_MAX_GENS];
+};
+
+/* The lru_gen view of a cgroup and its descendants, as of the last scan. */
+struct bede_lru {
+	int fd;
+	const char *path; /* as the file names it: from the cgroup root */
+	struct bede_buffer buffer;
+	struct bede_lruvec *vec;
+	size_t count;
+	size_t size;
+	int may_age; /* of several threads at one cgroup only one should */
+};
+
+/* Read the file again. Returns 0 or a negative errno; -ENOENT where the cgroup is not in it. */
+int bede_lru_scan(struct bede_lru *lru);
+
+/*
+ * Ask the kernel to move pages from node to the next lower tier. Ages first where too few
+ * pages are old enough and may_age is set. asked is how many pages the kernel was told to move.
+ * Returns 0 or a negative errno.
+ */
+int bede_lru_demote(struct bede_lru *lru, int node, uint64_t pages, uint64_t *asked);
+
+/*
+ * Bring a node without pages of this cgroup down to its two youngest generations. What is
+ * then demoted to it is not old enough to be evicted, so that a task which reclaims at the
+ * fence leaves it alone. Best effort.
+ */
+void bede_lru_shield(struct bede_lru *lru, int node);
+
+void bede_lru_release(struct bede_lru *lru);
+
+#endif

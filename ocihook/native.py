@@ -1,0 +1,120 @@
+"""The border to C: the only importer of the extension, typed, negative errno to OSError."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+from ocihook import _native
+
+_ffi: Any = _native.ffi
+_lib: Any = _native.lib
+
+NO_LIMIT = 2**64 - 1
+MAX_NODES = 64
+LRU_GEN = "/sys/kernel/debug/lru_gen"
+
+
+def _check(result: int, what: str) -> None:
+    if result < 0:
+        raise OSError(-result, f"{what}: {os.strerror(-result)}")
+
+
+def _mask(nodes: tuple[int, ...]) -> int:
+    mask = 0
+    for node in nodes:
+        if not 0 <= node < MAX_NODES:
+            raise ValueError(f"node {node} is beyond the {MAX_NODES} that Bede can handle")
+        mask |= 1 << node
+    return mask
+
+
+class Stats(NamedTuple):
+    """What a holder saw in its last round; sizes are bytes (see native/holder.h)."""
+
+    bound: int
+    local: int
+    far: int
+    current: int
+    fence: int
+    user_high: int
+    max_local: int
+    demoted: int
+    tries: int
+    rounds: int
+    fence_events: int
+    stalls: int
+    stalled: bool
+    error: int
+
+    @property
+    def overshoot(self) -> int:
+        """Bytes by which local usage has exceeded the bound since it was set."""
+        return max(self.max_local - self.bound, 0)
+
+
+class Holder:
+    """One native thread that holds one container's bound. Raises OSError."""
+
+    def __init__(
+        self,
+        cgroup_fd: int,
+        lru_path: str,
+        *,
+        local: tuple[int, ...],
+        far: tuple[int, ...],
+        bound: int,
+        nodes: dict[int, int],
+        user_high: int | None,
+        user_swap_max: int | None = None,
+        lru_file: str | None = LRU_GEN,
+    ) -> None:
+        params = _ffi.new("struct bede_params *")
+        path = _ffi.new("char[]", os.fsencode(lru_path))
+        file = _ffi.new("char[]", os.fsencode(lru_file)) if lru_file else _ffi.NULL
+        params.cgroup_fd = cgroup_fd
+        params.lru_path = path
+        params.lru_file = file
+        params.local_mask = _mask(local)
+        params.far_mask = _mask(far)
+        params.bound = bound
+        self._fill(params.node_bound, nodes)
+        params.user_high = NO_LIMIT if user_high is None else user_high
+        params.user_swap_max = NO_LIMIT if user_swap_max is None else user_swap_max
+        params.cpus = os.cpu_count() or 1
+        out = _ffi.new("struct bede_holder **")
+        _check(_lib.bede_holder_start(params, out), "cannot start holding")
+        self._holder = out[0]
+
+    @staticmethod
+    def _fill(target: Any, nodes: dict[int, int]) -> None:
+        for node in range(MAX_NODES):
+            target[node] = nodes.get(node, NO_LIMIT)
+
+    def set(self, bound: int, nodes: dict[int, int]) -> None:
+        """Change the bound (bytes, in all and by node); in force when this returns."""
+        array = _ffi.new("uint64_t[]", MAX_NODES)
+        self._fill(array, nodes)
+        _check(_lib.bede_holder_set(self._holder, bound, array), "cannot set the bound")
+
+    def stats(self) -> Stats:
+        """What the last round saw."""
+        raw = _ffi.new("struct bede_stats *")
+        _lib.bede_holder_stats(self._holder, raw)
+        values = {name: getattr(raw, name) for name in Stats._fields}
+        values["stalled"] = bool(values["stalled"])
+        return Stats(**values)
+
+    def stop(self, *, restore: bool) -> None:
+        """End the thread; with *restore* the user's own knobs are given back."""
+        holder, self._holder = self._holder, _ffi.NULL
+        if holder != _ffi.NULL:
+            _check(_lib.bede_holder_stop(holder, restore), "cannot give back memory.high")
+
+
+def parse_numa_stat(text: bytes) -> tuple[dict[int, int], dict[int, int]]:
+    """memory.numa_stat -> LRU bytes and file bytes by node, nodes without any left out."""
+    numa = _ffi.new("struct bede_numa *")
+    _check(_lib.bede_parse_numa_stat(text, len(text), numa), "memory.numa_stat")
+    nodes = range(MAX_NODES)
+    return ({n: numa.lru[n] for n in nodes if numa.lru[n]}, {n: numa.file[n] for n in nodes if numa.file[n]})

@@ -1,0 +1,103 @@
+"""Loads for a bound: each allocates MB mebibytes its own way, checks what it wrote, and holds.
+
+    loads.py anon|shmem|read|mmap|workers MB [PROCESSES] [HOLD_SECONDS] [thp]
+"""
+
+import mmap
+import os
+import sys
+import time
+
+PAGE = 4096
+MADV_HUGEPAGE, MADV_NOHUGEPAGE = 14, 15
+FILE = os.environ.get("BEDE_LOAD_FILE", "/data/load.bin")
+
+
+def fill(region, size, salt):
+    for offset in range(0, size, PAGE):
+        region[offset] = (offset // PAGE + salt) & 0xFF
+
+
+def check(region, size, salt):
+    for offset in range(0, size, PAGE * 7):
+        if region[offset] != (offset // PAGE + salt) & 0xFF:
+            sys.exit(f"page {offset // PAGE} lost its content")
+
+
+def anon(size, salt, hold, thp):
+    region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    region.madvise(MADV_HUGEPAGE if thp else MADV_NOHUGEPAGE)
+    fill(region, size, salt)
+    time.sleep(hold)
+    check(region, size, salt)
+
+
+def shmem(size, salt, hold, thp):
+    fd = os.memfd_create("load")
+    os.ftruncate(fd, size)
+    region = mmap.mmap(fd, size)
+    fill(region, size, salt)
+    time.sleep(hold)
+    check(region, size, salt)
+
+
+def read(size, salt, hold, thp):
+    fd = os.open(FILE, os.O_RDONLY)
+    left = size
+    while left > 0:
+        part = os.read(fd, min(1 << 20, left))
+        if not part:
+            sys.exit("the file is too short")
+        left -= len(part)
+    time.sleep(hold)
+
+
+def mapped(size, salt, hold, thp):
+    fd = os.open(FILE, os.O_RDONLY)
+    region = mmap.mmap(fd, size, prot=mmap.PROT_READ)
+    total = 0
+    for offset in range(0, size, PAGE):
+        total += region[offset]
+    time.sleep(hold)
+
+
+def workers(size, salt, hold, thp):
+    import multiprocessing
+
+    context = multiprocessing.get_context("fork")
+    share = size // 4
+    children = [context.Process(target=anon, args=(share, n, hold, thp)) for n in range(4)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        if child.exitcode:
+            sys.exit(child.exitcode)
+
+
+KINDS = {"anon": anon, "shmem": shmem, "read": read, "mmap": mapped, "workers": workers}
+
+
+def main():
+    kind, size = KINDS[sys.argv[1]], int(sys.argv[2]) << 20
+    processes = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+    hold = float(sys.argv[4]) if len(sys.argv) > 4 else 1.0
+    thp = "thp" in sys.argv[5:]
+    start = time.monotonic()
+    if processes == 1:
+        kind(size, 1, hold, thp)
+    else:
+        pids = []
+        for n in range(processes):
+            pid = os.fork()
+            if pid == 0:
+                kind(size // processes, n, hold, thp)
+                os._exit(0)
+            pids.append(pid)
+        if any(os.waitpid(pid, 0)[1] for pid in pids):
+            sys.exit("a child failed")
+    print(f"{sys.argv[1]} {size >> 20} MiB x{processes}: {time.monotonic() - start - hold:.2f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
