@@ -1,0 +1,320 @@
+import errno
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocihook import config
+from ocihook.runtime import main as wrapper
+
+BIN = Path(__file__).resolve().parents[3] / "bin"
+BOUND = {"ociVersion": "1.0.2", "annotations": {"bede.local": "128M"}, "process": {"args": ["é", "\u2028"]}}
+
+# A mock of runc: it keeps its arguments and the config.json it was given.
+MOCK = """#!/bin/sh
+for argument in "$@"; do printf '%s\\n' "$argument"; done > "$MOCK_NOTES/argv"
+cp "$MOCK_BUNDLE/config.json" "$MOCK_NOTES/config.json" 2>/dev/null
+echo "mock output"
+exit 42
+"""
+
+
+class Stage:
+    """A directory with a bundle, a mock runtime on PATH, and the wrapper's front door."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.bundle = root / "create"
+        self.notes = root / "notes"
+        self.log = root / "log.json"
+        self.path = root / "path"
+        self.settings = root / "config.yaml"
+        for directory in (self.bundle, self.notes, self.path):
+            directory.mkdir()
+        self.mock("runc")
+
+    def mock(self, name: str) -> Path:
+        program = self.path / name
+        program.write_text(MOCK)
+        program.chmod(0o755)
+        return program
+
+    def configure(self, text: str) -> None:
+        self.settings.write_text(text)
+        self.settings.chmod(0o644)
+
+    def write(self, value: Any) -> Path:
+        file = self.bundle / "config.json"
+        file.write_text(value if isinstance(value, str) else json.dumps(value))
+        return file
+
+    def run(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-IS", str(BIN / "bede-runtime"), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.bundle,
+            env={
+                "PATH": f"relative:{self.path}:/usr/bin:/bin",
+                "BEDE_CONFIG": str(self.settings),
+                "MOCK_NOTES": str(self.notes),
+                "MOCK_BUNDLE": str(self.bundle),
+                **environment,
+            },
+        )
+
+    def create(self) -> "subprocess.CompletedProcess[str]":
+        return self.run(
+            "--log", str(self.log), "--log-format", "json", "create", "--bundle", str(self.bundle), "x"
+        )
+
+    @property
+    def seen(self) -> Any:
+        return json.loads((self.notes / "config.json").read_text())
+
+    @property
+    def argv(self) -> list[str]:
+        return (self.notes / "argv").read_text().splitlines()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def _one_line(done: "subprocess.CompletedProcess[str]", code: int) -> str:
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("bede-runtime: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+def test_the_real_runtime_sees_the_hooks_and_its_own_arguments(stage: Stage) -> None:
+    stage.write(BOUND)
+    arguments = ["--root", "/r s", "--systemd-cgroup", "create", "--bundle", str(stage.bundle), "--", "x"]
+    done = stage.run(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (42, "mock output\n", "")
+    assert stage.argv == arguments
+    hooks = stage.seen["hooks"]
+    assert sorted(hooks) == ["createRuntime", "poststart", "poststop"]
+    assert all(hook[0]["path"] == str(BIN / "bede-hook") for hook in hooks.values())
+    assert stage.seen["process"] == BOUND["process"]
+    # systemd would put its own copy of memory.high back.
+    assert "linux" not in stage.seen
+
+
+def test_the_working_directory_is_the_default_bundle(stage: Stage) -> None:
+    stage.write(BOUND)
+    assert stage.run("run", "x").returncode == 42
+    assert "poststop" in stage.seen["hooks"]
+
+
+def test_the_edit_is_made_once_and_keeps_the_mode(stage: Stage) -> None:
+    file = stage.write(BOUND)
+    file.chmod(0o640)
+    os.chown(file, os.getuid(), os.getgid())
+    stage.create()
+    first = file.stat()
+    assert stat.S_IMODE(first.st_mode) == 0o640
+    stage.create()
+    assert file.stat().st_ino == first.st_ino
+    assert [path.name for path in stage.bundle.iterdir()] == ["config.json"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_the_edit_keeps_the_owner(stage: Stage) -> None:
+    file = stage.write(BOUND)
+    os.chown(file, 1234, 5678)
+    stage.create()
+    assert (file.stat().st_uid, file.stat().st_gid) == (1234, 5678)
+    assert "poststop" in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"annotations": {"other": "x"}}),
+        json.dumps({"process": {"args": ["bede.local=1G", "\\u2028"]}}),
+        '{"process": {"args": ["\\u0062ede"]}}',
+        "not JSON, and the real runtime's to judge",
+    ],
+)
+def test_without_the_annotation_the_very_same_file_passes_through(stage: Stage, text: str) -> None:
+    file = stage.write(text)
+    before = file.stat()
+    assert stage.create().returncode == 42
+    after = file.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_an_annotation_in_escapes_is_found(stage: Stage) -> None:
+    stage.write('{"annotations": {"\\u0062ede\\u002elocal": "128M"}}')
+    stage.create()
+    assert "hooks" in stage.seen
+
+
+@pytest.mark.parametrize("arguments", [("state", "x"), ("delete", "--force", "create"), ("--version",), ()])
+def test_other_calls_do_not_look_at_any_bundle(stage: Stage, arguments: tuple[str, ...]) -> None:
+    file = stage.write(BOUND)
+    inode = file.stat().st_ino
+    assert stage.run(*arguments).returncode == 42
+    assert stage.argv == list(arguments)
+    assert file.stat().st_ino == inode
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "message"),
+    [
+        ({"annotations": {"bede.locl": "1G"}}, 2, "Did you mean bede.local"),
+        ({"annotations": {"bede.local": "50%"}}, 2, "--memory"),
+        ({"annotations": {"bede.local": 7}}, 2, "not a string"),
+        ('{"annotations": {"bede.local": "1G"}', 2, "not JSON"),
+        ('["bede."]', 2, "not a JSON object"),
+    ],
+)
+def test_a_mistake_is_one_line_here_and_in_the_runtimes_log(
+    stage: Stage, value: object, code: int, message: str
+) -> None:
+    stage.write(value)
+    assert message in _one_line(stage.create(), code)
+    entry = json.loads(stage.log.read_text())
+    assert entry["level"] == "error"
+    assert entry["msg"].startswith("bede: ")
+    assert message in entry["msg"]
+    assert entry["time"].endswith("Z")
+    assert not (stage.notes / "argv").exists()
+
+
+def test_the_log_is_appended_to_and_never_through_a_link(stage: Stage) -> None:
+    stage.write({"annotations": {"bede.x": "1G"}})
+    stage.log.write_text("earlier\n")
+    stage.create()
+    assert stage.log.read_text().startswith("earlier\n{")
+    target = stage.root / "target"
+    stage.log.rename(target)
+    stage.log.symlink_to(target)
+    size = target.stat().st_size
+    stage.create()
+    assert target.stat().st_size == size
+
+
+def test_a_log_of_text_gets_text(stage: Stage) -> None:
+    stage.write({"annotations": {"bede.x": "1G"}})
+    stage.run("--log", str(stage.log), "create", "x")
+    assert ' level=error msg="bede: ' in stage.log.read_text()
+
+
+def test_a_missing_bundle_or_config_is_named(stage: Stage) -> None:
+    assert "config.json" in _one_line(stage.create(), 5)
+    assert "/no/where" in _one_line(stage.run("create", "-b", "/no/where", "x"), 5)
+
+
+def test_links_are_not_followed(stage: Stage) -> None:
+    victim = stage.root / "victim.json"
+    victim.write_text(json.dumps(BOUND))
+    (stage.bundle / "config.json").symlink_to(victim)
+    _one_line(stage.create(), 5)
+    link = stage.root / "link"
+    link.symlink_to(stage.bundle)
+    (stage.bundle / "config.json").unlink()
+    stage.write(BOUND)
+    _one_line(stage.run("create", "--bundle", str(link), "x"), 5)
+    assert json.loads(victim.read_text()) == BOUND
+    assert "hooks" not in (stage.bundle / "config.json").read_text()
+
+
+def test_a_fifo_for_a_config_does_not_hang_the_start(stage: Stage) -> None:
+    os.mkfifo(stage.bundle / "config.json")
+    stage.configure("runtime: /bin/true\n")
+    assert stage.create().returncode == 0
+
+
+def test_the_configured_runtime_wins_and_crun_is_the_second_choice(stage: Stage) -> None:
+    crun = stage.mock("crun")
+    crun.write_text("#!/bin/sh\nexit 7\n")
+    assert stage.run("state", "x").returncode == 42
+    for name in ("crun", str(crun)):
+        stage.configure(f"runtime: {name}\n")
+        assert stage.run("state", "x").returncode == 7
+    stage.settings.unlink()
+    (stage.path / "runc").unlink()
+    assert stage.run("state", "x", PATH=str(stage.path)).returncode == 7
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_the_wrapper_never_starts_itself(stage: Stage, link: bool) -> None:
+    (stage.path / "runc").unlink()
+    if link:
+        (stage.path / "runc").symlink_to(BIN / "bede-runtime")
+    assert "runc" in _one_line(stage.run("state", "x", PATH=str(stage.path)), 5)
+    stage.configure(f"runtime: {BIN}/bede-runtime\n")
+    assert "Bede itself" in _one_line(stage.run("state", "x"), 5)
+
+
+def test_a_runtime_that_cannot_be_run_is_named(stage: Stage) -> None:
+    (stage.path / "runc").write_bytes(b"\x7fELF nothing")
+    stage.write(BOUND)
+    line = _one_line(stage.create(), 5)
+    assert os.strerror(errno.ENOEXEC) in line
+    assert str(stage.path / "runc") in line
+
+
+def test_a_mistake_in_the_configuration_names_the_line(stage: Stage) -> None:
+    stage.configure("runtime: runc\nfoo: 1\n")
+    assert "line 2" in _one_line(stage.run("state", "x"), 2)
+
+
+@pytest.mark.parametrize(
+    ("controllers", "arguments", "fenced"),
+    [
+        ("cpu memory pids\n", ["create", "x"], True),
+        ("cpu memory pids\n", ["--systemd-cgroup", "create", "x"], False),
+        ("cpu pids\n", ["create", "x"], False),
+        (None, ["create", "x"], False),
+    ],
+)
+def test_the_first_fence_needs_cgroup_v2_and_no_systemd(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    controllers: str | None,
+    arguments: list[str],
+    fenced: bool,
+) -> None:
+    file = stage.write(BOUND)
+    if controllers is not None:
+        (stage.root / "cgroup.controllers").write_text(controllers)
+    monkeypatch.setattr(wrapper, "CGROUP", str(stage.root))
+    monkeypatch.setattr(config, "PATH", str(stage.settings))
+    monkeypatch.setenv("PATH", str(stage.path))
+    monkeypatch.chdir(stage.bundle)
+    ran: list[list[str]] = []
+    monkeypatch.setattr(os, "execve", lambda path, argv, environ: ran.append(argv))
+    wrapper.main([str(BIN / "bede-runtime"), *arguments])
+    assert ran == [[str(stage.path / "runc"), *arguments]]
+    edited = json.loads(file.read_text())
+    assert ("linux" in edited) == fenced
+    assert ("--user-high" in edited["hooks"]["createRuntime"][0]["args"]) == fenced
+    if fenced:
+        assert edited["linux"]["resources"]["unified"] == {"memory.high": str(128 << 20)}
+
+
+def test_a_bug_is_one_line(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(path: str | None = None) -> config.Config:
+        raise ZeroDivisionError("x")
+
+    monkeypatch.delenv("BEDE_DEBUG", raising=False)
+    monkeypatch.setattr(config, "load", broken)
+    assert wrapper.main(["bede-runtime", "state", "x"]) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.startswith("bede-runtime: internal error: ZeroDivisionError")
+    assert err.count("\n") == 1
