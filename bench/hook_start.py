@@ -5,27 +5,49 @@ Usage: bench/hook_start.py [ROUNDS]
 
 Every round starts each program once, in turn, so that a busy machine slows all of them alike; printed are
 the medians and their ratio to ``python3 -IS -c pass``, which has to stay below 2.
-The createRuntime path goes as far as this host lets it; on one with cgroup v1 it ends at that message.
+The createRuntime path goes as far as this host lets it; on one with cgroup v1 it ends at that message. The
+"whole" rows run it to its end on a pretended /proc, cgroup and agent socket, with the backend left out.
 """
 
+import contextlib
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 BIN = Path(__file__).resolve().parent.parent / "bin"
 PYTHON = "/usr/bin/python3"
 LIMIT = 2.0
 
+# The front door's own steps, but with every path of the kernel's moved below a directory.
+WHOLE = """
+import os, sys
+root, package, stage = sys.argv[1:]
+sys.path.append(package)
+from ocihook import hook
+from ocihook.cgroup import path, process
+from ocihook.state import records
+path.PROC = process.PROC = root + "/proc"
+records.RUN = root + "/run"
+class tier:
+    check = engage = release = staticmethod(lambda *given: None)
+import ocihook.backends
+sys.modules["ocihook.backends.tier"] = ocihook.backends.tier = tier
+os._exit(hook.main(["/usr/bin/bede-hook", stage]))
+"""
+
 
 def main() -> int:
     """Print the table; the exit status is 1 when a ratio is not below 2."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 101
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, _agent(directory):
         cases = _cases(Path(directory))
         times: dict[str, list[float]] = {name: [] for name in cases}
         for number in range(rounds + 3):
@@ -44,6 +66,41 @@ def main() -> int:
     return 0 if all(median < LIMIT * bare for median in medians.values()) else 1
 
 
+@contextlib.contextmanager
+def _agent(directory: str) -> Iterator[None]:
+    """Somebody who takes the hook's messages, as the agent does."""
+    (Path(directory) / "run").mkdir()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(directory + "/run/agent.sock")
+        listener.listen(64)
+        threading.Thread(target=_accept, args=(listener,), daemon=True).start()
+        yield
+
+
+def _accept(listener: socket.socket) -> None:
+    while True:
+        try:
+            listener.accept()[0].close()
+        except OSError:
+            return
+
+
+def _pretend(root: Path) -> None:
+    """A host with cgroup v2, and process 7 in a container's cgroup on it."""
+    group = root / "cgroup/docker/web"
+    for directory in (group, root / "proc/self", root / "proc/7/ns", root / "run/containers"):
+        directory.mkdir(parents=True)
+    (root / "run/containers").chmod(0o700)
+    for name, text in (("memory.high", "max\n"), ("memory.max", "max\n")):
+        (group / name).write_text(text)
+    for name in ("pid", "cgroup", "mnt"):
+        (root / "proc/7/ns" / name).touch()
+    (root / "proc/7/cgroup").write_text("0::/docker/web\n")
+    (root / "proc/7/stat").write_text(" ".join(["7 (sh) S", *["0"] * 18, "1000", "0\n"]))
+    other = "".join(f"{n} 23 0:{n} / /var/lib/x/{n} rw,nosuid - overlay overlay rw\n" for n in range(40, 140))
+    (root / "proc/self/mountinfo").write_text(f"{other}31 23 0:27 / {root}/cgroup rw - cgroup2 cgroup2 rw\n")
+
+
 def _cases(directory: Path) -> dict[str, tuple[list[str], bytes]]:
     state = {
         "ociVersion": "1.2.0",
@@ -60,6 +117,7 @@ def _cases(directory: Path) -> dict[str, tuple[list[str], bytes]]:
         bundles[name].mkdir()
         config = {"ociVersion": "1.2.0", "process": {"args": ["true"] * 200}, "annotations": annotations}
         (bundles[name] / "config.json").write_text(json.dumps(config))
+    _pretend(directory)
     # A real runtime that costs nothing, so that what is left is the wrapper's own.
     settings = directory / "config.yaml"
     settings.write_text("runtime: /bin/true\n")
@@ -68,12 +126,16 @@ def _cases(directory: Path) -> dict[str, tuple[list[str], bytes]]:
     hook, wrapper = str(BIN / "bede-hook"), str(BIN / "bede-runtime")
     python = [PYTHON, "-IS"]
     as_json, plain_json = json.dumps(state).encode(), json.dumps(plain).encode()
+    whole = [*python, "-c", WHOLE, str(directory), str(BIN.parent)]
+    bound_json = json.dumps({**state, "pid": 7}).encode()
     return {
         "python3 -IS -c pass": ([*python, "-c", "pass"], b""),
         "bede-hook createRuntime": ([*python, hook, "createRuntime"], as_json),
         "bede-hook createRuntime, no annotation": ([*python, hook, "createRuntime"], plain_json),
         "bede-hook poststart": ([*python, hook, "poststart"], as_json),
         "bede-hook poststop": ([*python, hook, "poststop"], as_json),
+        "createRuntime, whole (pretended host)": ([*whole, "createRuntime"], bound_json),
+        "poststop, whole (pretended host)": ([*whole, "poststop"], bound_json),
         "bede-runtime create": ([*python, wrapper, "create", "-b", str(bundles["annotated"]), "x"], b""),
         "bede-runtime create, no annotation": (
             [*python, wrapper, "create", "-b", str(bundles["plain"]), "x"],
