@@ -4,7 +4,7 @@
 Usage: bench/hook_start.py [ROUNDS]
 
 Every round starts each program once, in turn, so that a busy machine slows all of them alike; printed are
-the medians and their ratio to ``python3 -IS -c pass``, which has to stay below 2.
+the medians and the ratio to ``python3 -IS -c pass``, which has to stay below 2.
 The createRuntime path goes as far as this host lets it; on one with cgroup v1 it ends at that message. The
 "whole" rows run it to its end on a pretended /proc, cgroup and agent socket, with the backend left out.
 """
@@ -47,7 +47,9 @@ os._exit(hook.main(["/usr/bin/bede-hook", stage]))
 def main() -> int:
     """Print the table; the exit status is 1 when a ratio is not below 2."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 101
-    with tempfile.TemporaryDirectory() as directory, _agent(directory):
+    # In memory, as /run is: a disk's fsync is none of the hook's cost.
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
+    with tempfile.TemporaryDirectory(dir=memory) as directory, _agent(directory):
         cases = _cases(Path(directory))
         times: dict[str, list[float]] = {name: [] for name in cases}
         for number in range(rounds + 3):
@@ -57,13 +59,15 @@ def main() -> int:
                 # The first rounds write the bytecode caches and fill the page cache.
                 if number >= 3:
                     times[name].append(time.perf_counter() - begin)
-    medians = {name: statistics.median(values) for name, values in times.items()}
-    bare = medians["python3 -IS -c pass"]
-    print(f"{rounds} rounds of each, in turn")
+    bare = times["python3 -IS -c pass"]
+    print(f"{rounds} rounds of each, in turn; the ratio is the median of the rounds' own ratios")
     print(f"{'program':40} {'median ms':>10} {'ratio':>7}")
-    for name, median in medians.items():
-        print(f"{name:40} {median * 1e3:10.2f} {median / bare:7.2f}")
-    return 0 if all(median < LIMIT * bare for median in medians.values()) else 1
+    worst = 0.0
+    for name, values in times.items():
+        ratio = statistics.median(value / base for value, base in zip(values, bare, strict=True))
+        worst = max(worst, ratio)
+        print(f"{name:40} {statistics.median(values) * 1e3:10.2f} {ratio:7.2f}")
+    return 0 if worst < LIMIT else 1
 
 
 @contextlib.contextmanager

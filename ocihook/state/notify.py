@@ -66,7 +66,7 @@ def _detach() -> None:
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX") if null < 3 else max(null + 1, 256))
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
 
 def _become_agent(bede: str) -> None:
