@@ -1,11 +1,12 @@
 """`bede vm`: the two-tier machine in a box."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-from ocihook.errors import InputError
 from ocihook.vm import image, kernels, topology
 from ocihook.vm import run as vm_run
+from ocihook.vm import shell as vm_shell
 from ocihook.vm.progress import Progress
 
 UNITS = {"M": 1, "G": 1024}
@@ -58,18 +59,14 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "build":
         print(image.ensure(Progress()))
         return 0
-    if args.action == "shell":
-        raise InputError("bede vm shell is not here yet")
-    return vm_run.run(
-        vm_run.Options(
-            argv=args.argv,
-            kernel=args.kernel,
-            topology=args.topology,
-            memory=args.memory,
-            share=args.share,
-            out=args.out,
-            timeout=args.timeout,
-            swap=args.swap,
-            quiet=args.quiet,
-        )
+    options = vm_run.Options(
+        argv=getattr(args, "argv", ["bash", "-l"]),
+        kernel=args.kernel,
+        topology=args.topology,
+        memory=args.memory,
+        share=args.share,
+        swap=args.swap,
     )
+    if args.action == "shell":
+        return vm_shell.shell(options)
+    return vm_run.run(replace(options, out=args.out, timeout=args.timeout, quiet=args.quiet))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import selectors
 import socket
 import subprocess
@@ -16,6 +17,10 @@ from ocihook.vm import protocol, qemu
 CHUNK = 1 << 18
 CONSOLE_KEPT = 1 << 16  #: bytes of the console that are kept
 CONSOLE_LINES = 25
+ESCAPES = re.compile(
+    r"\x1b(\][^\x07\x1b]*(\x07|\x1b\\)|P[^\x1b]*\x1b\\|[\[(][0-9;?!]*[a-zA-Z]|.)|[\x00-\x09\x0b-\x1f]"
+)
+PANIC = "Kernel panic"
 BOOT_SECONDS = 120.0  #: after which a machine that runs no command yet is lost
 DRAIN_SECONDS = 30.0  #: after the command's end, for what is still under way
 TAIL_SECONDS = 2.0  #: after a panic or QEMU's end, for the console's last words
@@ -74,8 +79,7 @@ class Running:
             self.console += self.sockets["console"].recv(CHUNK)
         qemu_said = self.process.stderr.read().decode(errors="replace") if self.process.stderr else ""
         error = MachineError(why, hint)
-        text = self.console.decode(errors="replace").replace("\r", "")
-        lines = [line for line in text.split("\n") if line.strip()][-CONSOLE_LINES:]
+        lines = last_lines(self.console)
         lines += [f"qemu: {line}" for line in qemu_said.splitlines()[-5:]]
         error.add_note("\n".join(lines))
         return error
@@ -83,6 +87,16 @@ class Running:
     def keep(self, data: bytes) -> None:
         """Add to what is kept of the console."""
         self.console = (self.console + data)[-CONSOLE_KEPT:]
+
+
+def last_lines(console: bytes) -> list[str]:
+    """The console's last words, from a panic's first line on if there is one."""
+    text = ESCAPES.sub("", console.decode(errors="replace").replace("\r", "\n"))
+    lines = [line for line in text.split("\n") if line.strip()]
+    for i, line in enumerate(lines):
+        if PANIC in line:
+            return lines[i : i + CONSOLE_LINES]
+    return lines[-CONSOLE_LINES:]
 
 
 def follow(
@@ -99,7 +113,8 @@ def follow(
     ended = float("inf")
     with selectors.DefaultSelector() as selector:
         for name, end in running.sockets.items():
-            selector.register(end, selectors.EVENT_READ, name)
+            if name != protocol.STDIN:
+                selector.register(end, selectors.EVENT_READ, name)
         while not _complete(status, counts):
             now = time.monotonic()
             limit = min(deadline, ended + DRAIN_SECONDS)
@@ -178,7 +193,7 @@ def _gone(running: Running, status: protocol.Status) -> MachineError:
     with contextlib.suppress(OSError):
         while data := running.sockets["console"].recv(CHUNK):
             running.keep(data)
-    if b"Kernel panic" in running.console:
+    if PANIC.encode() in running.console:
         why = "the machine's kernel panicked"
     elif running.process.returncode not in (0, None):
         why = f"QEMU failed with status {running.process.returncode}"

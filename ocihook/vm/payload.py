@@ -30,14 +30,15 @@ MACHINE_ONLY = CHECKOUT / "ocihook" / "vm"  #: builds machines; nothing in a mac
 
 @dataclass(frozen=True)
 class Job:
-    """What the machine is to run: argv and environment; an empty argv is a shell on the console."""
+    """What the machine is to run, in which environment; on a terminal if *tty* is (lines, columns)."""
 
     argv: list[str]
     env: dict[str, str]
+    tty: tuple[int, int] | None = None
 
     def json(self) -> bytes:
         """As `runner.py` in the machine reads it."""
-        return json.dumps({"argv": self.argv, "env": self.env}).encode()
+        return json.dumps({"argv": self.argv, "env": self.env, "tty": self.tty}).encode()
 
 
 def _files(where: Path, pattern: str) -> Iterator[Path]:

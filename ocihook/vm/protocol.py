@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-PORTS = ("bede.status", "bede.stdout", "bede.stderr", "bede.out")
+STDIN = "bede.stdin"  #: what a person types in `bede vm shell`
+PORTS = ("bede.status", "bede.stdout", "bede.stderr", "bede.out", STDIN)
 
 
 @dataclass(frozen=True)

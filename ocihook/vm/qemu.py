@@ -11,9 +11,10 @@ from ocihook.vm.topology import Topology
 PROGRAM = "qemu-system-x86_64"
 TOOLS = {PROGRAM: "qemu-system-x86", "setpriv": "util-linux"}
 TRIAL_SECONDS = 15.0
+#: What reaches the console is what a lost machine leaves to read.
 APPEND = (
-    "console=ttyS0 panic=-1 quiet loglevel=4 rdinit=/init systemd.unit=bede-run.target "
-    "systemd.show_status=false systemd.log_level=warning systemd.log_target=kmsg cgroup_no_v1=all "
+    "console=ttyS0 panic=-1 loglevel=6 rdinit=/init systemd.unit=bede-run.target "
+    "systemd.show_status=auto systemd.log_color=no systemd.log_level=warning systemd.log_target=kmsg cgroup_no_v1=all "
     "systemd.firstboot=no random.trust_cpu=on mitigations=off audit=0 nowatchdog "
     "lsm=capability tsc=reliable no_timer_check"
 )

@@ -72,24 +72,18 @@ def share_image(directory: Path, target: Path) -> None:
 def run(options: Options) -> int:
     """Boot, run, and hand back the command's status."""
     progress = Progress(options.quiet)
-    image.need(qemu.TOOLS | image.TOOLS)
-    nodes = topology.find(options.topology)
-    if options.memory is not None:
-        nodes = nodes.resized(options.memory)
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-    root = image.ensure(progress)
-    kernel = kernels.ensure(options.kernel, root, progress)
     with cache.scratch() as work, terminated():
-        made = prepare(options, root, kernel, nodes, work)
+        made = prepare(options, work, progress)
         left = work / "out.tar"
+        where = f"{options.topology}, {options.kernel}, {made.accel}"
         with machine.Running(made, str(work)) as running, left.open("wb") as tar:
             sinks: dict[str, BinaryIO] = {
                 "bede.stdout": sys.stdout.buffer,
                 "bede.stderr": sys.stderr.buffer,
                 "bede.out": tar,
             }
-            where = f"{options.topology}, {options.kernel}, {made.accel}"
             result = machine.follow(
                 running,
                 sinks,
@@ -102,11 +96,17 @@ def run(options: Options) -> int:
 
 
 def prepare(
-    options: Options, root: Path, kernel: kernels.Kernel, nodes: topology.Topology, work: Path
+    options: Options, work: Path, progress: Progress, tty: tuple[int, int] | None = None
 ) -> qemu.Machine:
-    """Put the machine's disks into *work*."""
+    """Make what is missing of image and kernel, and put the machine's own disks into *work*."""
+    image.need(qemu.TOOLS | image.TOOLS)
+    nodes = topology.find(options.topology)
+    if options.memory is not None:
+        nodes = nodes.resized(options.memory)
+    root = image.ensure(progress)
+    kernel = kernels.ensure(options.kernel, root, progress)
     (work / "initrd").write_bytes(initramfs.build(root / "busybox", kernel))
-    (work / "payload").write_bytes(payload.build(payload.Job(options.argv, environment())))
+    (work / "payload").write_bytes(payload.build(payload.Job(options.argv, environment(), tty)))
     disks = [qemu.Disk("root", root / "root.img", throwaway=True), qemu.Disk("payload", work / "payload")]
     if options.share is not None:
         share_image(options.share, work / "share")

@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import subprocess
+import termios
 import time
 
 CONFIG = "/etc/bede-vm/run.json"
@@ -40,15 +41,26 @@ def port_path(name: str) -> str:
     raise SystemExit(f"bede-vm: no port {name}")
 
 
-def pump(child: int, pipes: dict[int, Port]) -> int:
+def read(fd: int) -> bytes | None:
+    """What is there; empty at the end, None if nothing is there now."""
+    try:
+        return os.read(fd, CHUNK)
+    except BlockingIOError:
+        return None
+    except OSError:  # EIO: nobody has the terminal open any more
+        return b""
+
+
+def pump(child: int, pipes: dict[int, Port], terminal: int | None) -> int:
     """Copy the pipes to their ports until *child* ends; its wait status.
 
     A grandchild that keeps a pipe open does not keep the command running: what is in the pipes when
-    the child ends is the end.
+    the child ends is the end. What comes in on the port `bede.stdin` goes to *terminal*.
     """
     poll = select.poll()
     pidfd = os.pidfd_open(child)
-    for fd in (pidfd, *pipes):
+    keyboard = None if terminal is None else Port("bede.stdin").fd
+    for fd in (pidfd, *pipes, *([] if keyboard is None else [keyboard])):
         os.set_blocking(fd, False)
         poll.register(fd, select.POLLIN)
     ended = False
@@ -59,21 +71,18 @@ def pump(child: int, pipes: dict[int, Port]) -> int:
                 ended = True
                 poll.unregister(pidfd)
                 busy = True
-                continue
-            try:
-                data = os.read(fd, CHUNK)
-            except BlockingIOError:
-                continue
-            if data:
+            elif fd == keyboard and terminal is not None:
+                os.write(terminal, read(fd) or b"")
+            elif data := read(fd):
                 pipes[fd].write(data)
                 busy = True
-            else:
+            elif data == b"":
                 poll.unregister(fd)
         if ended and not busy:
             return os.waitpid(child, 0)[1]
 
 
-def start(config: dict[str, object], out: int, err: int) -> int:
+def start(config: dict[str, object], out: int, err: int, terminal: int | None) -> int:
     """Fork and exec the command; its pid."""
     argv: list[str] = config["argv"]  # type: ignore[assignment]
     env: dict[str, str] = config["env"]  # type: ignore[assignment]
@@ -81,9 +90,12 @@ def start(config: dict[str, object], out: int, err: int) -> int:
     if pid:
         return pid
     try:
-        os.setsid()
-        os.dup2(out, 1)
-        os.dup2(err, 2)
+        if terminal is not None:
+            os.login_tty(terminal)
+        else:
+            os.setsid()
+            os.dup2(out, 1)
+            os.dup2(err, 2)
         with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123
             file.write("0")
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -95,6 +107,25 @@ def start(config: dict[str, object], out: int, err: int) -> int:
     except OSError as exc:
         os.write(2, f"bede vm: cannot run {argv[0]}: {exc.strerror}\n".encode())
         os._exit(126)
+
+
+def run(config: dict[str, object], out: Port, err: Port) -> int:
+    """The command's exit status, as a shell counts it."""
+    ours: int | None = None
+    theirs: int | None = None
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+    pipes = {out_read: out, err_read: err}
+    if config["tty"]:
+        ours, theirs = os.openpty()
+        termios.tcsetwinsize(ours, tuple(config["tty"]))  # type: ignore[arg-type]
+        pipes[ours] = out
+    child = start(config, out_write, err_write, theirs)
+    for fd in (out_write, err_write, theirs):
+        if fd is not None:
+            os.close(fd)
+    code = os.waitstatus_to_exitcode(pump(child, pipes, ours))
+    return 128 - code if code < 0 else code
 
 
 def send_out(port: Port) -> None:
@@ -114,15 +145,9 @@ def main() -> None:
         config = json.load(file)
     status = Port("bede.status")
     out, err, tar = Port("bede.stdout"), Port("bede.stderr"), Port("bede.out")
-    out_read, out_write = os.pipe()
-    err_read, err_write = os.pipe()
     status.write(b"ready\n")
-    child = start(config, out_write, err_write)
-    os.close(out_write)
-    os.close(err_write)
-    code = os.waitstatus_to_exitcode(pump(child, {out_read: out, err_read: err}))
+    code = run(config, out, err)
     send_out(tar)
-    code = 128 - code if code < 0 else code
     status.write(f"exit {code} {out.count} {err.count} {tar.count}\n".encode())
     while True:  # the host takes the machine away
         time.sleep(3600)

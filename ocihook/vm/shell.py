@@ -1,0 +1,48 @@
+"""`bede vm shell`: a root shell in a throw-away machine, on this terminal."""
+
+import contextlib
+import os
+import socket
+import sys
+import termios
+import threading
+import tty
+from collections.abc import Iterator
+
+from ocihook.errors import InputError
+from ocihook.vm import cache, machine, protocol, run
+from ocihook.vm.progress import Progress
+
+
+def shell(options: run.Options) -> int:
+    """Boot, and be the terminal of a shell until it ends; its status."""
+    if not sys.stdin.isatty():
+        raise InputError("bede vm shell needs a terminal", "Use bede vm run -- COMMAND")
+    progress = Progress()
+    size = os.get_terminal_size()
+    with cache.scratch() as work, run.terminated():
+        made = run.prepare(options, work, progress, tty=(size.lines, size.columns))
+        progress.stage("booting; leave the shell with `exit` or Ctrl-D")
+        with machine.Running(made, str(work)) as running, _raw():
+            keyboard = (sys.stdin.fileno(), running.sockets[protocol.STDIN])
+            threading.Thread(target=_type, args=keyboard, daemon=True).start()
+            return machine.follow(running, {"bede.stdout": sys.stdout.buffer}, None).status
+
+
+@contextlib.contextmanager
+def _raw() -> Iterator[None]:
+    fd = sys.stdin.fileno()
+    before = termios.tcgetattr(fd)
+    tty.setraw(fd)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def _type(keyboard: int, end: socket.socket) -> None:
+    # `follow` never reads from this socket, so it may block here.
+    end.setblocking(True)
+    with contextlib.suppress(OSError):
+        while data := os.read(keyboard, 4096):
+            end.sendall(data)
