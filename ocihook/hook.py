@@ -108,6 +108,7 @@ def _bind(
         try:
             tiers = tier.check(config, cgroup.fd)
             bound, nodes = policy.resolve(memory.container_limit(cgroup))
+            tier.check_nodes(nodes, tiers)
             record = records.Record(
                 id=state.id,
                 bundle=state.bundle,

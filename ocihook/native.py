@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from ocihook import _native
+import ocihook._native as _native
 
 _ffi: Any = _native.ffi
 _lib: Any = _native.lib

@@ -48,7 +48,12 @@ class World:
         monkeypatch.setattr(config, "PATH", str(self.config))
         monkeypatch.setattr(notify, "tell", lambda op, key, bede: self.told.append((op, key)))
         monkeypatch.setattr(os, "geteuid", lambda: 0)
-        tier = SimpleNamespace(check=self._check, engage=self._engage, release=self._release)
+        tier = SimpleNamespace(
+            check=self._check,
+            check_nodes=lambda bounds, tiers: None,
+            engage=self._engage,
+            release=self._release,
+        )
         monkeypatch.setattr(ocihook.backends, "tier", tier, raising=False)
 
     def started(self, ticks: int) -> None:

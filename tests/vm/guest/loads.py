@@ -1,6 +1,6 @@
 """Loads for a bound: each allocates MB mebibytes its own way, checks what it wrote, and holds.
 
-    loads.py anon|shmem|read|mmap|workers MB [PROCESSES] [HOLD_SECONDS] [thp]
+loads.py anon|shmem|read|mmap|workers MB [PROCESSES] [HOLD_SECONDS] [thp]
 """
 
 import mmap

@@ -1,0 +1,1 @@
+"""The agent: one daemon a host that holds every container's bound."""

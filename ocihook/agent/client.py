@@ -1,0 +1,43 @@
+"""Asking the agent: one packet there, one back."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Any
+
+from ocihook.errors import AccessError, AgentError, BedeError
+from ocihook.state import records
+
+
+class _Refused(BedeError):
+    def __init__(self, message: str, hint: str, code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = code
+
+
+def ask(message: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
+    """The agent's answer to *message*; *timeout* in seconds. Raises BedeError with the agent's own words."""
+    if os.geteuid() != 0:
+        raise AccessError("only root may speak to the agent", "Use sudo")
+    hint = "Start it by systemctl start bede-agent, or let the next bound container start it"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.settimeout(timeout)
+        try:
+            connection.connect(f"{records.RUN}/agent.sock")
+            connection.send(json.dumps(message).encode())
+            reply = json.loads(connection.recv(1 << 20) or b"null")
+        except TimeoutError:
+            raise AgentError("the agent does not answer", "See journalctl -u bede-agent") from None
+        except OSError as error:
+            raise AgentError(f"the agent cannot be reached: {error.strerror}", hint) from None
+        except ValueError:
+            raise AgentError(
+                "the agent's answer is not JSON", "Restart it: it may be of another version"
+            ) from None
+    if not isinstance(reply, dict):
+        raise AgentError("the agent hung up", "See journalctl -u bede-agent")
+    if not reply.get("ok"):
+        raise _Refused(str(reply.get("error")), str(reply.get("hint", "")), int(reply.get("code", 1)))
+    return reply

@@ -1,0 +1,182 @@
+"""The containers the agent holds: one native holder each, adopted from the records on disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Any
+
+from ocihook import native
+from ocihook.cgroup import memory, path
+from ocihook.config import Config
+from ocihook.errors import AgentError, BedeError, InputError
+from ocihook.spec import annotation
+from ocihook.state import records
+from ocihook.topology import nodes
+
+
+def say(line: str) -> None:
+    """One line to the journal."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Kept:
+    """One container: its record, its cgroup held open, and its holder."""
+
+    def __init__(self, record: records.Record, cgroup: path.Cgroup, tiers: nodes.Tiers) -> None:
+        self.record = record
+        self.cgroup = cgroup
+        self.holder = native.Holder(
+            cgroup.fd,
+            record.cgroup,
+            local=tiers.local,
+            far=tiers.far,
+            bound=record.bound,
+            nodes=record.nodes,
+            user_high=record.user_high,
+            lru_file=native.LRU_GEN if os.access(native.LRU_GEN, os.W_OK) else None,
+        )
+
+    def set(self, bound: int) -> None:
+        """Hold another bound from now on, and remember it. Raises BedeError, OSError."""
+        for node, value in self.record.nodes.items():
+            if value > bound:
+                raise InputError(
+                    f"the bound of node {node} is {value} bytes, more than that",
+                    "Bounds of single nodes are given at the container's start",
+                )
+        before, self.record.bound = self.record.bound, bound
+        try:
+            records.write(self.record)
+        except BedeError:
+            self.record.bound = before
+            raise
+        self.holder.set(bound, self.record.nodes)
+
+    def status(self) -> dict[str, Any]:
+        """What ``bede ps`` shows; sizes in bytes."""
+        stats = self.holder.stats()
+        record = self.record
+        return {
+            "id": record.id,
+            "key": record.key,
+            "pid": record.pid,
+            "cgroup": record.cgroup,
+            "bound": stats.bound,
+            "nodes": {str(node): value for node, value in record.nodes.items()},
+            "local": stats.local,
+            "far": stats.far,
+            "overshoot": stats.overshoot,
+            "backend": record.backend,
+            "runtime": record.runtime,
+            "demoted": stats.demoted,
+            "stalled": stats.stalled,
+            "stalls": stats.stalls,
+            "fence": stats.fence,
+            "fence_events": stats.fence_events,
+            "rounds": stats.rounds,
+        }
+
+    def close(self, *, restore: bool) -> None:
+        """Stop holding; with *restore* the user's own ``memory.high`` is put back."""
+        try:
+            self.holder.stop(restore=restore)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                say(f"bede agent: container {self.record.id}: {error.strerror}")
+        self.cgroup.close()
+
+
+class Keeper:
+    """All containers of this host that are bound."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.kept: dict[str, Kept] = {}
+        self._complained: set[str] = set()
+
+    def adopt_all(self) -> None:
+        """Bring what is held in line with the records on disk."""
+        found, errors = records.listing()
+        for error in errors:
+            self._complain(error.line("bede agent"))
+        keys = {record.key for record in found}
+        for key in [key for key in self.kept if key not in keys]:
+            self.drop(key)
+        for record in found:
+            self.adopt(record)
+
+    def adopt(self, record: records.Record) -> None:
+        """Hold the container of *record*, unless it is held already or gone."""
+        held = self.kept.get(record.key)
+        if held is not None:
+            if held.record.cgroup_ino == record.cgroup_ino:
+                return
+            self._forget(record.key)
+        cgroup = path.reopen(record.cgroup, record.cgroup_ino)
+        if cgroup is None:
+            # Its poststop hook never came; nothing of it is left but the record.
+            records.remove(record.key)
+            return
+        try:
+            tiers = nodes.find(self.config.far_nodes)
+            nodes.enable_demotion()
+            self.kept[record.key] = Kept(record, cgroup, tiers)
+        except (BedeError, OSError, ValueError) as error:
+            cgroup.close()
+            self._complain(f"bede agent: container {record.id} is held by its fence alone: {error}")
+
+    def drop(self, key: str) -> None:
+        """Stop holding *key*: its record is gone, its hook has cleaned up."""
+        if key in self.kept:
+            self._forget(key)
+
+    def sweep(self) -> None:
+        """Let go of containers whose cgroup has gone, and of holders that have ended."""
+        for key, kept in list(self.kept.items()):
+            gone = path.reopen(kept.record.cgroup, kept.record.cgroup_ino)
+            if gone is None:
+                self._forget(key)
+                records.remove(key)
+                continue
+            gone.close()
+            error = kept.holder.stats().error
+            if error:
+                self._complain(f"bede agent: container {kept.record.id}: {os.strerror(-error)}; held anew")
+                self._forget(key)
+                self.adopt(kept.record)
+
+    def find(self, name: str) -> Kept:
+        """The container called *name*: its id, its key, or an unambiguous beginning of the id."""
+        exact = [kept for kept in self.kept.values() if name in (kept.record.id, kept.record.key)]
+        begins = [kept for kept in self.kept.values() if name and kept.record.id.startswith(name)]
+        matches = exact or begins
+        if not matches:
+            raise InputError(f"no bound container is called {name!r}", "`bede ps` shows them all")
+        if len(matches) > 1:
+            raise InputError(f"{name!r} is the beginning of more than one container", "Write more of the id")
+        return matches[0]
+
+    def set(self, name: str, size: str) -> dict[str, Any]:
+        """``bede set``: the container's status with the new bound. Raises BedeError."""
+        kept = self.find(name)
+        try:
+            limit = memory.container_limit(kept.cgroup)
+            kept.set(annotation.Amount(annotation.LOCAL, size).resolve(limit))
+        except OSError as error:
+            raise AgentError(f"container {kept.record.id} has ended: {error.strerror}") from None
+        return kept.status()
+
+    def close(self) -> None:
+        """The agent ends, the containers do not: their fences stay where they are."""
+        for key in list(self.kept):
+            self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        self.kept.pop(key).close(restore=False)
+
+    def _complain(self, line: str) -> None:
+        if line not in self._complained:
+            self._complained.add(line)
+            say(line)

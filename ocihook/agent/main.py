@@ -1,0 +1,98 @@
+"""The agent's life: adopt first, then answer; end without letting go of anybody."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import time
+
+from ocihook import config
+from ocihook.agent import server
+from ocihook.agent.keeper import Keeper, say
+from ocihook.errors import AccessError, AgentError
+from ocihook.state import records
+
+SWEEP = 1.0  #: seconds between looks at what no message tells of
+
+
+def run() -> int:
+    """Hold the bounds of this host until SIGTERM. Raises BedeError."""
+    if os.geteuid() != 0:
+        raise AccessError("the agent must run as root", "Start it by systemctl start bede-agent")
+    lock = _only_one()
+    keeper = Keeper(config.load())
+    # Before anything that is slow to import: the containers' fences wait for somebody to move them.
+    keeper.adopt_all()
+    wake = _signals()
+    with server.listen() as listener:
+        _confine()
+        say(f"bede agent: ready, holding {len(keeper.kept)} containers")
+        _loop(keeper, listener.fileno(), wake, lambda: listener.accept()[0])
+    keeper.close()
+    os.close(lock)
+    return 0
+
+
+def _loop(keeper: Keeper, listener: int, wake: int, accept: object) -> None:
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    poll.register(wake, select.POLLIN)
+    swept = time.monotonic()
+    changed = _changed()
+    while True:
+        ready = [fd for fd, _ in poll.poll(SWEEP * 1000)]
+        if wake in ready:
+            return
+        if listener in ready:
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                server.serve(keeper, accept())  # type: ignore[operator]
+        if time.monotonic() - swept >= SWEEP:
+            swept = time.monotonic()
+            if changed != (changed := _changed()):
+                keeper.adopt_all()
+            keeper.sweep()
+
+
+def _changed() -> int:
+    """Changes with every record that is written or removed, also where no hook could tell us."""
+    try:
+        return os.stat(f"{records.RUN}/containers").st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _only_one() -> int:
+    os.makedirs(records.RUN, 0o700, exist_ok=True)
+    fd = os.open(f"{records.RUN}/agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise AgentError("the agent is running already") from None
+    return fd
+
+
+def _signals() -> int:
+    """A descriptor that becomes readable when the agent is asked to end."""
+    reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    signal.set_wakeup_fd(writer)
+    return reader
+
+
+def _confine() -> None:
+    """Keep only what holding needs: priority for its threads, cgroup files whoever owns them."""
+    try:
+        import prctl
+    except ImportError:
+        return
+    prctl.set_name("bede-agent")
+    prctl.set_no_new_privs(1)
+    keep = (prctl.CAP_SYS_NICE, prctl.CAP_DAC_OVERRIDE)
+    prctl.capbset.limit(*keep)
+    prctl.cap_permitted.limit(*keep)
+    prctl.cap_effective.limit(*keep)

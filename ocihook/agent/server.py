@@ -1,0 +1,105 @@
+"""The agent's socket: one JSON object a packet, one answer a packet, root only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+from typing import Any
+
+from ocihook.agent.keeper import Keeper
+from ocihook.errors import BedeError, InputError
+from ocihook.state import records
+
+SOCKET = "agent.sock"
+_PACKET = 1 << 20
+_FIRST_PASSED = 3  # sd_listen_fds(3)
+
+
+def listen() -> socket.socket:
+    """The socket systemd passed, or one of our own in :data:`records.RUN`. Raises OSError."""
+    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1":
+        os.set_inheritable(_FIRST_PASSED, False)
+        listener = socket.socket(fileno=_FIRST_PASSED)
+    else:
+        name = f"{records.RUN}/{SOCKET}"
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+        before = os.umask(0o177)
+        try:
+            listener.bind(name)
+        finally:
+            os.umask(before)
+        listener.listen(64)
+    listener.setblocking(False)
+    return listener
+
+
+def peer_is_root(connection: socket.socket) -> bool:
+    """By SO_PEERCRED, which the kernel fills in."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return bool(struct.unpack("3i", raw)[1] == 0)
+
+
+def answer(keeper: Keeper, packet: bytes) -> bytes:
+    """What to send back for *packet*; never raises for what is in it."""
+    try:
+        reply: dict[str, Any] = {"ok": True, **_do(keeper, _message(packet))}
+    except BedeError as error:
+        reply = {"ok": False, "error": error.message, "hint": error.hint, "code": error.exit_code}
+    except OSError as error:
+        reply = {"ok": False, "error": str(error), "hint": "", "code": 1}
+    return json.dumps(reply).encode()
+
+
+def serve(keeper: Keeper, connection: socket.socket) -> None:
+    """Answer one packet and close; a client that is slow or gone costs nothing."""
+    with connection:
+        connection.settimeout(1)
+        try:
+            if not peer_is_root(connection):
+                return
+            packet = connection.recv(_PACKET)
+            if packet:
+                connection.send(answer(keeper, packet))
+        except OSError:
+            return  # the hook does not wait for its answer
+
+
+def _message(packet: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(packet)
+    except ValueError:
+        raise InputError("the message is not JSON") from None
+    if not isinstance(message, dict):
+        raise InputError("the message is not an object")
+    return message
+
+
+def _text(message: dict[str, Any], name: str) -> str:
+    value = message.get(name)
+    if not isinstance(value, str):
+        raise InputError(f"the message has no {name}")
+    return value
+
+
+def _do(keeper: Keeper, message: dict[str, Any]) -> dict[str, Any]:
+    op = message.get("op")
+    if op == "ping":
+        return {"pid": os.getpid()}
+    if op == "added":
+        record = records.read(_text(message, "key"))
+        if record is not None:
+            keeper.adopt(record)
+        return {}
+    if op == "removed":
+        keeper.drop(_text(message, "key"))
+        return {}
+    if op == "ps":
+        return {"containers": [kept.status() for kept in keeper.kept.values()]}
+    if op == "set":
+        return {"container": keeper.set(_text(message, "container"), _text(message, "bound"))}
+    raise InputError(f"the agent does not know {op!r}")

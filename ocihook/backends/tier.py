@@ -1,0 +1,65 @@
+"""The fence on a stock kernel: ``memory.high`` kept at what is used plus what is left of the bound.
+
+A task that would take the container's local usage past the bound passes ``memory.high`` first, and the
+kernel makes it reclaim, which on a tiered host demotes, before it returns to user space. What is written
+here holds by itself; the agent moves it as memory is demoted (native/holder.c).
+"""
+
+from ocihook import fs
+from ocihook.cgroup import memory
+from ocihook.errors import HostError, InputError
+from ocihook.topology import nodes
+from ocihook.topology.nodes import Tiers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ocihook.cgroup.path import Cgroup
+    from ocihook.config import Config
+
+PAGE = 4096
+
+
+def check(config: "Config", cgroup_fd: int) -> Tiers:
+    """The tiers to bind with, demotion turned on. Raises HostError where no bound can be held."""
+    tiers = nodes.find(config.far_nodes)
+    if len(nodes.tier_lists()) < 2:
+        raise HostError(
+            "the far nodes of the configuration are in the same memory tier as the local ones",
+            "Demotion needs a lower tier that the firmware (HMAT) describes",
+        )
+    nodes.enable_demotion()
+    try:
+        allowed = nodes.parse_list(fs.read("cpuset.mems.effective", dir_fd=cgroup_fd))
+    except OSError:
+        return tiers  # without the cpuset controller every node is allowed
+    if not set(allowed) & set(tiers.far):
+        raise HostError(
+            "the container's cpuset has no far node, so nothing of it can be demoted",
+            f"Leave out --cpuset-mems, or add node {tiers.far[0]} to it",
+        )
+    return tiers
+
+
+def check_nodes(bounds: dict[int, int], tiers: Tiers) -> None:
+    """That every node with a bound of its own is a local one. Raises InputError."""
+    for node in bounds:
+        if node not in tiers.local:
+            raise InputError(
+                f"annotation bede.local.{node}: node {node} is not a local node of this host",
+                f"The local nodes are {', '.join(map(str, tiers.local))}",
+            )
+
+
+def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None) -> None:
+    """Write the first fence of *bound* bytes. Raises OSError."""
+    used = memory.usage(cgroup.fd)
+    local, _ = memory.local_far(fs.read("memory.numa_stat", dir_fd=cgroup.fd), tiers.local, tiers.far)
+    fence = used + max(bound - local, 0)
+    if user_high is not None:
+        fence = min(fence, user_high)
+    fs.write("memory.high", str(fence // PAGE * PAGE), dir_fd=cgroup.fd)
+
+
+def release(cgroup_fd: int, user_high: int | None) -> None:
+    """Put the user's own ``memory.high`` back (None: "max"). Raises OSError."""
+    fs.write("memory.high", "max" if user_high is None else str(user_high), dir_fd=cgroup_fd)

@@ -1,0 +1,1 @@
+"""Which NUMA nodes are local and which are far, as sysfs tells."""

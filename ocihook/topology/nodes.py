@@ -1,0 +1,104 @@
+"""Nodes and memory tiers → local and far nodes.
+
+Sources: ``/sys/devices/system/node/has_memory``, ``/sys/devices/virtual/memory_tiering/memory_tierN/nodelist``
+(a smaller N is faster memory), ``/sys/kernel/mm/numa/demotion_enabled``.
+"""
+
+import os
+
+from ocihook import fs
+from ocihook.errors import HostError
+
+NODES = "/sys/devices/system/node"  #: tests point these elsewhere
+TIERS = "/sys/devices/virtual/memory_tiering"
+DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
+
+
+class Tiers:
+    """The nodes whose memory a bound counts, and those that take what is beyond it."""
+
+    __slots__ = ("far", "local")
+
+    def __init__(self, local: tuple[int, ...], far: tuple[int, ...]) -> None:
+        self.local = local
+        self.far = far
+
+
+def parse_list(text: str) -> tuple[int, ...]:
+    """The numbers of a kernel list such as ``0-2,7``. Raises ValueError."""
+    numbers: list[int] = []
+    for part in text.strip().split(","):
+        if part:
+            low, _, high = part.partition("-")
+            numbers.extend(range(int(low), int(high or low) + 1))
+    return tuple(sorted(set(numbers)))
+
+
+def read_list(path: str) -> tuple[int, ...]:
+    """The kernel list in *path*; empty where it cannot be read."""
+    try:
+        return parse_list(fs.read(path))
+    except (OSError, ValueError):
+        return ()
+
+
+def tier_lists() -> list[tuple[int, ...]]:
+    """The nodes of each memory tier that has any, the fastest tier first."""
+    try:
+        names = os.listdir(TIERS)
+    except OSError:
+        return []
+    ranks = sorted(int(name[11:]) for name in names if name.startswith("memory_tier") and name[11:].isdigit())
+    lists = [read_list(f"{TIERS}/memory_tier{rank}/nodelist") for rank in ranks]
+    return [nodes for nodes in lists if nodes]
+
+
+def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
+    """Local and far nodes; *far_nodes* (from the configuration) names the far ones outright.
+
+    Raises HostError where there is no far node.
+    """
+    memory = read_list(f"{NODES}/has_memory")
+    if far_nodes:
+        missing = [node for node in far_nodes if node not in memory]
+        if missing:
+            raise HostError(
+                f"far_nodes in the configuration names node {missing[0]}, which has no memory here",
+                f"The nodes with memory are {', '.join(map(str, memory)) or 'unknown'}",
+            )
+        return Tiers(tuple(node for node in memory if node not in far_nodes), far_nodes)
+    lists = tier_lists()
+    if len(lists) > 1:
+        return Tiers(lists[0], tuple(sorted(node for nodes in lists[1:] for node in nodes)))
+    if len(memory) > 1:
+        raise HostError(
+            f"nodes {', '.join(map(str, memory))} are all in one memory tier, so nothing can be demoted",
+            "A bound needs a slower node that the firmware (HMAT) describes, such as CXL memory",
+        )
+    raise HostError(
+        "this host has one NUMA node, so there is no far memory",
+        "Bind containers on a host with CXL or other far memory; `bede vm run` has one to try",
+    )
+
+
+def demotion_enabled() -> bool | None:
+    """Whether reclaim demotes; None where the kernel cannot."""
+    text = fs.read_or(DEMOTION, "").strip()
+    return text in ("true", "1") if text else None
+
+
+def enable_demotion() -> None:
+    """Let reclaim demote instead of drop. Raises HostError where the kernel cannot."""
+    enabled = demotion_enabled()
+    if enabled is None:
+        raise HostError(
+            "this kernel cannot demote memory",
+            f"Boot a kernel with memory tiers, that is 6.1 or later with {DEMOTION}",
+        )
+    if not enabled:
+        try:
+            fs.write(DEMOTION, "1")
+        except OSError as error:
+            raise HostError(
+                f"demotion is off and cannot be turned on: {error.strerror}", f"Write 1 to {DEMOTION}"
+            ) from None
