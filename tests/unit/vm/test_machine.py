@@ -1,0 +1,147 @@
+"""A command's status told apart from a lost machine, with a mock in QEMU's place."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ocihook.errors import MachineError
+from ocihook.vm import machine, protocol, qemu, topology
+
+Mock = Callable[[str], machine.Running]
+#: A mock of QEMU: finds the sockets in its arguments as QEMU does, then plays the machine.
+MOCK = """#!{python}
+import os, re, socket, sys, time
+fds = {{m[1]: int(m[2]) for a in sys.argv if (m := re.match(r"socket,id=([^,]+),fd=(\\d+)", a))}}
+port = {{name: socket.socket(fileno=fd) for name, fd in fds.items()}}
+say = lambda name, data: port[name].sendall(data)
+{body}
+"""
+
+
+@pytest.fixture
+def mock_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mock:
+    def put(body: str) -> machine.Running:
+        script = tmp_path / "mock-qemu"
+        script.write_text(MOCK.format(python=sys.executable, body=body))
+        script.chmod(0o755)
+        monkeypatch.setattr(qemu, "PROGRAM", str(script))
+        made = qemu.Machine(topology.find("single"), Path("/k"), Path("/i"), ())
+        return machine.Running(made, str(tmp_path))
+
+    return put
+
+
+def follow(running: machine.Running, timeout: float | None = 20) -> tuple[machine.Result, bytes, bytes]:
+    out, err = io.BytesIO(), io.BytesIO()
+    with running:
+        result = machine.follow(running, {"bede.stdout": out, "bede.stderr": err}, timeout)
+    return result, out.getvalue(), err.getvalue()
+
+
+def lost(running: machine.Running, timeout: float | None = 20) -> tuple[str, str]:
+    with running, pytest.raises(MachineError) as error:
+        machine.follow(running, {"bede.stdout": io.BytesIO(), "bede.stderr": io.BytesIO()}, timeout)
+    assert running.process.returncode is not None
+    return error.value.message, "\n".join(error.value.__notes__)
+
+
+def test_the_commands_status_and_its_two_outputs(mock_qemu: Mock) -> None:
+    body = r"""say("bede-status", b"ready\n"); say("bede-stdout", b"\0out\xff"); say("bede-stderr", b"err")
+say("bede-status", b"exit 7 5 3 0\n"); time.sleep(60)"""
+    result, out, err = follow(mock_qemu(body))
+    assert (result.status, out, err) == (7, b"\0out\xff", b"err")
+
+
+def test_output_that_comes_after_the_status_is_waited_for(mock_qemu: Mock) -> None:
+    body = r"""say("bede-status", b"ready\nexit 0 300000 0 0\n"); time.sleep(0.3)
+say("bede-stdout", b"x" * 300000); time.sleep(60)"""
+    result, out, _ = follow(mock_qemu(body))
+    assert (result.status, len(out)) == (0, 300000)
+
+
+def test_a_panic_is_a_lost_machine_with_its_words(mock_qemu: Mock) -> None:
+    body = r"""say("bede-status", b"ready\n")
+say("console", b"before\r\nKernel panic - not syncing: why\r\nafter\r\n")"""
+    message, console = lost(mock_qemu(body))
+    assert message == "the machine's kernel panicked while the command ran"
+    assert console == "Kernel panic - not syncing: why\nafter"
+
+
+def test_a_panic_before_the_command(mock_qemu: Mock) -> None:
+    message, _ = lost(mock_qemu(r"""say("console", b"Kernel panic - not syncing: no init\n")"""))
+    assert message == "the machine's kernel panicked before the command ran"
+
+
+def test_a_machine_that_goes_down_is_not_a_command_that_succeeds(mock_qemu: Mock) -> None:
+    message, _ = lost(mock_qemu(r"""say("bede-status", b"ready\n")"""))
+    assert message == "the machine went down by itself while the command ran"
+
+
+def test_qemus_own_failure_is_told(mock_qemu: Mock) -> None:
+    message, words = lost(mock_qemu(r"""print("no such device", file=sys.stderr); sys.exit(1)"""))
+    assert message == "QEMU failed with status 1 before the command ran"
+    assert "qemu: no such device" in words
+
+
+def test_the_time_out(mock_qemu: Mock) -> None:
+    body = r"""say("console", b"hello\n"); say("bede-status", b"ready\n"); time.sleep(60)"""
+    message, console = lost(mock_qemu(body), timeout=1)
+    assert message == "the command ran when the time-out of 1 s passed"
+    assert console == "hello"
+
+
+def test_a_hang_at_boot(mock_qemu: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "BOOT_SECONDS", 0.5)
+    message, _ = lost(mock_qemu("time.sleep(60)"), timeout=None)
+    assert message == "the machine did not start the command within 0.5 s"
+
+
+def test_nonsense_on_the_status_port(mock_qemu: Mock) -> None:
+    message, _ = lost(mock_qemu(r"""say("bede-status", b"exit seven\n"); time.sleep(60)"""))
+    assert message.startswith("the machine answered nonsense")
+
+
+def test_qemu_dies_with_its_parent(tmp_path: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", "import subprocess; p = subprocess.Popen(['setpriv', '--pdeathsig', 'KILL',"
+         " 'sleep', '60']); print(p.pid, flush=True); p.wait()"],
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    time.sleep(0.3)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(50):
+        state = Path(f"/proc/{child}/stat")
+        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("the child outlived its parent")
+
+
+def test_status_lines_come_in_pieces() -> None:
+    status = protocol.Status()
+    for piece in (b"rea", b"dy\nexit 1", b"37 1 2", b" 3\n"):
+        status.feed(piece)
+    assert status.ready
+    assert status.exit == protocol.Exit(137, 1, 2, 3)
+
+
+@pytest.mark.parametrize("line", [b"exit 1\n", b"exit a b c d\n", b"hello\n", b"ready now\n"])
+def test_a_status_line_that_makes_no_sense(line: bytes) -> None:
+    with pytest.raises(ValueError):
+        protocol.Status().feed(line)
+
+
+def test_the_console_is_shown_without_its_colours() -> None:
+    assert machine.last_lines(b"\x1b[1;31mred\x1b[0m\r\n\x1b]3008;start=x\x1b\\plain\n\n") == ["red", "plain"]

@@ -1,0 +1,36 @@
+"""What is unpacked over the machine's root."""
+
+import io
+import json
+import tarfile
+
+from ocihook.vm import payload
+
+
+def contents() -> tarfile.TarFile:
+    job = payload.Job(["sh", "-c", "exit 3"], {"A": "b"})
+    return tarfile.open(fileobj=io.BytesIO(payload.build(job)))
+
+
+def test_the_job_and_the_checkout_are_in_it_but_not_the_machine_builder() -> None:
+    names = contents().getnames()
+    assert "usr/lib/bede/ocihook/errors.py" in names
+    assert "usr/lib/bede-vm/runner.py" in names
+    assert "etc/systemd/system/bede-run.service" in names
+    assert not [n for n in names if n.startswith("usr/lib/bede/ocihook/vm/") or "__pycache__" in n]
+
+
+def test_the_job_is_what_the_runner_reads() -> None:
+    file = contents().extractfile("etc/bede-vm/run.json")
+    assert file is not None
+    assert json.load(file) == {"argv": ["sh", "-c", "exit 3"], "env": {"A": "b"}, "tty": None}
+
+
+def test_units_are_masked_by_links() -> None:
+    tar = contents()
+    assert tar.getmember("etc/systemd/system/systemd-udevd.service").linkname == "/dev/null"
+    assert tar.getmember("etc/systemd/system-generators/systemd-fstab-generator").linkname == "/dev/null"
+
+
+def test_a_disk_has_whole_sectors() -> None:
+    assert len(payload.build(payload.Job(["true"], {}))) % 512 == 0

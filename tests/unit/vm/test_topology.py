@@ -1,0 +1,58 @@
+"""The nodes that QEMU is told of."""
+
+import pytest
+
+from ocihook.errors import InputError
+from ocihook.vm import topology
+
+
+def values(args: list[str], option: str) -> list[str]:
+    return [args[i + 1] for i, arg in enumerate(args) if arg == option]
+
+
+def test_two_tier_has_a_far_node_that_the_hmat_calls_slower() -> None:
+    args = topology.find("two-tier").arguments()
+    assert values(args, "-machine") == ["q35,hmat=on"]
+    numa = values(args, "-numa")
+    assert "node,nodeid=0,memdev=m0,cpus=0-1,initiator=0" in numa
+    assert "node,nodeid=1,memdev=m1,initiator=0" in numa
+    latency = {n.rsplit("=", 1)[1] for n in numa if "access-latency" in n}
+    assert len([n for n in numa if n.startswith("hmat-lb")]) == 4
+    assert latency == {"10", "30"}
+
+
+def test_three_node_has_two_local_nodes_with_a_cpu_each() -> None:
+    args = topology.find("three-node").arguments()
+    nodes = [n for n in values(args, "-numa") if n.startswith("node,")]
+    assert [("cpus=" in n) for n in nodes] == [True, True, False]
+    assert values(args, "-smp") == ["2,sockets=2,cores=1,threads=1"]
+    assert len([n for n in values(args, "-numa") if n.startswith("hmat-lb")]) == 2 * 3 * 2
+
+
+@pytest.mark.parametrize("name", ["two-socket", "single"])
+def test_no_lower_tier_where_the_firmware_tells_of_none(name: str) -> None:
+    args = topology.find(name).arguments()
+    assert values(args, "-machine") == ["q35"]
+    assert not [n for n in values(args, "-numa") if "hmat" in n or "initiator" in n]
+
+
+@pytest.mark.parametrize("name", topology.TOPOLOGIES)
+def test_every_machine_has_two_cpus_and_memory_that_adds_up(name: str) -> None:
+    args = topology.find(name).arguments()
+    assert values(args, "-smp")[0].startswith("2,")
+    sizes = [int(v.rsplit("size=")[1].rstrip("M")) for v in values(args, "-object")]
+    assert values(args, "-m") == [f"{sum(sizes)}M"]
+
+
+def test_resized_wants_one_size_a_node() -> None:
+    two = topology.find("two-tier")
+    assert [node.size for node in two.resized([256, 512]).nodes] == [256, 512]
+    assert two.resized([256, 512]).hmat
+    with pytest.raises(InputError, match="2 memory nodes"):
+        two.resized([256])
+
+
+def test_an_unknown_name_lists_the_known() -> None:
+    with pytest.raises(InputError) as error:
+        topology.find("four-tier")
+    assert "two-tier" in error.value.hint
