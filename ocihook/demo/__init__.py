@@ -1,0 +1,1 @@
+"""The demonstration: Redis under a bound in the machine in a box, watched and judged."""

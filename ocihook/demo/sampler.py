@@ -1,0 +1,164 @@
+"""A sampler of its own: what the kernel says of one cgroup, every 10 ms, independent of the agent.
+
+    python3 -m ocihook.demo.sampler CGROUP OUT.csv [SECONDS]
+
+Runs until killed, the cgroup is gone, or SECONDS are over. Columns: :data:`HEADER`; sizes in bytes.
+Local and far come from the multi-generational LRU's own counters (debugfs ``lru_gen``; exact without a
+flush) plus what is unevictable; where that file is missing, from ``memory.numa_stat`` behind a flush by
+``cpu.stat``. It imports nothing of Bede, so that what it tells is nothing Bede believes.
+"""
+
+import os
+import sys
+import time
+from typing import TextIO
+
+HEADER = "seconds,local,far,current,file,swap"
+INTERVAL = 0.01
+LISTS = {"inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable"}
+PAGE = os.sysconf("SC_PAGE_SIZE")
+CGROUPS = "/sys/fs/cgroup"
+LRU_GEN = "/sys/kernel/debug/lru_gen"
+TIERS = "/sys/devices/virtual/memory_tiering"
+NODES = "/sys/devices/system/node"
+
+
+def parse_nodes(text: str) -> set[int]:
+    """The set that a sysfs node list such as ``0-1,3`` names."""
+    found: set[int] = set()
+    for part in filter(None, text.strip().split(",")):
+        low, _, high = part.partition("-")
+        found.update(range(int(low), int(high or low) + 1))
+    return found
+
+
+def local_nodes() -> set[int]:
+    """The nodes of the top memory tier; where there are no tiers, those with CPUs and memory."""
+
+    def nodes(name: str) -> set[int]:
+        with open(name) as file:  # noqa: PTH123  (pathlib is slow to import in an emulated machine)
+            return parse_nodes(file.read())
+
+    tiers: dict[int, set[int]] = {}
+    if os.path.isdir(TIERS):
+        for tier in os.listdir(TIERS):
+            rank = tier.removeprefix("memory_tier")
+            if rank.isdigit() and (members := nodes(f"{TIERS}/{tier}/nodelist")):
+                tiers[int(rank)] = members
+    if tiers:
+        return tiers[min(tiers)]
+    return nodes(f"{NODES}/has_cpu") & nodes(f"{NODES}/has_memory")
+
+
+def parse_numa_stat(text: str) -> dict[str, dict[int, int]]:
+    """``memory.numa_stat``'s LRU lists: {list: {node: bytes}}."""
+    lists = {}
+    for line in text.splitlines():
+        name, *pairs = line.split()
+        if name in LISTS:
+            lists[name] = {int(p[1 : p.index("=")]): int(p[p.index("=") + 1 :]) for p in pairs}
+    return lists
+
+
+def parse_lru_gen(data: bytes, cgroup: str) -> dict[int, tuple[int, int]]:
+    """{node: (anon, file)} in pages over *cgroup* (below the cgroup root) and its descendants."""
+    result: dict[int, tuple[int, int]] = {}
+    name = cgroup.encode()
+    at = data.find(name)
+    while at >= 0:
+        after = data[at + len(name) : at + len(name) + 1]
+        start = data.rfind(b"\n", 0, at) + 1
+        head = data[start:at].split()
+        if after in (b"\n", b"/") and len(head) == 2 and head[0] == b"memcg":
+            body = data.find(b"\n", at) + 1
+            end = data.find(b"\nmemcg", body - 1)
+            node = 0
+            for line in data[body : end if end >= 0 else len(data)].splitlines():
+                words = line.split()
+                if words[0] == b"node":
+                    node = int(words[1])
+                else:
+                    anon, file = result.get(node, (0, 0))
+                    # an x marks a generation that is no more
+                    anon, file = anon + int(words[2].rstrip(b"x")), file + int(words[3].rstrip(b"x"))
+                    result[node] = (anon, file)
+        at = data.find(name, at + len(name))
+    return result
+
+
+class Sampler:
+    """Reads one cgroup's numbers with descriptors that are kept open."""
+
+    def __init__(self, path: str) -> None:
+        self.name = path.removeprefix(CGROUPS) or "/"
+        self.local = local_nodes()
+        self.fds: dict[str, int] = {}
+        for name in ("memory.numa_stat", "cpu.stat", "memory.current", "memory.swap.current"):
+            if os.path.exists(f"{path}/{name}"):
+                self.fds[name] = os.open(f"{path}/{name}", os.O_RDONLY)
+        self.lru: int | None = None
+        if os.access(LRU_GEN, os.R_OK):
+            self.lru = os.open(LRU_GEN, os.O_RDONLY)
+
+    def _text(self, name: str) -> str:
+        return os.pread(self.fds[name], 65536, 0).decode() if name in self.fds else "0"
+
+    def _lru_gen(self, fd: int) -> bytes:
+        data = b""
+        while part := os.pread(fd, 1 << 20, len(data)):
+            data += part
+        return data
+
+    def sample(self) -> tuple[int, int, int, int, int]:
+        """(local, far, current, file, swap) in bytes."""
+        by_node: dict[int, int] = {}
+        file = 0
+        if self.lru is None:
+            self._text("cpu.stat")
+        stat = parse_numa_stat(self._text("memory.numa_stat"))
+        if self.lru is not None:
+            for node, (anon_pages, file_pages) in parse_lru_gen(self._lru_gen(self.lru), self.name).items():
+                by_node[node] = (anon_pages + file_pages) * PAGE
+                file += file_pages * PAGE
+            stat = {"unevictable": stat["unevictable"]}
+        for name, sizes in stat.items():
+            for node, size in sizes.items():
+                by_node[node] = by_node.get(node, 0) + size
+                file += size if name.endswith("_file") else 0
+        local = sum(size for node, size in by_node.items() if node in self.local)
+        far = sum(by_node.values()) - local
+        return local, far, int(self._text("memory.current")), file, int(self._text("memory.swap.current"))
+
+
+def record(path: str, file: TextIO, seconds: float = 1e9, start: float | None = None) -> None:
+    """Write samples of the cgroup *path* as CSV until it is gone; times are since *start* (monotonic)."""
+    start = time.monotonic() if start is None else start
+    file.write(HEADER + "\n")
+    try:
+        sampler = Sampler(path)
+        while (now := time.monotonic() - start) < seconds:
+            file.write(",".join(map(str, (round(now, 4), *sampler.sample()))) + "\n")
+            time.sleep(max(0.0, INTERVAL - (time.monotonic() - start - now)))
+    except (OSError, KeyError, ValueError):
+        pass  # the cgroup is gone: its container has ended
+
+
+def main(argv: list[str]) -> int:
+    """The command."""
+    if len(argv) not in (2, 3):
+        print(__doc__, file=sys.stderr)
+        return 2
+    seconds = float(argv[2]) if len(argv) > 2 else 1e9
+    with open(argv[1], "w", buffering=1 << 16) as file:  # noqa: PTH123
+        try:
+            record(argv[0], file, seconds)
+        except KeyboardInterrupt:
+            pass
+    return 0
+
+
+if __name__ == "__main__":
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main(sys.argv[1:]))
