@@ -8,7 +8,7 @@ from pathlib import Path
 from cffi import FFI
 
 TOPICS = ("kfile", "holder")
-SOURCES = ("kfile", "deadline", "lru", "demoter", "holder")
+SOURCES = ("kfile", "deadline", "lru", "demoter", "swapguard", "holder")
 
 HERE = Path(__file__).resolve().parent
 

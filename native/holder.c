@@ -3,6 +3,7 @@
 
 #include "deadline.h"
 #include "demoter.h"
+#include "swapguard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 
 #define PAGE 4096ULL
 #define MIB (1024 * 1024ULL)
+#define HUGE_PAGE (2 * MIB)
 #define CHARGE_BATCH 64 /* pages a CPU may have charged and not used (MEMCG_CHARGE_BATCH) */
 #define MIN_WAIT_US 1000
 #define MAX_WAIT_US 100000
@@ -23,22 +25,25 @@
 #define STALL_US 500000 /* when nothing has moved for so long ... */
 #define STALL_TRIES 20	/* ... and so many commands, the fence is lifted ... */
 #define LIFT_US 500000	/* ... for so long */
+#define CALM_US 2000000 /* without anything to demote for so long, swapping is the user's own */
 
 struct files {
-	int current, high, numa, flush, events, swap_max, swap_current, max;
+	int current, high, numa, flush, events;
 };
 
 struct holder_state {
 	struct bede_numa numa;
-	uint64_t current, local, far, file;
+	uint64_t current, local, far, file, huge;
 	uint64_t at_us;
 	double rate;	   /* bytes a second by which the total grows; falls slowly */
-	double file_share; /* of that growth, 0 to 1 */
+	double file_share; /* of that growth, 0 to 1: page cache ... */
+	double huge_share; /* ... and huge pages */
 	uint64_t last_fence;
 	double turn_s;	   /* seconds a turn takes; a running mean */
 	uint64_t progress_us; /* when demotion last showed in the far usage ... */
 	uint64_t progress_tries; /* ... and the demoter's tries until then */
 	uint64_t lifted_until_us;
+	uint64_t pressed_us; /* when there was last something to demote */
 	bool met; /* the bound has been met since it was set */
 };
 
@@ -53,6 +58,7 @@ struct bede_holder {
 	bool demotes;
 	struct bede_buffer buffer;
 	struct bede_deadline deadline;
+	struct bede_swapguard swap;
 	struct bede_params params;
 	struct bede_stats stats;
 	struct holder_state now;
@@ -81,10 +87,26 @@ static uint64_t minimum(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* What may be charged to a CPU already and used without memory.current showing it. */
-static uint64_t guard(const struct bede_params *params)
+/*
+ * How far below the bound the fence stands: what may be charged to a CPU already and used
+ * without memory.current showing it, and how soft the fence is. The kernel lets a task go on
+ * whose reclaim could not free enough, as long as the usage is little above memory.high; with
+ * page cache, whose pages are often locked or dirty, that is a share of the bound.
+ */
+static uint64_t guard(const struct bede_holder *holder)
 {
-	return minimum(params->cpus * CHARGE_BATCH * PAGE, params->bound / 256);
+	uint64_t bound = holder->params.bound;
+	uint64_t charged = minimum(holder->params.cpus * CHARGE_BATCH * PAGE, bound / 256);
+
+	return charged + (uint64_t)((double)bound * 0.02 * holder->now.file_share);
+}
+
+/* One growth's share of another, followed slowly. */
+static void follow(double *share, uint64_t part, uint64_t before, double growth)
+{
+	double more = part > before ? (double)(part - before) : 0;
+
+	*share = *share * 0.9 + 0.1 * (more < growth ? more / growth : 1);
 }
 
 static void note_progress(struct bede_holder *holder)
@@ -117,19 +139,21 @@ static int measure(struct bede_holder *holder)
 	now->at_us = now_us();
 	now->local = sum(now->numa.lru, holder->params.local_mask);
 	now->far = sum(now->numa.lru, holder->params.far_mask);
-	now->file = sum(now->numa.file, holder->params.local_mask | holder->params.far_mask);
+	now->file = sum(now->numa.file, UINT64_MAX);
+	now->huge = sum(now->numa.huge, UINT64_MAX);
 
 	double seconds = (double)(now->at_us - before.at_us) / 1e6;
 
 	if (seconds > 0 && before.at_us) {
 		now->turn_s = now->turn_s * 0.9 + (seconds < 0.1 ? seconds : 0.1) * 0.1;
 		double growth = now->current > before.current ? (double)(now->current - before.current) : 0;
-		double file = now->file > before.file ? (double)(now->file - before.file) : 0;
 		double rate = growth / seconds;
 
 		now->rate = rate > now->rate ? rate : now->rate * 0.95 + rate * 0.05;
-		if (growth > 0)
-			now->file_share = now->file_share * 0.9 + 0.1 * (file < growth ? file / growth : 1);
+		if (growth > 0) {
+			follow(&now->file_share, now->file, before.file, growth);
+			follow(&now->huge_share, now->huge, before.huge, growth);
+		}
 	}
 	if (now->far > before.far)
 		note_progress(holder);
@@ -140,7 +164,7 @@ static int measure(struct bede_holder *holder)
 static uint64_t headroom(const struct bede_holder *holder)
 {
 	const struct bede_params *params = &holder->params;
-	uint64_t limit = params->bound - guard(params);
+	uint64_t limit = params->bound - guard(holder);
 	uint64_t room = limit > holder->now.local ? limit - holder->now.local : 0;
 
 	for (int node = 0; node < BEDE_MAX_NODES; node++) {
@@ -195,10 +219,14 @@ static uint64_t margin(const struct bede_holder *holder, uint64_t bound)
 	const struct holder_state *now = &holder->now;
 	double most = (double)bound * (0.015 + 0.30 * now->file_share);
 	double least = (double)bound * 0.005;
+	double huge = minimum(holder->params.cpus * HUGE_PAGE, bound / 40);
 	double want = now->rate * (now->turn_s * 4 + 0.005) * (1 + 4 * now->file_share);
 
 	if (want > most)
 		want = most;
+	/* A task may be a whole huge page past the fence before it has to make room for it. */
+	if (want < huge * now->huge_share)
+		want = huge * now->huge_share;
 	return (uint64_t)(want > least ? want : least);
 }
 
@@ -206,7 +234,7 @@ static uint64_t margin(const struct bede_holder *holder, uint64_t bound)
 static uint64_t excess(const struct bede_holder *holder, int *node)
 {
 	const struct bede_params *params = &holder->params;
-	uint64_t low = params->bound - guard(params) - margin(holder, params->bound);
+	uint64_t low = params->bound - guard(holder) - margin(holder, params->bound);
 	uint64_t most = 0, largest = 0;
 
 	for (int n = 0; n < BEDE_MAX_NODES; n++) {
@@ -275,8 +303,25 @@ static void demote(struct bede_holder *holder, uint64_t room)
 			 bytes > room ? BEDE_DEMOTERS : 1);
 	bede_demoter_count(&holder->demoter, &holder->stats.demoted, &holder->stats.tries);
 	holder->stats.demoted *= PAGE;
+	if (bytes)
+		holder->now.pressed_us = holder->now.at_us;
 	if (room || !bytes)
 		note_progress(holder);
+}
+
+/*
+ * The total at which the bound would be passed. Not beyond what the swap guard can watch: near
+ * the user's own memory.max the kernel must be able to swap again before it is reached.
+ */
+static uint64_t fence(const struct bede_holder *holder, uint64_t room)
+{
+	uint64_t total = holder->now.current + room;
+
+	if (!holder->swap.engaged)
+		return total;
+	uint64_t ceiling = bede_swapguard_ceiling(&holder->swap);
+
+	return holder->now.current < ceiling ? minimum(total, ceiling) : total;
 }
 
 /* One turn, under the lock. wait_us is how long nothing need be done. */
@@ -295,10 +340,11 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 		holder->stats.stalls++;
 		note_progress(holder);
 	}
-	if (now->lifted_until_us > now->at_us)
-		err = move_fence(holder, BEDE_NO_LIMIT);
-	else
-		err = move_fence(holder, now->current + room);
+	bool lifted = now->lifted_until_us > now->at_us;
+	bool pressed = now->pressed_us && now->at_us - now->pressed_us < CALM_US;
+
+	bede_swapguard_update(&holder->swap, pressed && !lifted, now->current);
+	err = move_fence(holder, lifted ? BEDE_NO_LIMIT : fence(holder, room));
 	publish(holder);
 
 	double ahead = now->rate > 0 ? (double)room / now->rate / 4 * 1e6 : MAX_WAIT_US;
@@ -359,6 +405,7 @@ static void release(struct bede_holder *holder)
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		bede_close(fds[i]);
+	bede_swapguard_close(&holder->swap);
 	bede_buffer_free(&holder->buffer);
 	pthread_mutex_destroy(&holder->lock);
 	free(holder->lru_path);
@@ -390,7 +437,7 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	if (!holder)
 		return -ENOMEM;
 	holder->params = *params;
-	holder->file = (struct files){ -1, -1, -1, -1, -1, -1, -1, -1 };
+	holder->file = (struct files){ -1, -1, -1, -1, -1 };
 	pthread_mutex_init(&holder->lock, NULL);
 	holder->lru_path = strdup(params->lru_path);
 	holder->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -401,6 +448,7 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	if (!err)
 		/* The fence that the hook left behind is ours, not the user's. */
 		err = bede_read_u64(holder->file.high, &holder->now.last_fence);
+	bede_swapguard_open(&holder->swap, err ? -1 : params->cgroup_fd, params->user_swap_max);
 	if (!err && params->lru_file) {
 		err = bede_demoter_start(&holder->demoter, params->lru_file, holder->lru_path, params->far_mask);
 		holder->demotes = !err;
@@ -458,6 +506,7 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 	pthread_join(holder->thread, NULL);
 	if (holder->demotes)
 		bede_demoter_stop(&holder->demoter);
+	bede_swapguard_update(&holder->swap, false, 0);
 	if (restore)
 		err = bede_write_u64(holder->file.high, holder->params.user_high);
 	release(holder);

@@ -116,12 +116,12 @@ static bool next_line(const char **text, const char *end, struct cursor *line)
 
 int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 {
+	enum { FILES = 1, HUGE = 2 };
 	static const struct {
 		const char *name;
-		bool file;
-	} lists[] = { { "inactive_anon ", false }, { "active_anon ", false },
-		      { "inactive_file ", true },  { "active_file ", true },
-		      { "unevictable ", false } };
+		int kind;
+	} lists[] = { { "inactive_anon ", 0 },	 { "active_anon ", 0 }, { "inactive_file ", FILES },
+		      { "active_file ", FILES }, { "unevictable ", 0 }, { "anon_thp ", HUGE } };
 	const size_t count = sizeof(lists) / sizeof(*lists);
 	const char *end = text + length;
 	struct cursor line;
@@ -145,8 +145,11 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 				return -EINVAL;
 			if (node >= BEDE_MAX_NODES)
 				continue;
-			out->lru[node] += bytes;
-			if (lists[list].file)
+			if (lists[list].kind == HUGE)
+				out->huge[node] += bytes;
+			else
+				out->lru[node] += bytes;
+			if (lists[list].kind == FILES)
 				out->file[node] += bytes;
 		}
 	}
