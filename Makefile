@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Debian packages: to build the extension and python-prctl, and to build and boot the machine in a box.
-PACKAGES := gcc libc6-dev libcap-dev python3-dev python3-venv qemu-system-x86 mmdebstrap e2fsprogs uidmap
+PACKAGES := gcc libc6-dev libcap-dev python3-dev python3-venv mmdebstrap e2fsprogs uidmap
 # Stamps carry a hash of what they were made from, so a checkout's time stamps do not matter.
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)

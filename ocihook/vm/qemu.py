@@ -8,14 +8,13 @@ from pathlib import Path
 from ocihook.vm import cache
 from ocihook.vm.topology import Topology
 
-PROGRAM = "qemu-system-x86_64"
-TOOLS = {PROGRAM: "qemu-system-x86", "setpriv": "util-linux"}
+TOOLS = {"setpriv": "util-linux"}
 TRIAL_SECONDS = 15.0
 #: What reaches the console is what a lost machine leaves to read.
 APPEND = (
     "console=ttyS0 panic=-1 loglevel=6 rdinit=/init systemd.unit=bede-run.target "
-    "systemd.show_status=auto systemd.log_color=no systemd.log_level=warning systemd.log_target=kmsg cgroup_no_v1=all "
-    "systemd.firstboot=no random.trust_cpu=on mitigations=off audit=0 nowatchdog "
+    "systemd.show_status=auto systemd.log_color=no systemd.log_level=warning systemd.log_target=kmsg "
+    "cgroup_no_v1=all systemd.firstboot=no random.trust_cpu=on mitigations=off audit=0 nowatchdog "
     "lsm=capability tsc=reliable no_timer_check"
 )
 
@@ -33,6 +32,7 @@ class Disk:
 class Machine:
     """All that makes one machine."""
 
+    program: list[str]  #: what starts QEMU: see `emulator.program`
     topology: Topology
     kernel: Path
     initrd: Path
@@ -54,7 +54,7 @@ def accelerator(name: str) -> list[str]:
 
 def arguments(machine: Machine) -> list[str]:
     """The whole command line. QEMU is killed with its parent, however that dies."""
-    args = ["setpriv", "--pdeathsig", "KILL", PROGRAM]
+    args = ["setpriv", "--pdeathsig", "KILL", *machine.program]
     args += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     args += accelerator(machine.accel)
     args += machine.topology.arguments()
@@ -76,7 +76,7 @@ def arguments(machine: Machine) -> list[str]:
     return args
 
 
-def best_accelerator(kernel: Path) -> str:
+def best_accelerator(program: list[str], kernel: Path) -> str:
     """``kvm`` if a kernel gets going under it on this host, else ``tcg``; remembered until the next boot."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
@@ -88,17 +88,18 @@ def best_accelerator(kernel: Path) -> str:
             return name
     except (OSError, ValueError):
         pass
-    name = "kvm" if _trial(kernel) else "tcg"
+    name = "kvm" if _trial(program, kernel) else "tcg"
     with cache.scratch() as work:
         (work / "accel").write_text(f"{boot} {name}\n")
         (work / "accel").replace(verdict)
     return name
 
 
-def _trial(kernel: Path) -> bool:
+def _trial(program: list[str], kernel: Path) -> bool:
     # Without a root the kernel panics, says so and reboots: that is as far as it has to come.
-    args = ["setpriv", "--pdeathsig", "KILL", PROGRAM, "-nodefaults", "-no-user-config", "-display", "none"]
-    args += ["-no-reboot", "-machine", "q35", "-m", "512M", *accelerator("kvm"), "-serial", "stdio"]
+    args = ["setpriv", "--pdeathsig", "KILL", *program]
+    args += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    args += ["-machine", "q35", "-m", "512M", *accelerator("kvm"), "-serial", "stdio"]
     args += ["-kernel", str(kernel), "-append", "console=ttyS0 panic=-1"]
     try:
         done = subprocess.run(

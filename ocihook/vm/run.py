@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ocihook.errors import InputError, MachineError
-from ocihook.vm import cache, image, initramfs, kernels, machine, payload, qemu, topology
+from ocihook.vm import cache, emulator, image, initramfs, kernels, machine, payload, qemu, topology
 from ocihook.vm.progress import Progress
 
 PASSED = ("TERM", "COLUMNS", "LINES", "NO_COLOR", "COLORTERM")
@@ -115,8 +115,9 @@ def prepare(
         with (work / "swap").open("wb") as file:
             file.truncate(options.swap << 20)
         disks.append(qemu.Disk("swap", work / "swap", throwaway=True))
-    accel = qemu.best_accelerator(kernel.image)
-    return qemu.Machine(nodes, kernel.image, work / "initrd", tuple(disks), accel)
+    program = emulator.program(emulator.ensure(progress))
+    accel = qemu.best_accelerator(program, kernel.image)
+    return qemu.Machine(program, nodes, kernel.image, work / "initrd", tuple(disks), accel)
 
 
 def unpack(left: Path, out: Path) -> None:

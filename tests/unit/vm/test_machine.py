@@ -31,8 +31,7 @@ def mock_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mock:
         script = tmp_path / "mock-qemu"
         script.write_text(MOCK.format(python=sys.executable, body=body))
         script.chmod(0o755)
-        monkeypatch.setattr(qemu, "PROGRAM", str(script))
-        made = qemu.Machine(topology.find("single"), Path("/k"), Path("/i"), ())
+        made = qemu.Machine([str(script)], topology.find("single"), Path("/k"), Path("/i"), ())
         return machine.Running(made, str(tmp_path))
 
     return put

@@ -10,7 +10,7 @@ from ocihook.vm import cache, qemu, topology
 def machine(ports: dict[str, int] | None = None, console: int | None = None) -> qemu.Machine:
     disks = (qemu.Disk("root", Path("/c/root.img"), throwaway=True), qemu.Disk("payload", Path("/t/a,b")))
     nodes = topology.find("two-tier")
-    return qemu.Machine(nodes, Path("/k"), Path("/i"), disks, ports=ports or {}, console=console)
+    return qemu.Machine(["qemu"], nodes, Path("/k"), Path("/i"), disks, ports=ports or {}, console=console)
 
 
 def test_only_the_throwaway_disk_takes_writes_and_the_image_never_does() -> None:
@@ -39,19 +39,19 @@ def test_kvm_has_to_prove_itself_once_a_boot(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     trials: list[Path] = []
 
-    def trial(kernel: Path) -> bool:
+    def trial(program: list[str], kernel: Path) -> bool:
         trials.append(kernel)
         return False
 
     monkeypatch.setattr(qemu, "_trial", trial)
     monkeypatch.setattr("os.access", lambda *_: True)
-    assert [qemu.best_accelerator(Path("/k")) for _ in range(2)] == ["tcg", "tcg"]
+    assert [qemu.best_accelerator(["qemu"], Path("/k")) for _ in range(2)] == ["tcg", "tcg"]
     assert len(trials) == 1
     (cache.root() / "accel").write_text("another-boot kvm\n")
-    assert qemu.best_accelerator(Path("/k")) == "tcg"
+    assert qemu.best_accelerator(["qemu"], Path("/k")) == "tcg"
     assert len(trials) == 2
 
 
 def test_no_kvm_device_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert qemu.best_accelerator(Path("/k")) == "tcg"
+    assert qemu.best_accelerator(["qemu"], Path("/k")) == "tcg"
