@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cffi import FFI
 
-TOPICS = ("kfile", "holder")
-SOURCES = ("kfile", "deadline", "lru", "demoter", "swapguard", "holder")
+TOPICS = ("kfile", "control", "holder")
+SOURCES = ("kfile", "control", "deadline", "lru", "demoter", "swapguard", "holder")
 
 HERE = Path(__file__).resolve().parent
 

@@ -1,10 +1,6 @@
 #define _GNU_SOURCE
 #include "holder.h"
 
-#include "deadline.h"
-#include "demoter.h"
-#include "swapguard.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,13 +11,13 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "control.h"
+#include "deadline.h"
+#include "demoter.h"
+#include "swapguard.h"
+
 #define PAGE 4096ULL
-#define MIB (1024 * 1024ULL)
-#define HUGE_PAGE (2 * MIB)
-#define CHARGE_BATCH 64 /* pages a CPU may have charged and not used (MEMCG_CHARGE_BATCH) */
-#define MIN_WAIT_US 1000
-#define MAX_WAIT_US 100000
-#define WRITE_US 100   /* most time for a write to memory.high */
+#define WRITE_US 100	/* most time for a write to memory.high */
 #define STALL_US 500000 /* when nothing has moved for so long ... */
 #define STALL_TRIES 20	/* ... and so many commands, the fence is lifted ... */
 #define LIFT_US 500000	/* ... for so long */
@@ -31,37 +27,27 @@ struct files {
 	int current, high, numa, flush, events;
 };
 
-struct holder_state {
-	struct bede_numa numa;
-	uint64_t current, local, far, file, huge;
-	uint64_t at_us;
-	double rate;	   /* bytes a second by which the total grows; falls slowly */
-	double file_share; /* of that growth, 0 to 1: page cache ... */
-	double huge_share; /* ... and huge pages */
-	uint64_t last_fence;
-	double turn_s;	   /* seconds a turn takes; a running mean */
-	uint64_t progress_us; /* when demotion last showed in the far usage ... */
-	uint64_t progress_tries; /* ... and the demoter's tries until then */
-	uint64_t lifted_until_us;
-	uint64_t pressed_us; /* when there was last something to demote */
-	bool met; /* the bound has been met since it was set */
-};
-
 struct bede_holder {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	int wake;
 	bool stop;
+	bool demotes;
 	char *lru_path;
 	struct files file;
-	struct bede_demoter demoter;
-	bool demotes;
 	struct bede_buffer buffer;
+	struct bede_control control;
+	struct bede_demoter demoter;
 	struct bede_deadline deadline;
 	struct bede_swapguard swap;
-	struct bede_params params;
 	struct bede_stats stats;
-	struct holder_state now;
+	uint64_t user_high;
+	uint64_t last_fence;
+	uint64_t progress_us;	 /* when demotion last showed in the far usage ... */
+	uint64_t progress_tries; /* ... and the demoter's tries until then */
+	uint64_t lifted_until_us;
+	uint64_t pressed_us; /* when there was last something to demote */
+	bool met;	     /* the bound has been met since it was set */
 };
 
 static uint64_t now_us(void)
@@ -72,59 +58,23 @@ static uint64_t now_us(void)
 	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
 }
 
-static uint64_t sum(const uint64_t *bytes, uint64_t mask)
-{
-	uint64_t total = 0;
-
-	for (int node = 0; node < BEDE_MAX_NODES; node++)
-		if (mask >> node & 1)
-			total += bytes[node];
-	return total;
-}
-
 static uint64_t minimum(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
-/*
- * How far below the bound the fence stands: what may be charged to a CPU already and used
- * without memory.current showing it, and how soft the fence is. The kernel lets a task go on
- * whose reclaim could not free enough, as long as the usage is little above memory.high; with
- * page cache, whose pages are often locked or dirty, that is a share of the bound.
- */
-static uint64_t guard(const struct bede_holder *holder)
-{
-	uint64_t bound = holder->params.bound;
-	uint64_t charged = minimum(holder->params.cpus * CHARGE_BATCH * PAGE, bound / 256);
-
-	return charged + (uint64_t)((double)bound * 0.02 * holder->now.file_share);
-}
-
-/* One growth's share of another, followed slowly. */
-static void follow(double *share, uint64_t part, uint64_t before, double growth)
-{
-	double more = part > before ? (double)(part - before) : 0;
-
-	*share = *share * 0.9 + 0.1 * (more < growth ? more / growth : 1);
-}
-
 static void note_progress(struct bede_holder *holder)
 {
-	uint64_t asked;
-
-	holder->now.progress_us = holder->now.at_us;
-	if (holder->demotes)
-		bede_demoter_count(&holder->demoter, &asked, &holder->now.progress_tries);
+	holder->progress_us = holder->control.at_us;
+	holder->progress_tries = holder->stats.tries;
 }
 
-/* The total is read first: what is allocated between the two readings tightens the fence. */
 static int measure(struct bede_holder *holder)
 {
-	struct holder_state *now = &holder->now;
-	struct holder_state before = *now;
+	struct bede_control *control = &holder->control;
+	uint64_t current, far = control->far;
 	char byte;
-	int err = bede_read_u64(holder->file.current, &now->current);
+	int err = bede_read_u64(holder->file.current, &current);
 
 	if (err)
 		return err;
@@ -133,50 +83,13 @@ static int measure(struct bede_holder *holder)
 		return -errno;
 	err = bede_read(holder->file.numa, &holder->buffer);
 	if (!err)
-		err = bede_parse_numa_stat(holder->buffer.text, holder->buffer.length, &now->numa);
+		err = bede_parse_numa_stat(holder->buffer.text, holder->buffer.length, &control->numa);
 	if (err)
 		return err;
-	now->at_us = now_us();
-	now->local = sum(now->numa.lru, holder->params.local_mask);
-	now->far = sum(now->numa.lru, holder->params.far_mask);
-	now->file = sum(now->numa.file, UINT64_MAX);
-	now->huge = sum(now->numa.huge, UINT64_MAX);
-
-	double seconds = (double)(now->at_us - before.at_us) / 1e6;
-
-	if (seconds > 0 && before.at_us) {
-		now->turn_s = now->turn_s * 0.9 + (seconds < 0.1 ? seconds : 0.1) * 0.1;
-		double growth = now->current > before.current ? (double)(now->current - before.current) : 0;
-		double rate = growth / seconds;
-
-		now->rate = rate > now->rate ? rate : now->rate * 0.95 + rate * 0.05;
-		if (growth > 0) {
-			follow(&now->file_share, now->file, before.file, growth);
-			follow(&now->huge_share, now->huge, before.huge, growth);
-		}
-	}
-	if (now->far > before.far)
+	bede_control_observe(control, now_us(), current);
+	if (control->far > far)
 		note_progress(holder);
 	return 0;
-}
-
-/* Bytes that may still be allocated locally before a bound is passed; 0 when one is. */
-static uint64_t headroom(const struct bede_holder *holder)
-{
-	const struct bede_params *params = &holder->params;
-	uint64_t limit = params->bound - guard(holder);
-	uint64_t room = limit > holder->now.local ? limit - holder->now.local : 0;
-
-	for (int node = 0; node < BEDE_MAX_NODES; node++) {
-		uint64_t bound = params->node_bound[node];
-
-		if (bound == BEDE_NO_LIMIT)
-			continue;
-		uint64_t used = holder->now.numa.lru[node];
-
-		room = minimum(room, bound > used ? bound - used : 0);
-	}
-	return room;
 }
 
 /* The user's own memory.high: whatever stands there that the holder did not write. */
@@ -185,116 +98,36 @@ static int note_user_high(struct bede_holder *holder)
 	uint64_t high;
 	int err = bede_read_u64(holder->file.high, &high);
 
-	if (!err && holder->now.last_fence && high != holder->now.last_fence)
-		holder->params.user_high = high;
+	if (!err && holder->last_fence && high != holder->last_fence)
+		holder->user_high = high;
 	return err;
 }
 
 static int move_fence(struct bede_holder *holder, uint64_t fence)
 {
-	fence = minimum(fence, holder->params.user_high);
+	fence = minimum(fence, holder->user_high);
 	if (fence != BEDE_NO_LIMIT)
 		fence &= ~(PAGE - 1);
-	if (fence == holder->now.last_fence)
+	if (fence == holder->last_fence)
 		return 0;
 	int err = note_user_high(holder);
 
 	if (err)
 		return err;
-	fence = minimum(fence, holder->params.user_high);
+	fence = minimum(fence, holder->user_high);
 	bede_deadline_set(&holder->deadline, WRITE_US);
 	err = bede_write_u64(holder->file.high, fence);
 	bede_deadline_clear(&holder->deadline);
 	if (!err)
-		holder->now.last_fence = fence;
+		holder->last_fence = fence;
 	return err;
-}
-
-/*
- * How far below the bound demotion starts: what may come before the next turns of the loop.
- * Page cache gets more, since a task that reclaims at the fence may drop some of it.
- */
-static uint64_t margin(const struct bede_holder *holder, uint64_t bound)
-{
-	const struct holder_state *now = &holder->now;
-	double most = (double)bound * (0.015 + 0.30 * now->file_share);
-	double least = (double)bound * 0.005;
-	double huge = minimum(holder->params.cpus * HUGE_PAGE, bound / 40);
-	double want = now->rate * (now->turn_s * 4 + 0.005) * (1 + 4 * now->file_share);
-
-	if (want > most)
-		want = most;
-	/* A task may be a whole huge page past the fence before it has to make room for it. */
-	if (want < huge * now->huge_share)
-		want = huge * now->huge_share;
-	return (uint64_t)(want > least ? want : least);
-}
-
-/* The node that has to give pages, and how many bytes; 0 when none has. */
-static uint64_t excess(const struct bede_holder *holder, int *node)
-{
-	const struct bede_params *params = &holder->params;
-	uint64_t low = params->bound - guard(holder) - margin(holder, params->bound);
-	uint64_t most = 0, largest = 0;
-
-	for (int n = 0; n < BEDE_MAX_NODES; n++) {
-		uint64_t used = holder->now.numa.lru[n];
-		uint64_t bound = params->node_bound[n];
-
-		if (!(params->local_mask >> n & 1))
-			continue;
-		if (bound != BEDE_NO_LIMIT) {
-			uint64_t node_low = bound - margin(holder, bound);
-
-			if (used > node_low && used - node_low > most) {
-				most = used - node_low;
-				*node = n;
-			}
-		}
-		if (!most && used > largest) {
-			largest = used;
-			*node = n;
-		}
-	}
-	if (!most && holder->now.local > low)
-		most = holder->now.local - low;
-	return most;
-}
-
-static void publish(struct bede_holder *holder)
-{
-	const struct holder_state *now = &holder->now;
-	struct bede_stats *stats = &holder->stats;
-
-	stats->bound = holder->params.bound;
-	stats->local = now->local;
-	stats->far = now->far;
-	stats->current = now->current;
-	stats->fence = now->last_fence;
-	stats->user_high = holder->params.user_high;
-	stats->stalled = now->lifted_until_us > now->at_us;
-	stats->rounds++;
-	/* After the bound is lowered, the way down to it is no overshoot. */
-	if (now->local <= holder->params.bound)
-		holder->now.met = true;
-	if (now->met && now->local > stats->max_local)
-		stats->max_local = now->local;
-}
-
-/* Nothing moves although all is asked for: far is full or the pages cannot move. */
-static bool stalled(const struct bede_holder *holder)
-{
-	const struct holder_state *now = &holder->now;
-
-	return now->at_us - now->progress_us > STALL_US &&
-	       holder->stats.tries - now->progress_tries > STALL_TRIES;
 }
 
 static void demote(struct bede_holder *holder, uint64_t room)
 {
-	int node = -1;
-	uint64_t bytes = excess(holder, &node);
-	uint64_t chunk = minimum(holder->params.bound / 128 / PAGE + 16, 512);
+	int node;
+	uint64_t bytes = bede_control_excess(&holder->control, &node);
+	uint64_t chunk = minimum(holder->control.bound / 128 / PAGE + 16, 512);
 
 	if (node < 0 || !holder->demotes)
 		return;
@@ -304,9 +137,16 @@ static void demote(struct bede_holder *holder, uint64_t room)
 	bede_demoter_count(&holder->demoter, &holder->stats.demoted, &holder->stats.tries);
 	holder->stats.demoted *= PAGE;
 	if (bytes)
-		holder->now.pressed_us = holder->now.at_us;
+		holder->pressed_us = holder->control.at_us;
 	if (room || !bytes)
 		note_progress(holder);
+}
+
+/* Nothing moves although all is asked for: far is full or the pages cannot move. */
+static bool stalled(const struct bede_holder *holder)
+{
+	return holder->control.at_us - holder->progress_us > STALL_US &&
+	       holder->stats.tries - holder->progress_tries > STALL_TRIES;
 }
 
 /*
@@ -315,41 +155,57 @@ static void demote(struct bede_holder *holder, uint64_t room)
  */
 static uint64_t fence(const struct bede_holder *holder, uint64_t room)
 {
-	uint64_t total = holder->now.current + room;
+	uint64_t current = holder->control.current;
 
 	if (!holder->swap.engaged)
-		return total;
+		return current + room;
 	uint64_t ceiling = bede_swapguard_ceiling(&holder->swap);
 
-	return holder->now.current < ceiling ? minimum(total, ceiling) : total;
+	return current < ceiling ? minimum(current + room, ceiling) : current + room;
+}
+
+static void publish(struct bede_holder *holder, bool lifted)
+{
+	const struct bede_control *control = &holder->control;
+	struct bede_stats *stats = &holder->stats;
+
+	stats->bound = control->bound;
+	stats->local = control->local;
+	stats->far = control->far;
+	stats->current = control->current;
+	stats->fence = holder->last_fence;
+	stats->user_high = holder->user_high;
+	stats->stalled = lifted;
+	stats->rounds++;
+	/* After the bound is lowered, the way down to it is no overshoot. */
+	if (control->local <= control->bound)
+		holder->met = true;
+	if (holder->met && control->local > stats->max_local)
+		stats->max_local = control->local;
 }
 
 /* One turn, under the lock. wait_us is how long nothing need be done. */
 static int turn(struct bede_holder *holder, uint64_t *wait_us)
 {
-	struct holder_state *now = &holder->now;
 	int err = measure(holder);
 
 	if (err)
 		return err;
-	uint64_t room = headroom(holder);
+	uint64_t at_us = holder->control.at_us, room = bede_control_room(&holder->control);
 
 	demote(holder, room);
-	if (now->lifted_until_us <= now->at_us && stalled(holder)) {
-		now->lifted_until_us = now->at_us + LIFT_US;
+	if (holder->lifted_until_us <= at_us && stalled(holder)) {
+		holder->lifted_until_us = at_us + LIFT_US;
 		holder->stats.stalls++;
 		note_progress(holder);
 	}
-	bool lifted = now->lifted_until_us > now->at_us;
-	bool pressed = now->pressed_us && now->at_us - now->pressed_us < CALM_US;
+	bool lifted = holder->lifted_until_us > at_us;
+	bool pressed = holder->pressed_us && at_us - holder->pressed_us < CALM_US;
 
-	bede_swapguard_update(&holder->swap, pressed && !lifted, now->current);
+	bede_swapguard_update(&holder->swap, pressed && !lifted, holder->control.current);
 	err = move_fence(holder, lifted ? BEDE_NO_LIMIT : fence(holder, room));
-	publish(holder);
-
-	double ahead = now->rate > 0 ? (double)room / now->rate / 4 * 1e6 : MAX_WAIT_US;
-
-	*wait_us = ahead > MAX_WAIT_US ? MAX_WAIT_US : ahead < MIN_WAIT_US ? MIN_WAIT_US : (uint64_t)ahead;
+	publish(holder, lifted);
+	*wait_us = bede_control_wait(&holder->control, room);
 	return err;
 }
 
@@ -358,13 +214,12 @@ static void *run(void *argument)
 	struct bede_holder *holder = argument;
 	struct pollfd wait[2] = { { .fd = holder->file.events, .events = POLLPRI },
 				  { .fd = holder->wake, .events = POLLIN } };
-	int err = 0;
+	int err = bede_deadline_open(&holder->deadline);
 
 	/* Every page of the container's growth waits for this thread: it goes first. */
 	(void)setpriority(PRIO_PROCESS, 0, -20);
-	err = bede_deadline_open(&holder->deadline);
 	while (!err) {
-		uint64_t wait_us = MIN_WAIT_US;
+		uint64_t wait_us = 0;
 
 		pthread_mutex_lock(&holder->lock);
 		bool stop = holder->stop;
@@ -374,7 +229,7 @@ static void *run(void *argument)
 		pthread_mutex_unlock(&holder->lock);
 		if (stop || err)
 			break;
-		struct timespec timeout = { .tv_sec = 0, .tv_nsec = (long)wait_us * 1000 };
+		struct timespec timeout = { .tv_nsec = (long)wait_us * 1000 };
 
 		if (ppoll(wait, 2, &timeout, NULL) > 0) {
 			uint64_t count;
@@ -398,9 +253,28 @@ static int open_at(int dir, const char *name, int flags, int *out)
 	return *out < 0 ? -errno : 0;
 }
 
+static int open_files(struct bede_holder *holder, int dir)
+{
+	struct files *file = &holder->file;
+	int err = open_at(dir, "memory.current", O_RDONLY, &file->current);
+
+	if (!err)
+		err = open_at(dir, "memory.high", O_RDWR | O_NONBLOCK, &file->high);
+	if (!err)
+		err = open_at(dir, "memory.numa_stat", O_RDONLY, &file->numa);
+	if (!err)
+		err = open_at(dir, "memory.events", O_RDONLY, &file->events);
+	if (!err)
+		(void)open_at(dir, "cpu.stat", O_RDONLY, &file->flush);
+	/* The fence that the hook left behind is ours, not the user's. */
+	if (!err)
+		err = bede_read_u64(file->high, &holder->last_fence);
+	return err;
+}
+
 static void release(struct bede_holder *holder)
 {
-	int *fds[] = { &holder->file.current, &holder->file.high, &holder->file.numa,
+	int *fds[] = { &holder->file.current, &holder->file.high,   &holder->file.numa,
 		       &holder->file.flush,   &holder->file.events, &holder->wake };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
@@ -412,61 +286,57 @@ static void release(struct bede_holder *holder)
 	free(holder);
 }
 
-static int open_files(struct bede_holder *holder)
+static int start_threads(struct bede_holder *holder, const char *lru_file)
 {
-	const struct bede_params *params = &holder->params;
-	struct files *file = &holder->file;
-	int err = open_at(params->cgroup_fd, "memory.current", O_RDONLY, &file->current);
+	pthread_attr_t attributes;
+	int err = 0;
 
-	if (!err)
-		err = open_at(params->cgroup_fd, "memory.high", O_RDWR | O_NONBLOCK, &file->high);
-	if (!err)
-		err = open_at(params->cgroup_fd, "memory.numa_stat", O_RDONLY, &file->numa);
-	if (!err)
-		err = open_at(params->cgroup_fd, "memory.events", O_RDONLY, &file->events);
-	if (!err)
-		(void)open_at(params->cgroup_fd, "cpu.stat", O_RDONLY, &file->flush);
+	if (lru_file) {
+		err = bede_demoter_start(&holder->demoter, lru_file, holder->lru_path,
+					 holder->control.far_mask);
+		holder->demotes = !err;
+	}
+	if (err)
+		return err;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, 128 * 1024);
+	err = -pthread_create(&holder->thread, &attributes, run, holder);
+	pthread_attr_destroy(&attributes);
+	if (err && holder->demotes)
+		bede_demoter_stop(&holder->demoter);
 	return err;
 }
 
 int bede_holder_start(const struct bede_params *params, struct bede_holder **out)
 {
 	struct bede_holder *holder = calloc(1, sizeof(*holder));
-	pthread_attr_t attributes;
 
 	if (!holder)
 		return -ENOMEM;
-	holder->params = *params;
+	holder->control.local_mask = params->local_mask;
+	holder->control.far_mask = params->far_mask;
+	holder->control.bound = params->bound;
+	holder->control.cpus = params->cpus;
+	memcpy(holder->control.node_bound, params->node_bound, sizeof(params->node_bound));
+	holder->user_high = params->user_high;
 	holder->file = (struct files){ -1, -1, -1, -1, -1 };
 	pthread_mutex_init(&holder->lock, NULL);
+	bede_swapguard_open(&holder->swap, params->cgroup_fd, params->user_swap_max);
 	holder->lru_path = strdup(params->lru_path);
 	holder->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int err = holder->lru_path ? open_files(holder) : -ENOMEM;
+	int err = holder->wake < 0 ? -errno : 0;
 
-	if (!err && holder->wake < 0)
-		err = -errno;
+	if (!err && !holder->lru_path)
+		err = -ENOMEM;
 	if (!err)
-		/* The fence that the hook left behind is ours, not the user's. */
-		err = bede_read_u64(holder->file.high, &holder->now.last_fence);
-	bede_swapguard_open(&holder->swap, err ? -1 : params->cgroup_fd, params->user_swap_max);
-	if (!err && params->lru_file) {
-		err = bede_demoter_start(&holder->demoter, params->lru_file, holder->lru_path, params->far_mask);
-		holder->demotes = !err;
-	}
-	if (!err) {
-		pthread_attr_init(&attributes);
-		pthread_attr_setstacksize(&attributes, 128 * 1024);
-		err = -pthread_create(&holder->thread, &attributes, run, holder);
-		pthread_attr_destroy(&attributes);
-	}
-	if (err) {
-		if (holder->demotes)
-			bede_demoter_stop(&holder->demoter);
+		err = open_files(holder, params->cgroup_fd);
+	if (!err)
+		err = start_threads(holder, params->lru_file);
+	if (err)
 		release(holder);
-		return err;
-	}
-	*out = holder;
-	return 0;
+	else
+		*out = holder;
+	return err;
 }
 
 static void wake(struct bede_holder *holder)
@@ -479,10 +349,11 @@ static void wake(struct bede_holder *holder)
 int bede_holder_set(struct bede_holder *holder, uint64_t bound, const uint64_t *node_bound)
 {
 	pthread_mutex_lock(&holder->lock);
-	holder->params.bound = bound;
-	memcpy(holder->params.node_bound, node_bound, sizeof(holder->params.node_bound));
+	holder->control.bound = bound;
+	memcpy(holder->control.node_bound, node_bound, sizeof(holder->control.node_bound));
+	holder->stats.bound = bound;
 	holder->stats.max_local = 0;
-	holder->now.met = false;
+	holder->met = false;
 	pthread_mutex_unlock(&holder->lock);
 	wake(holder);
 	return 0;
@@ -506,9 +377,10 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 	pthread_join(holder->thread, NULL);
 	if (holder->demotes)
 		bede_demoter_stop(&holder->demoter);
-	bede_swapguard_update(&holder->swap, false, 0);
-	if (restore)
-		err = bede_write_u64(holder->file.high, holder->params.user_high);
+	if (restore) {
+		bede_swapguard_update(&holder->swap, false, 0);
+		err = bede_write_u64(holder->file.high, holder->user_high);
+	}
 	release(holder);
 	return err;
 }

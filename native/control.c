@@ -1,0 +1,134 @@
+#include "control.h"
+
+#define PAGE 4096ULL
+#define MIB (1024 * 1024ULL)
+#define HUGE_PAGE (2 * MIB)
+#define CHARGE_BATCH 64 /* pages a CPU may have charged and not used (MEMCG_CHARGE_BATCH) */
+#define MIN_WAIT_US 1000
+#define MAX_WAIT_US 100000
+
+static uint64_t minimum(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t sum(const uint64_t *bytes, uint64_t mask)
+{
+	uint64_t total = 0;
+
+	for (int node = 0; node < BEDE_MAX_NODES; node++)
+		if (mask >> node & 1)
+			total += bytes[node];
+	return total;
+}
+
+/* One growth's share of another, followed slowly. */
+static void follow(double *share, uint64_t part, uint64_t before, double growth)
+{
+	double more = part > before ? (double)(part - before) : 0;
+
+	*share = *share * 0.9 + 0.1 * (more < growth ? more / growth : 1);
+}
+
+void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t current)
+{
+	uint64_t file = control->file, huge = control->huge;
+	double seconds = control->at_us ? (double)(at_us - control->at_us) / 1e6 : 0;
+	double growth = current > control->current ? (double)(current - control->current) : 0;
+
+	control->at_us = at_us;
+	control->current = current;
+	control->local = sum(control->numa.lru, control->local_mask);
+	control->far = sum(control->numa.lru, control->far_mask);
+	control->file = sum(control->numa.file, UINT64_MAX);
+	control->huge = sum(control->numa.huge, UINT64_MAX);
+	if (seconds <= 0)
+		return;
+	double rate = growth / seconds;
+
+	control->rate = rate > control->rate ? rate : control->rate * 0.95 + rate * 0.05;
+	control->turn_s = control->turn_s * 0.9 + (seconds < 0.1 ? seconds : 0.1) * 0.1;
+	if (growth > 0) {
+		follow(&control->file_share, control->file, file, growth);
+		follow(&control->huge_share, control->huge, huge, growth);
+	}
+}
+
+/*
+ * How far below the bound the fence stands: what may be charged to a CPU already and used
+ * without memory.current showing it, and how soft the fence is. The kernel lets a task go on
+ * whose reclaim could not free enough, as long as the usage is little above memory.high; with
+ * page cache, whose pages are often locked or dirty, that is a share of the bound.
+ */
+static uint64_t guard(const struct bede_control *control)
+{
+	uint64_t charged = minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 256);
+
+	return charged + (uint64_t)((double)control->bound * 0.02 * control->file_share);
+}
+
+/*
+ * How far below that demotion starts: what may come before the next turns of the loop. Page
+ * cache gets more, since a task that reclaims at the fence may drop some of it.
+ */
+static uint64_t margin(const struct bede_control *control, uint64_t bound)
+{
+	double most = (double)bound * (0.015 + 0.30 * control->file_share);
+	double least = (double)bound * 0.005;
+	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / 40) * control->huge_share;
+	double want = control->rate * (control->turn_s * 4 + 0.005) * (1 + 4 * control->file_share);
+
+	if (want > most)
+		want = most;
+	/* A task may be a whole huge page past the fence before it has to make room for it. */
+	if (want < huge)
+		want = huge;
+	return (uint64_t)(want > least ? want : least);
+}
+
+uint64_t bede_control_room(const struct bede_control *control)
+{
+	uint64_t limit = control->bound - guard(control);
+	uint64_t room = limit > control->local ? limit - control->local : 0;
+
+	for (int node = 0; node < BEDE_MAX_NODES; node++) {
+		uint64_t bound = control->node_bound[node], used = control->numa.lru[node];
+
+		if (bound != UINT64_MAX)
+			room = minimum(room, bound > used ? bound - used : 0);
+	}
+	return room;
+}
+
+uint64_t bede_control_excess(const struct bede_control *control, int *node)
+{
+	uint64_t low = control->bound - guard(control) - margin(control, control->bound);
+	uint64_t most = 0, largest = 0;
+
+	*node = -1;
+	for (int n = 0; n < BEDE_MAX_NODES; n++) {
+		uint64_t used = control->numa.lru[n], bound = control->node_bound[n];
+		uint64_t node_low = bound == UINT64_MAX ? bound : bound - margin(control, bound);
+
+		if (!(control->local_mask >> n & 1))
+			continue;
+		if (used > node_low && used - node_low > most) {
+			most = used - node_low;
+			*node = n;
+		}
+		if (!most && used > largest) {
+			largest = used;
+			*node = n;
+		}
+	}
+	if (!most && control->local > low)
+		most = control->local - low;
+	return most;
+}
+
+uint64_t bede_control_wait(const struct bede_control *control, uint64_t room)
+{
+	double ahead = control->rate > 0 ? (double)room / control->rate / 4 * 1e6 : MAX_WAIT_US;
+
+	return ahead > MAX_WAIT_US ? MAX_WAIT_US : ahead < MIN_WAIT_US ? MIN_WAIT_US : (uint64_t)ahead;
+}
