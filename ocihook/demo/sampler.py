@@ -8,6 +8,7 @@ flush) plus what is unevictable; where that file is missing, from ``memory.numa_
 ``cpu.stat``. It imports nothing of Bede, so that what it tells is nothing Bede believes.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -149,11 +150,11 @@ def main(argv: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     seconds = float(argv[2]) if len(argv) > 2 else 1e9
-    with open(argv[1], "w", buffering=1 << 16) as file:  # noqa: PTH123
-        try:
-            record(argv[0], file, seconds)
-        except KeyboardInterrupt:
-            pass
+    with (
+        open(argv[1], "w", buffering=1 << 16) as file,  # noqa: PTH123
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        record(argv[0], file, seconds)
     return 0
 
 

@@ -1,0 +1,34 @@
+"""`bede demo`: see Redis held to a bound in the machine in a box."""
+
+import argparse
+import os
+
+from ocihook.demo import show
+from ocihook.errors import InputError
+from ocihook.vm import kernels, topology
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """On which machine, and how much local memory."""
+    add = parser.add_argument
+    add(
+        "--kernel",
+        choices=kernels.SOURCES,
+        default=os.environ.get("BEDE_KERNEL", kernels.DEFAULT),
+        help="default: %(default)s (or BEDE_KERNEL)",
+    )
+    add(
+        "--topology",
+        choices=topology.TOPOLOGIES,
+        default=os.environ.get("BEDE_TOPOLOGY", topology.DEFAULT),
+        help="default: %(default)s (or BEDE_TOPOLOGY)",
+    )
+    add("--bound", metavar="SIZE", default="128M", help="the annotation bede.local (default: 128M)")
+    add("--timeout", type=float, metavar="SECONDS", default=300.0, help="boot included (default: 300)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 if the bound held and every key is still there, else 1."""
+    if not args.timeout > 0:
+        raise InputError("--timeout is not a number of seconds above 0")
+    return show.run(show.Options(args.kernel, args.topology, args.bound, args.timeout))
