@@ -121,6 +121,7 @@ def _bind(
                 bound=bound,
                 nodes=nodes,
                 user_high=user_high,
+                user_swap_max=memory.limit_or_none(cgroup.fd, "memory.swap.max"),
                 created=time.time(),
                 runtime=_runtime(),
             )

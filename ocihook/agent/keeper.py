@@ -35,6 +35,7 @@ class Kept:
             bound=record.bound,
             nodes=record.nodes,
             user_high=record.user_high,
+            user_swap_max=record.user_swap_max,
             lru_file=native.LRU_GEN if os.access(native.LRU_GEN, os.W_OK) else None,
         )
 

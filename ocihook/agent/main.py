@@ -93,6 +93,7 @@ def _confine() -> None:
     prctl.set_name("bede-agent")
     prctl.set_no_new_privs(1)
     keep = (prctl.CAP_SYS_NICE, prctl.CAP_DAC_OVERRIDE)
+    # In this order: each step needs what the next one gives up.
     prctl.capbset.limit(*keep)
-    prctl.cap_permitted.limit(*keep)
     prctl.cap_effective.limit(*keep)
+    prctl.cap_permitted.limit(*keep)

@@ -52,6 +52,14 @@ def limit(dir_fd: int, name: str) -> int | None:
     return None if text == "max" else int(text)
 
 
+def limit_or_none(dir_fd: int, name: str) -> int | None:
+    """Like :func:`limit`; None also where this kernel has no such file."""
+    try:
+        return limit(dir_fd, name)
+    except OSError:
+        return None
+
+
 def container_limit(cgroup: "Cgroup") -> int | None:
     """The memory limit in bytes a runtime gave the container in *cgroup*; None for none. Raises OSError."""
     own = maximum(cgroup.fd)

@@ -36,6 +36,7 @@ class Record:
         "policy",
         "runtime",
         "user_high",
+        "user_swap_max",
     )
 
     def __init__(
@@ -53,6 +54,7 @@ class Record:
         nodes: dict[int, int],
         user_high: int | None,
         created: float,
+        user_swap_max: int | None = None,
         backend: str = "tier",
         runtime: str = "",
     ) -> None:
@@ -68,6 +70,7 @@ class Record:
         self.bound = bound  #: bytes on all local nodes
         self.nodes = nodes  #: further bounds in bytes, by node
         self.user_high = user_high  #: the user's own memory.high in bytes; None is "max"
+        self.user_swap_max = user_swap_max  #: and memory.swap.max, likewise
         self.created = created  #: seconds since the epoch
         self.backend = backend
         self.runtime = runtime  #: name of the OCI runtime, "" when unknown
@@ -77,7 +80,7 @@ class Record:
         raw = {name: getattr(self, name) for name in ("key", "id", "bundle", "pid", "pid_start", "ns")}
         raw |= {name: getattr(self, name) for name in ("cgroup", "cgroup_ino", "policy", "bound")}
         raw["nodes"] = {str(node): value for node, value in self.nodes.items()}
-        raw |= {name: getattr(self, name) for name in ("user_high", "backend", "runtime", "created")}
+        raw |= {name: getattr(self, name) for name in ("user_high", "user_swap_max", "backend", "runtime", "created")}
         return fastjson.dumps({"version": VERSION, **raw})
 
 
@@ -220,7 +223,6 @@ def _parse(raw: "Any") -> Record:
     """Raises KeyError, TypeError, ValueError or InputError with the field's name."""
     if not isinstance(raw, dict) or raw["version"] != VERSION:
         raise ValueError("version")
-    user_high = raw["user_high"]
     return Record(
         id=check_id(raw["id"]),
         bundle=check_bundle(raw["bundle"]),
@@ -232,7 +234,8 @@ def _parse(raw: "Any") -> Record:
         policy={_text(name, "policy"): _text(value, "policy") for name, value in raw["policy"].items()},
         bound=_number(raw, "bound"),
         nodes={int(node): _integer(value, "nodes") for node, value in raw["nodes"].items()},
-        user_high=None if user_high is None else _integer(user_high, "user_high"),
+        user_high=_limit(raw, "user_high"),
+        user_swap_max=_limit(raw, "user_swap_max"),
         backend=_text(raw["backend"], "backend"),
         runtime=_text(raw["runtime"], "runtime"),
         created=float(raw["created"]),
@@ -241,6 +244,11 @@ def _parse(raw: "Any") -> Record:
 
 def _number(raw: "dict[str, Any]", name: str) -> int:
     return _integer(raw[name], name)
+
+
+def _limit(raw: "dict[str, Any]", name: str) -> int | None:
+    value = raw[name]
+    return None if value is None else _integer(value, name)
 
 
 def _integer(value: object, name: str) -> int:

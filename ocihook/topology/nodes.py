@@ -1,6 +1,7 @@
 """Nodes and memory tiers → local and far nodes.
 
-Sources: ``/sys/devices/system/node/has_memory``, ``/sys/devices/virtual/memory_tiering/memory_tierN/nodelist``
+Sources: ``/sys/devices/system/node/has_memory``,
+``/sys/devices/virtual/memory_tiering/memory_tierN/nodelist``
 (a smaller N is faster memory), ``/sys/kernel/mm/numa/demotion_enabled``.
 """
 

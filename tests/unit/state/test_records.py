@@ -60,6 +60,7 @@ def test_a_record_is_what_the_architecture_says(run: Path) -> None:
         "bound": 134217728,
         "nodes": {"0": 67108864},
         "user_high": 1 << 30,
+        "user_swap_max": None,
         "backend": "tier",
         "runtime": "crun",
         "created": 1790000000.0,

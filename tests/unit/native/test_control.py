@@ -1,0 +1,108 @@
+"""The control law: where the fence belongs, and who has to give pages."""
+
+from typing import Any
+
+import pytest
+
+from ocihook import _native
+
+MIB = 1 << 20
+NONE = 2**64 - 1
+
+
+class Law:
+    """A control with a clock of its own; sizes in MiB."""
+
+    def __init__(self, bound: int = 128, local: int = 0b1, far: int = 0b10) -> None:
+        self.raw: Any = _native.ffi.new("struct bede_control *")
+        self.raw.local_mask, self.raw.far_mask, self.raw.bound, self.raw.cpus = local, far, bound * MIB, 2
+        for node in range(64):
+            self.raw.node_bound[node] = NONE
+        self.at = 0
+
+    def see(self, *nodes: float, file: float = 0, huge: float = 0, after_ms: int = 10) -> "Law":
+        self.at += after_ms * 1000
+        for node, size in enumerate(nodes):
+            self.raw.numa.lru[node] = int(size * MIB)
+        self.raw.numa.file[0], self.raw.numa.huge[0] = int(file * MIB), int(huge * MIB)
+        _native.lib.bede_control_observe(self.raw, self.at, int(sum(nodes) * MIB))
+        return self
+
+    @property
+    def room(self) -> float:
+        return float(_native.lib.bede_control_room(self.raw)) / MIB
+
+    def excess(self) -> tuple[float, int]:
+        node = _native.ffi.new("int *")
+        size = _native.lib.bede_control_excess(self.raw, node)
+        return size / MIB, node[0]
+
+
+def test_local_and_far_are_told_apart() -> None:
+    law = Law(local=0b101, far=0b010).see(10, 20, 30)
+    assert (law.raw.local, law.raw.far) == (40 * MIB, 20 * MIB)
+
+
+def test_the_room_ends_before_the_bound() -> None:
+    law = Law().see(100)
+    assert 27 < law.room < 28
+    assert law.see(128).room == 0
+    assert law.see(500).room == 0
+
+
+def test_nothing_is_demoted_from_who_is_below_the_watermark() -> None:
+    assert Law().see(120).excess()[0] == 0
+
+
+def test_what_is_above_the_watermark_is_demoted_from_its_node() -> None:
+    size, node = Law().see(128).see(128).excess()
+    assert 0 < size < 128 * 0.03
+    assert node == 0
+
+
+def test_the_fuller_local_node_gives() -> None:
+    law = Law(local=0b101, far=0b010)
+    assert law.see(50, 100, 90).excess()[1] == 2
+    assert law.see(90, 100, 50).excess()[1] == 0
+
+
+def test_a_nodes_own_bound_counts_too() -> None:
+    law = Law(local=0b101, far=0b010)
+    law.raw.node_bound[2] = 20 * MIB
+    size, node = law.see(10, 0, 25).excess()
+    assert node == 2
+    assert 5 < size < 6
+    assert law.room == 0
+    assert law.see(90, 0, 15).room == pytest.approx(5)
+
+
+def test_page_cache_gets_a_wider_margin_than_anonymous_memory() -> None:
+    cache, anon = Law(), Law()
+    for size in range(0, 126, 2):
+        cache.see(size, file=size)
+        anon.see(size)
+    assert cache.raw.file_share > 0.9 > 0.1 > anon.raw.file_share
+    assert cache.excess()[0] > 5 * anon.excess()[0]
+    assert cache.room < anon.room
+
+
+def test_huge_pages_widen_the_margin_by_what_a_cpu_may_hold() -> None:
+    huge, small = Law(), Law()
+    for size in range(0, 128, 2):
+        huge.see(size, huge=size, after_ms=1000)
+        small.see(size, after_ms=1000)
+    assert 1 < huge.excess()[0] - small.excess()[0] < 4
+
+
+def test_the_faster_it_grows_the_sooner_it_is_looked_at_again() -> None:
+    calm = Law().see(10).see(10)
+    busy = Law().see(10).see(20)
+    wait = [_native.lib.bede_control_wait(law.raw, 50 * MIB) for law in (calm, busy)]
+    assert wait[0] == 100_000
+    assert 1_000 <= wait[1] < wait[0]
+
+
+def test_a_small_bound_and_an_empty_cgroup() -> None:
+    law = Law(bound=4).see(0)
+    assert law.excess()[0] == 0
+    assert 3.9 < law.room < 4

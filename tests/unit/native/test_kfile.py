@@ -1,0 +1,127 @@
+"""The two kernel texts the control loop lives on."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ocihook import native
+
+NUMA_STAT = b"""anon N0=8192 N1=4096
+file N0=4096 N1=0
+anon_thp N0=2097152 N1=0
+shmem N0=0 N1=0
+inactive_anon N0=4096 N1=4096
+active_anon N0=4096 N1=0
+inactive_file N0=4096 N1=0
+active_file N0=0 N1=8192
+unevictable N0=12288 N1=0
+workingset_refault_anon N0=1 N1=0
+"""
+
+LRU_GEN = """memcg     1 /
+ node     0
+          0     359236          4         12 
+          1     359236          0          0 
+memcg     7 /a
+ node     0
+          3       1000         10         20 
+          4        500          1          2 
+ node     1
+          0       1000          0        5x
+memcg     9 /ab
+ node     0
+          0       1000         99         99 
+memcg    12 /a/b
+ node     0
+          1       1000          7          0 
+"""  # noqa: W291 - as the kernel prints it
+
+
+def test_numa_stat_counts_each_page_once() -> None:
+    lru, file = native.parse_numa_stat(NUMA_STAT)
+    assert lru == {0: 4096 + 4096 + 4096 + 12288, 1: 4096 + 8192}
+    assert file == {0: 4096, 1: 8192}
+
+
+@pytest.mark.parametrize(
+    "line", [b"unevictable N0", b"active_anon 5", b"active_file N=3", b"active_anon Nx=1"]
+)
+def test_a_line_that_is_not_the_kernels(line: bytes) -> None:
+    with pytest.raises(OSError, match="numa_stat"):
+        native.parse_numa_stat(line)
+
+
+def test_lru_gen_takes_the_cgroup_and_its_descendants(harness: Path, tmp_path: Path) -> None:
+    file = tmp_path / "lru_gen"
+    file.write_text(LRU_GEN)
+    done = subprocess.run([harness, "lru", file, "/a"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["7 0 3 10 20", "7 0 4 1 2", "7 1 0 0 5", "12 0 1 7 0"]
+
+
+def test_lru_gen_of_another_cgroup_is_not_looked_at(harness: Path, tmp_path: Path) -> None:
+    file = tmp_path / "lru_gen"
+    file.write_text("memcg 3 /x\n nonsense\n" + LRU_GEN)
+    assert (
+        subprocess.run([harness, "lru", file, "/ab"], check=True, capture_output=True).stdout
+        == b"9 0 0 99 99\n"
+    )
+
+
+_PIECES = ["memcg 7 /a", " node 0", " node 99", " 1 2 3 4", "active_anon N0=1 N1=", "N0=1", "memcg", "x", " "]
+_PIECES += ["5x 5x", "unevictable N0=99999999999999999999999", " node 18446744073709551616"]
+_LINES = st.lists(st.sampled_from(_PIECES), max_size=12).map(lambda lines: "\n".join(lines).encode())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.one_of(st.binary(max_size=300), _LINES))
+def test_no_text_leads_outside_its_buffer(harness: Path, tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "text"
+    file.write_bytes(text)
+    for arguments in (["numa", file], ["lru", file, "/a"]):
+        done = subprocess.run([harness, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 1), done.stderr
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path) -> Path:
+    """A directory of plain files in place of a cgroup."""
+    files = {
+        "memory.current": "1600000\n",
+        "memory.high": "max\n",
+        "memory.max": "max\n",
+        "memory.events": "high 0\n",
+        "memory.swap.max": "max\n",
+        "memory.swap.current": "0\n",
+        "memory.numa_stat": "inactive_anon N0=1044480 N1=409600\nactive_anon N0=0 N1=0\n",
+    }
+    where = tmp_path / "cgroup"
+    where.mkdir()
+    for name, text in files.items():
+        (where / name).write_text(text)
+    (tmp_path / "lru_gen").write_text(LRU_GEN)
+    return where
+
+
+def test_a_holder_lives_and_ends_clean(harness: Path, cgroup: Path) -> None:
+    done = subprocess.run(
+        [harness, "hold", cgroup, cgroup.parent / "lru_gen", "300"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    local, far, fence, error = map(int, done.stdout.split())
+    assert (local, far, error) == (1044480, 409600, 0)
+    # The fence is the total and what is left of the bound less its guard, in whole pages.
+    assert 1600000 - 4096 <= fence <= 1600000 + (1 << 20) - 1044480
+    assert (cgroup / "memory.high").read_text().startswith("max")
+
+
+def test_a_cgroup_without_the_files_is_refused(harness: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [harness, "hold", tmp_path, tmp_path / "none", "1"], capture_output=True, check=False
+    )
+    assert done.returncode == 1
