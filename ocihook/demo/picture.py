@@ -11,6 +11,7 @@ from ocihook.demo.series import MIB, Sample, Verdict, overshoot
 SIZE = (9.6, 5.0)  #: inches
 DPI = 100
 LOCAL, FAR, BOUND, INK, GRID = "#2b6cb0", "#f0b35a", "#b3261e", "#26313d", "#dfe4ea"
+STEP = 128  #: MiB between the lines of the grid, where these are not too many
 POINTS = 1500  #: at most so many instants are drawn; each stands for the highest local usage around it
 
 
@@ -48,7 +49,7 @@ def draw(
 
     figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.085, 0.125, 0.8, 0.70))
+    axes = figure.add_axes((0.085, 0.125, 0.77, 0.70))
     axes.stackplot(times, local, far, colors=(LOCAL, FAR), linewidth=0)
     axes.axhline(bound, color=BOUND, linewidth=1.6, zorder=3)
     axes.set_xlim(0, end)
@@ -57,6 +58,8 @@ def draw(
     axes.set_ylabel("MiB", color=INK)
     axes.tick_params(colors=INK, length=0)
     axes.set_axisbelow(True)
+    if top < 8 * STEP:
+        axes.set_yticks(range(0, int(top) + 1, STEP))
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -74,7 +77,7 @@ def draw(
         if high.far:
             axes.text(y=(high.local + high.far / 2) / MIB, s="far", color="#b9791a", weight="bold", **beside)
         axes.text(y=high.local / 2 / MIB, s="local", color=LOCAL, weight="bold", **beside)
-        axes.text(y=bound, s=f"bound {bound:g} MiB", color=BOUND, **beside)
+        axes.text(y=bound, s=f"bound {bound:g} MiB", color=BOUND, weight="bold", **beside)
     for at, name in stages:
         x = at - begin
         if 0 <= x < end:

@@ -93,8 +93,8 @@ class Sampler:
     def __init__(self, path: str) -> None:
         self.name = path.removeprefix(CGROUPS) or "/"
         self.local = local_nodes()
-        self.fds: dict[str, int] = {}
-        for name in ("memory.numa_stat", "cpu.stat", "memory.current", "memory.swap.current"):
+        self.fds = {"memory.numa_stat": os.open(f"{path}/memory.numa_stat", os.O_RDONLY)}
+        for name in ("cpu.stat", "memory.current", "memory.swap.current"):
             if os.path.exists(f"{path}/{name}"):
                 self.fds[name] = os.open(f"{path}/{name}", os.O_RDONLY)
         self.lru: int | None = None

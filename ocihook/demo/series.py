@@ -141,7 +141,7 @@ def line(verdict: Verdict, workload: Workload | None) -> str:
     else:
         parts.append(f"{workload.good} of {workload.keys} keys there")
         parts.append(f"exit status {workload.status}")
-    return f"{'held' if passed(verdict, workload) else 'NOT HELD'}: " + ", ".join(parts)
+    return f"{'held' if passed(verdict, workload) else 'failed'}: " + ", ".join(parts)
 
 
 def passed(verdict: Verdict, workload: Workload | None) -> bool:

@@ -1,0 +1,56 @@
+"""The sampler reads the kernel's words right."""
+
+import io
+
+import pytest
+
+from ocihook.demo import sampler
+
+LRU = b"""memcg     1 /
+ node     0
+          0       9999        100         7 
+memcg    55 /machine.slice/libpod-ab.scope
+ node     0
+          0       1000          1         2 
+memcg    56 /machine.slice/libpod-ab.scope/container
+ node     0
+          4       9999         10x        20 
+          5       9999         30         0x
+ node     1
+          4       9999        500          6 
+memcg    57 /machine.slice/libpod-ab.scope/container/worker
+ node     1
+          4       9999          4          0 
+memcg    58 /machine.slice/libpod-ab.scope/container2
+ node     0
+          4       9999       4444       4444 
+"""  # noqa: W291
+
+
+def test_lru_gen_counts_the_cgroup_and_what_is_below_it_alone() -> None:
+    found = sampler.parse_lru_gen(LRU, "/machine.slice/libpod-ab.scope/container")
+    assert found == {0: (40, 20), 1: (504, 6)}
+
+
+def test_lru_gen_of_the_last_cgroup_and_of_none() -> None:
+    assert sampler.parse_lru_gen(LRU, "/machine.slice/libpod-ab.scope/container2") == {0: (4444, 4444)}
+    assert sampler.parse_lru_gen(LRU, "/gone") == {}
+
+
+def test_numa_stat_keeps_the_lru_lists() -> None:
+    text = "anon N0=1 N1=2\ninactive_anon N0=4096 N1=8192\nunevictable N0=0 N1=12\nslab N0=7\n"
+    assert sampler.parse_numa_stat(text) == {
+        "inactive_anon": {0: 4096, 1: 8192},
+        "unevictable": {0: 0, 1: 12},
+    }
+
+
+@pytest.mark.parametrize(("text", "nodes"), [("", set()), ("0\n", {0}), ("0-1,3\n", {0, 1, 3})])
+def test_node_lists(text: str, nodes: set[int]) -> None:
+    assert sampler.parse_nodes(text) == nodes
+
+
+def test_a_cgroup_that_is_not_there_leaves_a_header() -> None:
+    out = io.StringIO()
+    sampler.record("/sys/fs/cgroup/surely/not/there", out, 0.05)
+    assert out.getvalue() == sampler.HEADER + "\n"

@@ -1,0 +1,79 @@
+"""What the machine tells becomes a story, files, a verdict and an exit status."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from ocihook.demo import picture, sampler, show, view
+from ocihook.demo.series import MIB
+from ocihook.errors import AccessError, MachineError
+
+DONE = {"status": 0, "loaded": show.KEYS, "good": show.KEYS, "evicted": 0, "ended": 3.0}
+
+
+def told(*chunks: bytes) -> show.Story:
+    story = show.Story()
+    state = view.State("t", 128 * MIB, 400 * MIB)
+    stream = show.Stream(story, view.View(io.StringIO(), state, lambda: 80, False, False))
+    for chunk in chunks:
+        assert stream.write(chunk) == len(chunk)
+    return story
+
+
+def event(at: float, **what: object) -> bytes:
+    return json.dumps({"at": at} | what).encode() + b"\n"
+
+
+def rows(*local: int) -> bytes:
+    lines = [f"{i},{size * MIB},{100 * MIB},0,0,0\n" for i, size in enumerate(local)]
+    return (sampler.HEADER + "\n" + "".join(lines)).encode()
+
+
+def test_lines_may_come_in_any_pieces() -> None:
+    whole = event(0.1, stage="loading") + rows(64, 126, 127) + event(3.1, done=DONE)
+    for size in (1, 7, len(whole)):
+        story = told(*(whole[i : i + size] for i in range(0, len(whole), size)))
+        assert [sample.local // MIB for sample in story.samples] == [64, 126, 127]
+        assert story.stages == [(0.1, "loading")]
+        assert story.workload is not None and story.workload.ok
+
+
+@pytest.mark.parametrize(
+    "line", [b"{\n", b"hello\n", b'{"done": {"x": 1}}\n', b'{"stage": "x"}\n', b"\xff\n"]
+)
+def test_nonsense_is_a_lost_machine_and_no_traceback(line: bytes) -> None:
+    with pytest.raises(MachineError):
+        told(line)
+
+
+@pytest.mark.parametrize(
+    ("local", "done", "status"),
+    [
+        ((126, 127, 126), DONE, 0),
+        ((126, 140, 126), DONE, 1),
+        ((126, 127, 126), DONE | {"good": 1}, 1),
+        ((126, 127, 126), None, 1),
+    ],
+)
+def test_conclusion(
+    local: tuple[int, ...],
+    done: dict[str, object] | None,
+    status: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    story = told(rows(*local), event(3.1, done=done) if done else b"")
+    options = show.Options("debian-6.12", "two-tier", into=tmp_path)
+    assert show.conclude(options, story, 128 * MIB) == status
+    assert (tmp_path / "redis-128M.csv").read_text().startswith(sampler.HEADER)
+    assert (tmp_path / "redis-128M.png").exists() is picture.possible()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("failed: " if status else "held: ")
+
+
+def test_a_directory_that_cannot_be_made_is_told_before_the_boot(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AccessError):
+        show.run(show.Options("debian-6.12", "two-tier", into=tmp_path / "file" / "demo"))
