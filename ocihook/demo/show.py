@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from ocihook.demo import picture, sampler, series, view
-from ocihook.errors import AccessError, BedeError, MachineError
-from ocihook.spec import size
-from ocihook.vm import cache, machine
+from ocihook.errors import AccessError, BedeError, InputError, MachineError
+from ocihook.spec import annotation
+from ocihook.vm import cache, machine, topology
 from ocihook.vm import run as vm_run
 from ocihook.vm.progress import Progress
 
@@ -79,7 +79,12 @@ class Stream(io.RawIOBase):
 
 def run(options: Options) -> int:
     """Do it; 0 if the bound held and the workload is whole. Raises BedeError."""
-    bound = size.parse(options.bound, "--bound")
+    bound = annotation.Amount(annotation.LOCAL, options.bound).resolve(None)
+    if not topology.find(options.topology).hmat:
+        raise InputError(
+            f"the topology {options.topology} has no lower memory tier, so nothing can be held there",
+            "Choose one of " + ", ".join(tiered()),
+        )
     _writable(options.into)
     progress = Progress()
     environment = f"{options.kernel}, {options.topology}"
@@ -105,6 +110,11 @@ def run(options: Options) -> int:
     if not story.samples:
         raise BedeError("the demonstration did not come to a single sample", "Its own words are above")
     return conclude(options, story, bound)
+
+
+def tiered() -> list[str]:
+    """The topologies with a lower memory tier."""
+    return [name for name, one in topology.TOPOLOGIES.items() if one.hmat]
 
 
 def conclude(options: Options, story: Story, bound: int) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from ocihook.demo import picture, sampler, show, view
 from ocihook.demo.series import MIB
-from ocihook.errors import AccessError, MachineError
+from ocihook.errors import AccessError, InputError, MachineError
 
 DONE = {"status": 0, "loaded": show.KEYS, "good": show.KEYS, "evicted": 0, "ended": 3.0}
 
@@ -77,3 +77,16 @@ def test_a_directory_that_cannot_be_made_is_told_before_the_boot(tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(AccessError):
         show.run(show.Options("debian-6.12", "two-tier", into=tmp_path / "file" / "demo"))
+
+
+@pytest.mark.parametrize("bound", ["1M", "50%", "much"])
+def test_a_bound_that_makes_no_sense_here_is_told_before_the_boot(bound: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        show.run(show.Options("debian-6.12", "two-tier", bound, into=tmp_path / "demo"))
+    assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize("topology", ["single", "two-socket", "none"])
+def test_a_topology_without_far_memory_is_refused_before_the_boot(topology: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        show.run(show.Options("debian-6.12", topology, into=tmp_path / "demo"))
