@@ -1,0 +1,29 @@
+"""What runs in the machine in a box: `bede vm run -- python3 -m pytest /usr/lib/bede/tests/vm/guest`."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import helpers
+
+
+@pytest.fixture(autouse=True)
+def clean(request):
+    """Every test starts and ends without a bound container, and with the agent as the machine has it."""
+    helpers.WORK.mkdir(exist_ok=True)
+    yield
+    shutil.rmtree(helpers.WORK, ignore_errors=True)
+    left = [record["id"] for record in helpers.records()]
+    assert not left, f"{request.node.name} left the records of {left}"
+
+
+@pytest.fixture
+def agent():
+    """The agent's unit; started again whatever the test does to it."""
+    yield "bede-agent.service"
+    subprocess.run(["systemctl", "start", "bede-agent.socket", "bede-agent.service"], check=True)
