@@ -42,6 +42,12 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	control->far = sum(control->numa.lru, control->far_mask);
 	control->file = sum(control->numa.file, UINT64_MAX);
 	control->huge = sum(control->numa.huge, UINT64_MAX);
+	if (control->local < control->bound - control->bound / 4 || !control->at_us) {
+		control->settled = 0;
+		control->far_before = control->far;
+	} else if (control->far > control->far_before + control->bound / 16) {
+		control->settled = 1;
+	}
 	if (seconds <= 0)
 		return;
 	double rate = growth / seconds;
@@ -75,7 +81,7 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
 	double most = (double)bound * (0.015 + 0.30 * control->file_share);
 	double least = (double)bound * 0.005;
-	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / 40) * control->huge_share;
+	double huge = (double)minimum(control->cpus * HUGE_PAGE * 3 / 2, bound / 40) * control->huge_share;
 	double want = control->rate * (control->turn_s * 4 + 0.005) * (1 + 4 * control->file_share);
 
 	if (want > most)
@@ -86,16 +92,33 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 	return (uint64_t)(want > least ? want : least);
 }
 
+/*
+ * Bytes that are charged but on no list yet: pages that a task is still filling, huge ones
+ * above all. Tasks that run towards the bound unhindered all have one, and will be past the
+ * bound together before they first have to make room; later most of them wait for that, and
+ * what a CPU or two have in flight is left to guard() and margin().
+ */
+static uint64_t in_flight(const struct bede_control *control)
+{
+	uint64_t allowed = (uint64_t)((double)(control->cpus * HUGE_PAGE) * control->huge_share);
+	uint64_t known = control->local + control->far + control->kernel;
+
+	if (control->settled || control->kernel == UINT64_MAX || control->current < known + control->bound / 128 + allowed)
+		return 0;
+	return minimum(control->current - known - control->bound / 128 - allowed, control->bound / 8);
+}
+
 uint64_t bede_control_room(const struct bede_control *control)
 {
 	uint64_t limit = control->bound - guard(control);
-	uint64_t room = limit > control->local ? limit - control->local : 0;
+	uint64_t used = control->local + in_flight(control);
+	uint64_t room = limit > used ? limit - used : 0;
 
 	for (int node = 0; node < BEDE_MAX_NODES; node++) {
-		uint64_t bound = control->node_bound[node], used = control->numa.lru[node];
+		uint64_t bound = control->node_bound[node], here = control->numa.lru[node];
 
 		if (bound != UINT64_MAX)
-			room = minimum(room, bound > used ? bound - used : 0);
+			room = minimum(room, bound > here ? bound - here : 0);
 	}
 	return room;
 }

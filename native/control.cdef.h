@@ -7,6 +7,7 @@ struct bede_control {
 	struct bede_numa numa;
 	uint64_t local;
 	uint64_t far;
+	uint64_t kernel;
 	double rate;
 	double file_share;
 	double huge_share;

@@ -23,15 +23,18 @@ struct bede_control {
 	uint64_t far;
 	uint64_t file; /* bytes of page cache, everywhere */
 	uint64_t huge; /* bytes in huge pages, everywhere */
+	uint64_t kernel; /* bytes of kernel memory; UINT64_MAX where that is not known */
 
 	/* What follows from the past. */
 	double rate;	   /* bytes a second by which the total grows; falls slowly */
 	double turn_s;	   /* seconds between two observations; a running mean */
 	double file_share; /* of the growth, 0 to 1: page cache ... */
 	double huge_share; /* ... and huge pages */
+	int settled;	   /* demotion has got going since the bound was last approached ... */
+	uint64_t far_before; /* ... when so much was far */
 };
 
-/* Take in a measurement: control->numa is filled in already. */
+/* Take in a measurement: control->numa and control->kernel are filled in already. */
 void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t current);
 
 /* Bytes that may still be allocated locally before a bound is passed; 0 when one is. */

@@ -22,6 +22,16 @@ static void *run(void *argument)
 	(void)bede_deadline_open(&deadline);
 	pthread_mutex_lock(&demoter->lock);
 	while (!demoter->stop) {
+		if (demoter->prepare && index == 0) {
+			demoter->prepare = false;
+			int node = demoter->node;
+			uint64_t pages = demoter->chunk;
+
+			pthread_mutex_unlock(&demoter->lock);
+			(void)bede_lru_prepare(&self->lru, node, pages);
+			pthread_mutex_lock(&demoter->lock);
+			continue;
+		}
 		if (!demoter->pages || index >= demoter->threads) {
 			pthread_cond_wait(&demoter->wanted, &demoter->lock);
 			continue;
@@ -90,6 +100,16 @@ void bede_demoter_ask(struct bede_demoter *demoter, int node, uint64_t pages, ui
 	demoter->threads = threads;
 	if (pages)
 		pthread_cond_broadcast(&demoter->wanted);
+	pthread_mutex_unlock(&demoter->lock);
+}
+
+void bede_demoter_prepare(struct bede_demoter *demoter, int node, uint64_t pages)
+{
+	pthread_mutex_lock(&demoter->lock);
+	demoter->node = node;
+	demoter->chunk = pages;
+	demoter->prepare = true;
+	pthread_cond_broadcast(&demoter->wanted);
 	pthread_mutex_unlock(&demoter->lock);
 }
 

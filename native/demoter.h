@@ -29,6 +29,7 @@ struct bede_demoter {
 	bool stop;
 	int node;
 	unsigned threads; /* that shall work at once */
+	bool prepare;	  /* without a page to move: see that the next ones are old enough */
 	uint64_t pages;	  /* still to be asked for */
 	uint64_t chunk;	  /* most pages in one command */
 	uint64_t asked;	  /* pages, since the start */
@@ -43,6 +44,9 @@ int bede_demoter_start(struct bede_demoter *demoter, const char *lru_file, const
 /* Replace what is wanted: pages from node, by so many threads. Never blocks for long. */
 void bede_demoter_ask(struct bede_demoter *demoter, int node, uint64_t pages, uint64_t chunk,
 		      unsigned threads);
+
+/* Pages of node will be wanted soon: see that they are old enough to be moved at once. */
+void bede_demoter_prepare(struct bede_demoter *demoter, int node, uint64_t pages);
 
 /* asked and tries since the start. */
 void bede_demoter_count(struct bede_demoter *demoter, uint64_t *asked, uint64_t *tries);

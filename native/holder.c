@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -18,13 +19,14 @@
 
 #define PAGE 4096ULL
 #define WRITE_US 100	/* most time for a write to memory.high */
+#define KERNEL_US 20000 /* how old the size of kernel memory may be */
 #define STALL_US 500000 /* when nothing has moved for so long ... */
 #define STALL_TRIES 20	/* ... and so many commands, the fence is lifted ... */
 #define LIFT_US 500000	/* ... for so long */
-#define CALM_US 2000000 /* without anything to demote for so long, swapping is the user's own */
+#define CALM_US 2000000 /* away from the bound for so long, swapping is the user's own */
 
 struct files {
-	int current, high, numa, flush, events;
+	int current, high, numa, stat, flush, events;
 };
 
 struct bede_holder {
@@ -46,7 +48,9 @@ struct bede_holder {
 	uint64_t progress_us;	 /* when demotion last showed in the far usage ... */
 	uint64_t progress_tries; /* ... and the demoter's tries until then */
 	uint64_t lifted_until_us;
-	uint64_t pressed_us; /* when there was last something to demote */
+	uint64_t kernel_us;  /* when kernel memory was last measured */
+	uint64_t pressed_us; /* when the usage was last near the bound */
+	bool prepared;	     /* for the bound to be reached */
 	bool met;	     /* the bound has been met since it was set */
 };
 
@@ -69,6 +73,22 @@ static void note_progress(struct bede_holder *holder)
 	holder->progress_tries = holder->stats.tries;
 }
 
+/* Kernel memory changes slowly; only huge pages in flight make its exact size matter. */
+static int measure_kernel(struct bede_holder *holder)
+{
+	const struct bede_control *control = &holder->control;
+
+	if (holder->file.stat < 0)
+		return 0;
+	if (control->huge_share < 0.05 && control->at_us < holder->kernel_us + KERNEL_US)
+		return 0;
+	holder->kernel_us = control->at_us;
+	int err = bede_read(holder->file.stat, &holder->buffer);
+
+	return err ? err : bede_parse_kernel(holder->buffer.text, holder->buffer.length,
+					     &holder->control.kernel);
+}
+
 static int measure(struct bede_holder *holder)
 {
 	struct bede_control *control = &holder->control;
@@ -84,6 +104,8 @@ static int measure(struct bede_holder *holder)
 	err = bede_read(holder->file.numa, &holder->buffer);
 	if (!err)
 		err = bede_parse_numa_stat(holder->buffer.text, holder->buffer.length, &control->numa);
+	if (!err)
+		err = measure_kernel(holder);
 	if (err)
 		return err;
 	bede_control_observe(control, now_us(), current);
@@ -129,15 +151,22 @@ static void demote(struct bede_holder *holder, uint64_t room)
 	uint64_t bytes = bede_control_excess(&holder->control, &node);
 	uint64_t chunk = minimum(holder->control.bound / 128 / PAGE + 16, 512);
 
+	if (room < holder->control.bound / 4)
+		holder->pressed_us = holder->control.at_us;
 	if (node < 0 || !holder->demotes)
 		return;
+	/* Soon before the first time, and each time anew after the usage has been much lower. */
+	if (room > holder->control.bound / 4)
+		holder->prepared = false;
+	else if (!bytes && !holder->prepared && room < holder->control.bound / 8) {
+		holder->prepared = true;
+		bede_demoter_prepare(&holder->demoter, node, chunk * 8);
+	}
 	/* The second thread helps when half of the margin is used up. */
 	bede_demoter_ask(&holder->demoter, node, (bytes + PAGE - 1) / PAGE, chunk,
 			 bytes > room ? BEDE_DEMOTERS : 1);
 	bede_demoter_count(&holder->demoter, &holder->stats.demoted, &holder->stats.tries);
 	holder->stats.demoted *= PAGE;
-	if (bytes)
-		holder->pressed_us = holder->control.at_us;
 	if (room || !bytes)
 		note_progress(holder);
 }
@@ -216,8 +245,9 @@ static void *run(void *argument)
 				  { .fd = holder->wake, .events = POLLIN } };
 	int err = bede_deadline_open(&holder->deadline);
 
-	/* Every page of the container's growth waits for this thread: it goes first. */
-	(void)setpriority(PRIO_PROCESS, 0, -20);
+	/* Every page of the container's growth waits for this thread: it goes first, and is short. */
+	if (sched_setscheduler(0, SCHED_RR, &(struct sched_param){ .sched_priority = 1 }))
+		(void)setpriority(PRIO_PROCESS, 0, -20);
 	while (!err) {
 		uint64_t wait_us = 0;
 
@@ -266,6 +296,8 @@ static int open_files(struct bede_holder *holder, int dir)
 		err = open_at(dir, "memory.events", O_RDONLY, &file->events);
 	if (!err)
 		(void)open_at(dir, "cpu.stat", O_RDONLY, &file->flush);
+	if (!err)
+		(void)open_at(dir, "memory.stat", O_RDONLY, &file->stat);
 	/* The fence that the hook left behind is ours, not the user's. */
 	if (!err)
 		err = bede_read_u64(file->high, &holder->last_fence);
@@ -274,8 +306,9 @@ static int open_files(struct bede_holder *holder, int dir)
 
 static void release(struct bede_holder *holder)
 {
-	int *fds[] = { &holder->file.current, &holder->file.high,   &holder->file.numa,
-		       &holder->file.flush,   &holder->file.events, &holder->wake };
+	int *fds[] = { &holder->file.current, &holder->file.high,  &holder->file.numa,
+		       &holder->file.stat,    &holder->file.flush, &holder->file.events,
+		       &holder->wake };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		bede_close(fds[i]);
@@ -317,9 +350,10 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	holder->control.far_mask = params->far_mask;
 	holder->control.bound = params->bound;
 	holder->control.cpus = params->cpus;
+	holder->control.kernel = UINT64_MAX;
 	memcpy(holder->control.node_bound, params->node_bound, sizeof(params->node_bound));
 	holder->user_high = params->user_high;
-	holder->file = (struct files){ -1, -1, -1, -1, -1 };
+	holder->file = (struct files){ -1, -1, -1, -1, -1, -1 };
 	pthread_mutex_init(&holder->lock, NULL);
 	bede_swapguard_open(&holder->swap, params->cgroup_fd, params->user_swap_max);
 	holder->lru_path = strdup(params->lru_path);

@@ -156,6 +156,24 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 	return 0;
 }
 
+int bede_parse_kernel(const char *text, size_t length, uint64_t *out)
+{
+	const char *end = text + length;
+	struct cursor line;
+
+	*out = 0;
+	while (next_line(&text, end, &line)) {
+		uint64_t bytes;
+
+		if (!take_word(&line, "kernel ") && !take_word(&line, "sock "))
+			continue;
+		if (!take_u64(&line, &bytes))
+			return -EINVAL;
+		*out += bytes;
+	}
+	return 0;
+}
+
 static bool is_below(struct cursor path, const char *root)
 {
 	size_t length = strlen(root);

@@ -54,6 +54,12 @@ struct bede_numa {
 int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out);
 
 /*
+ * memory.stat -> bytes of kernel and socket memory; 0 where the lines are missing.
+ * Returns 0, or -EINVAL where one of them cannot be read.
+ */
+int bede_parse_kernel(const char *text, size_t length, uint64_t *out);
+
+/*
  * debugfs lru_gen -> one call of visit for each generation of each node of every memory
  * cgroup at or below path ("/a" matches "/a" and "/a/b", never "/ab"). Counts are pages.
  * visit's non-zero return value ends the walk and is returned. Returns 0 or -EINVAL.

@@ -116,21 +116,27 @@ static void take(struct bede_lruvec *vec, uint64_t pages)
 	}
 }
 
+int bede_lru_prepare(struct bede_lru *lru, int node, uint64_t pages)
+{
+	if (old_on(lru, node) >= pages)
+		return 0;
+	int err = bede_lru_scan(lru);
+
+	/* Two rounds: what was just faulted in is in the second youngest generation. */
+	for (int round = 0; !err && lru->may_age && round < 2 && old_on(lru, node) < pages; round++) {
+		age(lru, node);
+		err = bede_lru_scan(lru);
+	}
+	return err;
+}
+
 int bede_lru_demote(struct bede_lru *lru, int node, uint64_t pages, uint64_t *asked)
 {
-	int err = 0;
-
 	*asked = 0;
-	if (old_on(lru, node) < pages) {
-		err = bede_lru_scan(lru);
-		/* Two rounds: what was just faulted in is in the second youngest generation. */
-		for (int round = 0; !err && lru->may_age && round < 2 && old_on(lru, node) < pages; round++) {
-			age(lru, node);
-			err = bede_lru_scan(lru);
-		}
-		if (err)
-			return err;
-	}
+	int err = bede_lru_prepare(lru, node, pages);
+
+	if (err)
+		return err;
 	for (size_t i = 0; i < lru->count && *asked < pages; i++) {
 		struct bede_lruvec *vec = &lru->vec[i];
 		uint64_t part = old_pages(vec);

@@ -40,6 +40,12 @@ int bede_lru_scan(struct bede_lru *lru);
 int bede_lru_demote(struct bede_lru *lru, int node, uint64_t pages, uint64_t *asked);
 
 /*
+ * See to it that about so many pages of node are old enough to be evicted, ageing if need be,
+ * so that whoever has to demote first need not wait for that. Returns 0 or a negative errno.
+ */
+int bede_lru_prepare(struct bede_lru *lru, int node, uint64_t pages);
+
+/*
  * Bring a node without pages of this cgroup down to its two youngest generations. What is
  * then demoted to it is not old enough to be evicted, so that a task which reclaims at the
  * fence leaves it alone. Best effort.

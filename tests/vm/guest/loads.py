@@ -83,6 +83,8 @@ def main():
     processes = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     hold = float(sys.argv[4]) if len(sys.argv) > 4 else 1.0
     thp = "thp" in sys.argv[5:]
+    if "wait" in sys.argv[5:]:
+        sys.stdin.readline()
     start = time.monotonic()
     if processes == 1:
         kind(size, 1, hold, thp)
