@@ -12,7 +12,7 @@ from ocihook import fs
 from ocihook.errors import AccessError, BedeError, HostError, InputError
 from ocihook.spec import annotation
 from ocihook.spec import state as oci
-from ocihook.state import records
+from ocihook.state import records, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
             return _poststart(state)
         return _poststop(state)
     except BedeError as error:
-        _say(error.line(PROGRAM))
+        say.failure(error.line(PROGRAM))
         return error.exit_code
     except Exception as error:
         return _internal(error)
@@ -79,7 +79,7 @@ def _create(state: oci.State, high_given: bool, user_high: int | None, bede: str
         if config.on_unsupported != "warn":
             raise
         warning = HostError(f"container {state.id} runs without a bound: {error.message}", error.hint)
-        _say(warning.line(PROGRAM))
+        say.warning(warning.line(PROGRAM))
         return 0
     if record is not None:
         _tell("added", record.key, bede)
@@ -156,11 +156,11 @@ def _undo(state: oci.State, cgroup: "Cgroup", user_high: int | None) -> None:
     try:
         tier.release(cgroup.fd, user_high)
     except (BedeError, OSError) as error:
-        _say(f"{PROGRAM}: memory.high of {cgroup.directory} could not be put back: {error}")
+        say.line(f"{PROGRAM}: memory.high of {cgroup.directory} could not be put back: {error}")
     try:
         records.remove(records.key_of(state.id, state.bundle))
     except BedeError as error:
-        _say(error.line(PROGRAM))
+        say.line(error.line(PROGRAM))
 
 
 def _poststart(state: oci.State) -> int:
@@ -204,7 +204,7 @@ def _poststop(state: oci.State) -> int:
             _restore(record)
     except BedeError as error:
         # A container that has ended must not be kept by us.
-        _say(error.line(PROGRAM))
+        say.line(error.line(PROGRAM))
     return 0
 
 
@@ -221,7 +221,9 @@ def _restore(record: records.Record) -> None:
             tier.release(cgroup.fd, record.user_high)
         except OSError as error:
             if os.path.isdir(cgroup.directory):
-                _say(f"{PROGRAM}: memory.high of {cgroup.directory} could not be put back: {error.strerror}")
+                say.line(
+                    f"{PROGRAM}: memory.high of {cgroup.directory} could not be put back: {error.strerror}"
+                )
 
 
 def _need_root() -> None:
@@ -238,25 +240,20 @@ def _tell(op: str, key: str, bede: str) -> None:
     try:
         notify.tell(op, key, bede)
     except OSError as error:
-        _say(f"{PROGRAM}: the agent was not told of {key}: {error.strerror}; it looks for itself soon.")
+        say.line(f"{PROGRAM}: the agent was not told of {key}: {error.strerror}; it looks for itself soon.")
 
 
 def _sibling(program: str) -> str:
     return os.path.join(os.path.dirname(os.path.realpath(program)), "bede")
 
 
-def _say(line: str) -> None:
-    try:  # noqa: SIM105 - contextlib would be one more import in every container's start
-        os.write(2, (line + "\n").encode("utf-8", "replace"))
-    except OSError:
-        pass
-
-
 def _internal(error: Exception) -> int:
     if os.environ.get("BEDE_DEBUG") == "1":
         import traceback
 
-        _say("".join(traceback.format_exception(error)).rstrip())
+        say.line("".join(traceback.format_exception(error)).rstrip())
     where = f"{type(error).__name__}: {error}"
-    _say(BedeError(f"internal error: {where[:300]}", "Please report it, with BEDE_DEBUG=1 set").line(PROGRAM))
+    say.failure(
+        BedeError(f"internal error: {where[:300]}", "Please report it, with BEDE_DEBUG=1 set").line(PROGRAM)
+    )
     return 1

@@ -58,6 +58,10 @@ def _send(message: str) -> None:
 
 
 def _detach() -> None:
+    import _signal  # type: ignore[import-not-found]
+
+    # crun blocks all signals while it runs a hook; an agent without them could not be ended.
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
     os.setsid()
     if os.fork():
         os._exit(0)

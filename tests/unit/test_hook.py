@@ -15,7 +15,7 @@ import ocihook.backends
 from ocihook import config, hook
 from ocihook.cgroup import path, process
 from ocihook.errors import HostError
-from ocihook.state import notify, records
+from ocihook.state import notify, records, say
 
 M = 1 << 20
 BIN = Path(__file__).resolve().parents[2] / "bin"
@@ -45,6 +45,7 @@ class World:
         monkeypatch.setattr(path, "PROC", str(self.proc))
         monkeypatch.setattr(process, "PROC", str(self.proc))
         monkeypatch.setattr(records, "RUN", str(root / "run"))
+        monkeypatch.setattr(say, "PROC", str(self.proc))
         monkeypatch.setattr(config, "PATH", str(self.config))
         monkeypatch.setattr(notify, "tell", lambda op, key, bede: self.told.append((op, key)))
         monkeypatch.setattr(os, "geteuid", lambda: 0)

@@ -1,0 +1,86 @@
+"""One line for whoever started the container.
+
+runc shows a hook's words only when the hook fails, crun (whose hooks write to /dev/null) never does. What
+a user must see goes to the runtime's own standard error, found as ``/proc/PPID/fd/2``.
+"""
+
+import os
+import stat
+import time
+
+from ocihook import fs
+from ocihook.spec import fastjson
+
+PROC = "/proc"  #: tests point it elsewhere
+_NULL = os.makedev(1, 3)
+
+
+def line(text: str) -> None:
+    """To standard error, whatever it is."""
+    _write(2, text)
+
+
+def failure(text: str) -> None:
+    """To standard error, and through the runtime where it would keep that to itself."""
+    line(text)
+    if _hidden():
+        _to_runtime(text)
+        # Podman shows what is in the runtime's log rather than its standard error.
+        _to_log(text)
+
+
+def warning(text: str) -> None:
+    """To the runtime's own standard error: a hook that does not fail is not listened to."""
+    if not _to_runtime(text):
+        line(text)
+
+
+def _hidden() -> bool:
+    try:
+        found = os.fstat(2)
+    except OSError:
+        return True
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == _NULL
+
+
+def _to_runtime(text: str) -> bool:
+    try:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+        fd = os.open(f"{PROC}/{os.getppid()}/fd/2", flags)
+    except OSError:
+        return False
+    try:
+        return _write(fd, text)
+    finally:
+        os.close(fd)
+
+
+def _to_log(text: str) -> None:
+    words = fs.read_or(f"{PROC}/{os.getppid()}/cmdline", "").split("\0")
+    name = ""
+    for at, word in enumerate(words):
+        if word.startswith("--log="):
+            name = word[6:]
+        elif word == "--log" and at + 1 < len(words):
+            name = words[at + 1]
+    name = name.removeprefix("file:")
+    if not name.startswith("/"):
+        return
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    try:
+        # Without O_CREAT: a log that the runtime has not opened is none.
+        fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        _write(fd, fastjson.dumps({"level": "error", "msg": text, "time": now}))
+    finally:
+        os.close(fd)
+
+
+def _write(fd: int, text: str) -> bool:
+    try:
+        os.write(fd, (text + "\n").encode("utf-8", "replace"))
+    except OSError:
+        return False
+    return True
