@@ -12,6 +12,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 import helpers
 
 
+@pytest.fixture(autouse=True, scope="session")
+def unbalanced():
+    """NUMA balancing promotes what a test has just seen demoted; only one test is about that."""
+    before = helpers.BALANCING.read_text()
+    helpers.BALANCING.write_text("0")
+    yield
+    helpers.BALANCING.write_text(before)
+
+
 @pytest.fixture(autouse=True)
 def clean(request):
     """Every test starts and ends without a bound container, and with the agent as the machine has it."""

@@ -17,6 +17,7 @@ EXAMPLES = GUEST.parents[2] / "examples"
 IMAGE = "localhost/bede-base:latest"
 RECORDS = Path("/run/bede/containers")
 CGROUPS = Path("/sys/fs/cgroup")
+BALANCING = Path("/proc/sys/kernel/numa_balancing")
 WORK = Path("/tmp/bede-tests")
 PODMAN = ("podman-crun", "podman-runc")
 PLAIN = ("runc", "crun")

@@ -1,0 +1,113 @@
+"""Booting a machine for tests, and reading what its pytest left."""
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from ocihook.errors import EXIT_MACHINE
+
+HERE = Path(__file__).resolve().parent
+GUEST = HERE / "guest"
+THERE = "/usr/lib/bede/tests/vm/guest"
+SUITE = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--junitxml=/out/guest.xml"]
+SUITE_SECONDS = 600  #: a machine that takes longer hangs
+
+
+@dataclass
+class Boot:
+    """What one machine did."""
+
+    status: int
+    out: str
+    err: str
+    files: dict[str, str] = field(default_factory=dict)  #: what it left in /out
+
+    @property
+    def lost(self) -> bool:
+        """Whether the machine itself was lost, by a panic, a hang or the time-out."""
+        return self.status == EXIT_MACHINE
+
+    def tail(self, lines: int = 60) -> str:
+        """The last of what it said."""
+        return "\n".join([*self.out.splitlines()[-lines:], *self.err.splitlines()[-lines:]])
+
+
+def boot(*command: str, kernel: str, topology: str, seconds: float, live: bool = False) -> Boot:
+    """Run *command* in a machine of its own; with *live* its output also appears as it comes."""
+    with tempfile.TemporaryDirectory() as out:
+        line = [sys.executable, "-m", "ocihook.cli.main", "vm", "run", "--kernel", kernel]
+        line += ["--topology", topology, "--out", out, "--timeout", str(seconds), "--", *command]
+        process = subprocess.Popen(
+            line,
+            cwd=HERE.parents[1],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        texts: list[list[str]] = [[], []]
+        readers = [
+            threading.Thread(target=_follow, args=(stream, text, live))
+            for stream, text in zip((process.stdout, process.stderr), texts, strict=True)
+        ]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+        status = process.wait()
+        files = {path.name: path.read_text() for path in Path(out).glob("*.xml")}
+    return Boot(status, "".join(texts[0]), "".join(texts[1]), files)
+
+
+def _follow(stream: IO[str], text: list[str], live: bool) -> None:
+    for line in stream:
+        text.append(line)
+        if live:
+            os.write(2, line.encode())  # this takes minutes, and somebody is looking
+
+
+@functools.cache
+def guest_tests() -> tuple[str, ...]:
+    """The tests of the guest's suite by name, as its own pytest will call them."""
+    command = [sys.executable, "-B", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "."]
+    environment = dict(os.environ, PYTHONPATH=str(HERE.parents[1]))
+    done = subprocess.run(
+        command, cwd=GUEST, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    names = tuple(line.rpartition("guest/")[2] for line in done.stdout.splitlines() if "::" in line)
+    if done.returncode != 0 or not names:
+        raise RuntimeError(f"the guest's tests cannot be collected:\n{done.stdout}{done.stderr}")
+    return names
+
+
+def verdicts(xml: str) -> dict[str, tuple[str, str]]:
+    """{test: (passed, failed or skipped, why)} of a JUnit report."""
+    found: dict[str, tuple[str, str]] = {}
+    for case in ElementTree.fromstring(xml).iter("testcase"):
+        name = f"{case.get('classname', '').rpartition('.')[2]}.py::{case.get('name')}"
+        verdict, why = found.get(name, ("passed", ""))
+        for part in case:
+            if part.tag in ("failure", "error"):
+                verdict, why = "failed", f"{why}{part.get('message')}\n{part.text}\n"
+            elif part.tag == "skipped" and verdict == "passed":
+                verdict, why = "skipped", str(part.get("message"))
+        found[name] = (verdict, why)
+    return found
+
+
+@functools.cache
+def suite(kernel: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
+    """Run the guest's suite on *kernel*, once a session."""
+    result = boot(*SUITE, THERE, kernel=kernel, topology="two-tier", seconds=SUITE_SECONDS, live=True)
+    report = result.files.get("guest.xml")
+    return result, verdicts(report) if report else {}

@@ -1,0 +1,62 @@
+"""Machines of other shapes: what is refused where a bound cannot be held, and a bound of one node."""
+
+import machines
+import pytest
+
+BUNDLE = "/usr/lib/bede/examples/runc/make-bundle /tmp/b 64M echo started"
+SECONDS = 150
+
+
+def script(*lines: str) -> tuple[str, ...]:
+    return ("sh", "-c", "\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("topology", "wrong", "todo"),
+    (
+        (
+            "single",
+            "this host has one NUMA node, so there is no far memory",
+            "Bind containers on a host with",
+        ),
+        ("two-socket", "nodes 0, 1 are all in one memory tier", "A bound needs a slower node"),
+    ),
+)
+def test_host_that_cannot_hold_a_bound(topology: str, wrong: str, todo: str) -> None:
+    boot = machines.boot(
+        *script(
+            BUNDLE,
+            "for runtime in runc crun; do $runtime run --bundle /tmp/b $runtime; echo status $?; done",
+            "echo == left; ls /run/bede/containers; ls -d /sys/fs/cgroup/*/*runc* /sys/fs/cgroup/*runc*",
+            "echo == warn",
+            "mkdir -p /etc/bede; echo on_unsupported: warn > /etc/bede/config.yaml",
+            "for runtime in runc crun; do $runtime run --bundle /tmp/b $runtime; echo status $?; done",
+        ),
+        kernel="debian-6.12",
+        topology=topology,
+        seconds=SECONDS,
+    )
+    assert not boot.lost, boot.tail()
+    refused, _, rest = boot.out.partition("== left\n")
+    left, _, warned = rest.partition("== warn\n")
+    assert "started" not in refused
+    assert "status 0" not in refused
+    assert left == ""
+    assert warned == "started\nstatus 0\n" * 2
+    said = [line for line in boot.err.splitlines() if wrong in line]
+    assert len(said) == 4, boot.err
+    assert all(todo in line for line in said)
+    assert all("runs without a bound" in line for line in said[2:])
+    assert "Traceback" not in boot.err
+
+
+def test_bound_of_one_of_two_local_nodes() -> None:
+    boot = machines.boot(
+        *machines.SUITE[:-1],
+        f"{machines.THERE}/three_node.py",
+        kernel="debian-6.12",
+        topology="three-node",
+        seconds=SECONDS,
+    )
+    assert boot.status == 0, boot.tail()
+    assert "1 passed" in boot.out

@@ -1,0 +1,21 @@
+"""Each test of ``tests/vm/guest``, on each kernel: one machine a kernel runs them all."""
+
+import machines
+import pytest
+
+from ocihook.vm import kernels
+
+
+@pytest.mark.parametrize("test", machines.guest_tests())
+@pytest.mark.parametrize("kernel", kernels.SOURCES)
+def test_in_the_machine(kernel: str, test: str, request: pytest.FixtureRequest) -> None:
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        boot, verdicts = machines.suite(kernel)
+    if not verdicts:
+        what = "the machine was lost" if boot.lost else f"its pytest ended with status {boot.status}"
+        pytest.fail(f"{kernel}: {what}\n{boot.tail()}", pytrace=False)
+    verdict, why = verdicts.get(test, ("failed", "it did not run in the machine"))
+    if verdict == "failed":
+        pytest.fail(f"{kernel}: {why}", pytrace=False)
+    if verdict == "skipped":
+        pytest.skip(f"{kernel}: {why}")
