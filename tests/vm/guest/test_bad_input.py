@@ -63,8 +63,9 @@ def test_bad_annotation(runtime, annotations, wrong, todo):
 def test_engine_shows_what_its_runtime_was_told(runtime):
     # Podman's hook finds this out; so does docker's and ctr's, since the wrapper knows no nodes.
     annotations, wrong, todo = BAD[-1]
+    line = helpers.command_line(runtime, "refused", ["echo", "started"], annotations)
     before = helpers.cgroups()
-    refused(start(runtime, annotations), wrong, todo)
+    refused(helpers.run(*line), wrong, todo)
     helpers.wait_until("its cgroup is removed", lambda: helpers.cgroups() <= before)
 
 

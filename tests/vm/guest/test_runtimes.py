@@ -113,8 +113,8 @@ def test_two_containers_with_different_bounds_side_by_side():
 
 @pytest.mark.parametrize("runtime", helpers.RUNTIMES)
 def test_failed_start_leaves_nothing(runtime):
-    before = helpers.cgroups()
     line = helpers.command_line(runtime, "no-start", ["/no/such/program"], {"bede.local": "32M"})
+    before = helpers.cgroups()
     assert helpers.run(*line).returncode != 0
     nothing_left()
     helpers.wait_until("its cgroup is removed", lambda: helpers.cgroups() <= before)
