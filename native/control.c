@@ -64,13 +64,15 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
  * How far below the bound the fence stands: what may be charged to a CPU already and used
  * without memory.current showing it, and how soft the fence is. The kernel lets a task go on
  * whose reclaim could not free enough, as long as the usage is little above memory.high; with
- * page cache, whose pages are often locked or dirty, that is a share of the bound.
+ * page cache, whose pages are often locked or dirty, and with huge pages, of which a task takes
+ * many pages' worth at once, that is a share of the bound.
  */
 static uint64_t guard(const struct bede_control *control)
 {
 	uint64_t charged = minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 256);
 
-	return charged + (uint64_t)((double)control->bound * 0.02 * control->file_share);
+	return charged + (uint64_t)((double)control->bound *
+				    (0.02 * control->file_share + 0.012 * control->huge_share));
 }
 
 /*
@@ -81,7 +83,7 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
 	double most = (double)bound * (0.015 + 0.30 * control->file_share);
 	double least = (double)bound * 0.005;
-	double huge = (double)minimum(control->cpus * HUGE_PAGE * 3 / 2, bound / 40) * control->huge_share;
+	double huge = (double)minimum(control->cpus * HUGE_PAGE * 3 / 2, bound / 50) * control->huge_share;
 	double want = control->rate * (control->turn_s * 4 + 0.005) * (1 + 4 * control->file_share);
 
 	if (want > most)

@@ -25,10 +25,10 @@ static void *run(void *argument)
 		if (demoter->prepare && index == 0) {
 			demoter->prepare = false;
 			int node = demoter->node;
-			uint64_t pages = demoter->chunk;
 
+			self->lru.reserve = demoter->reserve;
 			pthread_mutex_unlock(&demoter->lock);
-			(void)bede_lru_prepare(&self->lru, node, pages);
+			(void)bede_lru_prepare(&self->lru, node, 0);
 			pthread_mutex_lock(&demoter->lock);
 			continue;
 		}
@@ -107,7 +107,7 @@ void bede_demoter_prepare(struct bede_demoter *demoter, int node, uint64_t pages
 {
 	pthread_mutex_lock(&demoter->lock);
 	demoter->node = node;
-	demoter->chunk = pages;
+	demoter->reserve = pages;
 	demoter->prepare = true;
 	pthread_cond_broadcast(&demoter->wanted);
 	pthread_mutex_unlock(&demoter->lock);

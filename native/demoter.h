@@ -32,6 +32,7 @@ struct bede_demoter {
 	bool prepare;	  /* without a page to move: see that the next ones are old enough */
 	uint64_t pages;	  /* still to be asked for */
 	uint64_t chunk;	  /* most pages in one command */
+	uint64_t reserve; /* pages that shall be old enough at all times */
 	uint64_t asked;	  /* pages, since the start */
 	uint64_t tries;	  /* commands, since the start */
 	struct bede_demoter_thread pool[BEDE_DEMOTERS];
@@ -45,7 +46,10 @@ int bede_demoter_start(struct bede_demoter *demoter, const char *lru_file, const
 void bede_demoter_ask(struct bede_demoter *demoter, int node, uint64_t pages, uint64_t chunk,
 		      unsigned threads);
 
-/* Pages of node will be wanted soon: see that they are old enough to be moved at once. */
+/*
+ * Pages of node will be wanted soon, by this demoter or by a task at the fence: see that so
+ * many are old enough to be moved at once. Looked at again each time pages are asked for.
+ */
 void bede_demoter_prepare(struct bede_demoter *demoter, int node, uint64_t pages);
 
 /* asked and tries since the start. */

@@ -18,6 +18,7 @@
 #include "swapguard.h"
 
 #define PAGE 4096ULL
+#define RESERVE 6	/* this part of the bound shall be old enough to be demoted at once */
 #define WRITE_US 100	/* most time for a write to memory.high */
 #define KERNEL_US 20000 /* how old the size of kernel memory may be */
 #define STALL_US 500000 /* when nothing has moved for so long ... */
@@ -160,7 +161,7 @@ static void demote(struct bede_holder *holder, uint64_t room)
 		holder->prepared = false;
 	else if (!bytes && !holder->prepared && room < holder->control.bound / 8) {
 		holder->prepared = true;
-		bede_demoter_prepare(&holder->demoter, node, chunk * 8);
+		bede_demoter_prepare(&holder->demoter, node, holder->control.bound / RESERVE / PAGE);
 	}
 	/* The second thread helps when half of the margin is used up. */
 	bede_demoter_ask(&holder->demoter, node, (bytes + PAGE - 1) / PAGE, chunk,

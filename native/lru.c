@@ -3,11 +3,22 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* Pages below these two generations may be evicted (MIN_NR_GENS in the kernel). */
 #define YOUNG_GENS 2
 /* The lru_gen commands take vm.swappiness' scale; the middle treats anon and file alike. */
 #define BALANCED 100
+/* How old a scan may be: the container's own tasks evict too, at the fence. */
+#define STALE_US 10000
+
+static uint64_t now_us(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
+}
 
 static struct bede_lruvec *find(struct bede_lru *lru, uint64_t id, int node)
 {
@@ -52,6 +63,7 @@ int bede_lru_scan(struct bede_lru *lru)
 {
 	int err = bede_read(lru->fd, &lru->buffer);
 
+	lru->scanned_us = now_us();
 	lru->count = 0;
 	if (!err)
 		err = bede_parse_lru_gen(lru->buffer.text, lru->buffer.length, lru->path,
@@ -118,7 +130,8 @@ static void take(struct bede_lruvec *vec, uint64_t pages)
 
 int bede_lru_prepare(struct bede_lru *lru, int node, uint64_t pages)
 {
-	if (old_on(lru, node) >= pages)
+	pages += lru->reserve;
+	if (old_on(lru, node) >= pages && now_us() < lru->scanned_us + STALE_US)
 		return 0;
 	int err = bede_lru_scan(lru);
 

@@ -27,6 +27,8 @@ struct bede_lru {
 	size_t count;
 	size_t size;
 	int may_age; /* of several threads at one cgroup only one should */
+	uint64_t scanned_us;
+	uint64_t reserve; /* pages that shall be old enough beyond those that are wanted now */
 };
 
 /* Read the file again. Returns 0 or a negative errno; -ENOENT where the cgroup is not in it. */
@@ -40,6 +42,10 @@ int bede_lru_scan(struct bede_lru *lru);
 int bede_lru_demote(struct bede_lru *lru, int node, uint64_t pages, uint64_t *asked);
 
 /*
+ * A task that reclaims at the fence must find old pages too: where it finds none, the kernel
+ * raises the priority of that reclaim step by step, and 6.12 then evicts a good part of the
+ * node at once, whatever was asked for (mm/vmscan.c: should_abort_scan). Hence the reserve.
+ *
  * See to it that about so many pages of node are old enough to be evicted, ageing if need be,
  * so that whoever has to demote first need not wait for that. Returns 0 or a negative errno.
  */

@@ -53,8 +53,8 @@ static int hold(char **argv)
 	if (bede_holder_start(&params, &holder))
 		return 1;
 	usleep((useconds_t)atoi(argv[4]) * 1000);
-	bede_holder_set(holder, 2 << 20, params.node_bound);
 	bede_holder_stats(holder, &stats);
+	bede_holder_set(holder, 2 << 20, params.node_bound);
 	printf("%" PRIu64 " %" PRIu64 " %" PRIu64 " %d\n", stats.local, stats.far, stats.fence, stats.error);
 	return bede_holder_stop(holder, 1) ? 1 : 0;
 }
