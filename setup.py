@@ -18,12 +18,14 @@ setup(
     package_data={"ocihook": ["agent/units/*"], "ocihook.vm": ["guest/*", "guest/root/**/*"]},
     cffi_modules=["native/build.py:ffi"],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
-    scripts=sorted(str(path.relative_to(HERE)) for path in HERE.glob("bin/bede*")),
+    scripts=["bin/bede"],
+    # As data, not as scripts: an installer would rewrite their first line and lose its -IS, and every
+    # container's start would pay for site-packages.
+    data_files=[("bin", ["bin/bede-hook", "bin/bede-runtime"])],
     install_requires=[
         "cffi>=1.15,<3",  # loads the extension that holds a bound; Debian 12 has 1.15
-        "pyyaml>=6,<7",  # the agent and the CLI read and write configuration that people wrote
-        "pyroute2>=0.7,<1",  # the agent hears of forks through the kernel's process connector
-        "python-prctl>=1.8,<2",  # the agent names its threads and drops what it does not need
+        "pyyaml>=6,<7",  # the agent checks that YAML reads the configuration as the hook does
+        "python-prctl>=1.8,<2",  # the agent names itself and drops what it does not need
     ],
     extras_require={
         "dev": [

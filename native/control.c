@@ -72,7 +72,7 @@ static uint64_t guard(const struct bede_control *control)
 	uint64_t charged = minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 256);
 
 	return charged + (uint64_t)((double)control->bound *
-				    (0.02 * control->file_share + 0.012 * control->huge_share));
+				    (0.02 * control->file_share + 0.024 * control->huge_share));
 }
 
 /*
@@ -83,7 +83,7 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
 	double most = (double)bound * (0.015 + 0.30 * control->file_share);
 	double least = (double)bound * 0.005;
-	double huge = (double)minimum(control->cpus * HUGE_PAGE * 3 / 2, bound / 50) * control->huge_share;
+	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / 128) * control->huge_share;
 	double want = control->rate * (control->turn_s * 4 + 0.005) * (1 + 4 * control->file_share);
 
 	if (want > most)

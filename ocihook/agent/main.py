@@ -8,11 +8,12 @@ import os
 import select
 import signal
 import time
+from pathlib import Path
 
 from ocihook import config
 from ocihook.agent import server
 from ocihook.agent.keeper import Keeper, say
-from ocihook.errors import AccessError, AgentError
+from ocihook.errors import AccessError, AgentError, BedeError
 from ocihook.state import records
 
 SWEEP = 1.0  #: seconds between looks at what no message tells of
@@ -29,6 +30,7 @@ def run() -> int:
     wake = _signals()
     with server.listen() as listener:
         _confine()
+        _check_config()
         say(f"bede agent: ready, holding {len(keeper.kept)} containers")
         _loop(keeper, listener.fileno(), wake, lambda: listener.accept()[0])
     keeper.close()
@@ -82,6 +84,24 @@ def _signals() -> int:
         signal.signal(number, lambda *_: None)
     signal.set_wakeup_fd(writer)
     return reader
+
+
+def _check_config() -> None:
+    """Say so where YAML reads the configuration otherwise than the hook, which has no YAML library."""
+    try:
+        import yaml
+    except ImportError:
+        return
+    try:
+        text = Path(config.PATH).read_text()
+        if (yaml.safe_load(text) or {}) != config.read_flat(text):
+            say(
+                f"bede agent: {config.PATH}: YAML would read this otherwise than Bede; write it more plainly."
+            )
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, yaml.YAMLError, BedeError) as error:
+        say(f"bede agent: {config.PATH}: {error}")
 
 
 def _confine() -> None:

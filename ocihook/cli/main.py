@@ -11,7 +11,6 @@ from ocihook import errors
 COMMANDS = {
     "ps": "show the bound containers and what they hold",
     "set": "change a running container's bound",
-    "doctor": "say whether this host can hold a bound, and for which runtimes",
     "agent": "hold the bounds of this host's containers (started by systemd or by the hook)",
     "vm": "the two-tier machine in a box: run a command on a host with far memory",
     "demo": "see Redis held to a bound in the machine in a box",

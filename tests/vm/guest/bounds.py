@@ -42,8 +42,8 @@ CASES = {
     for case in (
         Case("anon-1", "anon 512 1 1"),
         Case("anon-8", "anon 512 8 1"),
-        Case("thp-1", "anon 1024 1 1 thp", bound=256, huge=True),
-        Case("thp-8", "anon 1024 8 1 thp", bound=256, huge=True),
+        Case("thp-1", "anon 1536 1 1 thp", bound=384, huge=True),
+        Case("thp-8", "anon 1536 8 1 thp", bound=384, huge=True),
         Case("redis", "redis", mean=0.95),
         Case("workers", "workers 512 1 1", mean=0.95),
         Case("read", "read 512 1 1", overshoot=0.02, mean=0, cache=0.9),
