@@ -58,7 +58,7 @@ def test_killed_agent_while_memory_grows(container, agent):
     assert wait_until("another agent runs", agent_pid) != before
     adopted()
     holds(container)
-    assert container.stop()[:2][0] == 7
+    assert container.stop()[0] == 7
 
 
 def test_fence_alone_holds_and_strangles_nobody(container, agent):
@@ -91,7 +91,7 @@ def test_hook_starts_an_agent_without_systemd(agent):
     with Container("runc", "kept", "32M", 64, before=hidden) as container:
         adopted()
         assert not agent_pid()
-        (own,) = [pid for pid in helpers.processes("agent") if pid]
+        (own,) = helpers.processes("agent")
         assert helpers.cgroup_of(own) != container.cgroup
         container.fill()
         holds(container)
@@ -113,21 +113,22 @@ def test_set_halves_and_raises(container):
     assert container.stop()[0] == 7
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "says"),
-    (
-        ("kept", "12Q", "12Q"),
-        ("kept", "1M", "smallest bound"),
-        ("kept", "25%", "share of the memory limit"),
-        ("nobody", "64M", "no bound container is called 'nobody'"),
-    ),
+REFUSED = (
+    ("kept", "12Q", "12Q"),
+    ("kept", "1M", "smallest bound"),
+    ("kept", "25%", "share of the memory limit"),
+    ("nobody", "64M", "no bound container is called 'nobody'"),
 )
-def test_set_refuses(container, name, size, says):
-    done = helpers.run("bede", "set", name, size)
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert done.stderr.startswith("bede: ") and done.stderr.count("\n") == 1
-    assert helpers.records()[0]["bound"] == BOUND
+
+
+def test_set_refuses(container):
+    for name, size, says in REFUSED:
+        done = helpers.run("bede", "set", name, size)
+        assert done.returncode == 2
+        assert says in done.stderr
+        assert done.stderr.startswith("bede: ")
+        assert done.stderr.count("\n") == 1
+        assert helpers.records()[0]["bound"] == BOUND
 
 
 def test_ps_says_what_the_kernel_says(container):
@@ -170,7 +171,7 @@ def test_balancing_does_not_promote_past_the_bound(container):
     container.fill()
     helpers.BALANCING.write_text("1")
     try:
-        for _ in range(40):
+        for _ in range(20):
             container.go_on()
             assert container.sample()[0] <= BOUND + slack(BOUND)
     finally:
