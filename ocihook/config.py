@@ -107,11 +107,13 @@ def _lines(text: str, path: str) -> "list[tuple[int, str, Scalar | list[Scalar]]
     keys: set[str] = set()
     for number, raw in enumerate(text.split("\n"), 1):
         line = raw.rstrip(" \r")
+        where = f"{path}, line {number}"
+        if not line.isprintable():
+            raise InputError(f"{where}: a character that cannot be printed", "Write plain text, without tabs")
         if not line or line.lstrip(" ").startswith("#") or (line == "---" and not found):
             continue
-        where = f"{path}, line {number}"
         key, colon, rest = line.partition(":")
-        if not line.isprintable() or not colon or not _is_word(key) or (rest and not rest.startswith(" ")):
+        if not colon or not _is_word(key) or (rest and not rest.startswith(" ")):
             raise InputError(
                 f"{where}: not of the form key: value", "One key: value a line, without indentation"
             )

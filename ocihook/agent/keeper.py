@@ -27,6 +27,7 @@ class Kept:
     def __init__(self, record: records.Record, cgroup: path.Cgroup, tiers: nodes.Tiers) -> None:
         self.record = record
         self.cgroup = cgroup
+        self.tiers = tiers
         self.holder = native.Holder(
             cgroup.fd,
             record.cgroup,
@@ -142,7 +143,16 @@ class Keeper:
                 records.remove(key)
                 continue
             gone.close()
-            error = kept.holder.stats().error
+            stats = kept.holder.stats()
+            error = stats.error
+            if stats.stalled:
+                free, total = nodes.room(kept.tiers.far)
+                self._complain(
+                    f"bede agent: container {kept.record.id} is above its bound, since nothing of it can be"
+                    f" demoted ({free >> 20} of {total >> 20} MiB of far memory can be had). Free far memory,"
+                    " or unlock what the container has locked.",
+                    about=key,
+                )
             if error:
                 self._complain(f"bede agent: container {kept.record.id}: {os.strerror(-error)}; held anew")
                 self._forget(key)
@@ -175,9 +185,11 @@ class Keeper:
             self._forget(key)
 
     def _forget(self, key: str) -> None:
+        self._complained.discard(key)
         self.kept.pop(key).close(restore=False)
 
-    def _complain(self, line: str) -> None:
-        if line not in self._complained:
-            self._complained.add(line)
+    def _complain(self, line: str, about: str = "") -> None:
+        """Say *line*, once (or once *about* one container): what goes on for long is one event."""
+        if (about or line) not in self._complained:
+            self._complained.add(about or line)
             say(line)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ocihook.config import Config
 
 PAGE = 4096
+FULL = 100  #: far memory is full when less than this part of it can be had
 
 
 def check(config: "Config", cgroup_fd: int) -> Tiers:
@@ -28,6 +29,12 @@ def check(config: "Config", cgroup_fd: int) -> Tiers:
             "Demotion needs a lower tier that the firmware (HMAT) describes",
         )
     nodes.enable_demotion()
+    free, total = nodes.room(tiers.far)
+    if total and free < total // FULL:
+        raise HostError(
+            f"the far memory is full: {free >> 20} MiB of {total >> 20} MiB can be had",
+            "End what uses it, or give the host more far memory; nothing can be demoted until then",
+        )
     try:
         allowed = nodes.parse_list(fs.read("cpuset.mems.effective", dir_fd=cgroup_fd))
     except OSError:

@@ -80,7 +80,10 @@ class Record:
         raw = {name: getattr(self, name) for name in ("key", "id", "bundle", "pid", "pid_start", "ns")}
         raw |= {name: getattr(self, name) for name in ("cgroup", "cgroup_ino", "policy", "bound")}
         raw["nodes"] = {str(node): value for node, value in self.nodes.items()}
-        raw |= {name: getattr(self, name) for name in ("user_high", "user_swap_max", "backend", "runtime", "created")}
+        raw |= {
+            name: getattr(self, name)
+            for name in ("user_high", "user_swap_max", "backend", "runtime", "created")
+        }
         return fastjson.dumps({"version": VERSION, **raw})
 
 

@@ -82,6 +82,24 @@ def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
     )
 
 
+def room(nodes: tuple[int, ...]) -> tuple[int, int]:
+    """(bytes that can be had, bytes in all) on *nodes*: what is free, and page cache that can be dropped.
+
+    Source: ``/sys/devices/system/node/nodeN/meminfo``. What cannot be read counts as nothing.
+    """
+    free = total = 0
+    for node in nodes:
+        for line in fs.read_or(f"{NODES}/node{node}/meminfo", "").split("\n"):
+            words = line.split()
+            if len(words) < 4:
+                continue
+            if words[2] in ("MemFree:", "Active(file):", "Inactive(file):"):
+                free += int(words[3]) * 1024
+            elif words[2] == "MemTotal:":
+                total += int(words[3]) * 1024
+    return free, total
+
+
 def demotion_enabled() -> bool | None:
     """Whether reclaim demotes; None where the kernel cannot."""
     text = fs.read_or(DEMOTION, "").strip()

@@ -76,7 +76,7 @@ def test_an_empty_file_has_the_defaults(text: str) -> None:
         ("far_nodes: [-1]", "line 1: cannot read '-1'"),
         ("far_nodes: [a]", "line 1: far_nodes"),
         ("far_nodes: [9999]", "line 1: far_nodes"),
-        ("runtime: r\x1bunc", "line 1: not of the form"),
+        ("runtime: r\x1bunc", "line 1: a character"),
     ],
 )
 def test_mistakes_name_the_line(text: str, message: str) -> None:

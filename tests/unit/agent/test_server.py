@@ -1,0 +1,95 @@
+"""The agent's answers, with a keeper that has no kernel (a mock: `Kept` without a holder)."""
+
+import json
+import os
+import socket
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ocihook.agent import client, server
+from ocihook.agent.keeper import Keeper
+from ocihook.config import Config
+from ocihook.errors import BedeError
+from ocihook.state import records
+
+
+@pytest.fixture
+def keeper() -> Keeper:
+    made = Keeper(Config())
+    for id in ("web", "webbing", "db"):
+        record = SimpleNamespace(id=id, key=f"{id}-00000000", nodes={})
+        made.kept[record.key] = SimpleNamespace(record=record, status=lambda id=id: {"id": id})  # type: ignore[assignment]
+    return made
+
+
+def ask(keeper: Keeper, message: Any) -> Any:
+    raw = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return json.loads(server.answer(keeper, raw))
+
+
+def test_ps_and_ping(keeper: Keeper) -> None:
+    assert [one["id"] for one in ask(keeper, {"op": "ps"})["containers"]] == ["web", "webbing", "db"]
+    assert ask(keeper, {"op": "ping"}) == {"ok": True, "pid": os.getpid()}
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (b"", "not JSON"),
+        (b"[]", "not an object"),
+        (b"\xff\xfe", "not JSON"),
+        ({"op": "dance"}, "does not know"),
+        ({"op": "set"}, "has no container"),
+        ({"op": "set", "container": 5, "bound": "1G"}, "has no container"),
+        ({"op": "set", "container": "nobody", "bound": "1G"}, "no bound container"),
+        ({"op": "set", "container": "we", "bound": "1G"}, "more than one"),
+    ],
+)
+def test_what_it_refuses(keeper: Keeper, message: Any, words: str) -> None:
+    reply = ask(keeper, message)
+    assert not reply["ok"]
+    assert words in reply["error"]
+    assert reply["code"] == 2
+
+
+def test_a_key_is_no_path(keeper: Keeper, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "RUN", str(tmp_path))
+    (tmp_path / "containers").mkdir(mode=0o700)
+    assert "not the key" in ask(keeper, {"op": "added", "key": "../../etc/passwd"})["error"]
+
+
+def test_a_name_is_an_id_before_it_is_a_beginning(keeper: Keeper) -> None:
+    assert keeper.find("web").record.id == "web"
+    assert keeper.find("webb").record.id == "webbing"
+    assert keeper.find("db-00000000").record.id == "db"
+
+
+def test_one_packet_there_and_one_back(
+    keeper: Keeper, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "RUN", str(tmp_path))
+    monkeypatch.delenv("LISTEN_PID", raising=False)
+    with server.listen() as listener:
+        assert os.stat(f"{tmp_path}/agent.sock").st_mode & 0o777 == 0o600
+        listener.settimeout(5)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.send(b'{"op": "ping"}')
+        server.serve(keeper, theirs)
+        assert json.loads(ours.recv(4096))["ok"] is True
+        ours.close()
+
+
+def test_without_an_agent_the_client_says_what_to_do(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "RUN", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(BedeError, match="cannot be reached") as error:
+        client.ask({"op": "ps"})
+    assert "systemctl start" in error.value.hint
+
+
+def test_only_root_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(BedeError, match="only root"):
+        client.ask({"op": "ps"})

@@ -1,0 +1,93 @@
+"""The first fence, on a directory of plain files that stands in for a cgroup."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocihook import fs
+from ocihook.backends import tier
+from ocihook.cgroup.path import Cgroup
+from ocihook.config import Config
+from ocihook.errors import HostError, InputError
+from ocihook.topology import nodes
+from ocihook.topology.nodes import Tiers
+
+MIB = 1 << 20
+TIERS = Tiers((0,), (1,))
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cgroup]:
+    monkeypatch.setattr(nodes, "find", lambda far_nodes: TIERS)
+    monkeypatch.setattr(nodes, "tier_lists", lambda: [(0,), (1,)])
+    monkeypatch.setattr(nodes, "enable_demotion", lambda: None)
+    monkeypatch.setattr(nodes, "room", lambda _: (50 * MIB, 100 * MIB))
+    (tmp_path / "memory.current").write_text(f"{10 * MIB}\n")
+    (tmp_path / "memory.high").write_text("max\n")
+    (tmp_path / "memory.numa_stat").write_text(f"active_anon N0={6 * MIB} N1={2 * MIB}\n")
+    with Cgroup(str(tmp_path), "/", os.open(tmp_path, os.O_RDONLY)) as made:
+        yield made
+
+
+def high(cgroup: Cgroup) -> str:
+    return (Path(cgroup.mount) / "memory.high").read_text()
+
+
+def test_the_fence_is_what_is_used_and_what_is_left(cgroup: Cgroup) -> None:
+    tier.engage(cgroup, 64 * MIB, TIERS, None)
+    assert high(cgroup) == str(10 * MIB + 58 * MIB)
+
+
+def test_the_users_own_limit_stays(cgroup: Cgroup) -> None:
+    tier.engage(cgroup, 64 * MIB, TIERS, 32 * MIB)
+    assert high(cgroup) == str(32 * MIB)
+
+
+def test_a_bound_that_is_passed_already_stops_growth_only(cgroup: Cgroup) -> None:
+    tier.engage(cgroup, 4 * MIB, TIERS, None)
+    assert high(cgroup) == str(10 * MIB)
+
+
+def test_one_write_and_no_other(cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[str] = []
+    monkeypatch.setattr(fs, "recorder", lambda op, path, _: writes.append(path) if op == "write" else None)
+    tier.engage(cgroup, 64 * MIB, TIERS, None)
+    tier.release(cgroup.fd, None)
+    assert writes == ["memory.high", "memory.high"]
+
+
+@pytest.mark.parametrize("limit", [None, 5 * MIB])
+def test_release_gives_the_users_own_limit_back(cgroup: Cgroup, limit: int | None) -> None:
+    tier.release(cgroup.fd, limit)
+    assert high(cgroup)[:3] == ("max" if limit is None else str(limit)[:3])
+
+
+def test_a_cpuset_without_far_nodes_is_refused(cgroup: Cgroup) -> None:
+    file = Path(cgroup.mount) / "cpuset.mems.effective"
+    file.write_text("0\n")
+    with pytest.raises(HostError, match="no far node"):
+        tier.check(Config(), cgroup.fd)
+    file.write_text("0-1\n")
+    assert tier.check(Config(), cgroup.fd) is TIERS
+
+
+def test_full_far_memory_is_refused(cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "room", lambda _: (MIB // 2, 100 * MIB))
+    with pytest.raises(HostError, match="far memory is full"):
+        tier.check(Config(), cgroup.fd)
+
+
+def test_one_tier_is_refused_even_with_far_nodes_named(
+    cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "tier_lists", lambda: [(0, 1)])
+    with pytest.raises(HostError, match="same memory tier"):
+        tier.check(Config(far_nodes=(1,)), cgroup.fd)
+
+
+def test_only_local_nodes_have_bounds_of_their_own() -> None:
+    tier.check_nodes({0: MIB}, TIERS)
+    with pytest.raises(InputError, match="node 1 is not a local node"):
+        tier.check_nodes({1: MIB}, TIERS)

@@ -1,0 +1,79 @@
+"""Local and far nodes, from a sysfs that the test makes."""
+
+from pathlib import Path
+
+import pytest
+
+from ocihook.errors import HostError
+from ocihook.topology import nodes
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(nodes, "NODES", str(tmp_path / "node"))
+    monkeypatch.setattr(nodes, "TIERS", str(tmp_path / "tiers"))
+    monkeypatch.setattr(nodes, "DEMOTION", str(tmp_path / "demotion_enabled"))
+    (tmp_path / "node").mkdir()
+    return tmp_path
+
+
+def host(sysfs: Path, memory: str, **tiers: str) -> None:
+    (sysfs / "node/has_memory").write_text(memory + "\n")
+    for name, nodelist in tiers.items():
+        (sysfs / "tiers" / name).mkdir(parents=True)
+        (sysfs / "tiers" / name / "nodelist").write_text(nodelist + "\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("0\n", (0,)), ("0-2,7\n", (0, 1, 2, 7)), ("\n", ()), ("3,1", (1, 3))]
+)
+def test_kernel_lists(text: str, numbers: tuple[int, ...]) -> None:
+    assert nodes.parse_list(text) == numbers
+
+
+def test_the_fastest_tier_is_local(sysfs: Path) -> None:
+    host(sysfs, "0-3", memory_tier33="3", memory_tier4="0-1", memory_tier22="2", memory_tier99="")
+    found = nodes.find()
+    assert (found.local, found.far) == ((0, 1), (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("memory", "tiers", "words"),
+    [
+        ("0", {"memory_tier4": "0"}, "one NUMA node"),
+        ("0-1", {"memory_tier4": "0-1"}, "all in one memory tier"),
+    ],
+)
+def test_a_host_without_far_memory(sysfs: Path, memory: str, tiers: dict[str, str], words: str) -> None:
+    host(sysfs, memory, **tiers)
+    with pytest.raises(HostError, match=words) as error:
+        nodes.find()
+    assert error.value.hint
+
+
+def test_the_configuration_may_name_the_far_nodes(sysfs: Path) -> None:
+    host(sysfs, "0-2", memory_tier4="0-2")
+    assert nodes.find((2,)).local == (0, 1)
+    with pytest.raises(HostError, match="node 5, which has no memory"):
+        nodes.find((5,))
+
+
+def test_demotion_is_turned_on_once(sysfs: Path) -> None:
+    with pytest.raises(HostError, match="cannot demote"):
+        nodes.enable_demotion()
+    switch = sysfs / "demotion_enabled"
+    switch.write_text("false\n")
+    nodes.enable_demotion()
+    assert switch.read_text().startswith("1")
+    switch.write_text("true\n")
+    nodes.enable_demotion()
+    assert switch.read_text() == "true\n"
+
+
+def test_what_can_be_had_of_a_node(sysfs: Path) -> None:
+    (sysfs / "node/node1").mkdir()
+    (sysfs / "node/node1/meminfo").write_text(
+        "Node 1 MemTotal:       1000 kB\nNode 1 MemFree:         100 kB\nNode 1 Active(anon):    500 kB\n"
+        "Node 1 Active(file):     20 kB\nNode 1 Inactive(file):   30 kB\n"
+    )
+    assert nodes.room((1, 2)) == (150 * 1024, 1000 * 1024)
