@@ -6,6 +6,7 @@
 #define CHARGE_BATCH 64 /* pages a CPU may have charged and not used (MEMCG_CHARGE_BATCH) */
 #define MIN_WAIT_US 1000
 #define MAX_WAIT_US 100000
+#define NEAR_WAIT_US 4000
 
 static uint64_t minimum(uint64_t a, uint64_t b)
 {
@@ -32,13 +33,14 @@ static void follow(double *share, uint64_t part, uint64_t before, double growth)
 
 void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t current)
 {
-	uint64_t file = control->file, huge = control->huge;
+	uint64_t file = control->file, huge = control->huge, local = control->local;
 	double seconds = control->at_us ? (double)(at_us - control->at_us) / 1e6 : 0;
 	double growth = current > control->current ? (double)(current - control->current) : 0;
 
+	control->local = sum(control->numa.lru, control->local_mask);
+	control->quiet = current == control->current && control->local == local ? control->quiet + 1 : 0;
 	control->at_us = at_us;
 	control->current = current;
-	control->local = sum(control->numa.lru, control->local_mask);
 	control->far = sum(control->numa.lru, control->far_mask);
 	control->file = sum(control->numa.file, UINT64_MAX);
 	control->huge = sum(control->numa.huge, UINT64_MAX);
@@ -50,7 +52,8 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	}
 	if (seconds <= 0)
 		return;
-	double rate = growth / seconds;
+	double nearer = control->local > local ? (double)(control->local - local) : 0;
+	double rate = (growth > nearer ? growth : nearer) / seconds;
 
 	control->rate = rate > control->rate ? rate : control->rate * 0.95 + rate * 0.05;
 	control->turn_s = control->turn_s * 0.9 + (seconds < 0.1 ? seconds : 0.1) * 0.1;
@@ -153,7 +156,10 @@ uint64_t bede_control_excess(const struct bede_control *control, int *node)
 
 uint64_t bede_control_wait(const struct bede_control *control, uint64_t room)
 {
-	double ahead = control->rate > 0 ? (double)room / control->rate / 4 * 1e6 : MAX_WAIT_US;
+	double most = MAX_WAIT_US;
+	double ahead = control->rate > 0 ? (double)room / control->rate / 4 * 1e6 : most;
 
-	return ahead > MAX_WAIT_US ? MAX_WAIT_US : ahead < MIN_WAIT_US ? MIN_WAIT_US : (uint64_t)ahead;
+	if (room < control->bound / 8 && control->quiet < MAX_WAIT_US / NEAR_WAIT_US)
+		most = NEAR_WAIT_US * (1 + control->quiet);
+	return (uint64_t)(ahead > most ? most : ahead < MIN_WAIT_US ? MIN_WAIT_US : ahead);
 }

@@ -26,7 +26,8 @@ struct bede_control {
 	uint64_t kernel; /* bytes of kernel memory; UINT64_MAX where that is not known */
 
 	/* What follows from the past. */
-	double rate;	   /* bytes a second by which the total grows; falls slowly */
+	double rate;	   /* bytes a second by which the total or local grows; falls slowly */
+	unsigned quiet;	   /* observations since anything moved */
 	double turn_s;	   /* seconds between two observations; a running mean */
 	double file_share; /* of the growth, 0 to 1: page cache ... */
 	double huge_share; /* ... and huge pages */
@@ -43,7 +44,11 @@ uint64_t bede_control_room(const struct bede_control *control);
 /* Bytes above the low watermark, and the node that has to give them; 0 when none has. */
 uint64_t bede_control_excess(const struct bede_control *control, int *node);
 
-/* Microseconds until the room may be half used up, between a millisecond and a tenth of a second. */
+/*
+ * Microseconds until a part of the room may be used up, between a millisecond and a tenth of a
+ * second. Near the bound not long even while nothing grows: what NUMA balancing promotes passes
+ * no fence. An idle container is left alone more and more.
+ */
 uint64_t bede_control_wait(const struct bede_control *control, uint64_t room);
 
 #endif

@@ -117,3 +117,22 @@ def test_a_small_bound_and_an_empty_cgroup() -> None:
     law = Law(bound=4).see(0)
     assert law.excess()[0] == 0
     assert 3.9 < law.room < 4
+
+
+def wait(law: Law) -> int:
+    return int(_native.lib.bede_control_wait(law.raw, int(law.room * MIB)))
+
+
+def test_near_the_bound_it_is_looked_at_often_until_nothing_moves() -> None:
+    law = Law().see(120).see(120.1, after_ms=1000)
+    assert wait(law) <= 4_000
+    waits = [wait(law.see(120.1)) for _ in range(40)]
+    assert waits == sorted(waits)
+    assert waits[-1] == 100_000
+    assert wait(law.see(120.0, 0.1)) <= 4_000
+
+
+def test_local_usage_that_grows_while_the_total_stands_is_growth() -> None:
+    promoted = Law().see(50, 50).see(60, 40)
+    assert promoted.raw.rate > 0
+    assert wait(promoted) < 100_000

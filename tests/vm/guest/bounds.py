@@ -85,7 +85,7 @@ def prepare() -> None:
 def command(case: Case) -> list[str]:
     """What runs in the container."""
     if case.load == "redis":
-        return ["/usr/bin/redis-server", "--port", "0", "--unixsocket", "/work/redis.sock", "--save", ""]
+        return ["/usr/bin/redis-server", "--port", "0", "--unixsocket", "/data/redis.sock", "--save", ""]
     return ["/usr/bin/python3", f"{HERE}/loads.py", *case.load.split(), "wait"]
 
 
@@ -98,9 +98,9 @@ def bundle(case: Case, bounded: bool) -> Path:
     subprocess.run([sys.executable, make, where, f"{case.bound}M", *command(case)], check=True)
     config = json.loads((where / "config.json").read_text())
     config["root"] = {"path": ROOTFS, "readonly": True}
-    config["process"]["env"] += ["BEDE_LOAD_FILE=/work/load.bin", "PYTHONDONTWRITEBYTECODE=1"]
+    config["process"]["env"] += ["BEDE_LOAD_FILE=/data/load.bin", "PYTHONDONTWRITEBYTECODE=1"]
     config["linux"]["cgroupsPath"] = f"/bede-bounds-{case.name}"
-    for source, target, options in (("/usr", "/usr", ["rbind", "ro"]), (str(WORK), "/work", ["rbind", "rw"])):
+    for source, target, options in (("/usr", "/usr", ["rbind", "ro"]), (str(WORK), "/data", ["rbind", "rw"])):
         mount = {"destination": target, "type": "bind", "source": source, "options": options}
         config["mounts"].append(mount)
     if not bounded:
