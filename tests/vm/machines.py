@@ -16,7 +16,8 @@ from ocihook.errors import EXIT_MACHINE
 HERE = Path(__file__).resolve().parent
 GUEST = HERE / "guest"
 THERE = "/usr/lib/bede/tests/vm/guest"
-SUITE = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--junitxml=/out/guest.xml"]
+SUITE = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--durations=20"]
+SUITE += ["--junitxml=/out/guest.xml"]
 SUITE_SECONDS = 600  #: a machine that takes longer hangs
 
 

@@ -171,7 +171,7 @@ def test_balancing_does_not_promote_past_the_bound(container):
     container.fill()
     helpers.BALANCING.write_text("1")
     try:
-        for _ in range(20):
+        for _ in range(10):
             container.go_on()
             assert container.sample()[0] <= BOUND + slack(BOUND)
     finally:
