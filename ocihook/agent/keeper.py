@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
 from typing import Any
 
 from ocihook import native
+from ocihook.backends import tier
 from ocihook.cgroup import memory, path
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
@@ -28,16 +30,25 @@ class Kept:
         self.record = record
         self.cgroup = cgroup
         self.tiers = tiers
-        self.holder = native.Holder(
-            cgroup.fd,
+        try:
+            self.holder = self._hold(native.LRU_GEN)
+        except OSError as error:
+            # Kernel lockdown, or no debugfs: the fence alone holds too, only at a higher price.
+            say(f"bede agent: container {record.id}: no demotion ahead of the fence: {error.strerror}")
+            self.holder = self._hold(None)
+
+    def _hold(self, lru_file: str | None) -> native.Holder:
+        record = self.record
+        return native.Holder(
+            self.cgroup.fd,
             record.cgroup,
-            local=tiers.local,
-            far=tiers.far,
+            local=self.tiers.local,
+            far=self.tiers.far,
             bound=record.bound,
             nodes=record.nodes,
             user_high=record.user_high,
             user_swap_max=record.user_swap_max,
-            lru_file=native.LRU_GEN if os.access(native.LRU_GEN, os.W_OK) else None,
+            lru_file=lru_file,
         )
 
     def set(self, bound: int) -> None:
@@ -126,8 +137,11 @@ class Keeper:
             nodes.enable_demotion()
             self.kept[record.key] = Kept(record, cgroup, tiers)
         except (BedeError, OSError, ValueError) as error:
+            # A fence that nobody moves would strangle the container.
+            with contextlib.suppress(OSError):
+                tier.release(cgroup.fd, record.user_high)
             cgroup.close()
-            self._complain(f"bede agent: container {record.id} is held by its fence alone: {error}")
+            self._complain(f"bede agent: container {record.id} runs without its bound: {error}")
 
     def drop(self, key: str) -> None:
         """Stop holding *key*: its record is gone, its hook has cleaned up."""
