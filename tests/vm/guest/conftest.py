@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import helpers
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(scope="module")
 def unbalanced():
-    """NUMA balancing promotes what a test has just seen demoted; only one test is about that."""
+    """NUMA balancing promotes what a test has just seen demoted. Not for test_bounds.py: users have it on."""
     before = helpers.BALANCING.read_text()
     helpers.BALANCING.write_text("0")
     yield

@@ -10,6 +10,7 @@ import helpers
 import pytest
 from helpers import MIB, Container, agent_pid, listed, slack, wait_until
 
+pytestmark = pytest.mark.usefixtures("unbalanced")
 BOUND = 32 * MIB
 SOCKET = Path("/run/bede/agent.sock")
 CALL = f"""

@@ -8,6 +8,8 @@ import helpers
 import pytest
 from helpers import WORK, nothing_left
 
+pytestmark = pytest.mark.usefixtures("unbalanced")
+
 HOOK = "/usr/bin/bede-hook"
 CONFIG = "/etc/bede/config.yaml"
 BAD = (

@@ -7,6 +7,8 @@ import helpers
 import pytest
 from helpers import MIB, Container, nothing_left, numa_maps, records, slack
 
+pytestmark = pytest.mark.usefixtures("unbalanced")
+
 BOUND = 32 * MIB
 DEMAND = 128  # MiB
 

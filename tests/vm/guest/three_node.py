@@ -1,6 +1,9 @@
 """A bound on one of two local nodes; run by name, in a machine of three nodes."""
 
+import pytest
 from helpers import MIB, Container, numa_maps, slack
+
+pytestmark = pytest.mark.usefixtures("unbalanced")
 
 
 def test_bound_of_one_node_is_held():
