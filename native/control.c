@@ -31,9 +31,18 @@ static void follow(double *share, uint64_t part, uint64_t before, double growth)
 	*share = *share * 0.9 + 0.1 * (more < growth ? more / growth : 1);
 }
 
+/* Bytes that are charged but on no list yet: pages that a task is still filling, mostly. */
+static uint64_t charged_ahead(const struct bede_control *control)
+{
+	uint64_t known = control->local + control->far + control->kernel;
+
+	return control->kernel == UINT64_MAX || control->current < known ? 0 : control->current - known;
+}
+
 void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t current)
 {
-	uint64_t file = control->file, huge = control->huge, local = control->local;
+	uint64_t file = control->file, huge = control->huge;
+	uint64_t local = control->local, far = control->far;
 	double seconds = control->at_us ? (double)(at_us - control->at_us) / 1e6 : 0;
 	double growth = current > control->current ? (double)(current - control->current) : 0;
 
@@ -55,7 +64,13 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	double nearer = control->local > local ? (double)(control->local - local) : 0;
 	double rate = (growth > nearer ? growth : nearer) / seconds;
 
+	if (nearer > 0) {
+		double left = far > control->far ? (double)(far - control->far) : 0;
+
+		control->promoted_share = control->promoted_share * 0.8 + 0.2 * (left < nearer ? left / nearer : 1);
+	}
 	control->rate = rate > control->rate ? rate : control->rate * 0.95 + rate * 0.05;
+	control->flight = control->flight * 0.95 + (double)charged_ahead(control) * 0.05;
 	control->turn_s = control->turn_s * 0.9 + (seconds < 0.1 ? seconds : 0.1) * 0.1;
 	if (growth > 0) {
 		follow(&control->file_share, control->file, file, growth);
@@ -67,27 +82,32 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
  * How far below the bound the fence stands: what may be charged to a CPU already and used
  * without memory.current showing it, and how soft the fence is. The kernel lets a task go on
  * whose reclaim could not free enough, as long as the usage is little above memory.high; with
- * page cache, whose pages are often locked or dirty, and with huge pages, of which a task takes
- * many pages' worth at once, that is a share of the bound.
+ * page cache, whose pages are often locked or dirty, that is a share of the bound; with huge
+ * pages it is most of those that the tasks have in flight, since a turn of the loop that comes
+ * between a charge and its page sees room for it twice.
  */
 static uint64_t guard(const struct bede_control *control)
 {
 	uint64_t charged = minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 256);
+	double bound = (double)control->bound;
+	double landing = control->flight < bound * 0.05 ? control->flight * 0.72 : bound * 0.036;
 
-	return charged + (uint64_t)((double)control->bound *
-				    (0.02 * control->file_share + 0.024 * control->huge_share));
+	return charged + (uint64_t)(bound * 0.02 * control->file_share + landing * control->huge_share);
 }
 
 /*
  * How far below that demotion starts: what may come before the next turns of the loop. Page
- * cache gets more, since a task that reclaims at the fence may drop some of it.
+ * cache gets more, since a task that reclaims at the fence may drop some of it; and so do pages
+ * that NUMA balancing promotes, since there is no fence for them.
  */
 static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
-	double most = (double)bound * (0.015 + 0.30 * control->file_share);
+	double share = 0.015 + 0.30 * control->file_share + 0.20 * control->promoted_share;
+	double most = (double)bound * share;
 	double least = (double)bound * 0.005;
 	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / 128) * control->huge_share;
-	double want = control->rate * (control->turn_s * 4 + 0.005) * (1 + 4 * control->file_share);
+	double ahead = (control->turn_s * 4 + 0.005) * (1 + 4 * (control->file_share + control->promoted_share));
+	double want = control->rate * ahead;
 
 	if (want > most)
 		want = most;
@@ -98,19 +118,19 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 }
 
 /*
- * Bytes that are charged but on no list yet: pages that a task is still filling, huge ones
- * above all. Tasks that run towards the bound unhindered all have one, and will be past the
- * bound together before they first have to make room; later most of them wait for that, and
- * what a CPU or two have in flight is left to guard() and margin().
+ * What of that counts as local already. Tasks that run towards the bound unhindered all have a
+ * page in flight, and will be past the bound together before they first have to make room;
+ * later most of them wait for that, and what is then in flight is left to guard().
  */
 static uint64_t in_flight(const struct bede_control *control)
 {
 	uint64_t allowed = (uint64_t)((double)(control->cpus * HUGE_PAGE) * control->huge_share);
-	uint64_t known = control->local + control->far + control->kernel;
+	uint64_t flight = charged_ahead(control);
 
-	if (control->settled || control->kernel == UINT64_MAX || control->current < known + control->bound / 128 + allowed)
+	allowed += control->bound / 128;
+	if (control->settled || flight < allowed)
 		return 0;
-	return minimum(control->current - known - control->bound / 128 - allowed, control->bound / 8);
+	return minimum(flight - allowed, control->bound / 8);
 }
 
 uint64_t bede_control_room(const struct bede_control *control)

@@ -11,6 +11,7 @@ struct bede_control {
 	double rate;
 	double file_share;
 	double huge_share;
+	double promoted_share;
 	...;
 };
 

@@ -31,6 +31,8 @@ struct bede_control {
 	double turn_s;	   /* seconds between two observations; a running mean */
 	double file_share; /* of the growth, 0 to 1: page cache ... */
 	double huge_share; /* ... and huge pages */
+	double promoted_share; /* of what local usage grows by: without any charge, so without a fence */
+	double flight;	   /* bytes that are charged but on no list yet; a running mean */
 	int settled;	   /* demotion has got going since the bound was last approached ... */
 	uint64_t far_before; /* ... when so much was far */
 };

@@ -10,7 +10,7 @@ from typing import Any
 
 from ocihook import native
 from ocihook.backends import tier
-from ocihook.cgroup import memory, path
+from ocihook.cgroup import memory, path, process
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
 from ocihook.spec import annotation
@@ -171,6 +171,11 @@ class Keeper:
                 self._complain(f"bede agent: container {kept.record.id}: {os.strerror(-error)}; held anew")
                 self._forget(key)
                 self.adopt(kept.record)
+
+    def any_alive(self) -> bool:
+        """Whether the first process of any container still lives."""
+        held = [kept.record for kept in self.kept.values()]
+        return any(process.is_same(record.pid, record.pid_start) for record in held)
 
     def find(self, name: str) -> Kept:
         """The container called *name*: its id, its key, or an unambiguous beginning of the id."""

@@ -7,6 +7,7 @@ import fcntl
 import os
 import select
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from ocihook import config
 from ocihook.agent import server
 from ocihook.agent.keeper import Keeper, say
 from ocihook.errors import AccessError, AgentError, BedeError
-from ocihook.state import records
+from ocihook.state import notify, records
 
 SWEEP = 1.0  #: seconds between looks at what no message tells of
+IDLE = 2.0  #: seconds without a container after which an agent that a hook started ends
 
 
 def run() -> int:
@@ -32,30 +34,33 @@ def run() -> int:
         _confine()
         _check_config()
         say(f"bede agent: ready, holding {len(keeper.kept)} containers")
-        _loop(keeper, listener.fileno(), wake, lambda: listener.accept()[0])
+        _loop(keeper, listener, wake)
     keeper.close()
     os.close(lock)
     return 0
 
 
-def _loop(keeper: Keeper, listener: int, wake: int, accept: object) -> None:
+def _loop(keeper: Keeper, listener: socket.socket, wake: int) -> None:
     poll = select.poll()
     poll.register(listener, select.POLLIN)
     poll.register(wake, select.POLLIN)
-    swept = time.monotonic()
+    on_demand = os.environ.get(notify.ON_DEMAND) == "1"
+    swept = busy = time.monotonic()
     changed = _changed()
-    while True:
+    while not on_demand or swept - busy < IDLE:
         ready = [fd for fd, _ in poll.poll(SWEEP * 1000)]
         if wake in ready:
             return
-        if listener in ready:
+        if listener.fileno() in ready:
             with contextlib.suppress(BlockingIOError, ConnectionError):
-                server.serve(keeper, accept())  # type: ignore[operator]
+                server.serve(keeper, listener.accept()[0])
         if time.monotonic() - swept >= SWEEP:
             swept = time.monotonic()
             if changed != (changed := _changed()):
                 keeper.adopt_all()
             keeper.sweep()
+            if keeper.any_alive():
+                busy = swept
 
 
 def _changed() -> int:

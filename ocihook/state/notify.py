@@ -10,6 +10,7 @@ from ocihook.spec import fastjson
 from ocihook.state import records
 
 SYSTEMD = "/run/systemd/system"  #: exists where systemd is the host's init
+ON_DEMAND = "BEDE_ON_DEMAND"  #: in the environment of an agent that is to end when it is idle
 _UNIT = "bede-agent.service"
 _SYSTEMCTL = "/usr/bin/systemctl"
 _ABSENT = (errno.ENOENT, errno.ECONNREFUSED)
@@ -80,4 +81,6 @@ def _become_agent(bede: str) -> None:
         command = [_SYSTEMCTL, "start", _UNIT]
         if os.spawnve(os.P_WAIT, _SYSTEMCTL, command, environment) == 0:
             return
-    os.execve(bede, [bede, "agent"], environment)
+    # Without systemd it is a child of the runtime, and crun in the foreground waits for all of its
+    # children: this agent must end when its containers have.
+    os.execve(bede, [bede, "agent"], {**environment, ON_DEMAND: "1"})

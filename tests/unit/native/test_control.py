@@ -89,12 +89,13 @@ def test_page_cache_gets_a_wider_margin_than_anonymous_memory() -> None:
     assert cache.room < anon.room
 
 
-def test_huge_pages_widen_the_margin_by_what_a_cpu_may_hold() -> None:
-    huge, small = Law(), Law()
-    for size in range(0, 128, 2):
-        huge.see(size, huge=size, after_ms=1000)
-        small.see(size, after_ms=1000)
-    assert 1 < huge.excess()[0] - small.excess()[0] < 4
+def test_huge_pages_in_flight_keep_the_fence_away_from_the_bound() -> None:
+    flying, landed = Law(), Law()
+    flying.raw.kernel = landed.raw.kernel = 0
+    for size in range(0, 112, 2):
+        flying.see(size, huge=size, more=4)
+        landed.see(size, huge=size)
+    assert 1 < landed.room - flying.room < 4
 
 
 def test_what_is_charged_but_on_no_list_yet_is_counted_but_kernel_memory_is_not() -> None:
@@ -136,3 +137,12 @@ def test_local_usage_that_grows_while_the_total_stands_is_growth() -> None:
     promoted = Law().see(50, 50).see(60, 40)
     assert promoted.raw.rate > 0
     assert wait(promoted) < 100_000
+
+
+def test_promotion_has_no_fence_and_so_gets_a_wider_margin() -> None:
+    promoted, charged = Law(), Law()
+    for size in range(60, 126):
+        promoted.see(size, 400 - size)
+        charged.see(size)
+    assert promoted.raw.promoted_share > 0.9 > 0.1 > charged.raw.promoted_share
+    assert promoted.excess()[0] > 5 * charged.excess()[0]

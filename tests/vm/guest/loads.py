@@ -24,24 +24,24 @@ def check(region, size, salt):
             sys.exit(f"page {offset // PAGE} lost its content")
 
 
-def anon(size, salt, hold, thp):
+def anon(size, salt, rest, thp):
     region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     region.madvise(MADV_HUGEPAGE if thp else MADV_NOHUGEPAGE)
     fill(region, size, salt)
-    time.sleep(hold)
+    rest()
     check(region, size, salt)
 
 
-def shmem(size, salt, hold, thp):
+def shmem(size, salt, rest, thp):
     fd = os.memfd_create("load")
     os.ftruncate(fd, size)
     region = mmap.mmap(fd, size)
     fill(region, size, salt)
-    time.sleep(hold)
+    rest()
     check(region, size, salt)
 
 
-def read(size, salt, hold, thp):
+def read(size, salt, rest, thp):
     fd = os.open(FILE, os.O_RDONLY)
     left = size
     while left > 0:
@@ -49,30 +49,59 @@ def read(size, salt, hold, thp):
         if not part:
             sys.exit("the file is too short")
         left -= len(part)
-    time.sleep(hold)
+    rest()
 
 
-def mapped(size, salt, hold, thp):
+def mapped(size, salt, rest, thp):
     fd = os.open(FILE, os.O_RDONLY)
     region = mmap.mmap(fd, size, prot=mmap.PROT_READ)
     total = 0
     for offset in range(0, size, PAGE):
         total += region[offset]
-    time.sleep(hold)
+    rest()
 
 
-def workers(size, salt, hold, thp):
+def workers(size, salt, rest, thp):
     import multiprocessing
 
     context = multiprocessing.get_context("fork")
-    share = size // 4
-    children = [context.Process(target=anon, args=(share, n, hold, thp)) for n in range(4)]
+    together = context.Barrier(4)
+
+    def work(salt):
+        anon(size // 4, salt, lambda: (together.wait(), rest()), thp)
+
+    children = [context.Process(target=work, args=(n,)) for n in range(4)]
     for child in children:
         child.start()
     for child in children:
         child.join()
         if child.exitcode:
             sys.exit(child.exitcode)
+
+
+def several(kind, size, processes, rest, thp):
+    """As many processes, none of which gives anything back before the last has all of its own."""
+    filled, ended = os.pipe(), os.pipe()
+    pids = []
+
+    def together():
+        os.write(filled[1], b".")
+        os.read(ended[0], 1)  # the end of file, when the parent closes its side
+
+    for n in range(processes):
+        pid = os.fork()
+        if pid == 0:
+            os.close(ended[1])
+            kind(size // processes, n, together, thp)
+            os._exit(0)
+        pids.append(pid)
+    os.close(filled[1])
+    for _ in pids:
+        os.read(filled[0], 1)  # nothing when a child died
+    rest()
+    os.close(ended[1])
+    if any(os.waitpid(pid, 0)[1] for pid in pids):
+        sys.exit("a child failed")
 
 
 KINDS = {"anon": anon, "shmem": shmem, "read": read, "mmap": mapped, "workers": workers}
@@ -87,17 +116,9 @@ def main():
         sys.stdin.readline()
     start = time.monotonic()
     if processes == 1:
-        kind(size, 1, hold, thp)
+        kind(size, 1, lambda: time.sleep(hold), thp)
     else:
-        pids = []
-        for n in range(processes):
-            pid = os.fork()
-            if pid == 0:
-                kind(size // processes, n, hold, thp)
-                os._exit(0)
-            pids.append(pid)
-        if any(os.waitpid(pid, 0)[1] for pid in pids):
-            sys.exit("a child failed")
+        several(kind, size, processes, lambda: time.sleep(hold), thp)
     print(f"{sys.argv[1]} {size >> 20} MiB x{processes}: {time.monotonic() - start - hold:.2f} s", flush=True)
 
 

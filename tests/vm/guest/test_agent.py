@@ -167,7 +167,6 @@ def test_only_root_reaches_the_socket():
         SOCKET.parent.chmod(0o700)
 
 
-@pytest.mark.xfail(reason="NUMA balancing promotes past a bound faster than the agent demotes", strict=False)
 def test_balancing_does_not_promote_past_the_bound(container):
     container.fill()
     helpers.BALANCING.write_text("1")
