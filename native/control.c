@@ -79,20 +79,20 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 }
 
 /*
- * How far below the bound the fence stands: what may be charged to a CPU already and used
+ * Where local usage shall end. Below the bound: what may be charged to a CPU already and used
  * without memory.current showing it, and how soft the fence is. The kernel lets a task go on
  * whose reclaim could not free enough, as long as the usage is little above memory.high; with
- * page cache, whose pages are often locked or dirty, that is a share of the bound; with huge
- * pages it is most of those that the tasks have in flight, since a turn of the loop that comes
- * between a charge and its page sees room for it twice.
+ * page cache, whose pages are often locked or dirty, that is a share of the bound. Huge pages
+ * in flight count as local (see in_flight), but some always are: a part of them is given back.
  */
-static uint64_t guard(const struct bede_control *control)
+static uint64_t limit(const struct bede_control *control)
 {
-	uint64_t charged = minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 256);
 	double bound = (double)control->bound;
-	double landing = control->flight < bound * 0.05 ? control->flight * 0.72 : bound * 0.036;
+	double charged = (double)minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 256);
+	double always = control->flight < bound * 0.05 ? control->flight : bound * 0.05;
 
-	return charged + (uint64_t)(bound * 0.02 * control->file_share + landing * control->huge_share);
+	return (uint64_t)(bound - charged - bound * 0.02 * control->file_share +
+			  always * 0.3 * control->huge_share);
 }
 
 /*
@@ -105,7 +105,7 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 	double share = 0.015 + 0.30 * control->file_share + 0.20 * control->promoted_share;
 	double most = (double)bound * share;
 	double least = (double)bound * 0.005;
-	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / 128) * control->huge_share;
+	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / 192) * control->huge_share;
 	double ahead = (control->turn_s * 4 + 0.005) * (1 + 4 * (control->file_share + control->promoted_share));
 	double want = control->rate * ahead;
 
@@ -119,25 +119,24 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 
 /*
  * What of that counts as local already. Tasks that run towards the bound unhindered all have a
- * page in flight, and will be past the bound together before they first have to make room;
- * later most of them wait for that, and what is then in flight is left to guard().
+ * page in flight, and will be past the bound together before they first have to make room.
+ * Later it is huge pages above all: a turn of the loop that comes between a charge and its page
+ * would see the same room twice.
  */
-static uint64_t in_flight(const struct bede_control *control)
+static uint64_t in_flight(const struct bede_control *control, uint64_t flight)
 {
-	uint64_t allowed = (uint64_t)((double)(control->cpus * HUGE_PAGE) * control->huge_share);
-	uint64_t flight = charged_ahead(control);
+	uint64_t allowed = control->bound / 128;
 
-	allowed += control->bound / 128;
-	if (control->settled || flight < allowed)
-		return 0;
-	return minimum(flight - allowed, control->bound / 8);
+	if (control->settled)
+		return (uint64_t)((double)flight * control->huge_share);
+	return flight > allowed ? minimum(flight - allowed, control->bound / 8) : 0;
 }
 
 uint64_t bede_control_room(const struct bede_control *control)
 {
-	uint64_t limit = control->bound - guard(control);
-	uint64_t used = control->local + in_flight(control);
-	uint64_t room = limit > used ? limit - used : 0;
+	uint64_t end = limit(control);
+	uint64_t used = control->local + in_flight(control, charged_ahead(control));
+	uint64_t room = end > used ? end - used : 0;
 
 	for (int node = 0; node < BEDE_MAX_NODES; node++) {
 		uint64_t bound = control->node_bound[node], here = control->numa.lru[node];
@@ -150,7 +149,8 @@ uint64_t bede_control_room(const struct bede_control *control)
 
 uint64_t bede_control_excess(const struct bede_control *control, int *node)
 {
-	uint64_t low = control->bound - guard(control) - margin(control, control->bound);
+	uint64_t low = limit(control) - margin(control, control->bound);
+	uint64_t used_in_all = control->local + in_flight(control, (uint64_t)control->flight);
 	uint64_t most = 0, largest = 0;
 
 	*node = -1;
@@ -169,8 +169,8 @@ uint64_t bede_control_excess(const struct bede_control *control, int *node)
 			*node = n;
 		}
 	}
-	if (!most && control->local > low)
-		most = control->local - low;
+	if (!most && used_in_all > low)
+		most = used_in_all - low;
 	return most;
 }
 

@@ -72,7 +72,7 @@ class Topology:
 TOPOLOGIES = {
     t.name: t
     for t in (
-        Topology("two-tier", (Node(768, (0, 1)), Node(1536)), hmat=True),
+        Topology("two-tier", (Node(1024, (0, 1)), Node(2048)), hmat=True),
         Topology("three-node", (Node(640, (0,)), Node(640, (1,)), Node(1024)), hmat=True),
         Topology("two-socket", (Node(1152, (0,)), Node(1152, (1,)))),
         Topology("single", (Node(2304, (0, 1)),)),

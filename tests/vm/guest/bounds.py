@@ -42,8 +42,8 @@ CASES = {
     for case in (
         Case("anon-1", "anon 512 1 1"),
         Case("anon-8", "anon 512 8 1"),
-        Case("thp-1", "anon 1536 1 1 thp", bound=384, huge=True),
-        Case("thp-8", "anon 1536 8 1 thp", bound=384, huge=True),
+        Case("thp-1", "anon 1024 1 1 thp", bound=256, huge=True),
+        Case("thp-8", "anon 2048 8 1 thp", bound=512, huge=True),
         Case("redis", "redis", mean=0.95),
         Case("workers", "workers 512 1 1", mean=0.95),
         Case("read", "read 512 1 1", overshoot=0.02, mean=0, cache=0.9),
@@ -103,6 +103,8 @@ def bundle(case: Case, bounded: bool) -> Path:
     for source, target, options in (("/usr", "/usr", ["rbind", "ro"]), (str(WORK), "/data", ["rbind", "rw"])):
         mount = {"destination": target, "type": "bind", "source": source, "options": options}
         config["mounts"].append(mount)
+    shared = {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "nodev"]}
+    config["mounts"].append(shared)  # for the semaphores of multiprocessing
     if not bounded:
         del config["hooks"], config["annotations"]
     (where / "config.json").write_text(json.dumps(config))
