@@ -51,6 +51,14 @@ def read(fd: int) -> bytes | None:
         return b""
 
 
+def type_in(terminal: int, data: bytes) -> bytes:
+    """Write to the terminal's keyboard side; what of it did not fit."""
+    try:
+        return data[os.write(terminal, data) :]
+    except BlockingIOError:
+        return data
+
+
 def pump(child: int, pipes: dict[int, Port], terminal: int | None) -> int:
     """Copy the pipes to their ports until *child* ends; its wait status.
 
@@ -64,15 +72,27 @@ def pump(child: int, pipes: dict[int, Port], terminal: int | None) -> int:
         os.set_blocking(fd, False)
         poll.register(fd, select.POLLIN)
     ended = False
+    typed = b""
     while True:
         busy = False
-        for fd, _ in poll.poll(0 if ended else None):
+        for fd, events in poll.poll(0 if ended else None):
+            if fd == terminal and keyboard is not None and events & select.POLLOUT:
+                typed = type_in(terminal, typed)
+                if not typed:
+                    poll.modify(terminal, select.POLLIN)
+                    poll.register(keyboard, select.POLLIN)
+                if not events & ~select.POLLOUT:
+                    continue
             if fd == pidfd:
                 ended = True
                 poll.unregister(pidfd)
                 busy = True
             elif fd == keyboard and terminal is not None:
-                os.write(terminal, read(fd) or b"")
+                typed = type_in(terminal, read(fd) or b"")
+                if typed:
+                    # A paste that is longer than the terminal's queue: no more of it until that has room.
+                    poll.unregister(keyboard)
+                    poll.modify(terminal, select.POLLIN | select.POLLOUT)
             elif data := read(fd):
                 pipes[fd].write(data)
                 busy = True
