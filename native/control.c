@@ -3,7 +3,8 @@
 #define PAGE 4096ULL
 #define MIB (1024 * 1024ULL)
 #define HUGE_PAGE (2 * MIB)
-#define CHARGE_BATCH 64 /* pages a CPU may have charged and not used (MEMCG_CHARGE_BATCH) */
+/* Pages a CPU may have charged and not used, and twice as many that no statistics show yet. */
+#define CHARGE_BATCH (3 * 64) /* of MEMCG_CHARGE_BATCH */
 #define MIN_WAIT_US 1000
 #define MAX_WAIT_US 100000
 #define NEAR_WAIT_US 4000
@@ -23,12 +24,15 @@ static uint64_t sum(const uint64_t *bytes, uint64_t mask)
 	return total;
 }
 
-/* One growth's share of another, followed slowly. */
-static void follow(double *share, uint64_t part, uint64_t before, double growth)
+/* One growth's share of another: followed slowly, but a big step counts for more. */
+static void follow(double *share, uint64_t part, uint64_t before, double growth, uint64_t bound)
 {
 	double more = part > before ? (double)(part - before) : 0;
+	double weight = 0.1 + 4 * growth / (double)bound;
 
-	*share = *share * 0.9 + 0.1 * (more < growth ? more / growth : 1);
+	if (weight > 0.5)
+		weight = 0.5;
+	*share += weight * ((more < growth ? more / growth : 1) - *share);
 }
 
 /* Bytes that are charged but on no list yet: pages that a task is still filling, mostly. */
@@ -73,8 +77,8 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	control->flight = control->flight * 0.95 + (double)charged_ahead(control) * 0.05;
 	control->turn_s = control->turn_s * 0.9 + (seconds < 0.1 ? seconds : 0.1) * 0.1;
 	if (growth > 0) {
-		follow(&control->file_share, control->file, file, growth);
-		follow(&control->huge_share, control->huge, huge, growth);
+		follow(&control->file_share, control->file, file, growth, control->bound);
+		follow(&control->huge_share, control->huge, huge, growth, control->bound);
 	}
 }
 
@@ -88,10 +92,10 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 static uint64_t limit(const struct bede_control *control)
 {
 	double bound = (double)control->bound;
-	double charged = (double)minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 256);
+	double charged = (double)minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 128);
 	double always = control->flight < bound * 0.05 ? control->flight : bound * 0.05;
 
-	return (uint64_t)(bound - charged - bound * 0.02 * control->file_share +
+	return (uint64_t)(bound - charged - bound * 0.03 * control->file_share +
 			  always * 0.3 * control->huge_share);
 }
 
@@ -104,7 +108,7 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
 	double share = 0.015 + 0.30 * control->file_share + 0.20 * control->promoted_share;
 	double most = (double)bound * share;
-	double least = (double)bound * 0.005;
+	double least = (double)bound * (0.005 + 0.15 * control->file_share);
 	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / 192) * control->huge_share;
 	double ahead = (control->turn_s * 4 + 0.005) * (1 + 4 * (control->file_share + control->promoted_share));
 	double want = control->rate * ahead;

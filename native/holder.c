@@ -157,9 +157,9 @@ static void demote(struct bede_holder *holder, uint64_t room)
 	if (node < 0 || !holder->demotes)
 		return;
 	/* Soon before the first time, and each time anew after the usage has been much lower. */
-	if (room > holder->control.bound / 4)
+	if (room > holder->control.bound / 2)
 		holder->prepared = false;
-	else if (!bytes && !holder->prepared && room < holder->control.bound / 8) {
+	else if (!bytes && !holder->prepared && room < holder->control.bound / 3) {
 		holder->prepared = true;
 		bede_demoter_prepare(&holder->demoter, node, holder->control.bound / RESERVE / PAGE);
 	}
