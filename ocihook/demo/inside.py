@@ -191,7 +191,6 @@ def evicted(client: Client) -> int:
 
 def run(host: Host, bound: str, keys: int, size: int) -> dict[str, object]:
     """The whole of it; what is told of the workload at the end."""
-    host.event(stage="making the container image")
     host.event(stage="starting Redis")
     podman = start(bound)
     try:
