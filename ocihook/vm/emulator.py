@@ -5,13 +5,12 @@ CPU that patches code and one that translates it, so that a guest kernel dies at
 wrote itself (docs/machine.md). One QEMU for every host also means one behaviour for every host.
 """
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 from ocihook.errors import MachineError
-from ocihook.vm import cache
+from ocihook.vm import bootstrap, cache
 from ocihook.vm.progress import Progress
 
 SUITE = "trixie"
@@ -60,10 +59,9 @@ def program(where: Path) -> list[str]:
 def _unpack(out: Path, progress: Progress) -> None:
     progress.stage("getting the emulator, once")
     archive = out.parent / "emulator.tar"
-    mode = "root" if os.geteuid() == 0 else "unshare"
-    env = dict(os.environ, PATH=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    env = bootstrap.environment()
     made = subprocess.run(
-        ["setpriv", "--pdeathsig", "TERM", *command(mode, str(archive))],
+        ["setpriv", "--pdeathsig", "TERM", *command(bootstrap.mode(), str(archive))],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from ocihook.errors import MachineError
-from ocihook.vm import cache
+from ocihook.vm import bootstrap, cache
 from ocihook.vm.progress import Progress
 
 GUEST = Path(__file__).parent / "guest"
@@ -81,12 +81,11 @@ def need(tools: dict[str, str]) -> None:
 def _build(out: Path, progress: Progress) -> None:
     need(TOOLS)
     progress.stage("building the machine's image, once (about a minute and a half)")
-    mode = "root" if os.geteuid() == 0 else "unshare"
-    env = dict(os.environ, PATH=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    env = bootstrap.environment()
     log = out.parent / "build.log"
     lines: list[str] = []
     with subprocess.Popen(
-        ["setpriv", "--pdeathsig", "TERM", *command(mode, str(out))],
+        ["setpriv", "--pdeathsig", "TERM", *command(bootstrap.mode(), str(out))],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
