@@ -1,0 +1,80 @@
+"""``memory.node_limit`` of a patched kernel: how much of each node a cgroup may hold. Pure.
+
+One line, ``N0=134217728 N1=max``. A bound is on all local nodes together, the kernel's limits are one a
+node: :func:`split` makes the ones of the other.
+"""
+
+from ocihook.errors import InputError
+from ocihook.spec import size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+NAME = "memory.node_limit"
+PAGE = 4096
+_MOST_NODES = 1024
+
+
+def parse(text: str) -> dict[int, int | None]:
+    """The limits in *text*, in bytes by node; None is "max". Raises InputError."""
+    limits: dict[int, int | None] = {}
+    for pair in text.split():
+        name, equals, value = pair.partition("=")
+        number = name[1:]
+        node = int(number) if number.isascii() and number.isdigit() and len(number) <= 4 else _MOST_NODES
+        if name[:1] != "N" or not equals or node >= _MOST_NODES or node in limits:
+            raise InputError(
+                f"{NAME}: cannot read {pair[:40]!a}", "Write each node once, as N0=128M or N1=max"
+            )
+        limits[node] = None if value == "max" else size.parse(value, f"{NAME}: N{node}:")
+    return limits
+
+
+def dump(limits: "dict[int, int | None] | dict[int, int]") -> str:
+    """*limits* as the kernel reads them."""
+    pairs = sorted(limits.items())
+    return " ".join(f"N{node}={'max' if value is None else value}" for node, value in pairs)
+
+
+def split(bound: int, local: "Collection[int]", own: dict[int, int]) -> dict[int, int]:
+    """The limit of each *local* node, in bytes: whole pages, together never more than *bound*.
+
+    Each node gets the same, but a node with a smaller bound in *own* gets that, and the others share what
+    it leaves. An even split is used up whole even where all work is on one node: what no longer fits into
+    its share is allocated from the next nearest node, and that is another local one before it is a far one.
+    """
+    left = bound // PAGE
+    limits = {}
+    nodes = sorted(local, key=lambda node: (own.get(node, bound), node))
+    for waiting, node in zip(range(len(nodes), 0, -1), nodes, strict=True):
+        pages = min(left // waiting, own.get(node, bound) // PAGE)
+        limits[node] = pages * PAGE
+        left -= pages
+    return limits
+
+
+def own_of(limits: dict[int, int]) -> dict[int, int]:
+    """What *limits*, made by :func:`split`, tell of the bounds that single nodes have of their own.
+
+    A bound above an even share leaves no trace.
+    """
+    level = max(limits.values(), default=0)
+    # An even share may be one page less than another.
+    return {node: value for node, value in limits.items() if value + PAGE < level}
+
+
+def smaller(given: dict[int, int | None], ours: dict[int, int]) -> dict[int, int | None]:
+    """By node the smaller limit of the two; nodes that only *given* names stay as they are."""
+    both = dict(given)
+    for node, value in ours.items():
+        other = given.get(node)
+        both[node] = value if other is None else min(value, other)
+    return both
+
+
+def bound_of(limits: dict[int, int | None], local: "Collection[int]") -> int | None:
+    """The bound on all *local* nodes together; None where one of them has no limit."""
+    found = [limits.get(node) for node in local]
+    finite = [value for value in found if value is not None]
+    return sum(finite) if finite and len(finite) == len(found) else None
