@@ -1,6 +1,7 @@
 """The memory files of one cgroup v2 directory."""
 
 from ocihook import fs
+from ocihook.spec import nodelimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,3 +68,20 @@ def container_limit(cgroup: "Cgroup") -> int | None:
     if own is None and cgroup.path.endswith("/container"):
         return limit(cgroup.fd, "../memory.max")
     return own
+
+
+def node_limits(dir_fd: int) -> dict[int, int | None]:
+    """``memory.node_limit`` in bytes by node; None is "max". Raises OSError."""
+    return nodelimit.parse(fs.read(nodelimit.NAME, dir_fd=dir_fd))
+
+
+def node_usage(dir_fd: int) -> dict[int, int]:
+    """``memory.node_current``: bytes in use by node, descendants included. Raises OSError."""
+    used = nodelimit.parse(fs.read("memory.node_current", dir_fd=dir_fd))
+    return {node: value or 0 for node, value in used.items()}
+
+
+def node_events(dir_fd: int) -> dict[str, int]:
+    """``memory.node_events``: pages by what became of them. Raises OSError."""
+    words = fs.read("memory.node_events", dir_fd=dir_fd).split()
+    return {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}

@@ -77,10 +77,10 @@ def find(pid: int) -> Cgroup:
 def reopen(path: str, inode: int) -> Cgroup | None:
     """The cgroup of a record (*path* below the mount, kernel id *inode*); None when it is gone."""
     try:
-        mount = _mounts()[0][1]
-        root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        top = mount_point()
+        root = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            cgroup = Cgroup(mount, path, fs.walk(root, path))
+            cgroup = Cgroup(top, path, fs.walk(root, path))
         finally:
             os.close(root)
     except (OSError, HostError):
@@ -89,6 +89,11 @@ def reopen(path: str, inode: int) -> Cgroup | None:
         cgroup.close()
         return None
     return cgroup
+
+
+def mount_point() -> str:
+    """Where the cgroup v2 hierarchy is mounted. Raises HostError."""
+    return _mounts()[0][1]
 
 
 def check(cgroup: Cgroup) -> None:

@@ -62,3 +62,13 @@ def test_the_limit_may_be_on_the_scope_above_the_leaf(
     (tmp_path / "memory.max").write_text(above + "\n")
     with Cgroup(str(tmp_path), "/" + leaf, os.open(tmp_path / leaf, os.O_RDONLY)) as cgroup:
         assert memory.container_limit(cgroup) == expected
+
+
+def test_what_a_patched_kernel_says_of_nodes(directory: int, tmp_path: Path) -> None:
+    (tmp_path / "memory.node_limit").write_text("N0=134217728 N2=max\n")
+    (tmp_path / "memory.node_current").write_text("N0=4096 N2=0\n")
+    (tmp_path / "memory.node_events").write_text("steered 12\ndemoted 3\npromotion_denied 0\nover 1\n")
+    assert memory.node_limits(directory) == {0: 134217728, 2: None}
+    assert memory.node_usage(directory) == {0: 4096, 2: 0}
+    events = {"steered": 12, "demoted": 3, "promotion_denied": 0, "over": 1}
+    assert memory.node_events(directory) == events

@@ -1,0 +1,47 @@
+"""All cgroups of a host that have one file, each as an open descriptor."""
+
+import os
+
+from ocihook import fs
+from ocihook.cgroup.path import Cgroup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def having(mount: str, name: str) -> "Iterator[Cgroup]":
+    """Each cgroup below *mount* with file *name* of a controller, a parent before its children.
+
+    It is open until the next one is asked for. Cgroups that vanish meanwhile are left out. What a cgroup
+    has not, what is below it has not either: a controller is handed down from parent to child.
+    """
+    root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Paths rather than descriptors: whoever may make cgroups may nest them deeper than we may open files.
+        waiting = _below(root, "/")
+        while waiting:
+            path = waiting.pop()
+            try:
+                cgroup = Cgroup(mount, path, fs.walk(root, path))
+            except OSError:
+                continue
+            with cgroup:
+                try:
+                    os.stat(name, dir_fd=cgroup.fd, follow_symlinks=False)
+                except OSError:
+                    continue
+                yield cgroup
+                waiting += _below(cgroup.fd, path + "/")
+    finally:
+        os.close(root)
+
+
+def _below(directory: int, prefix: str) -> list[str]:
+    """The paths of the directories in *directory*, the last one first."""
+    try:
+        with os.scandir(directory) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return [prefix + name for name in sorted(names, reverse=True)]
