@@ -54,12 +54,17 @@ def tier_lists() -> list[tuple[int, ...]]:
     return [nodes for nodes in lists if nodes]
 
 
+def with_memory() -> tuple[int, ...]:
+    """The nodes that have memory."""
+    return read_list(f"{NODES}/has_memory")
+
+
 def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
     """Local and far nodes; *far_nodes* (from the configuration) names the far ones outright.
 
     Raises HostError where there is no far node.
     """
-    memory = read_list(f"{NODES}/has_memory")
+    memory = with_memory()
     if far_nodes:
         missing = [node for node in far_nodes if node not in memory]
         if missing:
@@ -67,7 +72,13 @@ def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
                 f"far_nodes in the configuration names node {missing[0]}, which has no memory here",
                 f"The nodes with memory are {', '.join(map(str, memory)) or 'unknown'}",
             )
-        return Tiers(tuple(node for node in memory if node not in far_nodes), far_nodes)
+        local = tuple(node for node in memory if node not in far_nodes)
+        if not local:
+            raise HostError(
+                "far_nodes in the configuration names every node with memory, so none is local",
+                "Leave out the nodes whose memory is to be bounded",
+            )
+        return Tiers(local, far_nodes)
     lists = tier_lists()
     if len(lists) > 1:
         return Tiers(lists[0], tuple(sorted(node for nodes in lists[1:] for node in nodes)))

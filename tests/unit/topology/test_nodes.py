@@ -56,6 +56,9 @@ def test_the_configuration_may_name_the_far_nodes(sysfs: Path) -> None:
     assert nodes.find((2,)).local == (0, 1)
     with pytest.raises(HostError, match="node 5, which has no memory"):
         nodes.find((5,))
+    with pytest.raises(HostError, match="none is local"):
+        nodes.find((0, 1, 2))
+    assert nodes.with_memory() == (0, 1, 2)
 
 
 def test_demotion_is_turned_on_once(sysfs: Path) -> None:
