@@ -93,12 +93,16 @@ def _bind(
     high_given: bool,
     user_high: int | None,
 ) -> records.Record | None:
-    """Put the bound in force, or leave nothing behind. None: it was in force already."""
-    from ocihook.backends import tier
+    """Put the bound in force, or leave nothing behind. None: there is nothing (more) to record."""
+    from ocihook.backends import checks, choose, tier
     from ocihook.cgroup import memory, path, process
 
     start, namespaces = process.identity(state.pid)
     with path.find(state.pid) as cgroup:
+        if choose.for_cgroup(cgroup.fd) == choose.NODE_LIMIT:
+            _still(state, start)
+            _limit(cgroup, policy, config, high_given, user_high)
+            return None
         before = records.read_or_none(records.key_of(state.id, state.bundle))
         if before is not None and before.pid == state.pid and before.pid_start == start:
             return None
@@ -108,7 +112,7 @@ def _bind(
         try:
             tiers = tier.check(config, cgroup.fd)
             bound, nodes = policy.resolve(memory.container_limit(cgroup))
-            tier.check_nodes(nodes, tiers)
+            checks.local(nodes, tiers)
             record = records.Record(
                 id=state.id,
                 bundle=state.bundle,
@@ -125,9 +129,7 @@ def _bind(
                 created=time.time(),
                 runtime=_runtime(),
             )
-            # Whatever was read of that number was read of one process.
-            if not process.is_same(state.pid, start):
-                raise InputError(f"process {state.pid} is gone, the container has ended")
+            _still(state, start)
             # The record first: whoever finds a fence then also finds whose it is.
             dirty = True
             records.write(record)
@@ -136,11 +138,40 @@ def _bind(
             if dirty:
                 _undo(state, cgroup, user_high)
             if isinstance(error, OSError):
-                raise HostError(
-                    f"cgroup {cgroup.directory} does not take a bound: {error.strerror}"
-                ) from None
+                raise _refused(cgroup, error) from None
             raise
         return record
+
+
+def _limit(
+    cgroup: "Cgroup",
+    policy: annotation.Policy,
+    config: configuration.Config,
+    high_given: bool,
+    user_high: int | None,
+) -> None:
+    """Give the bound to a kernel that holds it by itself."""
+    from ocihook.backends import node_limit, tier
+
+    try:
+        # First what undoes: with the one write after it, all is done or nothing.
+        if high_given:
+            tier.release(cgroup.fd, user_high)
+        node_limit.bind(cgroup, policy, config)
+    except OSError as error:
+        raise _refused(cgroup, error) from None
+
+
+def _still(state: oci.State, start: int) -> None:
+    """Whatever was read of that number was read of one process. Raises InputError."""
+    from ocihook.cgroup import process
+
+    if not process.is_same(state.pid, start):
+        raise InputError(f"process {state.pid} is gone, the container has ended")
+
+
+def _refused(cgroup: "Cgroup", error: OSError) -> HostError:
+    return HostError(f"cgroup {cgroup.directory} does not take a bound: {error.strerror}")
 
 
 def _runtime() -> str:
@@ -164,7 +195,8 @@ def _undo(state: oci.State, cgroup: "Cgroup", user_high: int | None) -> None:
 
 
 def _poststart(state: oci.State) -> int:
-    if annotation.parse(state.annotations) is None:
+    policy = annotation.parse(state.annotations)
+    if policy is None:
         return 0
     _need_root()
     from ocihook.cgroup import process
@@ -174,7 +206,13 @@ def _poststart(state: oci.State) -> int:
         return 0  # a short container has ended already
     record = records.read(records.key_of(state.id, state.bundle))
     if record is None:
-        if configuration.load().on_unsupported == "warn":
+        from ocihook.backends import node_limit
+
+        config = configuration.load()
+        # A kernel that holds the bound by itself leaves no record, nor does a container that has ended.
+        if node_limit.holds(state.pid, policy, config) or not process.is_same(state.pid, start):
+            return 0
+        if config.on_unsupported == "warn":
             return 0
         raise HostError(
             f"container {state.id} runs without the bound it asks for: there is no record of it",

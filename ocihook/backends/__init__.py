@@ -1,6 +1,7 @@
-"""How a bound is held. Each backend is a module with ``check``, ``engage`` and ``release``.
+"""How a bound is held. ``choose`` asks the kernel which of these modules is to hold one.
 
-=======  =====================================================================
-tier     stock kernel with memory tiers: the fence, and demotion ahead of it
-=======  =====================================================================
+==========  =====================================================================
+node_limit  patched kernel: it limits nodes by itself, ``memory.node_limit``
+tier        stock kernel with memory tiers: the fence, and demotion ahead of it
+==========  =====================================================================
 """

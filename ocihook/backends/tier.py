@@ -6,8 +6,9 @@ here holds by itself; the agent moves it as memory is demoted (native/holder.c).
 """
 
 from ocihook import fs
+from ocihook.backends import checks
 from ocihook.cgroup import memory
-from ocihook.errors import HostError, InputError
+from ocihook.errors import HostError
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ocihook.config import Config
 
 PAGE = 4096
-FULL = 100  #: far memory is full when less than this part of it can be had
 
 
 def check(config: "Config", cgroup_fd: int) -> Tiers:
@@ -29,32 +29,10 @@ def check(config: "Config", cgroup_fd: int) -> Tiers:
             "Demotion needs a lower tier that the firmware (HMAT) describes",
         )
     nodes.enable_demotion()
-    free, total = nodes.room(tiers.far)
-    if total and free < total // FULL:
-        raise HostError(
-            f"the far memory is full: {free >> 20} MiB of {total >> 20} MiB can be had",
-            "End what uses it, or give the host more far memory; nothing can be demoted until then",
-        )
-    try:
-        allowed = nodes.parse_list(fs.read("cpuset.mems.effective", dir_fd=cgroup_fd))
-    except OSError:
-        return tiers  # without the cpuset controller every node is allowed
-    if not set(allowed) & set(tiers.far):
-        raise HostError(
-            "the container's cpuset has no far node, so nothing of it can be demoted",
-            f"Leave out --cpuset-mems, or add node {tiers.far[0]} to it",
-        )
+    checks.room(tiers)
+    # Without the cpuset controller every node is allowed.
+    checks.cpuset(fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd), tiers)
     return tiers
-
-
-def check_nodes(bounds: dict[int, int], tiers: Tiers) -> None:
-    """That every node with a bound of its own is a local one. Raises InputError."""
-    for node in bounds:
-        if node not in tiers.local:
-            raise InputError(
-                f"annotation bede.local.{node}: node {node} is not a local node of this host",
-                f"The local nodes are {', '.join(map(str, tiers.local))}",
-            )
 
 
 def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None) -> None:

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ocihook.backends
-from ocihook import config, hook
+from ocihook import config, fs, hook
 from ocihook.cgroup import path, process
 from ocihook.errors import HostError
 from ocihook.state import notify, records, say
+from ocihook.topology import nodes
 
 M = 1 << 20
 BIN = Path(__file__).resolve().parents[2] / "bin"
@@ -51,7 +52,6 @@ class World:
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         tier = SimpleNamespace(
             check=self._check,
-            check_nodes=lambda bounds, tiers: None,
             engage=self._engage,
             release=self._release,
         )
@@ -59,6 +59,22 @@ class World:
 
     def started(self, ticks: int) -> None:
         (self.proc / "7/stat").write_text(" ".join(["7 (sh) S", *["0"] * 18, str(ticks), "0\n"]))
+
+    def patch(self) -> None:
+        """Make it a host whose kernel has memory.node_limit: node 0 is local, 1 is far."""
+        root = self.proc.parent
+        (self.group / "memory.node_limit").write_text("N0=max")
+        (root / "node").mkdir()
+        (root / "node/has_memory").write_text("0-1\n")
+        for rank in (0, 1):
+            (root / f"tiers/memory_tier{rank}").mkdir(parents=True)
+            (root / f"tiers/memory_tier{rank}/nodelist").write_text(f"{rank}\n")
+        self.monkeypatch.setattr(nodes, "NODES", str(root / "node"))
+        self.monkeypatch.setattr(nodes, "TIERS", str(root / "tiers"))
+
+    @property
+    def limit(self) -> str:
+        return (self.group / "memory.node_limit").read_text()
 
     def gone(self) -> None:
         (self.proc / "7/stat").unlink()
@@ -320,6 +336,86 @@ def test_a_malformed_record_is_removed_at_the_end(world: World) -> None:
     (Path(records.RUN) / "containers" / f"{key}.json").write_text("{")
     assert world.run("poststop") == 0
     assert world.record is None
+
+
+@pytest.mark.parametrize("stage", ["createRuntime", "prestart"])
+def test_a_patched_kernel_is_told_and_nobody_else(world: World, stage: str) -> None:
+    world.patch()
+    assert world.run(stage) == 0
+    assert world.limit == f"N0={128 * M}"
+    assert (world.calls, world.told, world.record, world.high) == ([], [], None, "max")
+    assert world.run("poststart") == 0
+    world.gone()
+    assert world.run("poststop", pid=0, annotations=None) == 0
+    assert (world.calls, world.told, world.limit) == ([], [], f"N0={128 * M}")
+
+
+def test_a_patched_kernel_needs_no_fence_of_the_wrapper(world: World) -> None:
+    world.patch()
+    (world.group / "memory.high").write_text(f"{128 * M}\n")
+    assert world.run("createRuntime", "--user-high", "1073741824") == 0
+    assert world.high == "1073741824"
+    assert world.limit == f"N0={128 * M}"
+    assert world.record is None
+
+
+def test_a_fence_that_cannot_go_is_no_bound(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.patch()
+    world.fail["release"] = OSError(errno.EIO, "Input/output error")
+    assert world.run("createRuntime", "--user-high", "max") == 3
+    assert "does not take a bound: Input/output error" in _line(capfd)
+    assert world.limit == "N0=max"
+
+
+def test_a_patched_kernel_that_refuses_leaves_nothing_behind(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.patch()
+    (world.group / "memory.node_limit").write_text("N1=max")
+
+    def refuse(name: str, text: str, *, dir_fd: int | None = None) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    world.monkeypatch.setattr(fs, "write", refuse)
+    assert world.run("createRuntime") == 3
+    assert "does not take a bound: Invalid argument" in _line(capfd)
+    assert (world.record, world.told, world.calls) == (None, [], [])
+
+
+@pytest.mark.parametrize("warn", [True, False])
+def test_a_patched_kernel_without_far_memory(
+    world: World, capfd: pytest.CaptureFixture[str], warn: bool
+) -> None:
+    world.patch()
+    (world.proc.parent / "tiers/memory_tier1/nodelist").write_text("\n")
+    world.config.write_text(f"on_unsupported: {'warn' if warn else 'refuse'}\n")
+    world.config.chmod(0o644)
+    assert world.run("createRuntime") == (0 if warn else 3)
+    line = _line(capfd)
+    assert ("runs without a bound" in line) == warn
+    assert "far_nodes: [1]" in line
+    assert world.limit == "N0=max"
+    assert world.run("poststart") == (0 if warn else 3)
+
+
+@pytest.mark.parametrize("limit", ["N0=max", f"N0={129 * M}", f"N1={128 * M}"])
+def test_poststart_looks_at_the_limit_itself(
+    world: World, capfd: pytest.CaptureFixture[str], limit: str
+) -> None:
+    world.patch()
+    (world.group / "memory.node_limit").write_text(limit)
+    assert world.run("poststart") == 3
+    assert "no record" in _line(capfd)
+    world.gone()
+    assert world.run("poststart") == 0
+
+
+def test_a_process_that_ended_meanwhile_is_not_bound(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    world.patch()
+    world.monkeypatch.setattr(process, "is_same", lambda pid, start: False)
+    assert world.run("createRuntime") == 2
+    assert "has ended" in _line(capfd)
+    assert world.limit == "N0=max"
 
 
 @pytest.mark.parametrize(

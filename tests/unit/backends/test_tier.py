@@ -10,7 +10,7 @@ from ocihook import fs
 from ocihook.backends import tier
 from ocihook.cgroup.path import Cgroup
 from ocihook.config import Config
-from ocihook.errors import HostError, InputError
+from ocihook.errors import HostError
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
@@ -85,9 +85,3 @@ def test_one_tier_is_refused_even_with_far_nodes_named(
     monkeypatch.setattr(nodes, "tier_lists", lambda: [(0, 1)])
     with pytest.raises(HostError, match="same memory tier"):
         tier.check(Config(far_nodes=(1,)), cgroup.fd)
-
-
-def test_only_local_nodes_have_bounds_of_their_own() -> None:
-    tier.check_nodes({0: MIB}, TIERS)
-    with pytest.raises(InputError, match="node 1 is not a local node"):
-        tier.check_nodes({1: MIB}, TIERS)

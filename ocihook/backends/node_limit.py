@@ -1,0 +1,74 @@
+"""The limits of a patched kernel: ``memory.node_limit`` of the container's cgroup.
+
+The kernel holds what is written there by itself: an allocation that no longer fits goes to another node,
+and the excess is demoted before a write of a lower limit returns. No fence, no agent, no record: the file is
+the only trace of a bound, and goes with its cgroup. Neither memory tiers nor the demotion of reclaim are
+needed, so two equal nodes do, once the configuration says which of them is far.
+"""
+
+from ocihook import fs
+from ocihook.backends import checks
+from ocihook.cgroup import memory, path
+from ocihook.errors import HostError, InputError
+from ocihook.spec import nodelimit
+from ocihook.topology import nodes
+from ocihook.topology.nodes import Tiers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ocihook.cgroup.path import Cgroup
+    from ocihook.config import Config
+    from ocihook.spec.annotation import Policy
+
+
+def check(config: "Config", mems: str) -> Tiers:
+    """The nodes to bind with; *mems* is the container's cpuset ("" for all). Raises HostError."""
+    memory_nodes = nodes.with_memory()
+    if not config.far_nodes and len(memory_nodes) > 1 and len(nodes.tier_lists()) < 2:
+        raise HostError(
+            f"nodes {', '.join(map(str, memory_nodes))} are all in one memory tier, so none of them is far",
+            f"Name the far ones in the configuration of Bede, as far_nodes: [{memory_nodes[-1]}]",
+        )
+    tiers = nodes.find(config.far_nodes)
+    checks.room(tiers)
+    checks.cpuset(mems, tiers)
+    return tiers
+
+
+def limits(bound: int, own: dict[int, int], tiers: Tiers) -> dict[int, int]:
+    """The limit of each local node, for a *bound* on all of them and *own* ones. Raises InputError."""
+    checks.local(own, tiers)
+    return nodelimit.split(bound, tiers.local, own)
+
+
+def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> None:
+    """Put the bound of *policy* in force, all of it or nothing. Raises BedeError, OSError."""
+    tiers = check(config, fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup.fd))
+    bound, own = policy.resolve(memory.container_limit(cgroup))
+    engage(cgroup.fd, limits(bound, own, tiers))
+
+
+def engage(cgroup_fd: int, wanted: dict[int, int]) -> None:
+    """Lower the limits to those *wanted*; one that is lower already is the user's own. Raises OSError."""
+    given = memory.node_limits(cgroup_fd)
+    lower = {node: value for node, value in wanted.items() if _above(given.get(node), value)}
+    if lower:
+        fs.write(nodelimit.NAME, nodelimit.dump(lower), dir_fd=cgroup_fd)
+
+
+def holds(pid: int, policy: "Policy", config: "Config") -> bool:
+    """Whether the bound of *policy* is in force in the cgroup of process *pid*."""
+    try:
+        with path.find(pid) as cgroup:
+            given = memory.node_limits(cgroup.fd)
+            bound, own = policy.resolve(memory.container_limit(cgroup))
+        held = nodelimit.bound_of(given, nodes.find(config.far_nodes).local)
+    except (OSError, HostError, InputError):
+        return False
+    if held is None or held > bound:
+        return False
+    return not any(_above(given.get(node), value) for node, value in own.items())
+
+
+def _above(limit: int | None, value: int) -> bool:
+    return limit is None or limit > value
