@@ -1,8 +1,9 @@
 """``bede-runtime ARGV...``: an OCI runtime that bounds annotated containers and then is the real one.
 
 Docker and containerd have no hooks of their own. On ``create`` and ``run`` of a bundle with bede annotations
-the hooks are written into its ``config.json``; then, and for everything else, the real runtime takes over
-this process with the same arguments. Nothing is ever written on standard output.
+the hooks are written into its ``config.json``, or the limits that a patched kernel holds without any hook;
+then, and for everything else, the real runtime takes over this process with the same arguments. Nothing is
+ever written on standard output.
 """
 
 import os
@@ -10,13 +11,16 @@ import time
 
 from ocihook import config as configuration
 from ocihook import fs
-from ocihook.errors import AccessError, BedeError, RuntimeMissingError
+from ocihook.backends import choose
+from ocihook.errors import AccessError, BedeError, HostError, RuntimeMissingError
 from ocihook.runtime import argv as commandline
 from ocihook.spec import bundle, fastjson
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
+
+    from ocihook.spec.annotation import Policy
 
 PROGRAM = "bede-runtime"
 CGROUP = "/sys/fs/cgroup"  #: tests point it elsewhere
@@ -30,9 +34,10 @@ def main(argv: list[str]) -> int:
     call = commandline.parse(argv[1:])
     try:
         own = os.path.realpath(argv[0])
-        real = _find(configuration.load().runtime, own)
+        settings = configuration.load()
+        real = _find(settings.runtime, own)
         if call.starts:
-            _prepare(call, os.path.join(os.path.dirname(own), bundle.HOOK))
+            _prepare(call, settings, os.path.join(os.path.dirname(own), bundle.HOOK))
         _become(real, argv)
     except BedeError as error:
         _say(call, error)
@@ -69,8 +74,8 @@ def _hint() -> str:
     return f"Install runc or crun, or set runtime: in {configuration.PATH}"
 
 
-def _prepare(call: commandline.Call, hook: str) -> None:
-    """Write the hooks into the bundle's config.json when it asks for a bound; else leave it alone."""
+def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) -> None:
+    """Write the bound into the bundle's config.json when it asks for one; else leave it alone."""
     directory, name = _open_bundle(call)
     try:
         try:
@@ -86,7 +91,14 @@ def _prepare(call: commandline.Call, hook: str) -> None:
         if b"bede." not in data and b"\\u" not in data:
             return
         config = fastjson.loads(data, f"{name} of bundle {call.bundle}")
-        if not bundle.policy_of(config) or not bundle.edit(config, hook, _can_fence(call)):
+        policy = bundle.policy_of(config)
+        if policy is None:
+            return
+        if choose.for_host(CGROUP) == choose.NODE_LIMIT:
+            changed = bundle.edit_limits(config, _limits(call, config, policy, settings))
+        else:
+            changed = bundle.edit(config, hook, _can_fence(call))
+        if not changed:
             return
         try:
             mode = found.st_mode & 0o777
@@ -99,6 +111,23 @@ def _prepare(call: commandline.Call, hook: str) -> None:
             ) from None
     finally:
         os.close(directory)
+
+
+def _limits(
+    call: commandline.Call, config: "dict[str, Any]", policy: "Policy", settings: configuration.Config
+) -> dict[int, int]:
+    """The limits by node that a patched kernel is to hold; none where it cannot and need not."""
+    from ocihook.backends import node_limit
+
+    bound, own = policy.resolve(bundle.memory_limit(config))
+    try:
+        return node_limit.limits(bound, own, node_limit.check(settings, bundle.cpuset(config)))
+    except HostError as error:
+        if settings.on_unsupported != "warn":
+            raise
+        warning = HostError(f"the container runs without a bound: {error.message}", error.hint)
+        _say(call, warning, "warning")
+        return {}
 
 
 def _open_bundle(call: commandline.Call) -> tuple[int, str]:
@@ -134,7 +163,7 @@ def _become(real: str, argv: list[str]) -> "NoReturn":
         ) from None
 
 
-def _say(call: commandline.Call, error: BedeError) -> None:
+def _say(call: commandline.Call, error: BedeError, level: str = "error") -> None:
     """One line on stderr, and in the runtime's log, which is what Docker and containerd show their user."""
     line = error.line(PROGRAM)
     try:  # noqa: SIM105 - contextlib would be one more import in every container's start
@@ -146,9 +175,9 @@ def _say(call: commandline.Call, error: BedeError) -> None:
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     message = "bede: " + line.removeprefix(PROGRAM + ": ")
     if call.log_format == "json":
-        entry = fastjson.dumps({"level": "error", "msg": message, "time": now})
+        entry = fastjson.dumps({"level": level, "msg": message, "time": now})
     else:
-        entry = f'time="{now}" level=error msg={fastjson.dumps(message)}'
+        entry = f'time="{now}" level={level} msg={fastjson.dumps(message)}'
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         fd = os.open(call.log, flags, 0o600)

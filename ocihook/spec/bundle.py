@@ -1,11 +1,12 @@
-"""Pure edits of a bundle's ``config.json``: the hooks, and a first fence.
+"""Pure edits of a bundle's ``config.json``: the hooks and a first fence, or the limits of a patched kernel.
 
-Everything a user wrote stays: hooks are appended, and a ``memory.high`` of theirs travels on in the
-hook's arguments. To edit twice is to edit once.
+Everything a user wrote stays: hooks are appended, a ``memory.high`` of theirs travels on in the hook's
+arguments, and a ``memory.node_limit`` in an annotation. To edit twice is to edit once, and the edit for one
+kernel takes back that for the other.
 """
 
 from ocihook.errors import InputError
-from ocihook.spec import annotation, size
+from ocihook.spec import annotation, nodelimit, size
 from ocihook.spec.state import check_annotations
 
 TYPE_CHECKING = False
@@ -17,6 +18,8 @@ STAGES = ("createRuntime", "poststart", "poststop")
 TIMEOUT = 30  #: seconds a hook may take before the runtime gives up
 _OLD = "prestart"  # deprecated; bundles made by hand or by Podman may have us there
 _HIGH = "memory.high"
+#: The annotation that says our limits are in the bundle: the user's own ``memory.node_limit``, or "".
+_USER_LIMIT = "bede-user-node-limit"
 
 
 def policy_of(config: "Any") -> annotation.Policy | None:
@@ -37,6 +40,38 @@ def memory_limit(config: "dict[str, Any]") -> int | None:
     return limit or None
 
 
+def cpuset(config: "dict[str, Any]") -> str:
+    """``linux.resources.cpu.mems``, a kernel list; "" when every node is allowed. Raises InputError."""
+    cpu = _section(_section(_section(config, "linux"), "resources"), "cpu")
+    mems = cpu.get("mems")
+    if mems is not None and not isinstance(mems, str):
+        raise InputError("linux.resources.cpu.mems of config.json is not a string")
+    return mems or ""
+
+
+def edit_limits(config: "dict[str, Any]", limits: dict[int, int]) -> bool:
+    """Bound the container of *config* in place by *limits* (bytes by node) alone; True when anything changed.
+
+    Where the user's own ``linux.resources.unified["memory.node_limit"]`` is smaller, it stays. No hook is
+    needed then: those of an earlier :func:`edit` are removed, and its fence with them. Without *limits*
+    the bundle is as its user wrote it. Raises InputError.
+    """
+    changed = _remove_hooks(config)
+    unified = _unified(config)
+    annotations = config.get("annotations") or {}
+    before = (unified.get(nodelimit.NAME), annotations.get(_USER_LIMIT))
+    _restore_limits(config)
+    if limits:
+        given = unified.get(nodelimit.NAME)
+        if given is not None and not isinstance(given, str):
+            raise InputError(f'"{nodelimit.NAME}" in config.json is not a string')
+        value = nodelimit.dump(nodelimit.smaller(nodelimit.parse(given or ""), limits))
+        unified = _make_unified(config)
+        unified[nodelimit.NAME] = value
+        annotations[_USER_LIMIT] = given or ""
+    return changed or before != (unified.get(nodelimit.NAME), annotations.get(_USER_LIMIT))
+
+
 def edit(config: "dict[str, Any]", hook: str, fence: bool) -> bool:
     """Bound the container of *config* in place: hooks at path *hook*; True when anything changed.
 
@@ -49,7 +84,7 @@ def edit(config: "dict[str, Any]", hook: str, fence: bool) -> bool:
         return False
     bound, _ = policy.resolve(memory_limit(config))
     stages = {stage: _hooks(config, stage) for stage in (*STAGES, _OLD)}
-    changed = False
+    changed = _restore_limits(config)
     arguments: list[str] = []
     ours = _ours(stages["createRuntime"]) or _ours(stages[_OLD])
     if ours is None:
@@ -58,7 +93,7 @@ def edit(config: "dict[str, Any]", hook: str, fence: bool) -> bool:
         _add(config, "createRuntime", hook, arguments)
         changed = True
     elif fence:
-        changed = _move_fence(config, bound, ours)
+        changed |= _move_fence(config, bound, ours)
     for stage in ("poststart", "poststop"):
         if _ours(stages[stage]) is None:
             _add(config, stage, hook, [])
@@ -68,16 +103,11 @@ def edit(config: "dict[str, Any]", hook: str, fence: bool) -> bool:
 
 def _fence(config: "dict[str, Any]", bound: int) -> list[str]:
     """Set memory.high to *bound*; the hook's arguments that tell of the user's value."""
-    unified = _section(_section(_section(config, "linux"), "resources"), "unified")
-    given = unified.get(_HIGH)
+    given = _unified(config).get(_HIGH)
     user = _high(given)
     if given is not None and (user is None or 0 <= user <= bound):
         return []
-    for name in ("linux", "resources", "unified"):
-        if not config.get(name):
-            config[name] = {}
-        config = config[name]
-    config[_HIGH] = str(bound)
+    _make_unified(config)[_HIGH] = str(bound)
     return ["--user-high", "max" if user is None or user < 0 else str(user)]
 
 
@@ -86,13 +116,78 @@ def _move_fence(config: "dict[str, Any]", bound: int, ours: "dict[str, Any]") ->
     arguments = ours.get("args")
     if not isinstance(arguments, list) or "--user-high" not in arguments[:-1]:
         return False
-    unified = _section(_section(_section(config, "linux"), "resources"), "unified")
+    unified = _unified(config)
     user = _high(arguments[arguments.index("--user-high") + 1])
     wanted = str(bound if user is None or user < 0 else min(bound, user))
     if _HIGH not in unified or unified[_HIGH] == wanted:
         return False
     unified[_HIGH] = wanted
     return True
+
+
+def _restore_limits(config: "dict[str, Any]") -> bool:
+    """Put the user's own memory.node_limit back; False where ours is not there."""
+    annotations = config.get("annotations") or {}
+    if _USER_LIMIT not in annotations:
+        return False
+    user = annotations.pop(_USER_LIMIT)
+    unified = _unified(config)
+    if nodelimit.NAME in unified:
+        del unified[nodelimit.NAME]
+        if user:
+            unified[nodelimit.NAME] = user
+    return True
+
+
+def _remove_hooks(config: "dict[str, Any]") -> bool:
+    """Remove the hooks of an earlier edit, and the fence they tell of; False where there are none."""
+    removed = False
+    for stage in (*STAGES, _OLD):
+        hooks = _hooks(config, stage)
+        others = [hook for hook in hooks if not _is_written(hook, stage)]
+        if len(others) == len(hooks):
+            continue
+        removed = True
+        for hook in hooks:
+            if hook not in others and "--user-high" in hook["args"]:
+                _remove_fence(config, hook["args"][-1])
+        config["hooks"][stage] = others
+        if not others:
+            del config["hooks"][stage]
+    if removed and not config["hooks"]:
+        del config["hooks"]
+    return removed
+
+
+def _remove_fence(config: "dict[str, Any]", user: str) -> None:
+    unified = _unified(config)
+    if _HIGH in unified:
+        del unified[_HIGH]
+        if user != "max":
+            unified[_HIGH] = user
+
+
+def _is_written(hook: object, stage: str) -> bool:
+    """Whether *hook* is as :func:`_add` writes it: of any other, somebody else says when it runs."""
+    if not isinstance(hook, dict) or set(hook) != {"path", "args", "timeout"} or _ours([hook]) is None:
+        return False
+    arguments = hook["args"]
+    if not isinstance(arguments, list) or arguments[:2] != [HOOK, stage]:
+        return False
+    rest = arguments[2:]
+    return not rest or (len(rest) == 2 and rest[0] == "--user-high" and isinstance(rest[1], str))
+
+
+def _unified(config: "dict[str, Any]") -> "dict[str, Any]":
+    return _section(_section(_section(config, "linux"), "resources"), "unified")
+
+
+def _make_unified(config: "dict[str, Any]") -> "dict[str, Any]":
+    for name in ("linux", "resources", "unified"):
+        if not config.get(name):
+            config[name] = {}
+        config = config[name]
+    return config
 
 
 def _high(value: object) -> int | None:

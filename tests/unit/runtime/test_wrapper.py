@@ -11,6 +11,7 @@ import pytest
 
 from ocihook import config
 from ocihook.runtime import main as wrapper
+from ocihook.topology import nodes
 
 BIN = Path(__file__).resolve().parents[3] / "bin"
 BOUND = {"ociVersion": "1.0.2", "annotations": {"bede.local": "128M"}, "process": {"args": ["é", "\u2028"]}}
@@ -303,6 +304,137 @@ def test_the_first_fence_needs_cgroup_v2_and_no_systemd(
     assert ("--user-high" in edited["hooks"]["createRuntime"][0]["args"]) == fenced
     if fenced:
         assert edited["linux"]["resources"]["unified"] == {"memory.high": str(128 << 20)}
+
+
+class Patched:
+    """The wrapper in this process, on a host whose kernel has memory.node_limit; node 0 is local, 1 is far."""
+
+    def __init__(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stage = stage
+        self.root = stage.root / "host"
+        self.ran: list[list[str]] = []
+        (self.root / "cgroup/system.slice").mkdir(parents=True)
+        (self.root / "cgroup/cgroup.controllers").write_text("memory\n")
+        (self.root / "cgroup/system.slice/memory.node_limit").touch()
+        (self.root / "node").mkdir()
+        (self.root / "node/has_memory").write_text("0-1\n")
+        for rank in (0, 1):
+            (self.root / f"tiers/memory_tier{rank}").mkdir(parents=True)
+            (self.root / f"tiers/memory_tier{rank}/nodelist").write_text(f"{rank}\n")
+        monkeypatch.setattr(wrapper, "CGROUP", str(self.root / "cgroup"))
+        monkeypatch.setattr(nodes, "NODES", str(self.root / "node"))
+        monkeypatch.setattr(nodes, "TIERS", str(self.root / "tiers"))
+        monkeypatch.setattr(config, "PATH", str(stage.settings))
+        monkeypatch.delenv("BEDE_CONFIG", raising=False)
+        monkeypatch.setenv("PATH", str(stage.path))
+        monkeypatch.setattr(os, "execve", lambda path, argv, environ: self.ran.append(argv))
+
+    def one_node(self) -> None:
+        (self.root / "node/has_memory").write_text("0\n")
+        (self.root / "tiers/memory_tier1/nodelist").write_text("\n")
+
+    def create(self, *options: str) -> int | None:
+        arguments = [
+            "--log",
+            str(self.stage.log),
+            *options,
+            "create",
+            "--bundle",
+            str(self.stage.bundle),
+            "x",
+        ]
+        return wrapper.main([str(BIN / "bede-runtime"), *arguments])
+
+    @property
+    def edited(self) -> Any:
+        return json.loads((self.stage.bundle / "config.json").read_text())
+
+
+@pytest.fixture
+def patched(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Patched:
+    return Patched(stage, monkeypatch)
+
+
+@pytest.mark.parametrize("options", [(), ("--systemd-cgroup",)])
+def test_a_patched_kernel_gets_limits_and_no_hooks(patched: Patched, options: tuple[str, ...]) -> None:
+    patched.stage.write(BOUND)
+    patched.create(*options)
+    assert len(patched.ran) == 1
+    assert "hooks" not in patched.edited
+    unified = patched.edited["linux"]["resources"]["unified"]
+    assert unified == {"memory.node_limit": f"N0={128 << 20}"}
+    inode = (patched.stage.bundle / "config.json").stat().st_ino
+    patched.create(*options)
+    assert len(patched.ran) == 2
+    assert (patched.stage.bundle / "config.json").stat().st_ino == inode
+
+
+def test_a_patched_kernel_also_for_a_bundle_of_a_stock_one(patched: Patched) -> None:
+    patched.stage.write(BOUND)
+    (patched.root / "cgroup/system.slice/memory.node_limit").unlink()
+    patched.create()
+    assert "poststop" in patched.edited["hooks"]
+    (patched.root / "cgroup/system.slice/memory.node_limit").touch()
+    patched.create()
+    assert "hooks" not in patched.edited
+    assert patched.edited["linux"]["resources"]["unified"] == {"memory.node_limit": f"N0={128 << 20}"}
+    (patched.root / "cgroup/system.slice/memory.node_limit").unlink()
+    patched.create()
+    assert "poststop" in patched.edited["hooks"]
+    assert patched.edited["linux"]["resources"]["unified"] == {"memory.high": str(128 << 20)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "message"),
+    [
+        ({"annotations": {"bede.local": "8M", "bede.local.1": "8M"}}, 2, "node 1 is not a local node"),
+        ({"annotations": {"bede.local": "50%"}}, 2, "there is none"),
+        ({"linux": {"resources": {"cpu": {"mems": "0"}}}}, 3, "cpuset has no far node"),
+        ({"linux": {"resources": {"unified": {"memory.node_limit": "x"}}}}, 2, "cannot read"),
+    ],
+)
+def test_what_a_patched_kernel_cannot_hold_is_refused_before_the_start(
+    patched: Patched, capfd: pytest.CaptureFixture[str], changes: dict[str, Any], code: int, message: str
+) -> None:
+    file = patched.stage.write({**BOUND, **changes})
+    before = file.read_text()
+    assert patched.create() == code
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
+    assert message in patched.stage.log.read_text()
+    assert patched.ran == []
+    assert file.read_text() == before
+
+
+@pytest.mark.parametrize("warn", [True, False])
+def test_a_patched_kernel_without_far_memory(
+    patched: Patched, capfd: pytest.CaptureFixture[str], warn: bool
+) -> None:
+    patched.stage.write(BOUND)
+    patched.create()
+    patched.one_node()
+    patched.stage.configure(f"on_unsupported: {'warn' if warn else 'refuse'}\n")
+    assert patched.create() == (None if warn else 3)
+    err = capfd.readouterr().err
+    assert err.count("\n") == 1
+    assert ("runs without a bound" in err) == warn
+    assert "one NUMA node" in err
+    assert f"level={'warning' if warn else 'error'} msg=" in patched.stage.log.read_text()
+    assert len(patched.ran) == (2 if warn else 1)
+    unified = patched.edited["linux"]["resources"]["unified"]
+    assert ("memory.node_limit" in unified) != warn
+
+
+def test_two_equal_nodes_need_the_configuration(patched: Patched, capfd: pytest.CaptureFixture[str]) -> None:
+    patched.stage.write(BOUND)
+    (patched.root / "tiers/memory_tier0/nodelist").write_text("0-1\n")
+    (patched.root / "tiers/memory_tier1/nodelist").write_text("\n")
+    assert patched.create() == 3
+    assert "far_nodes" in capfd.readouterr().err
+    patched.stage.configure("far_nodes: [0]\n")
+    patched.create()
+    assert patched.edited["linux"]["resources"]["unified"] == {"memory.node_limit": f"N1={128 << 20}"}
 
 
 def test_a_bug_is_one_line(

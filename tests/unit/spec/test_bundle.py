@@ -125,6 +125,125 @@ def test_what_the_spec_does_not_allow_is_an_input_error(changes: dict[str, Any])
         bundle.edit(_config(**changes), HOOK, fence=True)
 
 
+def _limit(value: object) -> dict[str, Any]:
+    return {"resources": {"unified": {"memory.node_limit": value, "pids.max": "7"}}}
+
+
+def test_limits_need_neither_hooks_nor_a_fence() -> None:
+    config = _config()
+    assert bundle.edit_limits(config, {0: 64 * M, 1: 32 * M})
+    unified = config["linux"]["resources"]["unified"]
+    assert unified == {"memory.node_limit": f"N0={64 * M} N1={32 * M}"}
+    assert "hooks" not in config
+    once = copy.deepcopy(config)
+    assert not bundle.edit_limits(config, {0: 64 * M, 1: 32 * M})
+    assert config == once
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("N0=1G", f"N0={128 * M}"),
+        ("N0=64M N1=2G N2=max", f"N0={64 * M} N1={2048 * M} N2=max"),
+        ("N0=max", f"N0={128 * M}"),
+    ],
+)
+def test_the_users_limits_keep_their_meaning(given: str, expected: str) -> None:
+    config = _config(linux=_limit(given))
+    before = copy.deepcopy(config)
+    assert bundle.edit_limits(config, {0: 128 * M})
+    unified = config["linux"]["resources"]["unified"]
+    assert unified == {"memory.node_limit": expected, "pids.max": "7"}
+    assert not bundle.edit_limits(config, {0: 128 * M})
+    # Another bound is compared with what the user wrote, not with the bound before it.
+    bundle.edit_limits(config, {0: 16 * M})
+    bundle.edit_limits(config, {0: 128 * M})
+    assert unified["memory.node_limit"] == expected
+    assert bundle.edit_limits(config, {})
+    assert config == before
+
+
+@pytest.mark.parametrize("high", [None, "max", "1G", "64M"])
+@pytest.mark.parametrize("limit", [None, "N0=1G"])
+@pytest.mark.parametrize("fence", [True, False])
+def test_the_edit_for_one_kernel_takes_back_that_for_the_other(
+    high: str | None, limit: str | None, fence: bool
+) -> None:
+    theirs = {"path": "/usr/bin/nvidia-hook", "args": ["x"]}
+    unified = {"pids.max": "7"}
+    unified |= {"memory.high": high} if high else {}
+    unified |= {"memory.node_limit": limit} if limit else {}
+    given = _config(linux={"resources": {"unified": unified}}, hooks={"poststop": [theirs]})
+    limited, hooked = copy.deepcopy(given), copy.deepcopy(given)
+    bundle.edit_limits(limited, {0: 128 * M})
+    bundle.edit(hooked, HOOK, fence=fence)
+    assert limited["hooks"] == {"poststop": [theirs]}
+    back = copy.deepcopy(limited)
+    assert bundle.edit(back, HOOK, fence=fence)
+    assert back == hooked
+    assert bundle.edit_limits(back, {0: 128 * M})
+    now = back["linux"]["resources"]["unified"]
+    assert now.get("memory.high") == (None if fence and high == "max" else _bytes(high) if fence else high)
+    now.pop("memory.high", None)
+    limited["linux"]["resources"]["unified"].pop("memory.high", None)
+    assert back == limited
+
+
+def _bytes(high: str | None) -> str | None:
+    """As the fence hands a larger one on; what is below the bound is not touched."""
+    return str(1024 * M) if high == "1G" else high
+
+
+def test_hooks_that_no_edit_wrote_stay() -> None:
+    theirs: list[Any] = [
+        {"path": HOOK, "args": ["bede-hook", "createRuntime"]},
+        {"path": HOOK, "args": ["bede-hook", "createRuntime"], "timeout": 30, "env": ["BEDE_DEBUG=1"]},
+        {"path": HOOK, "args": ["bede-hook", "poststop"], "timeout": 30},
+        {"path": HOOK, "args": ["bede-hook", "createRuntime", "--user-high"], "timeout": 30},
+        {"path": "/usr/bin/other", "args": ["bede-hook", "createRuntime"], "timeout": 30},
+        {"path": HOOK, "args": "x", "timeout": 30},
+        7,
+    ]
+    config = _config(hooks={"createRuntime": copy.deepcopy(theirs)})
+    bundle.edit_limits(config, {0: 128 * M})
+    assert config["hooks"] == {"createRuntime": theirs}
+
+
+@pytest.mark.parametrize("stage", [*bundle.STAGES, "prestart"])
+def test_hooks_as_an_edit_writes_them_go(stage: str) -> None:
+    config = _config(hooks={stage: [{"path": "/old/bede-hook", "args": ["bede-hook", stage], "timeout": 9}]})
+    bundle.edit_limits(config, {0: 128 * M})
+    assert "hooks" not in config
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"linux": _limit(7)},
+        {"linux": _limit("N0=some")},
+        {"linux": _limit("128M")},
+        {"linux": {"resources": {"unified": []}}},
+        {"hooks": {"poststop": {}}},
+    ],
+)
+def test_what_cannot_be_compared_is_an_input_error(changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError):
+        bundle.edit_limits(_config(**changes), {0: 128 * M})
+
+
+@pytest.mark.parametrize(
+    ("linux", "mems"),
+    [(None, ""), ({"resources": {"cpu": {"shares": 2}}}, ""), ({"resources": {"cpu": {"mems": "0"}}}, "0")],
+)
+def test_the_cpuset_of_a_bundle(linux: object, mems: str) -> None:
+    assert bundle.cpuset(_config(linux=linux)) == mems
+
+
+def test_a_cpuset_that_is_no_string_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="mems"):
+        bundle.cpuset(_config(linux={"resources": {"cpu": {"mems": 0}}}))
+
+
 def test_a_config_that_is_no_object_is_an_input_error() -> None:
     with pytest.raises(InputError, match=r"config\.json"):
         bundle.policy_of([])
