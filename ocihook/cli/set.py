@@ -3,6 +3,8 @@
 import argparse
 
 from ocihook.agent import client
+from ocihook.cli import limited
+from ocihook.errors import InputError
 from ocihook.spec.size import format_size
 
 
@@ -13,7 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ask the agent; the bound is in force when this returns."""
-    status = client.ask({"op": "set", "container": args.container, "bound": args.size})["container"]
+    """Tell the kernel, or ask the agent; the bound is in force when this returns."""
+    status = None
+    if limited.is_kernel():
+        status = limited.change(args.container, args.size)
+        if status is None and not limited.any_held():
+            raise InputError(f"no bound container is called {args.container!r}", "`bede ps` shows them all")
+    if status is None:
+        status = client.ask({"op": "set", "container": args.container, "bound": args.size})["container"]
     print(f"{status['id'][:12]}: bound {format_size(status['bound'])}")
     return 0
