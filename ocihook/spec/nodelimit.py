@@ -27,8 +27,15 @@ def parse(text: str) -> dict[int, int | None]:
             raise InputError(
                 f"{NAME}: cannot read {pair[:40]!a}", "Write each node once, as N0=128M or N1=max"
             )
-        limits[node] = None if value == "max" else size.parse(value, f"{NAME}: N{node}:")
+        limits[node] = None if value == "max" else _bytes(value, node)
     return limits
+
+
+def _bytes(value: str, node: int) -> int:
+    # The kernel takes, and so says, more than any machine has.
+    if value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    return size.parse(value, f"{NAME}: N{node}:")
 
 
 def dump(limits: "dict[int, int | None] | dict[int, int]") -> str:

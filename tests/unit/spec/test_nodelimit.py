@@ -16,6 +16,8 @@ PAGE = nodelimit.PAGE
         ("N0=128M", {0: 128 * M}),
         ("  N10=0\tN2=1G ", {10: 0, 2: 1024 * M}),
         ("", {}),
+        # The largest that the kernel keeps, short of "max".
+        ("N0=9223372036854767616 N1=0", {0: (1 << 63) - 8192, 1: 0}),
     ],
 )
 def test_the_line_of_the_kernel(text: str, limits: dict[int, int | None]) -> None:
