@@ -1,4 +1,4 @@
-"""`bede ps` and `bede set` on a host whose kernel holds bounds, with a tree of plain files for its cgroups."""
+"""`bede ps` and `bede set` where the kernel holds the bounds, with a tree of plain files for its cgroups."""
 
 import errno
 import json

@@ -307,7 +307,7 @@ def test_the_first_fence_needs_cgroup_v2_and_no_systemd(
 
 
 class Patched:
-    """The wrapper in this process, on a host whose kernel has memory.node_limit; node 0 is local, 1 is far."""
+    """The wrapper in this process, on a kernel with memory.node_limit; node 0 is local, 1 is far."""
 
     def __init__(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stage = stage
