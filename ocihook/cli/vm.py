@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from ocihook.vm import image, kernels, topology
+from ocihook.vm import image, kernel_build, kernels, topology
 from ocihook.vm import run as vm_run
 from ocihook.vm import shell as vm_shell
 from ocihook.vm.progress import Progress
@@ -41,23 +41,32 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`bede vm run|shell|build`."""
+    """`bede vm run|shell|build|kernel`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     run_ = actions.add_parser("run", help="run one command in a throw-away machine, and exit as it exits")
     _machine_options(run_)
     run_.add_argument("--out", type=Path, metavar="DIR", help="gets what the command leaves in /out")
     run_.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="boot included")
+    run_.add_argument(
+        "--count-instructions", action="store_true", help="emulate, with a clock of 1 ns an instruction"
+    )
     run_.add_argument("--quiet", action="store_true", help="no progress lines")
     run_.add_argument("argv", nargs="+", metavar="COMMAND", help="after --, with its arguments")
     shell = actions.add_parser("shell", help="a root shell in a throw-away machine")
     _machine_options(shell)
     actions.add_parser("build", help="build the machine's image, unless it is there")
+    kernel = actions.add_parser("kernel", help="build a kernel, unless it is there")
+    kernel.add_argument("verb", choices=("build",))
+    kernel.add_argument("name", choices=kernels.RECIPES, metavar="NAME", help=", ".join(kernels.RECIPES))
 
 
 def run(args: argparse.Namespace) -> int:
     """Do it; `run` hands back the command's status."""
     if args.action == "build":
         print(image.ensure(Progress()))
+        return 0
+    if args.action == "kernel":
+        print(kernel_build.ensure(args.name, kernels.RECIPES[args.name], Progress()))
         return 0
     options = vm_run.Options(
         argv=getattr(args, "argv", ["bash", "-l"]),
@@ -69,4 +78,5 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.action == "shell":
         return vm_shell.shell(options)
-    return vm_run.run(replace(options, out=args.out, timeout=args.timeout, quiet=args.quiet))
+    given = {"out": args.out, "timeout": args.timeout, "quiet": args.quiet}
+    return vm_run.run(replace(options, count=args.count_instructions, **given))

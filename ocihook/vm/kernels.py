@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocihook.errors import InputError
+from ocihook.vm import kernel_build
 from ocihook.vm.progress import Progress
 
 
@@ -30,10 +31,31 @@ def debian(name: str, image: Path, progress: Progress) -> Kernel:
     return Kernel(name, where / "vmlinuz", tuple(sorted(where.glob("*.ko"))))
 
 
-#: name → who provides it; further sources (kernels built from a patch series) are further rows
+def built(recipe: kernel_build.Recipe) -> Source:
+    """A kernel of our own, from Debian's source: taken from the cache, or built."""
+
+    def source(name: str, image: Path, progress: Progress) -> Kernel:
+        return Kernel(name, kernel_build.ensure(name, recipe, progress) / "vmlinuz", ())
+
+    return source
+
+
+#: name → what it is built from. *plain* is the same without the patches, to compare with; *debug* has
+#: everything switched on that can notice a mistake.
+RECIPES = {
+    f"bede-{series}{kind}": kernel_build.Recipe(series, fragments, patched)
+    for series in ("6.12", "7.3")
+    for kind, fragments, patched in (
+        ("", ("config",), True),
+        ("-plain", ("config",), False),
+        ("-debug", ("config", "config.debug"), True),
+    )
+}
+#: name → who provides it
 SOURCES: dict[str, Source] = {
     "debian-6.12": debian,
     "debian-7.3": debian,
+    **{name: built(recipe) for name, recipe in RECIPES.items()},
 }
 DEFAULT = "debian-6.12"
 

@@ -42,6 +42,7 @@ class Options:
     timeout: float | None = None
     swap: int = 0  #: MiB
     quiet: bool = False
+    count: bool = False  #: instructions instead of time
 
 
 def environment() -> dict[str, str]:
@@ -116,7 +117,7 @@ def prepare(
             file.truncate(options.swap << 20)
         disks.append(qemu.Disk("swap", work / "swap", throwaway=True))
     program = emulator.program(emulator.ensure(progress))
-    accel = qemu.best_accelerator(program, kernel.image)
+    accel = "count" if options.count else qemu.best_accelerator(program, kernel.image)
     return qemu.Machine(program, nodes, kernel.image, work / "initrd", tuple(disks), accel)
 
 

@@ -3,12 +3,10 @@
 import machines
 import pytest
 
-from ocihook.vm import kernels
-
 
 @pytest.mark.parametrize(
     ("kernel", "test"),
-    [(kernel, test) for kernel in kernels.SOURCES for test in machines.guest_tests(kernel)],
+    [(kernel, test) for kernel in machines.KERNELS for test in machines.guest_tests(kernel)],
 )
 def test_in_the_machine(kernel: str, test: str, request: pytest.FixtureRequest) -> None:
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():

@@ -1,6 +1,6 @@
 """Loads for a bound: each allocates MB mebibytes its own way, checks what it wrote, and holds.
 
-loads.py anon|shmem|read|mmap|workers MB [PROCESSES] [HOLD_SECONDS] [thp]
+loads.py anon|shmem|read|mmap|write|workers MB [PROCESSES] [HOLD_SECONDS] [thp]
 """
 
 import mmap
@@ -61,6 +61,16 @@ def mapped(size, salt, rest, thp):
     rest()
 
 
+def write(size, salt, rest, thp):
+    """Through the page cache to a file that has no name."""
+    part = bytes(range(256)) * 4096
+    fd = os.open(os.path.dirname(FILE), os.O_TMPFILE | os.O_RDWR, 0o600)
+    left = size
+    while left > 0:
+        left -= os.write(fd, part[:left])
+    rest()
+
+
 def workers(size, salt, rest, thp):
     import multiprocessing
 
@@ -104,7 +114,7 @@ def several(kind, size, processes, rest, thp):
         sys.exit("a child failed")
 
 
-KINDS = {"anon": anon, "shmem": shmem, "read": read, "mmap": mapped, "workers": workers}
+KINDS = {"anon": anon, "shmem": shmem, "read": read, "mmap": mapped, "write": write, "workers": workers}
 
 
 def main():

@@ -1,0 +1,79 @@
+"""Debian's packaged kernel sources, as they are in Debian at the time, kept in the cache."""
+
+import subprocess
+from pathlib import Path
+
+from ocihook.errors import MachineError
+from ocihook.vm import bootstrap, cache
+from ocihook.vm.progress import Progress
+
+SUITE = "trixie"
+#: runs in the new root; leaves the package and its version in /bede-out
+FETCH = """
+set -eu
+cd /etc/apt
+sed -n 's/\\(trixie\\) main.*/\\1-backports main/p' sources.list | sed -n 1p >sources.list.d/backports.list
+apt-get -qq update
+mkdir /bede-out
+cd /bede-out
+apt-get -qq -o APT::Sandbox::User=root download linux-source-SERIES
+dpkg-deb -f linux-source-SERIES_*.deb Version >version
+dpkg-deb --fsys-tarfile linux-source-SERIES_*.deb |
+    tar -xO ./usr/src/linux-source-SERIES.tar.xz >source.tar.xz
+rm linux-source-SERIES_*.deb
+"""
+LOG_LINES = 5
+
+
+def command(mode: str, series: str, out: str) -> list[str]:
+    """The mmdebstrap that leaves ``source.tar.xz`` and ``version`` in the directory *out*."""
+    return [
+        "mmdebstrap",
+        "--variant=apt",
+        f"--mode={mode}",
+        "--format=null",
+        "--components=main",
+        '--aptopt=Acquire::Languages "none"',
+        "--dpkgopt=force-unsafe-io",
+        f"--customize-hook=chroot \"$1\" sh -c '{_quoted(FETCH.replace('SERIES', series))}'",
+        f"--customize-hook=sync-out /bede-out {out}",
+        SUITE,
+    ]
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "'\\''")
+
+
+def ensure(series: str, progress: Progress) -> Path:
+    """The directory with the source of *series* (as ``6.12``), fetched if it is missing."""
+    recipe = "\n".join(command("MODE", series, "OUT")).encode()
+    return cache.built(f"source-{series}-{cache.digest([recipe])}", lambda out: _fetch(out, series, progress))
+
+
+def version(source: Path) -> str:
+    """Debian's version of the source, as ``6.12.48-1``."""
+    return (source / "version").read_text().strip()
+
+
+def unpack(source: Path, tree: Path) -> None:
+    """The source below *tree*, which must not exist."""
+    tree.mkdir()
+    command = ["tar", "-xf", str(source / "source.tar.xz"), "-C", str(tree), "--strip-components=1"]
+    subprocess.run([*command, "--no-same-owner"], check=True)
+
+
+def _fetch(out: Path, series: str, progress: Progress) -> None:
+    progress.stage(f"getting Debian's linux-source-{series}, once")
+    done = subprocess.run(
+        ["setpriv", "--pdeathsig", "TERM", *command(bootstrap.mode(), series, str(out))],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=bootstrap.environment(),
+        check=False,
+    )
+    if done.returncode != 0 or not (out / "version").is_file():
+        last = " | ".join(done.stderr.splitlines()[-LOG_LINES:])
+        raise MachineError(f"linux-source-{series} could not be fetched; mmdebstrap's last lines: {last}")

@@ -1,0 +1,184 @@
+"""A cgroup with a limit by node, on the patched kernel, and a look at it every 10 ms."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 1 << 20
+GUEST = Path(__file__).resolve().parent
+CGROUPS = Path("/sys/fs/cgroup")
+LISTS = ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
+LOADS = [sys.executable, "-ISB", str(GUEST / "loads.py")]
+PEAK = 0.9  #: of the highest total: until it is last seen the demand counts as high
+
+
+def pairs(text):
+    """{node: bytes} of a line such as ``N0=4096 N1=max``; max is infinite."""
+    found = {}
+    for pair in text.split():
+        node, _, value = pair.partition("=")
+        found[int(node[1:])] = float("inf") if value == "max" else int(value)
+    return found
+
+
+def keyed(path):
+    """A flat keyed file as a dictionary."""
+    return {key: int(value) for key, value in map(str.split, path.read_text().splitlines())}
+
+
+def write(path, text):
+    """One write(2), so that its error is the kernel's answer."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def vmstat(*names):
+    """Some of /proc/vmstat."""
+    found = keyed(Path("/proc/vmstat"))
+    return {name: found.get(name, 0) for name in names}
+
+
+def wait_until(what, condition, seconds=120.0):
+    """The first true value of *condition*."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.02)
+    return value
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What memory.node_current said meanwhile: [(local, all nodes)] in bytes."""
+
+    rows: list
+
+    @property
+    def highest(self):
+        return max(local for local, _ in self.rows)
+
+    @property
+    def total(self):
+        return max(total for _, total in self.rows)
+
+    def mean(self, limit):
+        """Of what is local while more is wanted; None if that never was."""
+        last = max(n for n, (_, total) in enumerate(self.rows) if total >= PEAK * self.total)
+        high = [local for local, total in self.rows[: last + 1] if total >= limit]
+        return sum(high) / len(high) if high else None
+
+
+class Group:
+    """A cgroup below the root, made on entering and gone on leaving; node 0 is the local one."""
+
+    def __init__(self, name="limited", limit=None):
+        self.path = CGROUPS / name
+        self.limit_text = limit
+        self.started = []
+
+    def __enter__(self):
+        self.path.mkdir()
+        if self.limit_text:
+            self.limit(self.limit_text)
+        return self
+
+    def __exit__(self, *exc):
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        write("/proc/sys/vm/drop_caches", "3")  # or the page cache keeps the cgroup
+
+        def removed():
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
+            return not self.path.exists()
+
+        wait_until(f"{self.path} can be removed", removed)
+
+    def read(self, name):
+        return (self.path / name).read_text()
+
+    def limit(self, text):
+        write(self.path / "memory.node_limit", text)
+
+    def current(self):
+        return pairs(self.read("memory.node_current"))
+
+    def local(self):
+        return self.current()[0]
+
+    def total(self):
+        return sum(self.current().values())
+
+    def events(self):
+        return keyed(self.path / "memory.node_events")
+
+    def numa_stat(self):
+        """{node: bytes} on the LRU lists, by the kernel's statistics."""
+        found = {}
+        for line in self.read("memory.numa_stat").splitlines():
+            name, _, rest = line.partition(" ")
+            if name in LISTS:
+                for node, value in pairs(rest).items():
+                    found[node] = found.get(node, 0) + value
+        return found
+
+    def start(self, *command, below="", env=()):
+        """A command that is born into the cgroup, or into one *below* it."""
+        procs = self.path / below / "cgroup.procs"
+        process = subprocess.Popen(
+            command,
+            preexec_fn=lambda: write(procs, str(os.getpid())),
+            env=dict(os.environ, **dict(env)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def fill(self, megabytes, *extra, hold=60):
+        """A load that has all of its anonymous memory and holds it."""
+        process = self.start(*LOADS, "anon", str(megabytes), "1", str(hold), *extra)
+        wait_until("the load is filled", lambda: self.total() >= megabytes * MIB)
+        return process
+
+    @contextlib.contextmanager
+    def sampled(self):
+        """Samples every 10 ms while the block runs."""
+        rows = []
+        done = threading.Event()
+
+        def sample():
+            fd = os.open(self.path / "memory.node_current", os.O_RDONLY)
+            try:
+                while not done.is_set():
+                    nodes = pairs(os.pread(fd, 4096, 0).decode())
+                    rows.append((nodes[0], sum(nodes.values())))
+                    time.sleep(0.01)
+            finally:
+                os.close(fd)
+
+        thread = threading.Thread(target=sample)
+        thread.start()
+        try:
+            yield Samples(rows)
+        finally:
+            done.set()
+            thread.join()
+
+
+def ended(process):
+    """Wait for a load; its status and words."""
+    out, _ = process.communicate(timeout=300)
+    return process.returncode, out.strip()
