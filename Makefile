@@ -4,12 +4,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Debian packages: to build the extension and python-prctl, and to build and boot the machine in a box.
 PACKAGES := gcc libc6-dev libcap-dev python3-dev python3-venv mmdebstrap e2fsprogs uidmap
+# and the patched kernels
+PACKAGES += make flex bison bc libelf-dev ccache patch xz-utils
 # Stamps carry a hash of what they were made from, so a checkout's time stamps do not matter.
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
 BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
 
-.PHONY: demo test lint unit vm-test deps build packages clean
+.PHONY: demo test lint unit vm-test kernel-debug deps build packages clean
 .NOTPARALLEL:
 
 demo: build
@@ -27,6 +29,10 @@ unit: build
 
 vm-test: build
 	@if [ -d tests/vm ]; then $(BIN)/pytest -q tests/vm; else echo "no tests/vm yet"; fi
+
+# The patched kernels' suite again, on kernels that notice every mistake; takes long, so not a part of `test`.
+kernel-debug: build
+	BEDE_DEBUG_KERNELS=1 $(BIN)/pytest -q tests/vm/test_suite.py -k debug
 
 deps: packages $(VENV_STAMP)
 

@@ -21,6 +21,7 @@ THERE = "/usr/lib/bede/tests/vm/guest"
 SUITE = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--durations=20"]
 SUITE += ["--junitxml=/out/guest.xml"]
 SUITE_SECONDS = 600  #: a machine that takes longer hangs
+DEBUG_SLOWER = 6
 
 
 @dataclass
@@ -85,6 +86,8 @@ def _follow(stream: IO[str], text: list[str], live: bool) -> None:
 
 #: the kernels that the whole of their suite runs on
 KERNELS = ("debian-6.12", "debian-7.3", "bede-6.12", "bede-7.3")
+if os.environ.get("BEDE_DEBUG_KERNELS"):
+    KERNELS += ("bede-6.12-debug", "bede-7.3-debug")
 #: what is of the patched kernels; the other files of the suite are of Debian's
 PATCHED = ("test_node_limit.py", "test_node_limit_runtimes.py")
 #: What is refused, and with which words, is decided before any kernel is asked: once is enough.
@@ -133,6 +136,7 @@ def verdicts(xml: str) -> dict[str, tuple[str, str]]:
 def suite(kernel: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
     """Run the guest's suite on *kernel*, once a session."""
     there = [f"{THERE}/{name}" for name in files(kernel)]
-    result = boot(*SUITE, *there, kernel=kernel, topology="two-tier", seconds=SUITE_SECONDS, live=True)
+    seconds = SUITE_SECONDS * (DEBUG_SLOWER if kernel.endswith("-debug") else 1)
+    result = boot(*SUITE, *there, kernel=kernel, topology="two-tier", seconds=seconds, live=True)
     report = result.files.get("guest.xml")
     return result, verdicts(report) if report else {}
