@@ -13,6 +13,7 @@ import bounds
 import pytest
 from limited import LOADS, MIB, Group, ended, keyed, pairs, vmstat, wait_until, write
 
+HERE = Path(__file__).resolve().parent
 CPUS = os.cpu_count() or 1
 LIMIT = 100
 LOAD_FILE = {"BEDE_LOAD_FILE": str(bounds.WORK / "load.bin")}
@@ -162,8 +163,9 @@ def test_lowering_moves_the_excess_and_raising_lets_in():
         assert group.events()["demoted"] * 4096 >= before - 128 * MIB - MIB
         group.limit("N0=max")
         steered = group.events()["steered"]
-        group.fill(100 + 250)
-        assert group.local() >= (128 + 300) * MIB
+        group.start(*LOADS, "anon", "100", "1", "60")
+        wait_until("the second load is filled", lambda: group.total() >= before + 100 * MIB)
+        assert group.local() >= (128 + 100) * MIB - MIB
         assert group.events()["steered"] == steered
 
 
@@ -223,9 +225,7 @@ def test_promotion_fills_the_limit_and_stops_there(tmp_path):
         with Group(limit="N0=64M") as group, undisturbed():
             directory = tmp_path / "steady"
             directory.mkdir()
-            process = group.start(
-                sys.executable, "-ISB", str(Path(__file__).parent / "steady.py"), directory, "128"
-            )
+            process = group.start(sys.executable, "-ISB", str(HERE / "steady.py"), directory, "128")
             wait_until("the load is filled", (directory / "full").exists)
             with group.sampled() as samples:
                 wait_until("promotion is denied", lambda: group.events()["promotion_denied"] > 0)
@@ -300,38 +300,22 @@ def test_64_processes_in_16_cgroups_share_one_limit():
         for name in below:
             (group.path / name).mkdir()
         with group.sampled() as samples:
-            # the last quarter is cloned into its cgroup, as clone3 with CLONE_INTO_CGROUP
-            cloned = [cloned_into(group.path / below[n % 16], 6) for n in range(16)]
+            # a quarter of them from outside, cloned into it by clone3 with CLONE_INTO_CGROUP
+            cloner = [sys.executable, "-ISB", str(HERE / "cloner.py")]
+            cloned = [subprocess.Popen([*cloner, group.path / below[n], "6", "8"]) for n in range(16)]
             forked = [group.start(*LOADS, "anon", "6", "1", "8", below=below[n % 16]) for n in range(48)]
             assert [ended(process)[0] for process in forked] == [0] * 48
-            assert [os.waitpid(pid, 0)[1] for pid in cloned] == [0] * 16
+            assert [process.wait(120) for process in cloned] == [0] * 16
         for name in below:
             wait_until("it is empty", lambda name=name: not (group.path / name / "cgroup.procs").read_text())
             (group.path / name).rmdir()
         print(f"highest {samples.highest / MIB:.2f} of {samples.total / MIB:.0f} MiB")
         assert samples.total >= 2 * LIMIT * MIB
         assert samples.highest <= LIMIT * MIB + slack(LIMIT)
-        wait_until("nothing is left", lambda: group.total() == 0)
-
-
-def cloned_into(cgroup, megabytes):
-    """A child that clone3(2) puts into *cgroup*, which allocates, holds a while, and ends."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
-    # struct clone_args: flags (CLONE_INTO_CGROUP), …, exit_signal, …, cgroup
-    args = (ctypes.c_uint64 * 11)(0x200000000, 0, 0, 0, 17, 0, 0, 0, 0, 0, fd)
-    pid = libc.syscall(435, ctypes.byref(args), ctypes.sizeof(args))
-    if pid == 0:
-        try:
-            memory = bytearray(megabytes << 20)
-            memory[::4096] = b"x" * len(memory[::4096])
-            time.sleep(8)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    os.close(fd)
-    assert pid > 0
-    return pid
+        write("/proc/sys/vm/drop_caches", "3")  # of the programs' own files
+        wait_until(
+            "nothing is left but what statistics show too", lambda: group.total() <= MIB and agree(group)
+        )
 
 
 def test_cost_is_nothing_to_others():
@@ -344,21 +328,22 @@ def test_cost_is_nothing_to_others():
 
 
 SELFTESTS = Path("/share/selftests")
+#: of test_memcontrol, what fails in this machine on Debian's unmodified 6.12.117 as well
+STOCK_FAILS = {3, 4, 7, 8, 9, 10, 12, 13, 14}
 
 
 @pytest.mark.parametrize("name", ("test_node_limit", "test_memcontrol", "test_core", "test_cpuset"))
 def test_the_kernels_own_selftests(name):
     if not (SELFTESTS / name).exists():
         pytest.skip(f"{SELFTESTS} is not there: it comes from a kernel that was built here")
+    # they make files where they are started
     done = subprocess.run(
-        [SELFTESTS / name], cwd=SELFTESTS, capture_output=True, text=True, timeout=300, check=False
+        [SELFTESTS / name], cwd=bounds.WORK, capture_output=True, text=True, timeout=300, check=False
     )
     print(done.stdout)
-    failed = [line for line in done.stdout.splitlines() if line.startswith("not ok")]
-    known = Path(f"/share/selftests/{name}.plain")
-    allowed = known.read_text().splitlines() if known.exists() else []
-    assert "ok " in done.stdout
-    assert [line for line in failed if line not in allowed] == []
+    failed = {int(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("not ok")}
+    assert "\nok " in "\n" + done.stdout
+    assert failed <= (STOCK_FAILS if name == "test_memcontrol" else set())
 
 
 def test_the_kernel_has_nothing_to_complain_of():
