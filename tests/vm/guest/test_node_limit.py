@@ -132,8 +132,8 @@ def test_a_binding_to_a_full_node_places_there_and_moves_the_coldest_away(how):
 def test_over_the_limit_rather_than_swap_or_fail_when_far_memory_is_full():
     with Group("hog") as hog, Group(limit="N0=64M") as group:
         free = keyed_meminfo()["MemFree"] // 1024
-        process = hog.start("numactl", "--membind=1", *LOADS, "anon", str(free - 60), "1", "300")
-        wait_until("the far node is full", lambda: hog.total() >= (free - 61) * MIB, 300)
+        process = hog.start("numactl", "--membind=1", *LOADS, "anon", str(free - 100), "1", "300")
+        wait_until("the far node is nearly full", lambda: hog.total() >= (free - 101) * MIB)
         with undisturbed(), group.sampled() as samples:
             status, out = ended(group.start(*LOADS, "anon", "192"))
             events = group.events()
