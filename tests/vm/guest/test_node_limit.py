@@ -165,7 +165,7 @@ def test_lowering_moves_the_excess_and_raising_lets_in():
         steered = group.events()["steered"]
         group.start(*LOADS, "anon", "100", "1", "60")
         wait_until("the second load is filled", lambda: group.total() >= before + 100 * MIB)
-        assert group.local() >= (128 + 100) * MIB - MIB
+        assert group.local() >= (128 + 90) * MIB  # all that is new, but for what the wait did not wait for
         assert group.events()["steered"] == steered
 
 
