@@ -9,11 +9,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ocihook.errors import MachineError
 from ocihook.vm import bootstrap, cache
 from ocihook.vm.progress import Progress
 
-SUITE = "trixie"
 PACKAGES = ("qemu-system-x86", "seabios", "ipxe-qemu")
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 #: of a QEMU system only these are used; the rest is other machines' firmware and documentation
@@ -23,15 +21,10 @@ UNUSED = ("./dev", "./usr/share/doc", "./usr/share/man", "./usr/share/locale", "
 def command(mode: str, out: str) -> list[str]:
     """The mmdebstrap that writes the unpacked packages, and all they depend on, to the tar *out*."""
     return [
-        "mmdebstrap",
-        "--variant=extract",
-        f"--mode={mode}",
-        "--format=tar",
-        "--components=main",
-        '--aptopt=Acquire::Languages "none"',
+        *bootstrap.command("extract", mode, "tar"),
         '--aptopt=Apt::Install-Recommends "false"',
         "--include=" + ",".join(PACKAGES),
-        SUITE,
+        bootstrap.SUITE,
         out,
     ]
 
@@ -59,19 +52,7 @@ def program(where: Path) -> list[str]:
 def _unpack(out: Path, progress: Progress) -> None:
     progress.stage("getting the emulator, once")
     archive = out.parent / "emulator.tar"
-    env = bootstrap.environment()
-    made = subprocess.run(
-        ["setpriv", "--pdeathsig", "TERM", *command(bootstrap.mode(), str(archive))],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=env,
-        check=False,
-    )
-    if made.returncode != 0:
-        last = " | ".join(made.stderr.splitlines()[-5:])
-        raise MachineError(f"the emulator could not be unpacked; mmdebstrap's last lines: {last}")
+    bootstrap.run(command(bootstrap.mode(), str(archive)), "the emulator could not be unpacked")
     exclude = [f"--exclude={name}" for name in UNUSED]
     owner = ["--no-same-owner", "--no-same-permissions"]
     subprocess.run([shutil.which("tar") or "tar", "-xf", archive, "-C", out, *owner, *exclude], check=True)

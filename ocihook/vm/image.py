@@ -10,7 +10,6 @@ from ocihook.vm import bootstrap, cache
 from ocihook.vm.progress import Progress
 
 GUEST = Path(__file__).parent / "guest"
-SUITE = "trixie"
 ROOT_SIZE = 6 << 30  #: of the root disk, in bytes; what is not used costs nothing
 LOG_LINES = 20
 TOOLS = {
@@ -30,12 +29,7 @@ def packages() -> list[str]:
 def command(mode: str, out: str) -> list[str]:
     """The mmdebstrap that leaves the image and the kernels in the directory *out*."""
     return [
-        "mmdebstrap",
-        "--variant=apt",
-        f"--mode={mode}",
-        "--format=null",
-        "--components=main",
-        '--aptopt=Acquire::Languages "none"',
+        *bootstrap.command("apt", mode, "null"),
         "--dpkgopt=force-unsafe-io",
         *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "locale", "doc", "info")),
         "--include=" + ",".join(packages()),
@@ -46,7 +40,7 @@ def command(mode: str, out: str) -> list[str]:
         f"--customize-hook=upload {GUEST}/pack.sh /bede-pack",
         '--customize-hook=sh "$1/bede-pack" "$1"',
         f"--customize-hook=download /bede-out/root.img {out}/root.img",
-        SUITE,
+        bootstrap.SUITE,
     ]
 
 

@@ -7,7 +7,6 @@ from ocihook.errors import MachineError
 from ocihook.vm import bootstrap, cache
 from ocihook.vm.progress import Progress
 
-SUITE = "trixie"
 #: runs in the new root; leaves the package and its version in /bede-out
 FETCH = """
 set -eu
@@ -22,22 +21,16 @@ dpkg-deb --fsys-tarfile linux-source-SERIES_*.deb |
     tar -xO ./usr/src/linux-source-SERIES.tar.xz >source.tar.xz
 rm linux-source-SERIES_*.deb
 """
-LOG_LINES = 5
 
 
 def command(mode: str, series: str, out: str) -> list[str]:
     """The mmdebstrap that leaves ``source.tar.xz`` and ``version`` in the directory *out*."""
     return [
-        "mmdebstrap",
-        "--variant=apt",
-        f"--mode={mode}",
-        "--format=null",
-        "--components=main",
-        '--aptopt=Acquire::Languages "none"',
+        *bootstrap.command("apt", mode, "null"),
         "--dpkgopt=force-unsafe-io",
         f"--customize-hook=chroot \"$1\" sh -c '{_quoted(FETCH.replace('SERIES', series))}'",
         f"--customize-hook=sync-out /bede-out {out}",
-        SUITE,
+        bootstrap.SUITE,
     ]
 
 
@@ -65,15 +58,6 @@ def unpack(source: Path, tree: Path) -> None:
 
 def _fetch(out: Path, series: str, progress: Progress) -> None:
     progress.stage(f"getting Debian's linux-source-{series}, once")
-    done = subprocess.run(
-        ["setpriv", "--pdeathsig", "TERM", *command(bootstrap.mode(), series, str(out))],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env=bootstrap.environment(),
-        check=False,
-    )
-    if done.returncode != 0 or not (out / "version").is_file():
-        last = " | ".join(done.stderr.splitlines()[-LOG_LINES:])
-        raise MachineError(f"linux-source-{series} could not be fetched; mmdebstrap's last lines: {last}")
+    bootstrap.run(command(bootstrap.mode(), series, str(out)), f"linux-source-{series} could not be fetched")
+    if not (out / "version").is_file():
+        raise MachineError(f"linux-source-{series} could not be fetched: mmdebstrap left no version")

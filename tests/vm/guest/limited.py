@@ -1,6 +1,7 @@
 """A cgroup with a limit by node, on the patched kernel, and a look at it every 10 ms."""
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -9,10 +10,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-MIB = 1 << 20
-GUEST = Path(__file__).resolve().parent
-CGROUPS = Path("/sys/fs/cgroup")
-LISTS = ("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable")
+import helpers
+from helpers import CGROUPS, GUEST, MIB
+
+from ocihook.demo.sampler import parse_numa_stat
+
 LOADS = [sys.executable, "-ISB", str(GUEST / "loads.py")]
 PEAK = 0.9  #: of the highest total: until it is last seen the demand counts as high
 
@@ -46,13 +48,7 @@ def vmstat(*names):
     return {name: found.get(name, 0) for name in names}
 
 
-def wait_until(what, condition, seconds=120.0):
-    """The first true value of *condition*."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.02)
-    return value
+wait_until = functools.partial(helpers.wait_until, seconds=120.0)
 
 
 @dataclass(frozen=True)
@@ -125,11 +121,9 @@ class Group:
     def numa_stat(self):
         """{node: bytes} on the LRU lists, by the kernel's statistics."""
         found = {}
-        for line in self.read("memory.numa_stat").splitlines():
-            name, _, rest = line.partition(" ")
-            if name in LISTS:
-                for node, value in pairs(rest).items():
-                    found[node] = found.get(node, 0) + value
+        for nodes in parse_numa_stat(self.read("memory.numa_stat")).values():
+            for node, value in nodes.items():
+                found[node] = found.get(node, 0) + value
         return found
 
     def start(self, *command, below="", env=()):
