@@ -32,7 +32,7 @@ vm-test: build
 
 # The patched kernels' suite again, on kernels that notice every mistake; takes long, so not a part of `test`.
 kernel-debug: build
-	BEDE_DEBUG_KERNELS=1 $(BIN)/pytest -q tests/vm/test_suite.py -k debug
+	BEDE_DEBUG_KERNELS=1 $(BIN)/pytest -q tests/vm -k "suite or shapes"
 
 deps: packages $(VENV_STAMP)
 

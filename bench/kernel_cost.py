@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """What the patched kernel costs where its limits are not reached: instructions a page fault.
 
-Usage: bench/kernel_cost.py [6.12|7.3] [ROUNDS]
+Usage: bench/kernel_cost.py [6.12|7.3] [PAIRS]
 
-Two machines, one with the patches and one without, of the same source, configuration and compiler, run at the
-same time and take turns round by round in the table. Their clock counts instructions (QEMU's icount), so that
-neither the host's load nor the two machines disturb each other. A fault is: touch a page of fresh anonymous
-memory, and its share of unmapping it again, in a cgroup three levels deep.
+A pair is two machines started at the same time, one with the patches and one without, of the same source,
+configuration and compiler. Their clock counts instructions (QEMU's icount), so that neither the host's load
+nor the two machines disturb each other. A kernel is booted anew for each pair, since a boot decides by chance
+how long some paths are for all that follows: in which of its slots a CPU keeps the cgroup's charges, say.
+
+A fault is: touch a page of fresh anonymous memory, in a cgroup three levels deep; "and back" adds its share
+of unmapping it again. A machine's figure is the median of its rounds.
 """
 
 import statistics
@@ -19,8 +22,10 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 BEDE = HERE.parent / ".venv/bin/bede"
 MB = 64
+ROUNDS = 5
 SCRIPT = """
 set -eu
+sleep 10  # of the machine's own time: until what was started with it is at rest
 echo 0 >/proc/sys/kernel/numa_balancing
 cd /sys/fs/cgroup
 echo +memory >cgroup.subtree_control
@@ -40,46 +45,55 @@ mkdir other
 echo N0=900M >other/memory.node_limit
 run elsewhere
 """
+CASES = {
+    "none": "no limit anywhere",
+    "elsewhere": "a limit on another cgroup",
+    "set": "a limit on an ancestor, not reached",
+}
+Figures = dict[str, tuple[float, float]]  #: case → instructions a fault, and with its unmapping
 
 
-def measure(kernel: str, share: str, rounds: int) -> dict[str, list[float]]:
-    """{case: instructions a fault and its unmapping, by round} of one machine."""
-    script = SCRIPT.replace("MB", str(MB)).replace("ROUNDS", str(rounds))
+def measure(kernel: str, share: str) -> Figures:
+    """The figures of one machine."""
+    script = SCRIPT.replace("MB", str(MB)).replace("ROUNDS", str(ROUNDS))
     line = [str(BEDE), "vm", "run", "--quiet", "--count-instructions", "--kernel", kernel, "--share", share]
     done = subprocess.run([*line, "--", "sh", "-c", script], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{kernel}: {done.stderr}")
-    found: dict[str, list[float]] = {}
+    rows: dict[str, list[tuple[float, ...]]] = {}
     for words in map(str.split, done.stdout.splitlines()):
         if words[0] == "==":
-            rows = found.setdefault(words[1], [])
+            case = rows.setdefault(words[1], [])
         else:
-            rows.append(float(words[1]))
-    return found
+            case.append(tuple(map(float, words)))
+    return {
+        case: (statistics.median(row[0] for row in many), statistics.median(row[1] for row in many))
+        for case, many in rows.items()
+    }
 
 
-def main(series: str = "6.12", rounds: str = "12") -> int:
+def spread(values: list[float], sign: str = "") -> str:
+    """Median, and from lowest to highest."""
+    return f"{statistics.median(values):{sign}.2f} ({min(values):{sign}.2f} to {max(values):{sign}.2f})"
+
+
+def main(series: str = "6.12", pairs: str = "10") -> int:
+    names = (f"bede-{series}-plain", f"bede-{series}")
+    for name in names:
+        subprocess.run([BEDE, "vm", "kernel", "build", name], check=True, stdout=subprocess.DEVNULL)
+    found: list[list[Figures]] = []
     with tempfile.TemporaryDirectory() as share, ThreadPoolExecutor() as pool:
         subprocess.run(["gcc", "-O2", "-static", "-o", f"{share}/faults", HERE / "faults.c"], check=True)
-        names = (f"bede-{series}-plain", f"bede-{series}")
-        for name in names:
-            subprocess.run([BEDE, "vm", "kernel", "build", name], check=True, stdout=subprocess.DEVNULL)
-        jobs = [pool.submit(measure, name, share, int(rounds)) for name in names]
-        plain, patched = (job.result() for job in jobs)
-    base = plain["none"]
-    print(f"{series}: instructions a fault, {rounds} pairs of rounds of {MB} MiB; without the patches")
-    print(f"  median {statistics.median(base):.1f}, spread {min(base):.1f} to {max(base):.1f}")
-    for case, text in (
-        ("none", "no limit anywhere"),
-        ("elsewhere", "a limit on another cgroup"),
-        ("set", "a limit on an ancestor, not reached"),
-    ):
-        rows = patched[case]
-        ratios = [100 * (one / other - 1) for one, other in zip(rows, base, strict=True)]
-        print(
-            f"with them, {text}: median {statistics.median(rows):.1f}, "
-            f"{statistics.median(ratios):+.2f} % ({min(ratios):+.2f} to {max(ratios):+.2f})"
-        )
+        for n in range(int(pairs)):
+            found.append(list(pool.map(measure, names, (share, share))))
+            print(f"pair {n + 1} of {pairs}: {found[-1]}", file=sys.stderr)
+    for column, what in enumerate(("a fault", "a fault and back")):
+        base = [plain["none"][column] for plain, _ in found]
+        print(f"{series}, instructions of {what}, {pairs} pairs; without the patches: {spread(base)}")
+        for case, text in CASES.items():
+            rows = [patched[case][column] for _, patched in found]
+            ratios = [100 * (one / other - 1) for one, other in zip(rows, base, strict=True)]
+            print(f"  with them, {text}: {spread(rows)}, in per cent {spread(ratios, '+')}")
     return 0
 
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,7 @@ SUITE = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--dur
 SUITE += ["--junitxml=/out/guest.xml"]
 SUITE_SECONDS = 600  #: a machine that takes longer hangs
 DEBUG_SLOWER = 6
+_POOL = ThreadPoolExecutor()
 
 
 @dataclass
@@ -65,7 +67,7 @@ def boot(*command: str, kernel: str, topology: str, seconds: float, live: bool =
         assert process.stderr is not None
         texts: list[list[str]] = [[], []]
         readers = [
-            threading.Thread(target=_follow, args=(stream, text, live))
+            threading.Thread(target=_follow, args=(stream, text, kernel if live else ""))
             for stream, text in zip((process.stdout, process.stderr), texts, strict=True)
         ]
         for reader in readers:
@@ -77,29 +79,29 @@ def boot(*command: str, kernel: str, topology: str, seconds: float, live: bool =
     return Boot(status, "".join(texts[0]), "".join(texts[1]), files)
 
 
-def _follow(stream: IO[str], text: list[str], live: bool) -> None:
+def _follow(stream: IO[str], text: list[str], live: str) -> None:
     for line in stream:
         text.append(line)
         if live:
-            os.write(2, line.encode())  # this takes minutes, and somebody is looking
+            os.write(2, f"{live}: {line}".encode())  # this takes minutes, and somebody is looking
 
 
 #: the kernels that the whole of their suite runs on
-KERNELS = ("debian-6.12", "debian-7.3", "bede-6.12", "bede-7.3")
-if os.environ.get("BEDE_DEBUG_KERNELS"):
-    KERNELS += ("bede-6.12-debug", "bede-7.3-debug")
-#: what is of the patched kernels; the other files of the suite are of Debian's
-PATCHED = ("test_node_limit.py", "test_node_limit_runtimes.py")
+PATCHED_KERNELS: tuple[str, ...] = ("bede-6.12", "bede-7.3")
+KERNELS = ("debian-6.12", "debian-7.3", *PATCHED_KERNELS)
+if os.environ.get("BEDE_DEBUG_KERNELS"):  # in place of all others
+    KERNELS = PATCHED_KERNELS = tuple(f"{name}-debug" for name in PATCHED_KERNELS)
+#: how files of the patched kernels' suite begin; the others are of Debian's
+PATCHED = "test_node_limit"
 #: What is refused, and with which words, is decided before any kernel is asked: once is enough.
 ONCE = ("test_bad_input.py",)
 
 
 def files(kernel: str) -> list[str]:
     """The files of the guest's suite that run on *kernel*."""
-    if kernel in kernels.RECIPES:
-        return list(PATCHED)
-    names = sorted(path.name for path in GUEST.glob("test_*.py") if path.name not in PATCHED)
-    return names if kernel == kernels.DEFAULT else [name for name in names if name not in ONCE]
+    patched = kernel in kernels.RECIPES
+    names = sorted(path.name for path in GUEST.glob("test_*.py") if path.name.startswith(PATCHED) == patched)
+    return names if patched or kernel == kernels.DEFAULT else [name for name in names if name not in ONCE]
 
 
 @functools.cache
@@ -132,11 +134,23 @@ def verdicts(xml: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-@functools.cache
-def suite(kernel: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
-    """Run the guest's suite on *kernel*, once a session."""
+def _run(kernel: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
     there = [f"{THERE}/{name}" for name in files(kernel)]
     seconds = SUITE_SECONDS * (DEBUG_SLOWER if kernel.endswith("-debug") else 1)
     result = boot(*SUITE, *there, kernel=kernel, topology="two-tier", seconds=seconds, live=True)
     report = result.files.get("guest.xml")
     return result, verdicts(report) if report else {}
+
+
+@functools.cache
+def _started(kernel: str) -> Future[tuple[Boot, dict[str, tuple[str, str]]]]:
+    return _POOL.submit(_run, kernel)
+
+
+def suite(kernel: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
+    """Run the guest's suite on *kernel*, once a session."""
+    # A patched kernel holds its bounds whatever else the host does, so these machines run side by side.
+    # On Debian's the agent races against the load, and has a host to itself.
+    for name in PATCHED_KERNELS if kernel in PATCHED_KERNELS else (kernel,):
+        _started(name)
+    return _started(kernel).result()

@@ -60,3 +60,19 @@ def test_bound_of_one_of_two_local_nodes() -> None:
     )
     assert boot.status == 0, boot.tail()
     assert "1 passed" in boot.out
+
+
+@pytest.mark.parametrize("kernel", machines.PATCHED_KERNELS)
+@pytest.mark.parametrize("topology", ("two-socket", "three-node"))
+def test_limits_in_other_shapes(kernel: str, topology: str) -> None:
+    boot = machines.boot(
+        *machines.SUITE[:-1],
+        f"{machines.THERE}/shapes.py",
+        "-k",
+        topology.replace("-", "_"),
+        kernel=kernel,
+        topology=topology,
+        seconds=SECONDS,
+    )
+    assert boot.status == 0, boot.tail()
+    assert " passed" in boot.out

@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import bounds
 import helpers
 
 
@@ -19,6 +20,12 @@ def unbalanced():
     helpers.BALANCING.write_text("0")
     yield
     helpers.BALANCING.write_text(before)
+
+
+@pytest.fixture(scope="session")
+def swap():
+    """Swap that is on and shall not be used, and a file to read."""
+    bounds.prepare()
 
 
 @pytest.fixture(autouse=True)

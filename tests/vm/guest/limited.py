@@ -15,6 +15,7 @@ from helpers import CGROUPS, GUEST, MIB
 
 from ocihook.demo.sampler import parse_numa_stat
 
+CPUS = os.cpu_count() or 1
 LOADS = [sys.executable, "-ISB", str(GUEST / "loads.py")]
 PEAK = 0.9  #: of the highest total: until it is last seen the demand counts as high
 
@@ -46,6 +47,26 @@ def vmstat(*names):
     """Some of /proc/vmstat."""
     found = keyed(Path("/proc/vmstat"))
     return {name: found.get(name, 0) for name in names}
+
+
+def complaints():
+    """Lines of the kernel's log that tell of a mistake in it."""
+    signs = ("WARNING:", "BUG:", "Oops", "possible recursive", "circular locking", "suspicious RCU", "UBSAN")
+    log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
+    return [line for line in log.splitlines() if any(sign in line for sign in (*signs, "blocked for more"))]
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """Nothing is swapped, failed or killed meanwhile."""
+    before = vmstat("pswpout", "oom_kill")
+    yield
+    assert vmstat("pswpout", "oom_kill") == before
+
+
+def slack(limit, huge=False):
+    """The overshoot in bytes that is allowed of *limit* MiB: 0.5 % or 1 MiB, with huge pages one a CPU."""
+    return max(limit * MIB * 0.005, MIB, CPUS * 2 * MIB if huge else 0)
 
 
 wait_until = functools.partial(helpers.wait_until, seconds=120.0)
@@ -126,14 +147,14 @@ class Group:
                 found[node] = found.get(node, 0) + value
         return found
 
-    def start(self, *command, below="", env=()):
+    def start(self, *command, below="", env=(), stdin=subprocess.DEVNULL):
         """A command that is born into the cgroup, or into one *below* it."""
         procs = self.path / below / "cgroup.procs"
         process = subprocess.Popen(
             command,
             preexec_fn=lambda: write(procs, str(os.getpid())),
             env=dict(os.environ, **dict(env)),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -146,6 +167,15 @@ class Group:
         process = self.start(*LOADS, "anon", str(megabytes), "1", str(hold), *extra)
         wait_until("the load is filled", lambda: self.total() >= megabytes * MIB)
         return process
+
+    def lead(self, megabytes, processes=1):
+        """Processes of `led.py` with so much memory together, all of them full."""
+        share = str(megabytes // processes)
+        command = [sys.executable, "-ISB", str(GUEST / "led.py"), share]
+        led = [self.start(*command, stdin=subprocess.PIPE) for _ in range(processes)]
+        for process in led:
+            answer(process)
+        return led
 
     @contextlib.contextmanager
     def sampled(self):
@@ -170,6 +200,19 @@ class Group:
         finally:
             done.set()
             thread.join()
+
+
+def ask(processes, line):
+    """Send a line to processes of `led.py`, all at once."""
+    for process in processes:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+
+def answer(process):
+    """Wait for a process of `led.py` to have done what it was asked."""
+    line = process.stdout.readline()
+    assert line in ("full\n", "done\n"), line + process.stdout.read()
 
 
 def ended(process):

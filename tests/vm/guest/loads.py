@@ -13,6 +13,9 @@ MADV_HUGEPAGE, MADV_NOHUGEPAGE = 14, 15
 FILE = os.environ.get("BEDE_LOAD_FILE", "/data/load.bin")
 
 
+# *salt* is the number of the process: each has contents, and a part of the file, of its own.
+
+
 def fill(region, size, salt):
     for offset in range(0, size, PAGE):
         region[offset] = (offset // PAGE + salt) & 0xFF
@@ -43,6 +46,7 @@ def shmem(size, salt, rest, thp):
 
 def read(size, salt, rest, thp):
     fd = os.open(FILE, os.O_RDONLY)
+    os.lseek(fd, salt * size, os.SEEK_SET)
     left = size
     while left > 0:
         part = os.read(fd, min(1 << 20, left))
@@ -54,7 +58,7 @@ def read(size, salt, rest, thp):
 
 def mapped(size, salt, rest, thp):
     fd = os.open(FILE, os.O_RDONLY)
-    region = mmap.mmap(fd, size, prot=mmap.PROT_READ)
+    region = mmap.mmap(fd, size, prot=mmap.PROT_READ, offset=salt * size)
     total = 0
     for offset in range(0, size, PAGE):
         total += region[offset]
@@ -126,7 +130,7 @@ def main():
         sys.stdin.readline()
     start = time.monotonic()
     if processes == 1:
-        kind(size, 1, lambda: time.sleep(hold), thp)
+        kind(size, 0, lambda: time.sleep(hold), thp)
     else:
         several(kind, size, processes, lambda: time.sleep(hold), thp)
     print(f"{sys.argv[1]} {size >> 20} MiB x{processes}: {time.monotonic() - start - hold:.2f} s", flush=True)

@@ -5,10 +5,7 @@ import os
 import bounds
 import pytest
 
-
-@pytest.fixture(scope="module", autouse=True)
-def prepared() -> None:
-    bounds.prepare()
+pytestmark = pytest.mark.usefixtures("swap")
 
 
 def expected(case: bounds.Case) -> str:
