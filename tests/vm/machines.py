@@ -23,6 +23,7 @@ SUITE = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--dur
 SUITE += ["--junitxml=/out/guest.xml"]
 SUITE_SECONDS = 600  #: a machine that takes longer hangs
 DEBUG_SLOWER = 6
+DEBUG_MEMORY = ("--memory", "2G,3G")  #: KASAN takes its part of the local node
 _POOL = ThreadPoolExecutor()
 
 
@@ -47,12 +48,14 @@ class Boot:
 
 def boot(*command: str, kernel: str, topology: str, seconds: float, live: bool = False) -> Boot:
     """Run *command* in a machine of its own; with *live* its output also appears as it comes."""
-    share: list[str] = []
+    options: list[str] = []
     if kernel in kernels.RECIPES:  # made first, so that the machine's time is its own; with its selftests
         made = kernel_build.ensure(kernel, kernels.RECIPES[kernel], Progress())
-        share = ["--share", str(made)]
+        options = ["--share", str(made)]
+        if kernel.endswith("-debug") and topology == "two-tier":
+            options += DEBUG_MEMORY
     with tempfile.TemporaryDirectory() as out:
-        line = [sys.executable, "-m", "ocihook.cli.main", "vm", "run", "--kernel", kernel, *share]
+        line = [sys.executable, "-m", "ocihook.cli.main", "vm", "run", "--kernel", kernel, *options]
         line += ["--topology", topology, "--out", out, "--timeout", str(seconds), "--", *command]
         process = subprocess.Popen(
             line,
