@@ -64,6 +64,19 @@ def undisturbed():
     assert vmstat("pswpout", "oom_kill") == before
 
 
+@contextlib.contextmanager
+def knobs(values):
+    """{path: text} in force while the block runs."""
+    before = {path: path.read_text() for path in values}
+    try:
+        for path, text in values.items():
+            write(path, text)
+        yield
+    finally:
+        for path, text in before.items():
+            write(path, text)
+
+
 def slack(limit, huge=False):
     """The overshoot in bytes that is allowed of *limit* MiB: 0.5 % or 1 MiB, with huge pages one a CPU."""
     return max(limit * MIB * 0.005, MIB, CPUS * 2 * MIB if huge else 0)

@@ -9,7 +9,20 @@ from pathlib import Path
 
 import pytest
 from helpers import BALANCING
-from limited import GUEST, LOADS, MIB, Group, answer, ask, slack, undisturbed, vmstat, wait_until, write
+from limited import (
+    GUEST,
+    LOADS,
+    MIB,
+    Group,
+    answer,
+    ask,
+    knobs,
+    slack,
+    undisturbed,
+    vmstat,
+    wait_until,
+    write,
+)
 
 PROCESSES = 8
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
@@ -18,19 +31,6 @@ SCANNING = Path("/sys/kernel/debug/sched/numa_balancing")
 
 
 pytestmark = pytest.mark.usefixtures("swap")
-
-
-@contextlib.contextmanager
-def knobs(values):
-    """{path: text} in force while the block runs."""
-    before = {path: path.read_text() for path in values}
-    try:
-        for path, text in values.items():
-            write(path, text)
-        yield
-    finally:
-        for path, text in before.items():
-            write(path, text)
 
 
 def test_lowering_moves_the_excess_and_raising_lets_in():
