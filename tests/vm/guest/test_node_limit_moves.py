@@ -28,7 +28,14 @@ PROCESSES = 8
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 KHUGEPAGED = Path("/sys/kernel/mm/transparent_hugepage/khugepaged")
 SCANNING = Path("/sys/kernel/debug/sched/numa_balancing")
-
+#: NUMA balancing promotes, and scans fast enough for a test
+PROMOTING = {
+    BALANCING: "2",
+    DEMOTION: "1",
+    SCANNING / "scan_period_min_ms": "100",
+    SCANNING / "scan_period_max_ms": "200",
+    SCANNING / "scan_size_mb": "256",
+}
 
 pytestmark = pytest.mark.usefixtures("swap")
 
@@ -82,9 +89,7 @@ def where(pid, size):
 
 
 def test_promotion_fills_the_limit_and_stops_there(tmp_path):
-    fast = {"scan_period_min_ms": "100", "scan_period_max_ms": "200", "scan_size_mb": "256"}
-    values = {BALANCING: "2", DEMOTION: "1", **{SCANNING / name: text for name, text in fast.items()}}
-    with knobs(values), Group(limit="N0=64M") as group, undisturbed():
+    with knobs(PROMOTING), Group(limit="N0=64M") as group, undisturbed():
         led = []
         for n in range(PROCESSES):
             directory = tmp_path / str(n)
@@ -107,9 +112,7 @@ def test_promotion_fills_the_limit_and_stops_there(tmp_path):
 
 
 def test_memory_that_is_freed_is_filled_by_promotion(tmp_path):
-    fast = {"scan_period_min_ms": "100", "scan_period_max_ms": "200", "scan_size_mb": "256"}
-    values = {BALANCING: "2", DEMOTION: "1", **{SCANNING / name: text for name, text in fast.items()}}
-    with knobs(values), Group(limit="N0=64M") as group, undisturbed():
+    with knobs(PROMOTING), Group(limit="N0=64M") as group, undisturbed():
         first = group.fill(60)
         process = group.start(sys.executable, "-ISB", str(GUEST / "steady.py"), tmp_path, "64")
         wait_until("the load is filled", (tmp_path / "full").exists)
