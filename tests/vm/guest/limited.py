@@ -129,7 +129,8 @@ class Group:
 
         def removed():
             with contextlib.suppress(OSError):
-                self.path.rmdir()
+                for path, _, _ in os.walk(self.path, topdown=False):
+                    os.rmdir(path)
             return not self.path.exists()
 
         wait_until(f"{self.path} can be removed", removed)
