@@ -102,11 +102,13 @@ static uint64_t limit(const struct bede_control *control)
 /*
  * How far below that demotion starts: what may come before the next turns of the loop. Page
  * cache gets more, since a task that reclaims at the fence may drop some of it; and so do pages
- * that NUMA balancing promotes, since there is no fence for them.
+ * that NUMA balancing promotes, since there is no fence for them. Huge pages get less, since
+ * the fence loses nothing of them and what is moved in one go is 2 MiB.
  */
 static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
-	double share = 0.015 + 0.30 * control->file_share + 0.20 * control->promoted_share;
+	double share = 0.015 - 0.009 * control->huge_share + 0.30 * control->file_share +
+		       0.20 * control->promoted_share;
 	double most = (double)bound * share;
 	double least = (double)bound * (0.005 + 0.15 * control->file_share);
 	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / 192) * control->huge_share;
@@ -151,6 +153,14 @@ uint64_t bede_control_room(const struct bede_control *control)
 	return room;
 }
 
+/* What is moved is a huge page at least: moving one for less than half of it ends too low. */
+static uint64_t not_worth_a_page(const struct bede_control *control)
+{
+	uint64_t half = (uint64_t)(HUGE_PAGE / 2 * control->huge_share);
+
+	return minimum(half, margin(control, control->bound) / 2);
+}
+
 uint64_t bede_control_excess(const struct bede_control *control, int *node)
 {
 	uint64_t low = limit(control) - margin(control, control->bound);
@@ -175,7 +185,7 @@ uint64_t bede_control_excess(const struct bede_control *control, int *node)
 	}
 	if (!most && used_in_all > low)
 		most = used_in_all - low;
-	return most;
+	return most > not_worth_a_page(control) ? most : 0;
 }
 
 uint64_t bede_control_wait(const struct bede_control *control, uint64_t room)
