@@ -8,10 +8,12 @@ flush) plus what is unevictable; where that file is missing, from ``memory.numa_
 ``cpu.stat``. It imports nothing of Bede, so that what it tells is nothing Bede believes.
 """
 
-import contextlib
 import os
+import signal
 import sys
+import threading
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 HEADER = "seconds,local,far,current,file,swap"
@@ -131,13 +133,19 @@ class Sampler:
         return local, far, int(self._text("memory.current")), file, int(self._text("memory.swap.current"))
 
 
-def record(path: str, file: TextIO, seconds: float = 1e9, start: float | None = None) -> None:
+def record(
+    path: str,
+    file: TextIO,
+    seconds: float = 1e9,
+    start: float | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
     """Write samples of the cgroup *path* as CSV until it is gone; times are since *start* (monotonic)."""
     start = time.monotonic() if start is None else start
     file.write(HEADER + "\n")
     try:
         sampler = Sampler(path)
-        while (now := time.monotonic() - start) < seconds:
+        while not stopped() and (now := time.monotonic() - start) < seconds:
             file.write(",".join(map(str, (round(now, 4), *sampler.sample()))) + "\n")
             time.sleep(max(0.0, INTERVAL - (time.monotonic() - start - now)))
     except (OSError, KeyError, ValueError):
@@ -145,21 +153,18 @@ def record(path: str, file: TextIO, seconds: float = 1e9, start: float | None = 
 
 
 def main(argv: list[str]) -> int:
-    """The command."""
+    """The command; SIGTERM and SIGINT end it well."""
     if len(argv) not in (2, 3):
         print(__doc__, file=sys.stderr)
         return 2
     seconds = float(argv[2]) if len(argv) > 2 else 1e9
-    with (
-        open(argv[1], "w", buffering=1 << 16) as file,  # noqa: PTH123
-        contextlib.suppress(KeyboardInterrupt),
-    ):
-        record(argv[0], file, seconds)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with open(argv[1], "w", buffering=1 << 16) as file:  # noqa: PTH123
+        record(argv[0], file, seconds, stopped=stopped.is_set)
     return 0
 
 
 if __name__ == "__main__":
-    import signal
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))
