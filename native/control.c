@@ -107,7 +107,7 @@ static uint64_t limit(const struct bede_control *control)
  */
 static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
-	double share = 0.015 - 0.009 * control->huge_share + 0.30 * control->file_share +
+	double share = 0.012 - 0.006 * control->huge_share + 0.30 * control->file_share +
 		       0.20 * control->promoted_share;
 	double most = (double)bound * share;
 	double least = (double)bound * (0.005 + 0.15 * control->file_share);
