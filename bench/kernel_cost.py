@@ -5,11 +5,12 @@ Usage: bench/kernel_cost.py [6.12|7.3] [PAIRS]
 
 A pair is two machines started at the same time, one with the patches and one without, of the same source,
 configuration and compiler. Their clock counts instructions (QEMU's icount), so that neither the host's load
-nor the two machines disturb each other. A kernel is booted anew for each pair, since a boot decides by chance
-how long some paths are for all that follows: in which of its slots a CPU keeps the cgroup's charges, say.
+nor the two machines disturb each other. How long some paths are is chance, and stays so for a while: in which
+of its slots a CPU keeps the cgroup's charges, say; it makes steps of 15 instructions a fault. So a kernel is
+booted anew for each pair, and a figure is the mean of several processes, which take turns on both CPUs.
 
 A fault is: touch a page of fresh anonymous memory, in a cgroup three levels deep; "and back" adds its share
-of unmapping it again. A machine's figure is the median of its rounds.
+of unmapping it again. A process's figure is the median of its rounds.
 """
 
 import statistics
@@ -22,8 +23,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 BEDE = HERE.parent / ".venv/bin/bede"
 MB = 64
-ROUNDS = 5
-SCRIPT = """
+ROUNDS = 3
+PROCESSES = 8
+SCRIPT = r"""
 set -eu
 sleep 10  # of the machine's own time: until what was started with it is at rest
 echo 0 >/proc/sys/kernel/numa_balancing
@@ -33,8 +35,11 @@ mkdir -p a/b/c
 echo +memory >a/cgroup.subtree_control
 echo +memory >a/b/cgroup.subtree_control
 run() {
-    echo "== $1"
-    sh -c 'echo $$ >/sys/fs/cgroup/a/b/c/cgroup.procs; exec /share/faults "$@"' - MB ROUNDS
+    for n in $(seq PROCESSES); do
+        echo "== $1"
+        sh -c 'echo $$ >/sys/fs/cgroup/a/b/c/cgroup.procs; exec "$@"' - \
+            taskset -c $((n % 2)) /share/faults MB ROUNDS
+    done
 }
 run none
 [ -e a/memory.node_limit ] || exit 0
@@ -55,21 +60,23 @@ Figures = dict[str, tuple[float, float]]  #: case → instructions a fault, and 
 
 def measure(kernel: str, share: str) -> Figures:
     """The figures of one machine."""
-    script = SCRIPT.replace("MB", str(MB)).replace("ROUNDS", str(ROUNDS))
+    script = SCRIPT.replace("MB", str(MB)).replace("ROUNDS", str(ROUNDS)).replace("PROCESSES", str(PROCESSES))
     line = [str(BEDE), "vm", "run", "--quiet", "--count-instructions", "--kernel", kernel, "--share", share]
     done = subprocess.run([*line, "--", "sh", "-c", script], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{kernel}: {done.stderr}")
-    rows: dict[str, list[tuple[float, ...]]] = {}
+    cases: dict[str, list[list[tuple[float, ...]]]] = {}
     for words in map(str.split, done.stdout.splitlines()):
         if words[0] == "==":
-            case = rows.setdefault(words[1], [])
+            processes = cases.setdefault(words[1], [])
+            processes.append([])
         else:
-            case.append(tuple(map(float, words)))
-    return {
-        case: (statistics.median(row[0] for row in many), statistics.median(row[1] for row in many))
-        for case, many in rows.items()
-    }
+            processes[-1].append(tuple(map(float, words)))
+
+    def figure(processes: list[list[tuple[float, ...]]], column: int) -> float:
+        return statistics.mean(statistics.median(row[column] for row in rounds) for rounds in processes)
+
+    return {case: (figure(processes, 0), figure(processes, 1)) for case, processes in cases.items()}
 
 
 def spread(values: list[float], sign: str = "") -> str:
