@@ -23,7 +23,7 @@ SUITE = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--dur
 SUITE += ["--junitxml=/out/guest.xml"]
 SUITE_SECONDS = 600  #: a machine that takes longer hangs
 DEBUG_SLOWER = 6
-DEBUG_MEMORY = ("--memory", "2G,3G")  #: KASAN takes its part of the local node
+DEBUG_MEMORY = {"two-tier": "2G,3G", "three-node": "1G,1G,1G"}  #: KASAN takes its part of the local nodes
 _POOL = ThreadPoolExecutor()
 
 
@@ -52,8 +52,8 @@ def boot(*command: str, kernel: str, topology: str, seconds: float, live: bool =
     if kernel in kernels.RECIPES:  # made first, so that the machine's time is its own; with its selftests
         made = kernel_build.ensure(kernel, kernels.RECIPES[kernel], Progress())
         options = ["--share", str(made)]
-        if kernel.endswith("-debug") and topology == "two-tier":
-            options += DEBUG_MEMORY
+        if kernel.endswith("-debug") and topology in DEBUG_MEMORY:
+            options += ["--memory", DEBUG_MEMORY[topology]]
     with tempfile.TemporaryDirectory() as out:
         line = [sys.executable, "-m", "ocihook.cli.main", "vm", "run", "--kernel", kernel, *options]
         line += ["--topology", topology, "--out", out, "--timeout", str(seconds), "--", *command]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import bounds
 import pytest
-from limited import complaints
+from limited import SLOW, complaints
 
 SELFTESTS = Path("/share/selftests")
 #: limited cgroups with charges that come and go, in test_node_limit; fewer where lockdep looks at each
-CHURN = "1000" if Path("/proc/lockdep").exists() else "10000"
+CHURN = "1000" if SLOW else "10000"
 #: of test_memcontrol, what fails in this machine on Debian's unmodified 6.12.117 as well
 STOCK_FAILS = {3, 4, 7, 8, 9, 10, 12, 13, 14}
 
