@@ -153,17 +153,11 @@ uint64_t bede_control_room(const struct bede_control *control)
 	return room;
 }
 
-/* What is moved is a huge page at least: moving one for less than half of it ends too low. */
-static uint64_t not_worth_a_page(const struct bede_control *control)
-{
-	uint64_t half = (uint64_t)(HUGE_PAGE / 2 * control->huge_share);
-
-	return minimum(half, margin(control, control->bound) / 2);
-}
-
 uint64_t bede_control_excess(const struct bede_control *control, int *node)
 {
-	uint64_t low = limit(control) - margin(control, control->bound);
+	uint64_t below = margin(control, control->bound);
+	uint64_t low = limit(control) - below;
+	uint64_t half_a_page = (uint64_t)(HUGE_PAGE / 2 * control->huge_share);
 	uint64_t used_in_all = control->local + in_flight(control, (uint64_t)control->flight);
 	uint64_t most = 0, largest = 0;
 
@@ -185,7 +179,8 @@ uint64_t bede_control_excess(const struct bede_control *control, int *node)
 	}
 	if (!most && used_in_all > low)
 		most = used_in_all - low;
-	return most > not_worth_a_page(control) ? most : 0;
+	/* A huge page is moved as a whole: for less than half of it that ends too low. */
+	return most > minimum(half_a_page, below / 2) ? most : 0;
 }
 
 uint64_t bede_control_wait(const struct bede_control *control, uint64_t room)

@@ -140,7 +140,10 @@ def record(
     start: float | None = None,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Write samples of the cgroup *path* as CSV until it is gone; times are since *start* (monotonic)."""
+    """Write samples of the cgroup *path* as CSV until it is gone, *seconds* are over or it is *stopped*.
+
+    Times are since *start* (monotonic).
+    """
     start = time.monotonic() if start is None else start
     file.write(HEADER + "\n")
     try:
