@@ -168,11 +168,8 @@ def test_a_cpuset_below_the_limit_is_kept_to_by_moving_others():
 
 
 def test_over_the_limit_rather_than_swap_or_fail_when_far_memory_is_full():
-    write("/proc/sys/vm/drop_caches", "3")  # or far memory has room that MemFree does not tell of
     with Group("hog") as hog, Group(limit="N0=64M") as group:
-        free = keyed_meminfo()["MemFree"] // 1024
-        process = hog.start("numactl", "--membind=1", *LOADS, "anon", str(free - 100), "1", "300")
-        wait_until("the far node is nearly full", lambda: hog.total() >= (free - 101) * MIB)
+        process = fill_far(hog, 100)
         with undisturbed(), group.sampled() as samples:
             status, out = ended(group.start(*LOADS, "anon", "192"))
             events = group.events()
@@ -185,14 +182,11 @@ def test_over_the_limit_rather_than_swap_or_fail_when_far_memory_is_full():
 
 
 def test_page_cache_on_the_far_node_makes_room_without_swapping():
-    write("/proc/sys/vm/drop_caches", "3")
     with Group("hog") as hog, Group(limit="N0=64M") as group:
-        free = keyed_meminfo()["MemFree"] // 1024
-        process = hog.start("numactl", "--membind=1", *LOADS, "anon", str(free - 300), "1", "300")
-        wait_until("the far node is nearly full", lambda: hog.total() >= (free - 301) * MIB)
+        process = fill_far(hog, 300)
         read = ["dd", f"if={bounds.WORK / 'load.bin'}", "of=/dev/null", "bs=1M", "count=260"]
         assert ended(hog.start("numactl", "--membind=1", *read))[0] == 0
-        assert keyed_meminfo()["MemFree"] // 1024 < 160
+        assert far_free() < 160
         with undisturbed(), group.sampled() as samples:
             status, out = ended(group.start(*LOADS, "anon", "204"))
         assert process.poll() is None
@@ -201,9 +195,19 @@ def test_page_cache_on_the_far_node_makes_room_without_swapping():
         assert samples.highest <= 64 * MIB + slack(64)
 
 
-def keyed_meminfo():
+def far_free():
+    """Free MiB of the far node."""
     lines = [line.split() for line in NODE1.read_text().splitlines()]
-    return {line[2].rstrip(":"): int(line[3]) for line in lines}
+    return {line[2].rstrip(":"): int(line[3]) for line in lines}["MemFree"] // 1024
+
+
+def fill_far(hog, left):
+    """Anonymous memory of the group *hog*, bound to the far node, that leaves so many MiB free there."""
+    write("/proc/sys/vm/drop_caches", "3")  # or there is room that MemFree does not tell of
+    free = far_free()
+    process = hog.start("numactl", "--membind=1", *LOADS, "anon", str(free - left), "1", "300")
+    wait_until("the far node is nearly full", lambda: hog.total() >= (free - left - 1) * MIB)
+    return process
 
 
 def test_64_processes_in_16_cgroups_share_one_limit():
