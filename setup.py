@@ -24,6 +24,7 @@ setup(
     data_files=[("bin", ["bin/bede-hook", "bin/bede-runtime"])],
     install_requires=[
         "cffi>=1.15,<3",  # loads the extension that holds a bound; Debian 12 has 1.15
+        "pyroute2>=0.7.7,<0.10",  # subscribes to the kernel's process connector
         "pyyaml>=6,<7",  # the agent checks that YAML reads the configuration as the hook does
         "python-prctl>=1.8,<2",  # the agent names itself and drops what it does not need
     ],

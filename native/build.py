@@ -7,8 +7,8 @@ from pathlib import Path
 
 from cffi import FFI
 
-TOPICS = ("kfile", "control", "holder")
-SOURCES = ("kfile", "control", "deadline", "lru", "demoter", "swapguard", "holder")
+TOPICS = ("kfile", "control", "holder", "births")
+SOURCES = (*TOPICS, "deadline", "lru", "demoter", "swapguard", "idle")
 
 HERE = Path(__file__).resolve().parent
 

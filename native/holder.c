@@ -15,6 +15,7 @@
 #include "control.h"
 #include "deadline.h"
 #include "demoter.h"
+#include "idle.h"
 #include "swapguard.h"
 
 #define PAGE 4096ULL
@@ -27,7 +28,7 @@
 #define CALM_US 2000000 /* away from the bound for so long, swapping is the user's own */
 
 struct files {
-	int current, high, numa, stat, flush, events;
+	int current, high, numa, stat, cpu, events;
 };
 
 struct bede_holder {
@@ -43,7 +44,9 @@ struct bede_holder {
 	struct bede_demoter demoter;
 	struct bede_deadline deadline;
 	struct bede_swapguard swap;
+	struct bede_idle idle;
 	struct bede_stats stats;
+	int notify; /* an eventfd of the holder's owner, or -1 */
 	uint64_t user_high;
 	uint64_t last_fence;
 	uint64_t progress_us;	 /* when demotion last showed in the far usage ... */
@@ -53,6 +56,7 @@ struct bede_holder {
 	uint64_t pressed_us; /* when the usage was last near the bound */
 	bool prepared;	     /* for the bound to be reached */
 	bool met;	     /* the bound has been met since it was set */
+	bool busy;	     /* there is something to be done even if the container does nothing */
 };
 
 static uint64_t now_us(void)
@@ -66,6 +70,14 @@ static uint64_t now_us(void)
 static uint64_t minimum(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
+}
+
+static void wake(int fd)
+{
+	uint64_t one = 1;
+
+	if (fd >= 0)
+		(void)!write(fd, &one, sizeof(one));
 }
 
 static void note_progress(struct bede_holder *holder)
@@ -93,23 +105,17 @@ static int measure_kernel(struct bede_holder *holder)
 static int measure(struct bede_holder *holder)
 {
 	struct bede_control *control = &holder->control;
-	uint64_t current, far = control->far;
-	char byte;
-	int err = bede_read_u64(holder->file.current, &current);
+	uint64_t far = control->far;
+	/* Where reading cpu.stat flushes the statistics (6.12), numa_stat has just become exact. */
+	int err = bede_read(holder->file.numa, &holder->buffer);
 
-	if (err)
-		return err;
-	/* Where reading cpu.stat flushes the statistics (6.12), numa_stat is then exact. */
-	if (holder->file.flush >= 0 && pread(holder->file.flush, &byte, 1, 0) < 0)
-		return -errno;
-	err = bede_read(holder->file.numa, &holder->buffer);
 	if (!err)
 		err = bede_parse_numa_stat(holder->buffer.text, holder->buffer.length, &control->numa);
 	if (!err)
 		err = measure_kernel(holder);
 	if (err)
 		return err;
-	bede_control_observe(control, now_us(), current);
+	bede_control_observe(control, now_us(), holder->idle.current);
 	if (control->far > far)
 		note_progress(holder);
 	return 0;
@@ -146,7 +152,8 @@ static int move_fence(struct bede_holder *holder, uint64_t fence)
 	return err;
 }
 
-static void demote(struct bede_holder *holder, uint64_t room)
+/* Returns how much there is to demote, in bytes. */
+static uint64_t demote(struct bede_holder *holder, uint64_t room)
 {
 	int node;
 	uint64_t bytes = bede_control_excess(&holder->control, &node);
@@ -155,7 +162,7 @@ static void demote(struct bede_holder *holder, uint64_t room)
 	if (room < holder->control.bound / 4)
 		holder->pressed_us = holder->control.at_us;
 	if (node < 0 || !holder->demotes)
-		return;
+		return 0;
 	/* Soon before the first time, and each time anew after the usage has been much lower. */
 	if (room > holder->control.bound / 2)
 		holder->prepared = false;
@@ -170,6 +177,7 @@ static void demote(struct bede_holder *holder, uint64_t room)
 	holder->stats.demoted *= PAGE;
 	if (room || !bytes)
 		note_progress(holder);
+	return bytes;
 }
 
 /* Nothing moves although all is asked for: far is full or the pages cannot move. */
@@ -205,6 +213,8 @@ static void publish(struct bede_holder *holder, bool lifted)
 	stats->current = control->current;
 	stats->fence = holder->last_fence;
 	stats->user_high = holder->user_high;
+	if (lifted && !stats->stalled)
+		wake(holder->notify);
 	stats->stalled = lifted;
 	stats->rounds++;
 	/* After the bound is lowered, the way down to it is no overshoot. */
@@ -217,13 +227,20 @@ static void publish(struct bede_holder *holder, bool lifted)
 /* One turn, under the lock. wait_us is how long nothing need be done. */
 static int turn(struct bede_holder *holder, uint64_t *wait_us)
 {
-	int err = measure(holder);
+	int err = bede_idle_look(&holder->idle, holder->file.current, holder->file.cpu);
 
+	if (!err && !holder->busy && bede_idle_is(&holder->idle)) {
+		*wait_us = bede_idle_wait(&holder->idle);
+		return 0;
+	}
+	if (!err)
+		err = measure(holder);
 	if (err)
 		return err;
 	uint64_t at_us = holder->control.at_us, room = bede_control_room(&holder->control);
 
-	demote(holder, room);
+	uint64_t excess = demote(holder, room);
+
 	if (holder->lifted_until_us <= at_us && stalled(holder)) {
 		holder->lifted_until_us = at_us + LIFT_US;
 		holder->stats.stalls++;
@@ -231,6 +248,9 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 	}
 	bool lifted = holder->lifted_until_us > at_us;
 	bool pressed = holder->pressed_us && at_us - holder->pressed_us < CALM_US;
+	bool near = room < holder->control.bound / 4;
+
+	holder->busy = lifted || excess || near != pressed;
 
 	bede_swapguard_update(&holder->swap, pressed && !lifted, holder->control.current);
 	err = move_fence(holder, lifted ? BEDE_NO_LIMIT : fence(holder, room));
@@ -260,11 +280,13 @@ static void *run(void *argument)
 		pthread_mutex_unlock(&holder->lock);
 		if (stop || err)
 			break;
-		struct timespec timeout = { .tv_nsec = (long)wait_us * 1000 };
+		struct timespec timeout = { .tv_sec = (time_t)(wait_us / 1000000),
+					    .tv_nsec = (long)(wait_us % 1000000) * 1000 };
 
 		if (ppoll(wait, 2, &timeout, NULL) > 0) {
 			uint64_t count;
 
+			holder->idle.still = 0;
 			if (wait[0].revents & (POLLPRI | POLLERR)) {
 				(void)bede_read(holder->file.events, &holder->buffer);
 				holder->stats.fence_events++;
@@ -275,6 +297,8 @@ static void *run(void *argument)
 	}
 	bede_deadline_close(&holder->deadline);
 	holder->stats.error = err;
+	if (err)
+		wake(holder->notify);
 	return NULL;
 }
 
@@ -296,7 +320,7 @@ static int open_files(struct bede_holder *holder, int dir)
 	if (!err)
 		err = open_at(dir, "memory.events", O_RDONLY, &file->events);
 	if (!err)
-		(void)open_at(dir, "cpu.stat", O_RDONLY, &file->flush);
+		(void)open_at(dir, "cpu.stat", O_RDONLY, &file->cpu);
 	if (!err)
 		(void)open_at(dir, "memory.stat", O_RDONLY, &file->stat);
 	/* The fence that the hook left behind is ours, not the user's. */
@@ -308,7 +332,7 @@ static int open_files(struct bede_holder *holder, int dir)
 static void release(struct bede_holder *holder)
 {
 	int *fds[] = { &holder->file.current, &holder->file.high,  &holder->file.numa,
-		       &holder->file.stat,    &holder->file.flush, &holder->file.events,
+		       &holder->file.stat,    &holder->file.cpu,   &holder->file.events,
 		       &holder->wake };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
@@ -354,6 +378,7 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	holder->control.kernel = UINT64_MAX;
 	memcpy(holder->control.node_bound, params->node_bound, sizeof(params->node_bound));
 	holder->user_high = params->user_high;
+	holder->notify = params->notify_fd;
 	holder->file = (struct files){ -1, -1, -1, -1, -1, -1 };
 	pthread_mutex_init(&holder->lock, NULL);
 	bede_swapguard_open(&holder->swap, params->cgroup_fd, params->user_swap_max);
@@ -374,13 +399,6 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	return err;
 }
 
-static void wake(struct bede_holder *holder)
-{
-	uint64_t one = 1;
-
-	(void)!write(holder->wake, &one, sizeof(one));
-}
-
 int bede_holder_set(struct bede_holder *holder, uint64_t bound, const uint64_t *node_bound)
 {
 	pthread_mutex_lock(&holder->lock);
@@ -390,7 +408,7 @@ int bede_holder_set(struct bede_holder *holder, uint64_t bound, const uint64_t *
 	holder->stats.max_local = 0;
 	holder->met = false;
 	pthread_mutex_unlock(&holder->lock);
-	wake(holder);
+	wake(holder->wake);
 	return 0;
 }
 
@@ -408,7 +426,7 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 	pthread_mutex_lock(&holder->lock);
 	holder->stop = true;
 	pthread_mutex_unlock(&holder->lock);
-	wake(holder);
+	wake(holder->wake);
 	pthread_join(holder->thread, NULL);
 	if (holder->demotes)
 		bede_demoter_stop(&holder->demoter);

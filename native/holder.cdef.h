@@ -9,6 +9,7 @@ struct bede_params {
 	uint64_t user_high;
 	uint64_t user_swap_max;
 	unsigned cpus;
+	int notify_fd;
 	...;
 };
 

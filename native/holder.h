@@ -24,6 +24,7 @@ struct bede_params {
 	uint64_t user_high;		     /* the user's own memory.high */
 	uint64_t user_swap_max;		     /* the user's own memory.swap.max */
 	unsigned cpus;			     /* online; each may hold a batch of charges */
+	int notify_fd; /* eventfd, written to when the holder ends or stalls; -1 for none */
 };
 
 struct bede_stats {

@@ -5,6 +5,7 @@
     runtime: runc              # the real OCI runtime, a name on PATH or an absolute path
     on_unsupported: refuse     # or warn: start the container without a bound
     far_nodes: [1]             # nodes to call far, where the firmware does not tell (two-socket emulation)
+    let_go: [/debug.slice]     # processes of containers that are moved into these cgroups stay there
 
 One ``key: value`` a line; a value is a word, a number, a quoted string or a ``[list, of, them]``.
 What this reader takes, YAML reads the same way; what is ambiguous in YAML is refused.
@@ -27,14 +28,19 @@ _MOST_NODES = 1024
 class Config:
     """The host's settings, each with its default."""
 
-    __slots__ = ("far_nodes", "on_unsupported", "runtime")
+    __slots__ = ("far_nodes", "let_go", "on_unsupported", "runtime")
 
     def __init__(
-        self, runtime: str | None = None, on_unsupported: str = "refuse", far_nodes: tuple[int, ...] = ()
+        self,
+        runtime: str | None = None,
+        on_unsupported: str = "refuse",
+        far_nodes: tuple[int, ...] = (),
+        let_go: tuple[str, ...] = (),
     ) -> None:
         self.runtime = runtime  #: the real OCI runtime: a name or an absolute path; None: look on PATH
         self.on_unsupported = on_unsupported  #: "refuse", or "warn" and run without a bound
         self.far_nodes = far_nodes  #: NUMA nodes to call far; empty: what the kernel's tiers say
+        self.let_go = let_go  #: cgroups (paths from the root) whose processes are nobody's children any more
 
 
 def load(path: str | None = None) -> Config:
@@ -84,9 +90,12 @@ def parse(text: str, path: str = PATH) -> Config:
             config.on_unsupported = str(value)
         elif key == "far_nodes":
             config.far_nodes = _nodes(value, where)
+        elif key == "let_go":
+            config.let_go = _cgroups(value, where)
         else:
             raise InputError(
-                f"{where}: unknown key {key[:40]!a}", "Known are runtime, on_unsupported and far_nodes"
+                f"{where}: unknown key {key[:40]!a}",
+                "Known are runtime, on_unsupported, far_nodes and let_go",
             )
     return config
 
@@ -183,6 +192,15 @@ def _runtime(value: "Scalar | list[Scalar]", where: str) -> str:
             f"{where}: runtime is neither a name nor an absolute path", "Write runc, crun or /usr/bin/runc"
         )
     return value
+
+
+def _cgroups(value: "Scalar | list[Scalar]", where: str) -> tuple[str, ...]:
+    paths = [path for path in (value if isinstance(value, list) else [value]) if isinstance(path, str)]
+    if not isinstance(value, list) or len(paths) != len(value) or any(path[:1] != "/" for path in paths):
+        raise InputError(
+            f"{where}: let_go is not a list of cgroups", "Write their paths from the root, as [/debug.slice]"
+        )
+    return tuple(paths)
 
 
 def _nodes(value: "Scalar | list[Scalar]", where: str) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import Any, NamedTuple
 
@@ -54,7 +55,10 @@ class Stats(NamedTuple):
 
 
 class Holder:
-    """One native thread that holds one container's bound. Raises OSError."""
+    """One native thread that holds one container's bound. Raises OSError.
+
+    *notify_fd* is an eventfd that the thread writes to when it ends by an error, or stalls.
+    """
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class Holder:
         user_high: int | None,
         user_swap_max: int | None = None,
         lru_file: str | None = LRU_GEN,
+        notify_fd: int = -1,
     ) -> None:
         params = _ffi.new("struct bede_params *")
         path = _ffi.new("char[]", os.fsencode(lru_path))
@@ -82,6 +87,7 @@ class Holder:
         params.user_high = NO_LIMIT if user_high is None else user_high
         params.user_swap_max = NO_LIMIT if user_swap_max is None else user_swap_max
         params.cpus = os.cpu_count() or 1
+        params.notify_fd = notify_fd
         out = _ffi.new("struct bede_holder **")
         _check(_lib.bede_holder_start(params, out), "cannot start holding")
         self._holder = out[0]
@@ -118,3 +124,32 @@ def parse_numa_stat(text: bytes) -> tuple[dict[int, int], dict[int, int]]:
     _check(_lib.bede_parse_numa_stat(text, len(text), numa), "memory.numa_stat")
     nodes = range(MAX_NODES)
     return ({n: numa.lru[n] for n in nodes if numa.lru[n]}, {n: numa.file[n] for n in nodes if numa.file[n]})
+
+
+class Event(NamedTuple):
+    """A process was born, has executed a program, or was moved to another cgroup."""
+
+    kind: str  #: "fork", "exec" or "move"
+    pid: int
+    parent: int  #: who forked it; 0 where it was not a fork
+    at_ns: int  #: CLOCK_MONOTONIC
+
+
+_AT_ONCE = 256  #: events that one call takes
+
+
+def filter_births(fd: int, *, forks: bool, execs: bool) -> None:
+    """What the process connector's socket *fd* shall tell of; the kernel drops the rest. Raises OSError."""
+    _check(_lib.bede_births_filter(fd, forks, execs), "cannot filter the process connector")
+
+
+def read_births(fd: int) -> tuple[list[Event], bool]:
+    """What waits in the process connector's socket *fd*, and whether some was lost. Raises OSError."""
+    births = _ffi.new("struct bede_birth[]", _AT_ONCE)
+    count = _ffi.new("unsigned *")
+    result = _lib.bede_births_read(fd, births, _AT_ONCE, count)
+    lost = result == -errno.ENOBUFS
+    if not lost:
+        _check(result, "process connector")
+    found = [births[index] for index in range(count[0])]
+    return [Event("exec" if one.exec else "fork", one.pid, one.parent, one.at_ns) for one in found], lost

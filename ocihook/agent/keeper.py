@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import sys
 from typing import Any
 
 from ocihook import native
+from ocihook.agent.family import Families, Family
+from ocihook.agent.say import say
 from ocihook.backends import tier
 from ocihook.cgroup import memory, path, process
 from ocihook.config import Config
@@ -18,18 +19,16 @@ from ocihook.state import records
 from ocihook.topology import nodes
 
 
-def say(line: str) -> None:
-    """One line to the journal."""
-    print(line, file=sys.stderr, flush=True)
-
-
 class Kept:
     """One container: its record, its cgroup held open, and its holder."""
 
-    def __init__(self, record: records.Record, cgroup: path.Cgroup, tiers: nodes.Tiers) -> None:
+    def __init__(
+        self, record: records.Record, cgroup: path.Cgroup, tiers: nodes.Tiers, notify_fd: int = -1
+    ) -> None:
         self.record = record
         self.cgroup = cgroup
         self.tiers = tiers
+        self._notify_fd = notify_fd
         try:
             self.holder = self._hold(native.LRU_GEN)
         except OSError as error:
@@ -49,6 +48,7 @@ class Kept:
             user_high=record.user_high,
             user_swap_max=record.user_swap_max,
             lru_file=lru_file,
+            notify_fd=self._notify_fd,
         )
 
     def set(self, bound: int) -> None:
@@ -104,13 +104,18 @@ class Kept:
 class Keeper:
     """All containers of this host that are bound."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, families: Families) -> None:
         self.config = config
+        self.families = families
         self.kept: dict[str, Kept] = {}
+        #: readable when a holder has ended or stalls: time for :meth:`attend`
+        self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._complained: set[str] = set()
 
-    def adopt_all(self) -> None:
-        """Bring what is held in line with the records on disk."""
+    def adopt_all(self) -> bool:
+        """Bring what is held in line with the records on disk; whether there is something new."""
+        before = set(self.kept)
+        records.remove_unfinished()
         found, errors = records.listing()
         for error in errors:
             self._complain(error.line("bede agent"))
@@ -119,6 +124,7 @@ class Keeper:
             self.drop(key)
         for record in found:
             self.adopt(record)
+        return bool(set(self.kept) - before)
 
     def adopt(self, record: records.Record) -> None:
         """Hold the container of *record*, unless it is held already or gone."""
@@ -135,7 +141,8 @@ class Keeper:
         try:
             tiers = nodes.find(self.config.far_nodes)
             nodes.enable_demotion()
-            self.kept[record.key] = Kept(record, cgroup, tiers)
+            self.kept[record.key] = Kept(record, cgroup, tiers, self.notify_fd)
+            self.families.add(Family.of_record(record.id, cgroup, record.pid, record.pid_start))
         except (BedeError, OSError, ValueError) as error:
             # A fence that nobody moves would strangle the container.
             with contextlib.suppress(OSError):
@@ -148,8 +155,10 @@ class Keeper:
         if key in self.kept:
             self._forget(key)
 
-    def sweep(self) -> None:
+    def attend(self) -> None:
         """Let go of containers whose cgroup has gone, and of holders that have ended."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.notify_fd)
         for key, kept in list(self.kept.items()):
             gone = path.reopen(kept.record.cgroup, kept.record.cgroup_ino)
             if gone is None:
@@ -202,10 +211,21 @@ class Keeper:
         """The agent ends, the containers do not: their fences stay where they are."""
         for key in list(self.kept):
             self._forget(key)
+        os.close(self.notify_fd)
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """What ``bede ps`` shows of all that are held."""
+        found = []
+        for kept in self.kept.values():
+            family = self.families.at(kept.record.cgroup)
+            found.append({**kept.status(), "outside": family.outside() if family else None})
+        return found
 
     def _forget(self, key: str) -> None:
         self._complained.discard(key)
-        self.kept.pop(key).close(restore=False)
+        kept = self.kept.pop(key)
+        self.families.remove(kept.record.cgroup)
+        kept.close(restore=False)
 
     def _complain(self, line: str, about: str = "") -> None:
         """Say *line*, once (or once *about* one container): what goes on for long is one event."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import select
+import resource
 import signal
 import socket
 import time
 from pathlib import Path
 
 from ocihook import config
-from ocihook.agent import server
-from ocihook.agent.keeper import Keeper, say
+from ocihook.agent import server, supervisor
+from ocihook.agent.family import Families
+from ocihook.agent.follow import Follower
+from ocihook.agent.keeper import Keeper
+from ocihook.agent.loop import Loop
+from ocihook.agent.say import Speaker, say
+from ocihook.agent.sources import Sources
+from ocihook.agent.vanish import Vanish
 from ocihook.errors import AccessError, AgentError, BedeError
 from ocihook.state import notify, records
 
@@ -26,41 +31,80 @@ def run() -> int:
     if os.geteuid() != 0:
         raise AccessError("the agent must run as root", "Start it by systemctl start bede-agent")
     lock = _only_one()
-    keeper = Keeper(config.load())
-    # Before anything that is slow to import: the containers' fences wait for somebody to move them.
-    keeper.adopt_all()
-    wake = _signals()
+    _more_files()
+    settings = config.load()
+    agent = Agent(settings)
+    # The one thing that comes before the containers, whose fences wait for somebody to move them: it forks.
+    agent.sources.subscribe()
+    agent.keeper.adopt_all()
     with server.listen() as listener:
+        agent.serve(listener)
         _confine()
         _check_config()
-        say(f"bede agent: ready, holding {len(keeper.kept)} containers")
-        _loop(keeper, listener, wake)
-    keeper.close()
+        say(f"bede agent: ready, holding {len(agent.keeper.kept)} containers")
+        supervisor.tell("READY=1")
+        agent.loop.run()
+        supervisor.tell("STOPPING=1")
+    agent.close()
     os.close(lock)
     return 0
 
 
-def _loop(keeper: Keeper, listener: socket.socket, wake: int) -> None:
-    poll = select.poll()
-    poll.register(listener, select.POLLIN)
-    poll.register(wake, select.POLLIN)
-    on_demand = os.environ.get(notify.ON_DEMAND) == "1"
-    swept = busy = time.monotonic()
-    changed = _changed()
-    while not on_demand or swept - busy < IDLE:
-        ready = [fd for fd, _ in poll.poll(SWEEP * 1000)]
-        if wake in ready:
-            return
-        if listener.fileno() in ready:
-            with contextlib.suppress(BlockingIOError, ConnectionError):
-                server.serve(keeper, listener.accept()[0])
-        if time.monotonic() - swept >= SWEEP:
-            swept = time.monotonic()
-            if changed != (changed := _changed()):
-                keeper.adopt_all()
-            keeper.sweep()
-            if keeper.any_alive():
-                busy = swept
+class Agent:
+    """Everything that lives as long as the agent, tied to one loop."""
+
+    def __init__(self, settings: config.Config) -> None:
+        self.loop = Loop()
+        self.families = Families()
+        self.keeper = Keeper(settings, self.families)
+        follower = Follower(self.families, Speaker(), settings)
+        follower.on_found = Vanish(self.loop, self.families).watch
+        self.sources = Sources(self.loop, follower, self._hear)
+        self._listener: socket.socket | None = None
+        self._changed = _changed()
+        self._busy = time.monotonic()
+
+    def serve(self, listener: socket.socket) -> None:
+        """From now on answer at *listener*, and do what time brings."""
+        self._listener = listener
+        self.loop.add(listener.fileno(), self._hear)
+        self.loop.add(self.keeper.notify_fd, self._attend)
+        self.loop.add(_signals(), self.loop.stop)
+        self._sweep()
+        if seconds := supervisor.watchdog_seconds():
+            self._watch(seconds / 2)
+
+    def close(self) -> None:
+        """Let go of everything but the containers."""
+        self.keeper.close()
+        self.sources.close()
+        self.loop.close()
+
+    def _hear(self) -> None:
+        if self._listener is not None:
+            server.drain(self.keeper, self._listener)
+            self.sources.adjust()
+
+    def _attend(self) -> None:
+        self.keeper.attend()
+        self.sources.adjust()
+
+    def _sweep(self) -> None:
+        """What no message tells of: a hook that could not reach us, and that there is nothing to do."""
+        before, self._changed = self._changed, _changed()
+        if before != self._changed and self.keeper.adopt_all():
+            self.sources.rescan()
+        self.sources.adjust()
+        if os.environ.get(notify.ON_DEMAND) == "1":
+            if self.keeper.any_alive():
+                self._busy = time.monotonic()
+            elif time.monotonic() - self._busy >= IDLE:
+                self.loop.stop()
+        self.loop.after(SWEEP, self._sweep)
+
+    def _watch(self, seconds: float) -> None:
+        supervisor.tell("WATCHDOG=1")
+        self.loop.after(seconds, lambda: self._watch(seconds))
 
 
 def _changed() -> int:
@@ -80,6 +124,12 @@ def _only_one() -> int:
         os.close(fd)
         raise AgentError("the agent is running already") from None
     return fd
+
+
+def _more_files() -> None:
+    """A container takes some twenty descriptors, and there may be hundreds of containers."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _signals() -> int:
@@ -110,14 +160,14 @@ def _check_config() -> None:
 
 
 def _confine() -> None:
-    """Keep only what holding needs: priority for its threads, cgroup files whoever owns them."""
+    """Keep only what is needed: priority for threads, cgroup files whoever owns them, others' namespaces."""
     try:
         import prctl
     except ImportError:
         return
     prctl.set_name("bede-agent")
     prctl.set_no_new_privs(1)
-    keep = (prctl.CAP_SYS_NICE, prctl.CAP_DAC_OVERRIDE)
+    keep = (prctl.CAP_SYS_NICE, prctl.CAP_DAC_OVERRIDE, prctl.CAP_SYS_PTRACE)
     # In this order: each step needs what the next one gives up.
     prctl.capbset.limit(*keep)
     prctl.cap_effective.limit(*keep)

@@ -55,6 +55,16 @@ def answer(keeper: Keeper, packet: bytes) -> bytes:
     return json.dumps(reply).encode()
 
 
+def drain(keeper: Keeper, listener: socket.socket) -> None:
+    """Answer everybody who waits at *listener*."""
+    while True:
+        try:
+            connection = listener.accept()[0]
+        except (BlockingIOError, ConnectionError):
+            return
+        serve(keeper, connection)
+
+
 def serve(keeper: Keeper, connection: socket.socket) -> None:
     """Answer one packet and close; a client that is slow or gone costs nothing."""
     with connection:
@@ -99,7 +109,8 @@ def _do(keeper: Keeper, message: dict[str, Any]) -> dict[str, Any]:
         keeper.drop(_text(message, "key"))
         return {}
     if op == "ps":
-        return {"containers": [kept.status() for kept in keeper.kept.values()]}
+        outside = {family.cgroup.path: family.outside() for family in keeper.families}
+        return {"containers": keeper.statuses(), "outside": outside}
     if op == "set":
         return {"container": keeper.set(_text(message, "container"), _text(message, "bound"))}
     raise InputError(f"the agent does not know {op!r}")

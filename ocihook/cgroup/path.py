@@ -76,19 +76,24 @@ def find(pid: int) -> Cgroup:
 
 def reopen(path: str, inode: int) -> Cgroup | None:
     """The cgroup of a record (*path* below the mount, kernel id *inode*); None when it is gone."""
+    cgroup = open_below(path)
+    if cgroup is not None and cgroup.inode != inode:
+        cgroup.close()
+        return None
+    return cgroup
+
+
+def open_below(path: str) -> Cgroup | None:
+    """The cgroup *path* below the mount, whichever it is; None where there is none."""
     try:
         top = mount_point()
         root = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            cgroup = Cgroup(top, path, fs.walk(root, path))
+            return Cgroup(top, path, fs.walk(root, path))
         finally:
             os.close(root)
     except (OSError, HostError):
         return None
-    if cgroup.inode != inode:
-        cgroup.close()
-        return None
-    return cgroup
 
 
 def mount_point() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ocihook import config, fs
 from ocihook.backends import choose
-from ocihook.cgroup import memory, path, tree
+from ocihook.cgroup import memory, names, path, tree
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import AccessError, HostError, InputError
 from ocihook.spec import annotation, nodelimit
@@ -16,8 +16,6 @@ from ocihook.state import records
 from ocihook.topology import nodes
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-_LEAF = "container"  # crun's cgroup below a scope
-_SCOPES = ("docker-", "libpod-", "cri-containerd-", "crio-", "crun-", "runc-")
 
 
 def is_kernel() -> bool:
@@ -76,19 +74,6 @@ def change(name: str, amount: str) -> dict[str, Any] | None:
         raise HostError(f"cgroup {one['cgroup']} does not take the bound: {error.strerror}") from None
 
 
-def id_of(cgroup: str) -> str:
-    """The container's id in the path of its *cgroup*, else the path's last part; fit to be printed."""
-    parts = cgroup.rstrip("/").split("/")
-    name = parts[-2] if parts[-1] == _LEAF and len(parts) > 2 else parts[-1]
-    if name.endswith(".scope"):
-        for prefix in _SCOPES:
-            if name.startswith(prefix):
-                name = name.removeprefix(prefix).removesuffix(".scope")
-                break
-    # Whoever may make cgroups chooses their names.
-    return name if name.isprintable() else ascii(name)[1:-1]
-
-
 def _tiers() -> nodes.Tiers | None:
     try:
         return nodes.find(config.load().far_nodes)
@@ -118,7 +103,7 @@ def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> dict[str, Any] | None:
     used = memory.node_usage(cgroup.fd)
     local = sum(used.get(node, 0) for node in tiers.local)
     return {
-        "id": id_of(cgroup.path),
+        "id": names.id_of(cgroup.path),
         "key": "",
         "pid": None,
         "cgroup": cgroup.path,

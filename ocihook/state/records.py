@@ -166,6 +166,28 @@ def remove(key: str) -> bool:
     return True
 
 
+def remove_unfinished() -> None:
+    """Remove what a killed writer has left beside the records. Raises AccessError."""
+    try:
+        directory = _directory()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _denied(error) from None
+    try:
+        for name in os.listdir(directory):
+            pid = name.removesuffix(".tmp").rpartition(".")[2]
+            if name.endswith(".tmp") and not (pid.isdigit() and os.path.exists(f"/proc/{pid}")):
+                try:
+                    os.unlink(name, dir_fd=directory)
+                except FileNotFoundError:
+                    continue  # its writer was not dead
+    except OSError as error:
+        raise _denied(error) from None
+    finally:
+        os.close(directory)
+
+
 def _directory(create: bool = False) -> int:
     """A descriptor of the directory of records, which belongs to us alone. Raises OSError, AccessError."""
     if create:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ocihook.agent import client, server
+from ocihook.agent.family import Families
 from ocihook.agent.keeper import Keeper
 from ocihook.config import Config
 from ocihook.errors import BedeError
@@ -17,9 +18,9 @@ from ocihook.state import records
 
 @pytest.fixture
 def keeper() -> Keeper:
-    made = Keeper(Config())
+    made = Keeper(Config(), Families())
     for id in ("web", "webbing", "db"):
-        record = SimpleNamespace(id=id, key=f"{id}-00000000", nodes={})
+        record = SimpleNamespace(id=id, cgroup=f"/{id}", key=f"{id}-00000000", nodes={})
         made.kept[record.key] = SimpleNamespace(record=record, status=lambda id=id: {"id": id})  # type: ignore[assignment]
     return made
 

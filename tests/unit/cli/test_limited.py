@@ -11,7 +11,7 @@ import pytest
 from ocihook import config, fs
 from ocihook.agent import client
 from ocihook.cgroup import path
-from ocihook.cli import limited, main
+from ocihook.cli import main
 from ocihook.errors import AccessError, AgentError
 from ocihook.state import records
 from ocihook.topology import nodes
@@ -96,27 +96,6 @@ def _error(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> st
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     return err
-
-
-@pytest.mark.parametrize(
-    ("cgroup", "id"),
-    [
-        (f"/system.slice/docker-{ID}.scope", ID),
-        (f"/machine.slice/libpod-{ID}.scope", ID),
-        (f"/machine.slice/libpod-{ID}.scope/container", ID),
-        (f"/kubepods.slice/kubepods-pod7.slice/cri-containerd-{ID}.scope", ID),
-        (f"/docker/{ID}", ID),
-        ("/default/web", "web"),
-        ("/docker-web", "docker-web"),
-        ("/user.slice/my.scope", "my.scope"),
-        ("/container", "container"),
-        ("/web/container", "web"),
-        ("/evil\x1b[2J", "evil\\x1b[2J"),
-        ("/evil\udcff", "evil\\udcff"),
-    ],
-)
-def test_the_id_is_in_the_path(cgroup: str, id: str) -> None:
-    assert limited.id_of(cgroup) == id
 
 
 def test_ps_shows_every_cgroup_with_a_limit_on_each_local_node(

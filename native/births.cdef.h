@@ -1,0 +1,9 @@
+struct bede_birth {
+	uint32_t parent;
+	uint32_t pid;
+	int exec;
+	uint64_t at_ns;
+};
+
+int bede_births_filter(int fd, int forks, int execs);
+int bede_births_read(int fd, struct bede_birth *out, unsigned most, unsigned *count);

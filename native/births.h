@@ -1,0 +1,29 @@
+/*
+ * New processes, as the kernel's process connector tells of them (drivers/connector/cn_proc.c).
+ *
+ * Whoever subscribes to it is told of every fork, exec, exit and change of ids on the host. What
+ * is of no use here is dropped by a socket filter, before it costs a wake-up: all but new
+ * processes (not threads) and, where asked for, executed programs.
+ */
+#ifndef BEDE_BIRTHS_H
+#define BEDE_BIRTHS_H
+
+#include <stdint.h>
+
+struct bede_birth {
+	uint32_t parent; /* the process that forked; 0 for an exec */
+	uint32_t pid;
+	int exec;	/* it executed a program, rather than being born */
+	uint64_t at_ns; /* CLOCK_MONOTONIC */
+};
+
+/* What the subscribed socket fd shall tell of; neither: nothing. Returns 0 or a negative errno. */
+int bede_births_filter(int fd, int forks, int execs);
+
+/*
+ * What is waiting in the socket, the oldest first, at most so many; 0 when there is nothing.
+ * Returns 0, or -ENOBUFS where the kernel had to leave some out (those in out are valid).
+ */
+int bede_births_read(int fd, struct bede_birth *out, unsigned most, unsigned *count);
+
+#endif

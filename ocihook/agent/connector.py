@@ -1,0 +1,75 @@
+"""The subscription to the kernel's process connector, made by pyroute2 in a process of its own.
+
+pyroute2 is 26 MiB of memory and, on a slow machine, seconds of start; what it makes here is one socket. So a
+child of the agent makes it, hands it over and ends, while the agent adopts its containers.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+from ocihook.errors import AgentError
+
+_ROOM = 4 << 20  #: bytes of events that may wait, some five thousand: a fork storm's of several pauses
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+_OK = b"ok"
+
+
+class Pending:
+    """A subscription under way; its descriptor becomes readable when it can be finished."""
+
+    def __init__(self, pid: int, ours: socket.socket) -> None:
+        self._pid = pid
+        self._ours = ours
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._ours.fileno()
+
+    def finish(self) -> socket.socket:
+        """The subscribed socket. Raises AgentError with what the child had to say."""
+        with self._ours:
+            try:
+                text, fds, _, _ = socket.recv_fds(self._ours, 4096, 1)
+            except OSError as error:
+                text, fds = str(error).encode(), []
+        os.waitpid(self._pid, 0)
+        if text != _OK or not fds:
+            raise AgentError(
+                f"the process connector cannot be used: {text.decode(errors='replace') or 'it broke off'}",
+                "Install python3-pyroute2, and run the agent in the host's network namespace",
+            )
+        return socket.socket(fileno=fds[0])
+
+
+def start() -> Pending:
+    """Begin to subscribe. To be called while there is but one thread. Raises OSError."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return Pending(pid, ours)
+    try:
+        _subscribe(theirs)
+    finally:
+        os._exit(0)
+
+
+def _subscribe(theirs: socket.socket) -> None:
+    # Nothing of the agent's may live on in here: not its lock, not its listener.
+    low = theirs.fileno()
+    os.closerange(3, low)
+    os.closerange(low + 1, os.sysconf("SC_OPEN_MAX"))
+    try:
+        from pyroute2.netlink.connector.cn_proc import ProcEventSocket
+
+        made = ProcEventSocket()
+        found = socket.socket(fileno=os.dup(made.fileno()))
+        found.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _ROOM)
+        found.setblocking(False)
+        made.bind()
+        made.control(listen=True)
+        socket.send_fds(theirs, [_OK], [found.fileno()])
+    except Exception as error:
+        theirs.send(f"{type(error).__name__}: {error}".encode()[:4000])

@@ -1,0 +1,179 @@
+"""A family: all processes of one bound container, whatever cgroup they have come to be in.
+
+A container that has a pid namespace of its own is known by it: nobody leaves one, and what is made in it is
+inside it. Without one it is known by its cgroup namespace, and by who was forked by whom.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ocihook import fs
+from ocihook.cgroup import kin, process
+from ocihook.cgroup.path import Cgroup
+
+
+class Family:
+    """One container's processes, and what was seen of those that were outside its cgroup."""
+
+    def __init__(self, id: str, cgroup: Cgroup, pid: int) -> None:
+        self.id = id
+        self.cgroup = cgroup  #: its home; owned by this object
+        self.pid = pid  #: a process of it, its first one where that is known
+        self.returned = 0  #: processes that were outside and are back
+        self.failed = 0  #: processes that could not be put back
+        self.seconds = 0.0  #: that these were outside, all together
+        self.bytes = 0  #: at most so much was charged elsewhere meanwhile, and stays there
+        self._held = [kin.hold_namespace(pid, name) for name in ("pid", "cgroup", "mnt")]
+        #: inodes, None where the host's is used or it is unknown
+        self.pid_ns, self.cgroup_ns, self.mnt_ns = (
+            os.fstat(fd).st_ino if fd is not None else None for fd in self._held
+        )
+        for name in ("pid", "cgroup", "mnt"):
+            if getattr(self, f"{name}_ns") == kin.namespace(os.getpid(), name):
+                setattr(self, f"{name}_ns", None)
+        if not kin.is_first(pid):
+            self.pid_ns = None  # it has joined another's, as the containers of a pod may
+
+    @classmethod
+    def of_record(cls, id: str, cgroup: Cgroup, pid: int, start: int) -> Family:
+        """The family in *cgroup*, whose first process was *pid*, started at *start*."""
+        if not process.is_same(pid, start):
+            pid = next(_members(cgroup.fd), 0)
+        family = cls(id, Cgroup(cgroup.mount, cgroup.path, os.dup(cgroup.fd)), pid)
+        if pid and (where := kin.cgroup_of(pid)) is not None and not family.contains(where):
+            # Not its any more: the number has come to be a stranger's while we looked.
+            family.pid_ns = family.cgroup_ns = family.mnt_ns = None
+        return family
+
+    def contains(self, path: str) -> bool:
+        """Whether the cgroup *path* is its home or below it."""
+        return path == self.cgroup.path or path.startswith(self.cgroup.path + "/")
+
+    def outside(self) -> dict[str, float]:
+        """What ``bede ps`` shows of it."""
+        return {
+            "returned": self.returned,
+            "failed": self.failed,
+            "seconds": round(self.seconds, 6),
+            "bytes": self.bytes,
+        }
+
+    def close(self) -> None:
+        """Let go of its cgroup and its namespaces."""
+        for fd in self._held:
+            if fd is not None:
+                os.close(fd)
+        self._held = []
+        self.cgroup.close()
+
+
+def _members(fd: int) -> Iterator[int]:
+    words = fs.read_or("cgroup.procs", "", dir_fd=fd).split()
+    return (int(word) for word in words if word != "0")
+
+
+class Families:
+    """All families of the host, found by cgroup or by process."""
+
+    def __init__(self) -> None:
+        self._by_home: dict[str, Family] = {}
+        self._by_pid_ns: dict[int, Family] = {}
+        self._by_cgroup_ns: dict[int, list[Family]] = {}
+        #: processes of those that have no pid namespace of their own; the number of a process that has
+        #: ended stays until it is used again, which a fork tells
+        self._lineage: dict[int, Family] = {}
+        self._host_pid_ns = kin.namespace(os.getpid(), "pid")
+        self._host_cgroup_ns = kin.namespace(os.getpid(), "cgroup")
+
+    def __iter__(self) -> Iterator[Family]:
+        return iter(list(self._by_home.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_home)
+
+    def add(self, family: Family) -> None:
+        """Know *family* from now on; one that has the same home is forgotten."""
+        self.remove(family.cgroup.path)
+        self._by_home[family.cgroup.path] = family
+        if family.pid_ns is not None:
+            self._by_pid_ns[family.pid_ns] = family
+        else:
+            self._lineage[family.pid] = family
+        if family.cgroup_ns is not None:
+            self._by_cgroup_ns.setdefault(family.cgroup_ns, []).append(family)
+
+    def remove(self, home: str) -> None:
+        """Forget the family whose home is the cgroup *home*."""
+        family = self._by_home.pop(home, None)
+        if family is None:
+            return
+        if family.pid_ns is not None and self._by_pid_ns.get(family.pid_ns) is family:
+            del self._by_pid_ns[family.pid_ns]
+        if family.cgroup_ns is not None:
+            others = [one for one in self._by_cgroup_ns.pop(family.cgroup_ns, []) if one is not family]
+            if others:
+                self._by_cgroup_ns[family.cgroup_ns] = others
+        self._lineage = {pid: one for pid, one in self._lineage.items() if one is not family}
+        family.close()
+
+    def at(self, home: str) -> Family | None:
+        """The family whose home is just *home*."""
+        return self._by_home.get(home)
+
+    def home_of(self, path: str) -> Family | None:
+        """The family whose home the cgroup *path* is, or is below."""
+        while path:
+            family = self._by_home.get(path)
+            if family is not None:
+                return family
+            path = path.rpartition("/")[0]
+        return None
+
+    def of(self, pid: int) -> Family | None:
+        """The family that process *pid* belongs to."""
+        ns = kin.namespace(pid, "pid")
+        if ns is None:
+            return None
+        if ns != self._host_pid_ns and self._by_pid_ns:
+            family = self._by_pid_ns.get(ns)
+            if family is not None:
+                return None if self._is_guest(pid, family) else family
+            for outer in kin.outer_pid_namespaces(pid):
+                if outer in self._by_pid_ns:
+                    return self._by_pid_ns[outer]
+        if self._by_cgroup_ns:
+            ns = kin.namespace(pid, "cgroup")
+            if ns is not None and len(found := self._by_cgroup_ns.get(ns, [])) == 1:
+                return found[0]
+        return self._lineage.get(pid)
+
+    def _is_guest(self, pid: int, family: Family) -> bool:
+        """Whether *pid* is of another container that shares the pid namespace of *family*, and no more."""
+        cgroup_ns = kin.namespace(pid, "cgroup")
+        if cgroup_ns in (None, self._host_cgroup_ns, family.cgroup_ns):
+            return False
+        return kin.namespace(pid, "mnt") != family.mnt_ns
+
+    @property
+    def has_lineage(self) -> bool:
+        """Whether forks have to be followed: a family has no pid namespace of its own."""
+        return len(self._by_pid_ns) < len(self._by_home)
+
+    def born(self, pid: int, parent: int) -> None:
+        """*parent* has forked *pid*."""
+        family = self._lineage.get(parent)
+        if family is not None:
+            self._lineage[pid] = family
+        else:
+            self._lineage.pop(pid, None)
+
+    def entered(self, pid: int, family: Family) -> None:
+        """*pid* was seen in the home of *family*, so that what it forks belongs there too."""
+        if family.pid_ns is None:
+            self._lineage[pid] = family
+
+    def forget_ended(self) -> None:
+        """Drop the processes that are no more."""
+        self._lineage = {pid: one for pid, one in self._lineage.items() if kin.cgroup_of(pid) is not None}

@@ -1,0 +1,215 @@
+"""Every child counts: a process of a bound container that is outside its cgroup is put back into it.
+
+Events say that a process was born, has executed a program or was moved; the kernel's files say what is true
+of it by now. One that has ended meanwhile needs nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from ocihook import fs
+from ocihook.agent.discover import Discovery
+from ocihook.agent.family import Families, Family
+from ocihook.agent.say import Speaker
+from ocihook.cgroup import kin, memory, path
+from ocihook.config import Config
+from ocihook.native import Event
+
+_MOST_LEAVES = 256  #: cgroups of a container that are tried for a process which its home does not take
+
+
+class Follower:
+    """Acts on what happens to processes, unless they are in a cgroup that *settings* let them go to."""
+
+    def __init__(self, families: Families, speaker: Speaker, settings: Config) -> None:
+        self.families = families
+        self.say = speaker
+        self.let_go = tuple(one.rstrip("/") for one in settings.let_go)
+        self.discovery = Discovery(settings)
+        self.on_found: Callable[[Family], None] = lambda family: None  #: of a family that no hook told of
+
+    def handle(self, events: Iterable[Event]) -> None:
+        """Look at each process that *events* tell of, once."""
+        seen: dict[int, Event] = {}
+        for event in events:
+            if event.kind == "fork" and self.families.has_lineage:
+                self.families.born(event.pid, event.parent)
+            before = seen.setdefault(event.pid, event)
+            if event.parent and not before.parent:
+                seen[event.pid] = event
+        for event in seen.values():
+            self.check(event.pid, event.parent, event.at_ns)
+
+    def rescan(self) -> None:
+        """Look at every process of the host: events were lost, or nobody listened."""
+        self.families.forget_ended()
+        for pid in kin.everybody():
+            if self.families.has_lineage:
+                parent = kin.parent_of(pid)
+                if self.families.of(parent) is not None and self.families.of(pid) is None:
+                    self.families.born(pid, parent)
+            self.check(pid)
+
+    def check(self, pid: int, parent: int = 0, at_ns: int = 0) -> None:
+        """See that *pid* is where it belongs; *at_ns* is since when it may not be, 0 where unknown."""
+        where = kin.cgroup_of(pid)
+        if where is None:
+            return
+        home = self._home_of(where, pid, parent)
+        if home is not None:
+            self.families.entered(pid, home)
+            return
+        family = self.families.of(pid)
+        if family is None or self._may_stay(where):
+            return
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return  # it has ended, or is a thread, which is where its process is
+        try:
+            self._bring_back(pid, pidfd, parent, at_ns)
+        finally:
+            os.close(pidfd)
+
+    def _home_of(self, where: str, pid: int, parent: int) -> Family | None:
+        home = self.families.home_of(where)
+        if home is None and self.discovery.possible:
+            for one in (pid, parent) if parent else (pid,):
+                found = self.discovery.find(one)
+                if found is not None and self.families.at(found.cgroup.path) is None:
+                    self.families.add(found)
+                    self.on_found(found)
+                elif found is not None:
+                    found.close()
+            home = self.families.home_of(where)
+        return home
+
+    def _may_stay(self, where: str) -> bool:
+        return any(where == one or where.startswith(one + "/") for one in self.let_go)
+
+    def _bring_back(self, pid: int, pidfd: int, parent: int, at_ns: int) -> None:
+        # Once more: from here on the number cannot have come to be another's without the pidfd's telling.
+        where, family = kin.cgroup_of(pid), self.families.of(pid)
+        if where is None or family is None or self.families.home_of(where) is not None:
+            return
+        if ended(pidfd):
+            return
+        charged = _charged(pid, where)
+        error = self._put(pid, family, parent)
+        if ended(pidfd):
+            self._undo(pid)
+            return
+        if error is not None:
+            if error.errno != errno.ESRCH:
+                family.failed += 1
+                self.say.of(
+                    family.id,
+                    f"a process in {where!a}, outside its cgroup, cannot be put back: {error.strerror}",
+                )
+            return
+        outside = max(time.monotonic_ns() - at_ns, 0) / 1e9 if at_ns else 0.0
+        family.returned += 1
+        family.seconds += outside
+        family.bytes += charged
+        self.say.of(
+            family.id,
+            f"a process was outside its cgroup, in {where!a}, for {1000 * outside:.1f} ms, and is back;"
+            f" at most {charged >> 10} KiB of it stay charged there",
+        )
+
+    def _put(self, pid: int, family: Family, parent: int) -> OSError | None:
+        """Move *pid* to the first cgroup of *family* that takes it; the first error where none does."""
+        first: OSError | None = None
+        for fd in _targets(family, parent):
+            try:
+                fs.write("cgroup.procs", str(pid), dir_fd=fd)
+                return None
+            except OSError as error:
+                if error.errno == errno.ESRCH:
+                    return error
+                first = first or error
+            finally:
+                os.close(fd)
+        return first or OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    def _undo(self, pid: int) -> None:
+        """A process that ended under our hands: if its number is a stranger's by now, that was moved."""
+        where = kin.cgroup_of(pid)
+        home = self.families.home_of(where) if where else None
+        if home is None or self.families.of(pid) is not None:
+            return
+        origin = kin.cgroup_of(kin.parent_of(pid))
+        cgroup = path.open_below(origin) if origin else None
+        if cgroup is None:
+            return
+        with cgroup:
+            try:
+                fs.write("cgroup.procs", str(pid), dir_fd=cgroup.fd)
+            except OSError:
+                return
+
+
+def ended(pidfd: int) -> bool:
+    """Whether the process of *pidfd* has ended."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _targets(family: Family, parent: int) -> Iterator[int]:
+    """Descriptors of cgroups for a process of *family*, the best first; the caller closes them.
+
+    A cgroup that has handed its controllers on to its children takes no process itself.
+    """
+    tried = set()
+    for one in (parent, family.pid):
+        where = kin.cgroup_of(one) if one else None
+        if where is not None and family.contains(where) and where not in tried:
+            tried.add(where)
+            try:
+                yield fs.walk(family.cgroup.fd, where[len(family.cgroup.path) :])
+            except OSError:
+                continue
+        if one == parent and family.cgroup.path not in tried:
+            tried.add(family.cgroup.path)
+            yield os.dup(family.cgroup.fd)
+    waiting = [""]
+    for _ in range(_MOST_LEAVES):
+        if not waiting:
+            return
+        below = waiting.pop(0)
+        try:
+            fd = fs.walk(family.cgroup.fd, below)
+        except OSError:
+            continue
+        waiting += [f"{below}/{name}" for name in _children(fd)]
+        if below:
+            yield fd
+        else:
+            os.close(fd)
+
+
+def _children(fd: int) -> list[str]:
+    try:
+        with os.scandir(fd) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+
+
+def _charged(pid: int, where: str) -> int:
+    """Most bytes that *pid* can have charged to the cgroup *where*."""
+    private = kin.private_bytes(pid)
+    cgroup = path.open_below(where)
+    if cgroup is None:
+        return private
+    with cgroup:
+        try:
+            return min(private, memory.usage(cgroup.fd))
+        except OSError:
+            return private  # the root cgroup does not tell

@@ -1,0 +1,79 @@
+"""Processes that are moved to another cgroup: the tracepoint ``cgroup:cgroup_attach_task``.
+
+Nothing else in the kernel tells: cgroup files have no event for it, and the process connector does not know
+cgroups. Moves are rare, so the text of an instance of tracefs does, on all CPUs at once and without a BPF
+program; it needs no capability beyond root's files, where perf_event_open(2) needs CAP_SYS_ADMIN on Debian.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+
+from ocihook import fs
+from ocihook.native import Event
+
+TRACING = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")  #: tests point it elsewhere
+_NAME = "instances/bede"
+_EVENT = "events/cgroup/cgroup_attach_task"
+_PART = 1 << 16
+_MOST = 1 << 20  #: bytes in one go
+_KIB = "64"  #: of each CPU's buffer, some five hundred moves
+# Names of programs and cgroups are anybody's: whatever could be a pid is looked at, and the kernel's files
+# say what is true of it.
+_PIDS = re.compile(rb"\bpid=(\d{1,7})\b")
+_TIME = re.compile(rb" (\d+)\.(\d{6}): cgroup_attach_task: ")
+_LOST = re.compile(rb"\[LOST \d+ EVENTS\]")
+
+
+class Moves:
+    """An instance of tracefs that has this one event on. Raises OSError."""
+
+    def __init__(self) -> None:
+        self._where = self._make()
+        for name, value in (("buffer_size_kb", _KIB), ("trace_clock", "mono"), (f"{_EVENT}/enable", "1")):
+            fs.write(f"{self._where}/{name}", value)
+        self._pipe = os.open(f"{self._where}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when there is something to read."""
+        return self._pipe
+
+    def read(self) -> tuple[list[Event], bool]:
+        """What waits, and whether some was lost. Raises OSError."""
+        text = b""
+        with contextlib.suppress(BlockingIOError):
+            while len(text) < _MOST and (part := os.read(self._pipe, _PART)):
+                text += part
+        return parse(text)
+
+    def close(self) -> None:
+        """Listen no more, and leave nothing behind."""
+        os.close(self._pipe)
+        with contextlib.suppress(OSError):
+            fs.write(f"{self._where}/{_EVENT}/enable", "0")
+            os.rmdir(self._where)
+
+    @staticmethod
+    def _make() -> str:
+        for root in TRACING:
+            if os.path.isdir(f"{root}/{_EVENT}"):
+                # One that an agent left which was killed does as well.
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(f"{root}/{_NAME}")
+                return f"{root}/{_NAME}"
+        raise FileNotFoundError(f"this kernel has no {_EVENT} below {TRACING[0]}")
+
+
+def parse(text: bytes) -> tuple[list[Event], bool]:
+    """The moves in the *text* of a ``trace_pipe``, and whether it says that some were lost."""
+    found: dict[int, int] = {}
+    at_ns = 0
+    for line in text.split(b"\n"):
+        time = _TIME.search(line)
+        if time:
+            at_ns = int(time[1]) * 10**9 + int(time[2]) * 1000
+        for pid in _PIDS.findall(line):
+            found.setdefault(int(pid), at_ns)
+    return [Event("move", pid, 0, at_ns) for pid, at_ns in found.items() if pid], bool(_LOST.search(text))

@@ -1,0 +1,102 @@
+"""Where the agent hears of processes: the process connector, and the tracepoint of moves between cgroups."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from ocihook import native
+from ocihook.agent import connector
+from ocihook.agent.follow import Follower
+from ocihook.agent.loop import Loop
+from ocihook.agent.moves import Moves
+from ocihook.agent.say import say
+from ocihook.errors import BedeError
+
+#: seconds after events in which more of them gather: a fork storm costs so many wake-ups, not one a fork
+PAUSE = 0.01
+RESCAN_PAUSE = 1.0  #: seconds between two looks at all processes while events go on being lost
+
+
+class Sources:
+    """Feeds a follower from the kernel's events. *before* is called between reading and acting on them.
+
+    What a hook has said is always older than the events of its container: who hears the events first,
+    and then what has been said, knows of every container that they tell of.
+    """
+
+    def __init__(self, loop: Loop, follower: Follower, before: Callable[[], None]) -> None:
+        self._loop = loop
+        self._follower = follower
+        self._before = before
+        self._births: socket.socket | None = None
+        self._moves: Moves | None = None
+        self._listening: tuple[bool, bool] | None = None
+        self._rescan_due = False
+        self._not_before = 0.0
+
+    def subscribe(self) -> None:
+        """Begin to listen; needs CAP_NET_ADMIN, and but one thread."""
+        pending = connector.start()
+        self._loop.add(pending.fileno(), lambda: self._subscribed(pending))
+        try:
+            self._moves = Moves()
+        except OSError as error:
+            say(f"bede agent: moves between cgroups are not seen: {error}")
+        else:
+            self._loop.add(self._moves.fileno(), self._moved)
+
+    def adjust(self) -> None:
+        """Listen to as much as there are containers for; to nothing where there are none."""
+        discovers = self._follower.discovery.possible
+        wanted = (bool(len(self._follower.families)) or discovers, discovers)
+        if self._births is not None and wanted != self._listening:
+            native.filter_births(self._births.fileno(), forks=wanted[0], execs=wanted[1])
+            self._listening = wanted
+
+    def rescan(self) -> None:
+        """Look at all processes soon; once, however often it is asked for meanwhile."""
+        if not self._rescan_due:
+            self._rescan_due = True
+            self._loop.after(max(self._not_before - time.monotonic(), 0), self._rescan)
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._births is not None:
+            self._births.close()
+        if self._moves is not None:
+            self._moves.close()
+
+    def _subscribed(self, pending: connector.Pending) -> None:
+        self._loop.remove(pending.fileno())
+        try:
+            self._births = pending.finish()
+        except BedeError as error:
+            say(error.line("bede agent"))
+            return
+        self.adjust()
+        self._loop.add(self._births.fileno(), self._born)
+        self.rescan()
+
+    def _born(self) -> None:
+        assert self._births is not None
+        self._take(*native.read_births(self._births.fileno()))
+        self._loop.pause(self._births.fileno(), PAUSE)
+
+    def _moved(self) -> None:
+        assert self._moves is not None
+        self._take(*self._moves.read())
+
+    def _take(self, events: list[native.Event], lost: bool) -> None:
+        self._before()
+        self._follower.handle(events)
+        if lost:
+            self.rescan()
+
+    def _rescan(self) -> None:
+        self._rescan_due = False
+        # What is lost meanwhile is looked for later, so that losing does not feed on itself.
+        self._not_before = time.monotonic() + RESCAN_PAUSE
+        self._before()
+        self._follower.rescan()

@@ -1,0 +1,86 @@
+"""Whose process it is: its namespaces, its cgroup, what is its own of its memory.
+
+Sources: ``/proc/PID/{cgroup,status,smaps_rollup}``, ``/proc/PID/ns/*``, ioctl_ns(2). A process may end
+between any two of these: whoever acts on the answers holds a pidfd from before the first to after the last.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+
+from ocihook import fs
+
+PROC = "/proc"  #: tests point it elsewhere
+_NS_GET_PARENT = 0xB702
+
+
+def cgroup_of(pid: int) -> str | None:
+    """The path of the cgroup that *pid* is in, from the hierarchy's root; None when it is gone."""
+    for line in fs.read_or(f"{PROC}/{pid}/cgroup", "").split("\n"):
+        if line.startswith("0::/"):
+            return line[3:]
+    return None
+
+
+def namespace(pid: int, name: str) -> int | None:
+    """The inode of namespace *name* ("pid", "cgroup", "mnt") of *pid*; None when it is gone."""
+    try:
+        return os.stat(f"{PROC}/{pid}/ns/{name}").st_ino
+    except OSError:
+        return None
+
+
+def hold_namespace(pid: int, name: str) -> int | None:
+    """An open descriptor of it: as long as it is open, no other namespace gets the same inode."""
+    try:
+        return os.open(f"{PROC}/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
+def outer_pid_namespaces(pid: int) -> Iterator[int]:
+    """The inodes of the pid namespaces around that of *pid*, the nearest first."""
+    fd = hold_namespace(pid, "pid")
+    while fd is not None:
+        try:
+            outer = fcntl.ioctl(fd, _NS_GET_PARENT)
+        except OSError:
+            return  # the outermost one that we may see
+        finally:
+            os.close(fd)
+        os.set_inheritable(outer, False)
+        fd = outer
+        yield os.fstat(fd).st_ino
+
+
+def status(pid: int) -> dict[str, str]:
+    """The fields of ``/proc/PID/status``; empty when *pid* is gone."""
+    lines = fs.read_or(f"{PROC}/{pid}/status", "").split("\n")
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def parent_of(pid: int) -> int:
+    """The number of the parent of *pid*; 0 when either is gone."""
+    value = status(pid).get("PPid", "0")
+    return int(value) if value.isdigit() else 0
+
+
+def is_first(pid: int) -> bool:
+    """Whether *pid* is the first process of its pid namespace, which then lives as long as it does."""
+    return status(pid).get("NSpid", "").split()[-1:] == ["1"]
+
+
+def private_bytes(pid: int) -> int:
+    """Memory that no other process maps; 0 when *pid* is gone."""
+    total = 0
+    for line in fs.read_or(f"{PROC}/{pid}/smaps_rollup", "").split("\n"):
+        if line.startswith(("Private_Clean:", "Private_Dirty:")):
+            total += int(line.split()[1]) << 10
+    return total
+
+
+def everybody() -> list[int]:
+    """All processes of the host, older numbers first."""
+    return sorted(int(name) for name in os.listdir(PROC) if name.isdigit())

@@ -1,0 +1,28 @@
+"""The container's id in the path of its cgroup."""
+
+import pytest
+
+from ocihook.cgroup import names
+
+ID = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "id"),
+    [
+        (f"/system.slice/docker-{ID}.scope", ID),
+        (f"/machine.slice/libpod-{ID}.scope", ID),
+        (f"/machine.slice/libpod-{ID}.scope/container", ID),
+        (f"/kubepods.slice/kubepods-pod7.slice/cri-containerd-{ID}.scope", ID),
+        (f"/docker/{ID}", ID),
+        ("/default/web", "web"),
+        ("/docker-web", "docker-web"),
+        ("/user.slice/my.scope", "my.scope"),
+        ("/container", "container"),
+        ("/web/container", "web"),
+        ("/evil\x1b[2J", "evil\\x1b[2J"),
+        ("/evil\udcff", "evil\\udcff"),
+    ],
+)
+def test_the_id_is_in_the_path(cgroup: str, id: str) -> None:
+    assert names.id_of(cgroup) == id
