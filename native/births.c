@@ -47,7 +47,7 @@ int bede_births_filter(int fd, int forks, int execs)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
 }
 
-static bool take(const char *text, size_t length, struct bede_birth *out)
+bool bede_birth_parse(const char *text, size_t length, struct bede_birth *out)
 {
 	struct message message;
 
@@ -97,7 +97,7 @@ static int receive(int fd, struct bede_birth *out, unsigned most, unsigned *coun
 		return -errno;
 	for (int i = 0; i < got; i++)
 		/* Only the kernel is believed. */
-		if (from[i].nl_pid == 0 && take(text[i], header[i].msg_len, &out[*count]))
+		if (from[i].nl_pid == 0 && bede_birth_parse(text[i], header[i].msg_len, &out[*count]))
 			++*count;
 	return got;
 }

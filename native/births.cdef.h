@@ -5,5 +5,6 @@ struct bede_birth {
 	uint64_t at_ns;
 };
 
+bool bede_birth_parse(const char *text, size_t length, struct bede_birth *out);
 int bede_births_filter(int fd, int forks, int execs);
 int bede_births_read(int fd, struct bede_birth *out, unsigned most, unsigned *count);

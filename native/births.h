@@ -8,6 +8,8 @@
 #ifndef BEDE_BIRTHS_H
 #define BEDE_BIRTHS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct bede_birth {
@@ -16,6 +18,9 @@ struct bede_birth {
 	int exec;	/* it executed a program, rather than being born */
 	uint64_t at_ns; /* CLOCK_MONOTONIC */
 };
+
+/* One datagram of the connector. Whether it tells of a new process or of an executed program. */
+bool bede_birth_parse(const char *text, size_t length, struct bede_birth *out);
 
 /* What the subscribed socket fd shall tell of; neither: nothing. Returns 0 or a negative errno. */
 int bede_births_filter(int fd, int forks, int execs);

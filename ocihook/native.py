@@ -135,21 +135,34 @@ class Event(NamedTuple):
     at_ns: int  #: CLOCK_MONOTONIC
 
 
-_AT_ONCE = 256  #: events that one call takes
+def parse_birth(text: bytes) -> Event | None:
+    """One datagram of the process connector; None where it tells of nothing of use."""
+    out = _ffi.new("struct bede_birth *")
+    return _event(out) if _lib.bede_birth_parse(text, len(text), out) else None
 
 
-def filter_births(fd: int, *, forks: bool, execs: bool) -> None:
-    """What the process connector's socket *fd* shall tell of; the kernel drops the rest. Raises OSError."""
-    _check(_lib.bede_births_filter(fd, forks, execs), "cannot filter the process connector")
+def _event(one: Any) -> Event:
+    return Event("exec" if one.exec else "fork", one.pid, one.parent, one.at_ns)
 
 
-def read_births(fd: int) -> tuple[list[Event], bool]:
-    """What waits in the process connector's socket *fd*, and whether some was lost. Raises OSError."""
-    births = _ffi.new("struct bede_birth[]", _AT_ONCE)
-    count = _ffi.new("unsigned *")
-    result = _lib.bede_births_read(fd, births, _AT_ONCE, count)
-    lost = result == -errno.ENOBUFS
-    if not lost:
-        _check(result, "process connector")
-    found = [births[index] for index in range(count[0])]
-    return [Event("exec" if one.exec else "fork", one.pid, one.parent, one.at_ns) for one in found], lost
+class Births:
+    """The socket *fd* of the process connector, subscribed already; it stays the caller's. Raises OSError."""
+
+    _AT_ONCE = 256  #: events that one call takes
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._births = _ffi.new("struct bede_birth[]", self._AT_ONCE)
+        self._count = _ffi.new("unsigned *")
+
+    def filter(self, *, forks: bool, execs: bool) -> None:
+        """What it shall tell of; the kernel drops the rest before it wakes anybody."""
+        _check(_lib.bede_births_filter(self._fd, forks, execs), "cannot filter the process connector")
+
+    def read(self) -> tuple[list[Event], bool]:
+        """What waits, and whether some was lost."""
+        result = _lib.bede_births_read(self._fd, self._births, self._AT_ONCE, self._count)
+        lost = result == -errno.ENOBUFS
+        if not lost:
+            _check(result, "process connector")
+        return [_event(one) for one in self._births[0 : self._count[0]]], lost

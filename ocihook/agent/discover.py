@@ -31,13 +31,16 @@ class Discovery:
         except (BedeError, OSError):
             self.possible = False
 
-    def find(self, pid: int) -> Family | None:
-        """The family of the limited cgroup that *pid* is in; None where there is none."""
+    def find(self, pid: int, fresh: bool) -> Family | None:
+        """The family of the limited cgroup that *pid* is in; None where there is none.
+
+        *fresh*: not even if it had no limit a moment ago.
+        """
         where = kin.cgroup_of(pid)
         if where is None or where == "/":
             return None
         now = time.monotonic()
-        if self._without.get(where, 0.0) > now:
+        if not fresh and self._without.get(where, 0.0) > now:
             return None
         cgroup = self._limited(where)
         if cgroup is None:

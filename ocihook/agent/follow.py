@@ -20,14 +20,22 @@ from ocihook.cgroup import kin, memory, path
 from ocihook.config import Config
 from ocihook.native import Event
 
+_ENTERS = 0.25  #: seconds in which a runtime puts into the cgroup what it has put into the namespaces
 _MOST_LEAVES = 256  #: cgroups of a container that are tried for a process which its home does not take
 
 
 class Follower:
     """Acts on what happens to processes, unless they are in a cgroup that *settings* let them go to."""
 
-    def __init__(self, families: Families, speaker: Speaker, settings: Config) -> None:
+    def __init__(
+        self,
+        families: Families,
+        speaker: Speaker,
+        settings: Config,
+        later: Callable[[float, Callable[[], object]], None],
+    ) -> None:
         self.families = families
+        self.later = later  #: calls back in so many seconds
         self.say = speaker
         self.let_go = tuple(one.rstrip("/") for one in settings.let_go)
         self.discovery = Discovery(settings)
@@ -43,7 +51,7 @@ class Follower:
             if event.parent and not before.parent:
                 seen[event.pid] = event
         for event in seen.values():
-            self.check(event.pid, event.parent, event.at_ns)
+            self.check(event.pid, event.parent, event.at_ns, fresh=event.kind != "fork")
 
     def rescan(self) -> None:
         """Look at every process of the host: events were lost, or nobody listened."""
@@ -55,17 +63,27 @@ class Follower:
                     self.families.born(pid, parent)
             self.check(pid)
 
-    def check(self, pid: int, parent: int = 0, at_ns: int = 0) -> None:
-        """See that *pid* is where it belongs; *at_ns* is since when it may not be, 0 where unknown."""
+    def check(
+        self, pid: int, parent: int = 0, at_ns: int = 0, *, waited: bool = False, fresh: bool = False
+    ) -> None:
+        """See that *pid* is where it belongs; *at_ns* is since when it may not be, 0 where unknown.
+
+        What enters from outside is given time to arrive, unless it has been *waited* for already.
+        *fresh*: its cgroup may have become a container's just now.
+        """
         where = kin.cgroup_of(pid)
         if where is None:
             return
-        home = self._home_of(where, pid, parent)
+        home = self._home_of(where, pid, parent, fresh)
         if home is not None:
             self.families.entered(pid, home)
             return
         family = self.families.of(pid)
         if family is None or self._may_stay(where):
+            return
+        if not waited and self.families.of(kin.parent_of(pid)) is not family:
+            # It comes from outside, as what `podman exec` starts does: its runtime may be about to move it.
+            self.later(_ENTERS, lambda: self.check(pid, at_ns=at_ns, waited=True))
             return
         try:
             pidfd = os.pidfd_open(pid)
@@ -76,11 +94,11 @@ class Follower:
         finally:
             os.close(pidfd)
 
-    def _home_of(self, where: str, pid: int, parent: int) -> Family | None:
+    def _home_of(self, where: str, pid: int, parent: int, fresh: bool) -> Family | None:
         home = self.families.home_of(where)
         if home is None and self.discovery.possible:
             for one in (pid, parent) if parent else (pid,):
-                found = self.discovery.find(one)
+                found = self.discovery.find(one, fresh)
                 if found is not None and self.families.at(found.cgroup.path) is None:
                     self.families.add(found)
                     self.on_found(found)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ocihook import config
 from ocihook.agent import server, supervisor
-from ocihook.agent.family import Families
+from ocihook.agent.family import Families, Family
 from ocihook.agent.follow import Follower
 from ocihook.agent.keeper import Keeper
 from ocihook.agent.loop import Loop
@@ -57,9 +57,10 @@ class Agent:
         self.loop = Loop()
         self.families = Families()
         self.keeper = Keeper(settings, self.families)
-        follower = Follower(self.families, Speaker(), settings)
-        follower.on_found = Vanish(self.loop, self.families).watch
+        follower = Follower(self.families, Speaker(), settings, self.loop.after)
         self.sources = Sources(self.loop, follower, self._hear)
+        follower.on_found = self._found
+        self._vanish = Vanish(self.loop, self.families)
         self._listener: socket.socket | None = None
         self._changed = _changed()
         self._busy = time.monotonic()
@@ -84,6 +85,11 @@ class Agent:
         if self._listener is not None:
             server.drain(self.keeper, self._listener)
             self.sources.adjust()
+
+    def _found(self, family: Family) -> None:
+        self._vanish.watch(family)
+        if family.pid_ns is None:
+            self.sources.rescan()  # who was forked by whom until now, no event will tell
 
     def _attend(self) -> None:
         self.keeper.attend()

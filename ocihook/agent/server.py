@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import socket
 import struct
 from typing import Any
@@ -57,12 +58,12 @@ def answer(keeper: Keeper, packet: bytes) -> bytes:
 
 def drain(keeper: Keeper, listener: socket.socket) -> None:
     """Answer everybody who waits at *listener*."""
-    while True:
-        try:
-            connection = listener.accept()[0]
-        except (BlockingIOError, ConnectionError):
-            return
-        serve(keeper, connection)
+    waiting = select.poll()
+    waiting.register(listener, select.POLLIN)
+    # This is called each time that something happens on the host, and a failed accept is not cheap.
+    while waiting.poll(0):
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            serve(keeper, listener.accept()[0])
 
 
 def serve(keeper: Keeper, connection: socket.socket) -> None:

@@ -30,7 +30,8 @@ class Sources:
         self._loop = loop
         self._follower = follower
         self._before = before
-        self._births: socket.socket | None = None
+        self._connector: socket.socket | None = None
+        self._births: native.Births | None = None
         self._moves: Moves | None = None
         self._listening: tuple[bool, bool] | None = None
         self._rescan_due = False
@@ -52,7 +53,7 @@ class Sources:
         discovers = self._follower.discovery.possible
         wanted = (bool(len(self._follower.families)) or discovers, discovers)
         if self._births is not None and wanted != self._listening:
-            native.filter_births(self._births.fileno(), forks=wanted[0], execs=wanted[1])
+            self._births.filter(forks=wanted[0], execs=wanted[1])
             self._listening = wanted
 
     def rescan(self) -> None:
@@ -63,29 +64,32 @@ class Sources:
 
     def close(self) -> None:
         """Listen no more."""
-        if self._births is not None:
-            self._births.close()
+        if self._connector is not None:
+            self._connector.close()
         if self._moves is not None:
             self._moves.close()
 
     def _subscribed(self, pending: connector.Pending) -> None:
         self._loop.remove(pending.fileno())
         try:
-            self._births = pending.finish()
+            self._connector = pending.finish()
         except BedeError as error:
             say(error.line("bede agent"))
             return
+        self._births = native.Births(self._connector.fileno())
         self.adjust()
-        self._loop.add(self._births.fileno(), self._born)
+        self._loop.add(self._connector.fileno(), self._born)
         self.rescan()
 
     def _born(self) -> None:
         assert self._births is not None
-        self._take(*native.read_births(self._births.fileno()))
-        self._loop.pause(self._births.fileno(), PAUSE)
+        assert self._connector is not None
+        self._loop.pause(self._connector.fileno(), PAUSE)
+        self._take(*self._births.read())
 
     def _moved(self) -> None:
         assert self._moves is not None
+        self._loop.pause(self._moves.fileno(), PAUSE)
         self._take(*self._moves.read())
 
     def _take(self, events: list[native.Event], lost: bool) -> None:

@@ -27,29 +27,30 @@ class Vanish:
         except OSError:
             self._families.remove(family.cgroup.path)
             return
-        home, inode = family.cgroup.path, family.cgroup.inode
-        self._loop.add(fd, lambda: self._changed(fd, home, inode), _EVENTS)
-        self._changed(fd, home, inode)
+        self._loop.add(fd, lambda: self._changed(family, fd), _EVENTS)
 
-    def _changed(self, fd: int, home: str, inode: int) -> None:
+    def _changed(self, family: Family, fd: int) -> None:
         try:
-            text = os.pread(fd, 4096, 0)
+            empty = b"populated 0" in os.pread(fd, 4096, 0)
         except OSError:
-            self._end(fd, home)
+            self._end(family, fd)
             return
-        if b"populated 0" in text:
-            self._loop.pause(fd, _AGAIN, _EVENTS)
-            self._loop.after(_AGAIN, lambda: self._look(fd, home, inode))
+        if empty:
+            # Most likely it is about to be removed, of which there is no event.
+            self._loop.remove(fd)
+            self._loop.after(_AGAIN, lambda: self._look(family, fd))
 
-    def _look(self, fd: int, home: str, inode: int) -> None:
-        cgroup = path.reopen(home, inode)
+    def _look(self, family: Family, fd: int) -> None:
+        cgroup = path.reopen(family.cgroup.path, family.cgroup.inode)
         if cgroup is None:
-            self._end(fd, home)
+            self._end(family, fd)
             return
         cgroup.close()
-        self._changed(fd, home, inode)
+        self._loop.add(fd, lambda: self._changed(family, fd), _EVENTS)
+        self._changed(family, fd)
 
-    def _end(self, fd: int, home: str) -> None:
+    def _end(self, family: Family, fd: int) -> None:
         self._loop.remove(fd)
         os.close(fd)
-        self._families.remove(home)
+        if self._families.at(family.cgroup.path) is family:
+            self._families.remove(family.cgroup.path)

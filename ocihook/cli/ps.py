@@ -10,7 +10,7 @@ from ocihook.cli import limited
 from ocihook.errors import AccessError, AgentError
 from ocihook.spec.size import format_size
 
-COLUMNS = ("CONTAINER", "BOUND", "LOCAL", "FAR", "OVERSHOOT", "BACKEND", "RUNTIME")
+COLUMNS = ("CONTAINER", "BOUND", "LOCAL", "FAR", "OVERSHOOT", "OUTSIDE", "BACKEND", "RUNTIME")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what the agent holds, and what the kernel holds by itself."""
-    containers = [*_held(), *limited.listing()] if limited.is_kernel() else _ask()
+    containers = _all() if limited.is_kernel() else _ask()["containers"]
     if args.json:
         print(json.dumps(containers, indent=2))
         return 0
@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     for one in containers:
         overshoot = f"{100 * one['overshoot'] / one['bound']:.1f} %" if one["overshoot"] else "none"
         sizes = [mebibytes(one[name]) for name in ("bound", "local", "far")]
-        rows.append((one["id"][:12], *sizes, overshoot, one["backend"], one["runtime"] or "-"))
+        rest = (_outside(one["outside"]), one["backend"], one["runtime"] or "-")
+        rows.append((one["id"][:12], *sizes, overshoot, *rest))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -41,19 +42,40 @@ def mebibytes(size: int) -> str:
     return exact if len(exact) <= 6 else f"{size / 2**20:.1f}M"
 
 
-def _ask() -> list[dict[str, Any]]:
-    containers: list[dict[str, Any]] = client.ask({"op": "ps"})["containers"]
-    return containers
+def _outside(seen: dict[str, Any] | None) -> str:
+    """How many processes have been outside the container's cgroup, and what of them stays charged there."""
+    if seen is None:
+        return "-"  # no agent follows it
+    if not seen["returned"] and not seen["failed"]:
+        return "none"
+    failed = f", {seen['failed']} not back" if seen["failed"] else ""
+    return f"{seen['returned']} ({mebibytes(int(seen['bytes']))}){failed}"
 
 
-def _held() -> list[dict[str, Any]]:
-    """What the agent holds on a kernel that needs none: it is asked only where there are records."""
+def _ask() -> dict[str, Any]:
+    return client.ask({"op": "ps"})
+
+
+def _all() -> list[dict[str, Any]]:
+    """What the kernel holds by itself, and what an agent, of which none is needed, knows beyond that."""
+    containers = limited.listing()
     try:
-        if not limited.any_held():
-            return []
-        return _ask()
+        reply = _ask()
     except AccessError:
-        return []  # records are root's, limits are everybody's to read
+        reply = {}  # limits are everybody's to read, what else there is is root's
     except AgentError as error:
-        print(error.line("bede"), file=sys.stderr)
-        return []
+        reply = {}
+        if _any_held():
+            print(error.line("bede"), file=sys.stderr)
+    outside = reply.get("outside", {})
+    return [
+        *reply.get("containers", []),
+        *({**one, "outside": outside.get(one["cgroup"])} for one in containers),
+    ]
+
+
+def _any_held() -> bool:
+    try:
+        return limited.any_held()
+    except AccessError:
+        return False

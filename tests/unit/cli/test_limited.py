@@ -26,6 +26,7 @@ HELD = {
     "overshoot": 0,
     "backend": "tier",
     "runtime": "runc",
+    "outside": {"returned": 2, "failed": 1, "seconds": 0.5, "bytes": 3 * M},
 }
 
 
@@ -112,14 +113,14 @@ def test_ps_shows_every_cgroup_with_a_limit_on_each_local_node(
     assert (one["bound"], one["local"], one["far"], one["overshoot"]) == (96 * M, 50 * M, 100 * M, 0)
     assert one["nodes"] == {"0": 64 * M, "1": 32 * M}
     assert (one["backend"], one["demoted"], one["steered"]) == ("node_limit", 8192, 20480)
-    assert host.asked == []
+    assert one["outside"] is None
 
 
 def test_ps_prints_a_line_a_container(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.group("web", f"N0={64 * M} N1={64 * M}", f"N0={80 * M} N1={64 * M} N2={3 * M + 7}")
     assert main.main(["ps"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["web", "128M", "144M", "3.0M", "12.5", "%", "node_limit", "-"]
+    assert lines[1].split() == ["web", "128M", "144M", "3.0M", "12.5", "%", "-", "node_limit", "-"]
     assert len(lines) == 2
 
 
@@ -142,8 +143,16 @@ def test_ps_leaves_out_what_vanishes(host: Host, capsys: pytest.CaptureFixture[s
 def test_ps_asks_the_agent_where_there_are_records(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.group("web", f"N0={M} N1={M}")
     host.record()
-    host.reply = {"containers": [HELD]}
-    assert [one["id"] for one in _listed(capsys)] == ["old", "web"]
+    seen = {"returned": 0, "failed": 0, "seconds": 0.0, "bytes": 0}
+    host.reply = {"containers": [HELD], "outside": {"/web": seen}}
+    assert [(one["id"], one["outside"]) for one in _listed(capsys)] == [
+        ("old", HELD["outside"]),
+        ("web", seen),
+    ]
+    assert main.main(["ps"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[5] for line in lines[1:]] == ["2", "none"]
+    assert "2 (3M), 1 not back" in lines[1]
     host.reply = AgentError("the agent cannot be reached", "Start it")
     assert main.main(["ps", "--json"]) == 0
     out, err = capsys.readouterr()
@@ -159,6 +168,9 @@ def test_ps_of_a_user_shows_what_is_everybodys_to_read(
 
     host.group("web", f"N0={M} N1={M}")
     monkeypatch.setattr(records, "listing", denied)
+    host.reply = AccessError("only root may speak to the agent")
+    assert [one["id"] for one in _listed(capsys)] == ["web"]
+    host.reply = AgentError("the agent cannot be reached", "Start it")
     assert [one["id"] for one in _listed(capsys)] == ["web"]
 
 

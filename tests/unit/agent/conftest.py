@@ -1,0 +1,8 @@
+"""The fixture of :mod:`world` for all tests of the agent."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from world import world  # noqa: F401

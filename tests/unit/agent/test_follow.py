@@ -1,0 +1,201 @@
+"""Who is brought back, who is left alone, and where to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from world import HOST, Process, World
+
+from ocihook.agent.family import Families
+from ocihook.agent.follow import Follower
+from ocihook.agent.say import Speaker
+from ocihook.config import Config
+from ocihook.native import Event
+
+OWN = {"pid": 10, "cgroup": 20, "mnt": 30}
+HOME = "/pod/web"
+
+
+class Host:
+    """A follower in a world with one container: process 100 in HOME."""
+
+    def __init__(self, world: World, ns: dict[str, int] = OWN, let_go: tuple[str, ...] = ()) -> None:
+        self.world = world
+        self.due: list[Callable[[], object]] = []
+        self.families = Families()
+        settings = Config(let_go=let_go)
+        self.follower = Follower(
+            self.families, Speaker(), settings, lambda seconds, call: self.due.append(call)
+        )
+        self.follower.discovery.possible = False
+        world.processes[100] = Process(HOME, dict(ns), parent=1, first=ns["pid"] != HOST["pid"])
+        self.family = world.family("web", 100)
+        self.families.add(self.family)
+
+    def born(
+        self, pid: int, cgroup: str, parent: int = 100, ns: dict[str, int] | None = None, now: int = 0
+    ) -> str:
+        """A fork event of *pid*, whose parent is *now* another; where the process is after that."""
+        process = Process(cgroup, dict(ns or self.world.processes[parent].ns), parent=now or parent)
+        self.world.put(pid, process)
+        self.follower.handle([Event("fork", pid, parent, time.monotonic_ns())])
+        return process.cgroup
+
+
+def test_a_child_born_outside_comes_back(world: World) -> None:
+    host = Host(world)
+    assert host.born(101, "/elsewhere") == HOME
+    seen = host.family.outside()
+    assert (seen["returned"], seen["failed"], seen["bytes"]) == (1, 0, 4096)
+
+
+def test_what_is_inside_stays_where_it_is(world: World) -> None:
+    host = Host(world)
+    assert host.born(101, HOME + "/own/deep") == HOME + "/own/deep"
+    assert host.family.returned == 0
+
+
+def test_it_goes_where_its_parent_is(world: World) -> None:
+    host = Host(world)
+    host.born(101, HOME + "/service")
+    assert host.born(102, "/elsewhere", parent=101) == HOME + "/service"
+
+
+def test_a_home_that_takes_no_process(world: World) -> None:
+    host = Host(world)
+    world.put(100, Process(HOME + "/init", dict(OWN), first=True))
+    world.full = {HOME}
+    assert host.born(101, "/elsewhere", parent=1, ns=OWN, now=100) == HOME + "/init"
+
+
+def test_a_home_that_takes_none_and_nobody_is_in(world: World) -> None:
+    host = Host(world)
+    leaf = world.open(HOME + "/some/leaf")
+    assert leaf is not None
+    leaf.close()
+    world.full = {HOME, HOME + "/some"}
+    assert host.born(101, "/elsewhere") == HOME + "/some/leaf"
+
+
+def test_what_cannot_be_put_back_is_said_once(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    host = Host(world)
+    world.full = {HOME}
+    assert host.born(101, "/elsewhere") == "/elsewhere"
+    host.born(102, "/elsewhere")
+    assert host.family.failed == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "container web" in line
+    assert "cannot be put back: Device or resource busy" in line
+
+
+def test_a_stranger_is_left_alone(world: World) -> None:
+    host = Host(world)
+    assert host.born(101, "/elsewhere", parent=1) == "/elsewhere"
+    other = {"pid": 11, "cgroup": 21, "mnt": 31}
+    assert host.born(102, "/elsewhere", parent=1, ns=other) == "/elsewhere"
+
+
+def test_namespaces_below_its_own_are_its_own(world: World) -> None:
+    host = Host(world)
+    world.outer[12] = [11, 10, 1]
+    assert host.born(101, "/elsewhere", ns={"pid": 12, "cgroup": 22, "mnt": 32}) == HOME
+
+
+def test_another_container_that_shares_its_pid_namespace_is_a_guest(world: World) -> None:
+    host = Host(world)
+    guest = {"pid": OWN["pid"], "cgroup": 21, "mnt": 31}
+    assert host.born(101, "/pod/other", parent=1, ns=guest) == "/pod/other"
+    # With the container's own files it is a child that has made a cgroup namespace for itself.
+    assert host.born(102, "/elsewhere", ns={**guest, "mnt": OWN["mnt"]}) == HOME
+
+
+def test_what_enters_from_outside_is_given_time(world: World) -> None:
+    host = Host(world)
+    assert host.born(101, "/runtime", parent=1, ns=OWN) == "/runtime"
+    assert host.born(102, "/runtime", parent=1, ns=OWN) == "/runtime"
+    world.processes[102].cgroup = HOME  # its runtime has put it there
+    first, second = host.due
+    first()
+    second()
+    assert world.processes[101].cgroup == HOME
+    assert host.family.returned == 1
+
+
+def test_without_a_pid_namespace_the_cgroup_namespace_tells(world: World) -> None:
+    host = Host(world, {**HOST, "cgroup": 20})
+    assert host.born(101, "/elsewhere", parent=1, ns={**HOST, "cgroup": 20}, now=100) == HOME
+
+
+def test_without_any_the_lineage_tells(world: World) -> None:
+    host = Host(world, dict(HOST))
+    # A daemon: its parent, which nobody has seen outside, has ended.
+    host.born(101, HOME)
+    del world.processes[101]
+    world.processes[102] = Process("/elsewhere", dict(HOST), parent=100)
+    host.follower.handle([Event("fork", 102, 101, 1)])
+    assert world.processes[102].cgroup == HOME
+
+
+def test_a_number_that_is_used_again_is_another_process(world: World) -> None:
+    host = Host(world, dict(HOST))
+    host.born(101, HOME)
+    assert host.born(101, "/elsewhere", parent=1) == "/elsewhere"
+    assert host.families.of(101) is None
+
+
+def test_a_rescan_finds_who_left_unseen(world: World) -> None:
+    host = Host(world, dict(HOST))
+    world.processes[101] = Process(HOME, dict(HOST), parent=100)
+    world.processes[102] = Process("/elsewhere", dict(HOST), parent=101)
+    world.processes[103] = Process("/elsewhere", dict(HOST), parent=1)
+    host.follower.rescan()
+    assert world.processes[102].cgroup == HOME
+    assert world.processes[103].cgroup == "/elsewhere"
+
+
+def test_a_moved_process_comes_back_unless_it_may_go(world: World) -> None:
+    host = Host(world, let_go=("/debug", "/other/"))
+    for pid, cgroup, after in (
+        (101, "/debug", "/debug"),
+        (102, "/debug/below", "/debug/below"),
+        (103, "/debugging", HOME),
+        (104, "/other", "/other"),
+    ):
+        world.processes[pid] = Process(cgroup, dict(OWN), parent=100)
+        host.follower.handle([Event("move", pid, 0, 1)])
+        assert world.processes[pid].cgroup == after
+
+
+def test_everything_may_go(world: World) -> None:
+    host = Host(world, let_go=("/",))
+    assert host.born(101, "/elsewhere") == "/elsewhere"
+
+
+def test_a_stranger_that_got_the_number_is_taken_back(world: World) -> None:
+    host = Host(world)
+    world.processes[101] = Process("/elsewhere", dict(OWN), parent=100)
+    world.processes[50] = Process("/users")
+    world.dead_after_write = True
+    write = world.write
+
+    def reused(name: str, text: str, *, dir_fd: int) -> None:
+        write(name, text, dir_fd=dir_fd)
+        if not host.due:
+            host.due.append(lambda: None)
+            # The process has ended; its number is a child of 50 by now, and that is what was moved.
+            world.processes[101].ns, world.processes[101].parent = dict(HOST), 50
+
+    pytest.MonkeyPatch().setattr("ocihook.agent.follow.fs.write", reused)
+    host.follower.check(101)
+    assert world.processes[101].cgroup == "/users"
+    assert host.family.returned == 0
+
+
+def test_a_family_that_is_gone_is_forgotten(world: World) -> None:
+    host = Host(world, {**HOST, "cgroup": 20})
+    host.families.remove(HOME)
+    assert len(host.families) == 0
+    assert host.born(101, "/elsewhere") == "/elsewhere"
+    host.families.remove(HOME)

@@ -1,0 +1,237 @@
+"""Whatever child a container has, however it was made, counts against its one bound: by the kernel's word."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import children
+import helpers
+import pytest
+from children import BOUND, EACH, KINDS, LEAVING, Family, Outside, Sampling, inside, programs
+from helpers import MIB, agent_pid, cgroup_of, slack, wait_until
+
+pytestmark = pytest.mark.usefixtures("unbalanced")
+RUNTIMES = ("podman-crun", "docker", "runc")
+
+
+def within(sampling, bound=BOUND, huge=False):
+    """That no sample was above the bound by more than the backend's own limit; huge pages: one a CPU."""
+    assert len(sampling.rows) > 10
+    assert sampling.highest <= bound * MIB + max(slack(bound * MIB), (os.cpu_count() or 1) * 2 * MIB * huge)
+
+
+def first(pids):
+    """The container's first process, which has forked the others."""
+    return min(pids)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_every_kind_of_child(runtime):
+    with (
+        Outside(),
+        Family(
+            runtime, f"kinds-{runtime}", ["/gate/kinds", "all", str(EACH), "/sys/fs/cgroup/outside"]
+        ) as one,
+    ):
+        wait_until("it runs", lambda: programs("all"))
+        cgroup = cgroup_of(first(programs("all")))
+        with Sampling(cgroup) as sampling:
+            lines = one.until("ready")
+            kinds = [line.split()[0] for line in lines]
+            assert sorted(kinds) == sorted((*KINDS, *LEAVING))
+            everybody = programs("all") + programs("touch")
+            assert len(everybody) == len(kinds)  # the thread is its process, which makes the children
+            wait_until("everybody is inside", lambda: inside(everybody, cgroup))
+            children.settle()
+        within(sampling)
+        # All but what the last four have charged outside before they were back.
+        assert sampling.total >= len(KINDS) * EACH * MIB
+        seen = wait_until("bede ps counts them", lambda: children.outside_of(cgroup.name))
+        assert seen["returned"] >= len(LEAVING)
+        assert seen["failed"] == 0
+        assert seen["bytes"] <= len(LEAVING) * EACH * MIB + MIB
+    wait_until("the cgroup is removed", lambda: not cgroup.exists())
+
+
+def test_without_namespaces_of_its_own(agent):
+    """A container that shares the host's pid and cgroup namespaces is known by who was forked by whom."""
+    line = ["/gate/kinds", "all", str(EACH), "/sys/fs/cgroup/outside"]
+    with Outside(), Family("crun", "no-namespaces", line, host_pids=True) as one:
+        wait_until("it runs", lambda: programs("all"))
+        cgroup = cgroup_of(first(programs("all")))
+        one.until("ready")
+        everybody = programs("all") + programs("touch")
+        wait_until("everybody is inside", lambda: inside(everybody, cgroup))
+
+
+def test_moved_by_hand_comes_back_or_is_let_go(agent):
+    with Outside() as outside, Family("crun", "moved", ["/gate/kinds", "all", "1"], privileged=True) as one:
+        one.until("ready")
+        pid = max(programs("all"))
+        home = cgroup_of(pid)
+        wait_until("the agent holds it", lambda: children.outside_of("moved") is not None)
+        (outside.path / "cgroup.procs").write_text(str(pid))
+        wait_until("it is back", lambda: inside([pid], cgroup_of(first(programs("all")))))
+        os.makedirs("/etc/bede", exist_ok=True)
+        with open("/etc/bede/config.yaml", "w") as file:
+            file.write("let_go: [/outside]\n")
+        try:
+            subprocess.run(["systemctl", "restart", agent], check=True)
+            wait_until("it is held again", lambda: children.outside_of("moved") is not None)
+            (outside.path / "cgroup.procs").write_text(str(pid))
+            # Another one that may not stay is the sign that the agent has seen both.
+            other = sorted(programs("all"))[-2]
+            (helpers.CGROUPS / "cgroup.procs").write_text(str(other))
+            wait_until("the other is back", lambda: cgroup_of(other) != helpers.CGROUPS)
+            assert cgroup_of(pid) == outside.path
+            assert home != outside.path
+        finally:
+            os.unlink("/etc/bede/config.yaml")
+            subprocess.run(["systemctl", "restart", agent], check=True)
+        wait_until("it is back for good", lambda: cgroup_of(pid) != outside.path)
+
+
+def test_lost_messages_lead_to_a_rescan(agent):
+    with Outside() as outside, Family("crun", "lost", ["/gate/kinds", "all", "1"]) as one:
+        one.until("ready")
+        wait_until("the agent holds it", lambda: children.outside_of("lost") is not None)
+        pid, cgroup = max(programs("all")), cgroup_of(first(programs("all")))
+        stopped = agent_pid()
+        os.sched_setaffinity(0, {0})  # the buffers of moves are one a CPU
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            (outside.path / "cgroup.procs").write_text(str(pid))
+            # More than the agent's buffers hold, so that the oldest are lost: of moves, and of forks.
+            for _ in range(600):
+                (outside.path / "cgroup.procs").write_text(str(os.getpid()))
+                (helpers.CGROUPS / "cgroup.procs").write_text(str(os.getpid()))
+            script = "i=0; while [ $i -lt 7000 ]; do (:); i=$((i+1)); done"
+            subprocess.run(["busybox", "sh", "-c", script], check=True)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        wait_until("it is back", lambda: inside([pid], cgroup))
+        assert agent_pid() == stopped
+
+
+def test_escaped_while_no_agent_ran(agent):
+    with Outside() as outside, Family("crun", "unwatched", ["/gate/kinds", "all", "1"]) as one:
+        one.until("ready")
+        pid, cgroup = max(programs("all")), cgroup_of(first(programs("all")))
+        subprocess.run(["systemctl", "stop", "bede-agent.socket", agent], check=True)
+        (outside.path / "cgroup.procs").write_text(str(pid))
+        subprocess.run(["systemctl", "start", "bede-agent.socket", agent], check=True)
+        wait_until("it is back", lambda: inside([pid], cgroup))
+
+
+@pytest.mark.parametrize("runtime", ("podman-crun", "podman-runc", "docker", "runc", "crun"))
+def test_what_is_executed_in_it_counts(runtime):
+    with helpers.Container(runtime, f"exec-{runtime}", f"{BOUND}M", 8) as container:
+        container.fill()
+        load = ["/usr/bin/python3", "-ISB", f"{helpers.GUEST}/loads.py", "anon", "64", "2", "1"]
+        engine = runtime.partition("-")[0]
+        line = {"podman": ["podman", "--runtime", runtime.partition("-")[2]]}.get(engine, [engine])
+        with Sampling(container.cgroup) as sampling:
+            done = helpers.run(*line, "exec", container.name, *load)
+        assert done.returncode == 0, done.stderr
+        within(sampling)
+        assert sampling.total >= 72 * MIB
+        assert (children.outside_of(container.cgroup.name) or {"returned": 0})["returned"] == 0
+        container.stop()
+
+
+PYTHON = """
+import multiprocessing, sys
+def work(size):
+    block = bytearray(size)
+    block[::4096] = b"x" * len(block[::4096])
+    return sum(block[::4096])
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    with context.Pool(4) as pool:
+        assert len(pool.map(work, [16 << 20] * 8)) == 8
+    print("done", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("method", ("fork", "spawn", "forkserver"))
+def test_multiprocessing_of_python(method):
+    helpers.WORK.mkdir(exist_ok=True)
+    (helpers.WORK / "pool.py").write_text(PYTHON)
+    line = ["/usr/bin/python3", "-B", "/gate/pool.py", method]
+    with Family("podman-crun", f"pool-{method}", line, privileged=False) as one:
+        pid = wait_until("it runs", lambda: [p for p in pids_of("pool.py") if helpers.cgroup_of(p)])[0]
+        with Sampling(cgroup_of(pid)) as sampling:
+            one.until("done")
+        within(sampling, huge=True)
+        assert sampling.total > BOUND * MIB
+
+
+def pids_of(word):
+    """Processes of Python that run *word*."""
+    found = []
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"python3") and any(one.endswith(word.encode()) for one in words):
+            found.append(pid)
+    return found
+
+
+APP = """
+held = []
+def app(environ, start_response):
+    block = bytearray(8 << 20)
+    block[::4096] = b"x" * len(block[::4096])
+    held.append(block)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"ok"]
+"""
+
+
+def test_gunicorn():
+    helpers.WORK.mkdir(exist_ok=True)
+    (helpers.WORK / "app.py").write_text(APP)
+    path = helpers.WORK / "app.sock"
+    line = ["/usr/bin/python3", "-B", "-m", "gunicorn", "-w", "3", "--chdir", "/gate"]
+    line += ["-b", "unix:/gate/app.sock", "--worker-tmp-dir", "/gate", "app:app"]
+    bound = 96
+    with Family("docker", "gunicorn", line, bound=bound, privileged=False) as one:
+        wait_until("it listens", path.exists)
+        pid = wait_until("it runs", lambda: pids_of("gunicorn"))[0]
+        with Sampling(cgroup_of(pid)) as sampling:
+            for _ in range(16):
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.connect(str(path))
+                    client.send(b"GET / HTTP/1.0\r\n\r\n")
+                    assert b"200 OK" in client.recv(100)
+        assert {cgroup_of(p) for p in pids_of("gunicorn")} == {cgroup_of(pid)}
+        within(sampling, bound, huge=True)
+        assert sampling.total > bound * MIB
+        one.remove()
+
+
+SECONDS = 20 if os.environ.get("BEDE_SOAK") else 6
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES if os.environ.get("BEDE_SOAK") else ("runc",))
+def test_fork_storm(runtime, capsys):
+    helpers.WORK.mkdir(exist_ok=True)
+    before = children.cpu_seconds(agent_pid())
+    with Family(runtime, f"storm-{runtime}", ["/gate/kinds", "storm", str(SECONDS), "2048"], bound=8) as one:
+        wait_until("it runs", lambda: programs("storm"))
+        start = time.monotonic()
+        with Sampling(cgroup_of(first(programs("storm")))) as sampling:
+            (line,) = one.process.stdout.readlines()
+        seconds = time.monotonic() - start
+    spent = children.cpu_seconds(agent_pid()) - before
+    with capsys.disabled():
+        agent = f"agent: {spent:.2f} s of CPU in {seconds:.0f} s"
+        print(f"\n{os.uname().release}, {runtime}: {line.strip()}; {agent}")
+    within(sampling, 8)
