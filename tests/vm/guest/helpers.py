@@ -241,7 +241,11 @@ def numa_maps(pid):
 
 def records():
     """The records that are on disk now."""
-    return [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))]
+    found = []
+    for path in sorted(RECORDS.glob("*.json")):
+        with contextlib.suppress(FileNotFoundError):  # its container ends just now
+            found.append(json.loads(path.read_text()))
+    return found
 
 
 def nothing_left(cgroup=None):

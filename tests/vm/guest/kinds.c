@@ -6,6 +6,7 @@
  *                                outside the container's: then there are children that leave for it, too
  *     kinds storm SECONDS KIB    forks, from four processes at once, children that touch KIB and end, as fast
  *                                as the machine can; prints how many
+ *     kinds once MIB SECONDS     touches MIB, holds it, checks it, and ends with status 7
  *     kinds touch MIB            what the children that execute a program execute
  */
 #define _GNU_SOURCE
@@ -287,6 +288,22 @@ static void storms(double seconds, size_t bytes)
 	printf("%ld forks in %.0f s\n", total, seconds);
 }
 
+static int once(double seconds)
+{
+	unsigned char *region = mmap(NULL, size + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (region == MAP_FAILED)
+		die("mmap");
+	madvise(region, size, MADV_NOHUGEPAGE);
+	for (size_t at = 0; at < size; at += 4096)
+		region[at] = (unsigned char)(at >> 12 | 1);
+	nanosleep(&(struct timespec){ (time_t)seconds, (long)(seconds * 1e9) % 1000000000 }, NULL);
+	for (size_t at = 0; at < size; at += 4096)
+		if (region[at] != (unsigned char)(at >> 12 | 1))
+			return 1;
+	return 7;
+}
+
 int main(int argc, char **argv)
 {
 	char byte;
@@ -296,6 +313,8 @@ int main(int argc, char **argv)
 	size = strtoul(argv[2], NULL, 10) << 20;
 	if (!strcmp(argv[1], "touch")) {
 		live();
+	} else if (!strcmp(argv[1], "once") && argc == 4) {
+		return once(strtod(argv[3], NULL));
 	} else if (!strcmp(argv[1], "storm") && argc == 4) {
 		storms(strtod(argv[2], NULL), strtoul(argv[3], NULL, 10) << 10);
 	} else if (!strcmp(argv[1], "all")) {
