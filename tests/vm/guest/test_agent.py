@@ -92,7 +92,10 @@ def test_hook_starts_an_agent_without_systemd(agent):
     with Container("runc", "kept", "32M", 64, before=hidden) as container:
         adopted()
         assert not agent_pid()
-        (own,) = helpers.processes("agent")
+        # Beside it there is for a moment the process that subscribes for it.
+        (own,) = wait_until(
+            "it has subscribed", lambda: len(found := helpers.processes("agent")) == 1 and found
+        )
         assert helpers.cgroup_of(own) != container.cgroup
         container.fill()
         holds(container)
