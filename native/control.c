@@ -38,9 +38,11 @@ static void follow(double *share, uint64_t part, uint64_t before, double growth,
 /* Bytes that are charged but on no list yet: pages that a task is still filling, mostly. */
 static uint64_t charged_ahead(const struct bede_control *control)
 {
+	if (control->kernel == UINT64_MAX)
+		return 0;
 	uint64_t known = control->local + control->far + control->kernel;
 
-	return control->kernel == UINT64_MAX || control->current < known ? 0 : control->current - known;
+	return control->current > known ? control->current - known : 0;
 }
 
 void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t current)

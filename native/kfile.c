@@ -34,23 +34,6 @@ int bede_read(int fd, struct bede_buffer *out)
 	return 0;
 }
 
-int bede_read_u64(int fd, uint64_t *out)
-{
-	char text[32];
-	char *end;
-	ssize_t got = pread(fd, text, sizeof(text) - 1, 0);
-
-	if (got < 0)
-		return -errno;
-	text[got] = '\0';
-	if (!strncmp(text, "max", 3)) {
-		*out = UINT64_MAX;
-		return 0;
-	}
-	*out = strtoull(text, &end, 10);
-	return end == text ? -EINVAL : 0;
-}
-
 int bede_write_u64(int fd, uint64_t value)
 {
 	char text[32] = "max";
@@ -102,6 +85,28 @@ static bool take_u64(struct cursor *line, uint64_t *out)
 	return line->at != start;
 }
 
+int bede_read_u64(int fd, uint64_t *out)
+{
+	char text[32];
+	ssize_t got = pread(fd, text, sizeof(text), 0);
+
+	if (got < 0)
+		return -errno;
+	struct cursor line = { text, text + got };
+
+	if (take_word(&line, "max")) {
+		*out = UINT64_MAX;
+		return 0;
+	}
+	return take_u64(&line, out) ? 0 : -EINVAL;
+}
+
+/* A sum beyond 64 bits would wrap to a small one, and the container would seem to need no bound. */
+static bool add(uint64_t *sum, uint64_t part)
+{
+	return !__builtin_add_overflow(*sum, part, sum);
+}
+
 static bool next_line(const char **text, const char *end, struct cursor *line)
 {
 	if (*text >= end)
@@ -145,11 +150,12 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 				return -EINVAL;
 			if (node >= BEDE_MAX_NODES)
 				continue;
-			if (lists[list].kind == HUGE)
-				out->huge[node] += bytes;
-			else
-				out->lru[node] += bytes;
-			if (lists[list].kind == FILES)
+			int kind = lists[list].kind;
+
+			if (!add(kind == HUGE ? &out->huge[node] : &out->lru[node], bytes))
+				return -EINVAL;
+			/* Cannot be more than what has just been added to. */
+			if (kind == FILES)
 				out->file[node] += bytes;
 		}
 	}
@@ -167,9 +173,8 @@ int bede_parse_kernel(const char *text, size_t length, uint64_t *out)
 
 		if (!take_word(&line, "kernel ") && !take_word(&line, "sock "))
 			continue;
-		if (!take_u64(&line, &bytes))
+		if (!take_u64(&line, &bytes) || !add(out, bytes))
 			return -EINVAL;
-		*out += bytes;
 	}
 	return 0;
 }
@@ -192,7 +197,7 @@ int bede_parse_lru_gen(const char *text, size_t length, const char *path,
 	const char *end = text + length;
 	struct cursor line;
 	bool ours = false;
-	uint64_t id = 0, node = 0;
+	uint64_t id = 0, node = BEDE_MAX_NODES;
 
 	while (next_line(&text, end, &line)) {
 		if (take_word(&line, "memcg ")) {
@@ -200,6 +205,7 @@ int bede_parse_lru_gen(const char *text, size_t length, const char *path,
 			if (!take_u64(&line, &id) || !take_word(&line, " "))
 				return -EINVAL;
 			ours = is_below(line, path);
+			node = BEDE_MAX_NODES;
 			continue;
 		}
 		if (!ours)
@@ -213,7 +219,7 @@ int bede_parse_lru_gen(const char *text, size_t length, const char *path,
 		}
 		uint64_t seq, age, count[2];
 
-		if (!take_u64(&line, &seq))
+		if (node == BEDE_MAX_NODES || !take_u64(&line, &seq))
 			return -EINVAL;
 		skip_blanks(&line);
 		if (!take_u64(&line, &age))

@@ -9,6 +9,8 @@
 #define YOUNG_GENS 2
 /* The lru_gen commands take vm.swappiness' scale; the middle treats anon and file alike. */
 #define BALANCED 100
+/* More than 64 bits of bytes; below it no sum of pages can wrap. */
+#define MOST_PAGES (1ULL << 52)
 /* How old a scan may be: the container's own tasks evict too, at the fence. */
 #define STALE_US 10000
 
@@ -51,7 +53,12 @@ static int add_generation(void *context, uint64_t id, int node, uint64_t seq, ui
 
 	if (!vec)
 		return -ENOMEM;
-	if (vec->gens == BEDE_MAX_GENS)
+	if (vec->gens == BEDE_MAX_GENS || anon > MOST_PAGES || file > MOST_PAGES)
+		return -EINVAL;
+	/* The kernel counts them up; what is old enough to be evicted is told by that alone. */
+	uint64_t last = vec->gens ? vec->seq[vec->gens - 1] : 0;
+
+	if (vec->gens && (seq <= last || seq - last != 1))
 		return -EINVAL;
 	vec->seq[vec->gens] = seq;
 	vec->pages[vec->gens] = anon + file;

@@ -1,5 +1,6 @@
 """The two kernel texts the control loop lives on."""
 
+import errno
 import subprocess
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ocihook import native
+from ocihook import _native, native
 
 NUMA_STAT = b"""anon N0=8192 N1=4096
 file N0=4096 N1=0
@@ -47,11 +48,36 @@ def test_numa_stat_counts_each_page_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"unevictable N0", b"active_anon 5", b"active_file N=3", b"active_anon Nx=1"]
+    "line",
+    [
+        b"unevictable N0",
+        b"active_anon 5",
+        b"active_file N=3",
+        b"active_anon Nx=1",
+        b"active_anon N0=18446744073709551615\ninactive_anon N0=1",
+    ],
 )
 def test_a_line_that_is_not_the_kernels(line: bytes) -> None:
     with pytest.raises(OSError, match="numa_stat"):
         native.parse_numa_stat(line)
+
+
+@pytest.mark.parametrize(
+    "text", [b"kernel \n", b"sock 18446744073709551616", b"kernel 18446744073709551615\nsock 1"]
+)
+def test_kernel_memory_that_cannot_be_read(text: bytes) -> None:
+    out = _native.ffi.new("uint64_t *")
+    assert _native.lib.bede_parse_kernel(text, len(text), out) == -errno.EINVAL
+    good = b"anon 1\nkernel 5\nsock 2\n"
+    assert _native.lib.bede_parse_kernel(good, len(good), out) == 0
+    assert out[0] == 7
+
+
+def test_a_generation_of_no_node_is_not_taken_for_another_cgroups(harness: Path, tmp_path: Path) -> None:
+    file = tmp_path / "lru_gen"
+    file.write_text("memcg 1 /a\n node 1\n 0 1 2 3\nmemcg 2 /a\n 0 1 2 3\n")
+    done = subprocess.run([harness, "lru", file, "/a"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "1 1 0 2 3\n")
 
 
 def test_lru_gen_takes_the_cgroup_and_its_descendants(harness: Path, tmp_path: Path) -> None:
@@ -118,6 +144,14 @@ def test_a_holder_lives_and_ends_clean(harness: Path, cgroup: Path) -> None:
     # The fence is the total and what is left of the bound less its guard, in whole pages.
     assert 1600000 - 4096 <= fence <= 1600000 + (1 << 20) - 1044480
     assert (cgroup / "memory.high").read_text().startswith("max")
+
+
+@pytest.mark.parametrize("text", ["-1\n", "99999999999999999999\n", " 5\n", "\n"])
+def test_a_usage_that_is_no_number_ends_the_holder(harness: Path, cgroup: Path, text: str) -> None:
+    (cgroup / "memory.current").write_text(text)
+    command = [harness, "hold", cgroup, cgroup.parent / "lru_gen", "100"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[3] == str(-errno.EINVAL)
 
 
 def test_a_cgroup_without_the_files_is_refused(harness: Path, tmp_path: Path) -> None:
