@@ -53,6 +53,15 @@ def read_or(path: str, default: str, *, dir_fd: int | None = None) -> str:
         return default
 
 
+def number(text: str) -> int | None:
+    """The number that a kernel file holds, of at most 64 bits; None where *text* is no such number."""
+    # int() alone takes signs, underscores and the digits of every script, and refuses very long ones.
+    if not (text.isascii() and text.isdigit()) or len(text) > 20:
+        return None
+    value = int(text)
+    return value if value < 1 << 64 else None
+
+
 def write(path: str, text: str, *, dir_fd: int | None = None) -> None:
     """Write *text* to an existing kernel file in one write(2). Raises OSError.
 

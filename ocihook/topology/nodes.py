@@ -14,6 +14,8 @@ NODES = "/sys/devices/system/node"  #: tests point these elsewhere
 TIERS = "/sys/devices/virtual/memory_tiering"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 
+_MOST_NODES = 1024  # MAX_NUMNODES of every kernel Debian builds
+
 
 class Tiers:
     """The nodes whose memory a bound counts, and those that take what is beyond it."""
@@ -26,13 +28,21 @@ class Tiers:
 
 
 def parse_list(text: str) -> tuple[int, ...]:
-    """The numbers of a kernel list such as ``0-2,7``. Raises ValueError."""
-    numbers: list[int] = []
+    """The nodes in a kernel list such as ``0-2,7``. Raises ValueError."""
+    numbers: set[int] = set()
     for part in text.strip().split(","):
         if part:
-            low, _, high = part.partition("-")
-            numbers.extend(range(int(low), int(high or low) + 1))
-    return tuple(sorted(set(numbers)))
+            low, dash, high = part.partition("-")
+            numbers.update(range(_node(low), _node(high if dash else low) + 1))
+    return tuple(sorted(numbers))
+
+
+def _node(text: str) -> int:
+    number = fs.number(text)
+    # A container's cpuset is a list too: what its user writes must not fill our memory.
+    if number is None or number >= _MOST_NODES:
+        raise ValueError(f"{text[:40]!a} is not a NUMA node")
+    return number
 
 
 def read_list(path: str) -> tuple[int, ...]:
@@ -49,7 +59,8 @@ def tier_lists() -> list[tuple[int, ...]]:
         names = os.listdir(TIERS)
     except OSError:
         return []
-    ranks = sorted(int(name[11:]) for name in names if name.startswith("memory_tier") and name[11:].isdigit())
+    found = [fs.number(name.removeprefix("memory_tier")) for name in names if name.startswith("memory_tier")]
+    ranks = sorted(rank for rank in found if rank is not None)
     lists = [read_list(f"{TIERS}/memory_tier{rank}/nodelist") for rank in ranks]
     return [nodes for nodes in lists if nodes]
 
@@ -104,10 +115,11 @@ def room(nodes: tuple[int, ...]) -> tuple[int, int]:
             words = line.split()
             if len(words) < 4:
                 continue
+            size = (fs.number(words[3]) or 0) * 1024
             if words[2] in ("MemFree:", "Active(file):", "Inactive(file):"):
-                free += int(words[3]) * 1024
+                free += size
             elif words[2] == "MemTotal:":
-                total += int(words[3]) * 1024
+                total += size
     return free, total
 
 

@@ -102,3 +102,19 @@ def test_walk_refuses_links_and_parents(tmp_path: Path) -> None:
                 fs.walk(root, path)
     finally:
         os.close(root)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("007", 7),
+        (str((1 << 64) - 1), (1 << 64) - 1),
+        *(
+            (text, None)
+            for text in (str(1 << 64), "9" * 5000, "", "-1", "+1", "1_0", " 1", "1 ", "0x1", "²", "٣")
+        ),
+    ],
+)
+def test_a_number_is_what_the_kernel_calls_one(text: str, number: int | None) -> None:
+    assert fs.number(text) == number

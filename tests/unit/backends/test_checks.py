@@ -32,3 +32,7 @@ def test_full_far_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "room", lambda _: (MIB - 1, 100 * MIB))
     with pytest.raises(HostError, match="far memory is full"):
         checks.room(TIERS)
+
+
+def test_a_cpuset_of_more_nodes_than_there_can_be_is_left_to_the_kernel() -> None:
+    checks.cpuset("0-99999999999999", TIERS)

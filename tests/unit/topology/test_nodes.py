@@ -80,3 +80,20 @@ def test_what_can_be_had_of_a_node(sysfs: Path) -> None:
         "Node 1 Active(file):     20 kB\nNode 1 Inactive(file):   30 kB\n"
     )
     assert nodes.room((1, 2)) == (150 * 1024, 1000 * 1024)
+
+
+@pytest.mark.parametrize("text", ["a", "3-", "-1", "1--2", "0-1024", "0-99999999999999", "9" * 5000, "٣"])
+def test_a_list_that_is_not_the_kernels(sysfs: Path, text: str) -> None:
+    with pytest.raises(ValueError, match="is not a NUMA node"):
+        nodes.parse_list(text)
+    host(sysfs, text)
+    assert nodes.with_memory() == ()
+
+
+def test_what_is_no_number_of_a_node_or_tier_counts_as_nothing(sysfs: Path) -> None:
+    host(sysfs, "0-1", memory_tier4="0", memory_tier22="1")
+    (sysfs / "tiers" / "memory_tier²").mkdir()
+    assert nodes.find().far == (1,)
+    (sysfs / "node/node1").mkdir()
+    (sysfs / "node/node1/meminfo").write_text("Node 1 MemTotal: x kB\nNode 1 MemFree: -1 kB\n")
+    assert nodes.room((1,)) == (0, 0)
