@@ -1,6 +1,7 @@
 """The memory files of one cgroup v2 directory."""
 
 from ocihook import fs
+from ocihook.errors import HostError
 from ocihook.spec import nodelimit
 
 TYPE_CHECKING = False
@@ -12,11 +13,16 @@ if TYPE_CHECKING:
 #: Keys of ``memory.numa_stat`` that make up local and far usage: the LRU, each page once.
 KEYS = frozenset(("inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable"))
 
+_UNKNOWN = "Boot another kernel, and report this one"
+
 
 def local_far(
     numa_stat: str, local_nodes: "Collection[int]", far_nodes: "Collection[int]"
 ) -> tuple[int, int]:
-    """(local, far) usage in bytes from the text of ``memory.numa_stat``, descendants included."""
+    """(local, far) usage in bytes from the text of ``memory.numa_stat``, descendants included.
+
+    Raises HostError where that cannot be read.
+    """
     local = far = 0
     for line in numa_stat.split("\n"):
         key, _, rest = line.partition(" ")
@@ -24,33 +30,40 @@ def local_far(
             continue
         for field in rest.split():
             node, _, value = field.partition("=")
-            number = int(node[1:])
+            number = _number(node.removeprefix("N"), "memory.numa_stat")
             if number in local_nodes:
-                local += int(value)
+                local += _number(value, "memory.numa_stat")
             elif number in far_nodes:
-                far += int(value)
+                far += _number(value, "memory.numa_stat")
     return local, far
 
 
+def _number(text: str, name: str) -> int:
+    value = fs.number(text)
+    if value is None:
+        raise HostError(f"{name} of this kernel cannot be read: {text[:40]!a} is no number", _UNKNOWN)
+    return value
+
+
 def usage(dir_fd: int) -> int:
-    """``memory.current`` in bytes. Raises OSError."""
-    return int(fs.read("memory.current", dir_fd=dir_fd))
+    """``memory.current`` in bytes. Raises OSError, HostError."""
+    return _number(fs.read("memory.current", dir_fd=dir_fd).strip(), "memory.current")
 
 
 def high(dir_fd: int) -> int | None:
-    """``memory.high`` in bytes; None is "max". Raises OSError."""
+    """``memory.high`` in bytes; None is "max". Raises OSError, HostError."""
     return limit(dir_fd, "memory.high")
 
 
 def maximum(dir_fd: int) -> int | None:
-    """``memory.max`` in bytes; None is "max". Raises OSError."""
+    """``memory.max`` in bytes; None is "max". Raises OSError, HostError."""
     return limit(dir_fd, "memory.max")
 
 
 def limit(dir_fd: int, name: str) -> int | None:
-    """The limit in file *name* in bytes; None is "max". Raises OSError."""
+    """The limit in file *name* in bytes; None is "max". Raises OSError, HostError."""
     text = fs.read(name, dir_fd=dir_fd).strip()
-    return None if text == "max" else int(text)
+    return None if text == "max" else _number(text, name)
 
 
 def limit_or_none(dir_fd: int, name: str) -> int | None:
@@ -62,7 +75,10 @@ def limit_or_none(dir_fd: int, name: str) -> int | None:
 
 
 def container_limit(cgroup: "Cgroup") -> int | None:
-    """The memory limit in bytes a runtime gave the container in *cgroup*; None for none. Raises OSError."""
+    """The memory limit in bytes a runtime gave the container in *cgroup*; None for none.
+
+    Raises OSError, HostError.
+    """
     own = maximum(cgroup.fd)
     # crun and Podman put the process into a leaf of that name and may leave the limit on the scope above it.
     if own is None and cgroup.path.endswith("/container"):
@@ -71,17 +87,18 @@ def container_limit(cgroup: "Cgroup") -> int | None:
 
 
 def node_limits(dir_fd: int) -> dict[int, int | None]:
-    """``memory.node_limit`` in bytes by node; None is "max". Raises OSError."""
+    """``memory.node_limit`` in bytes by node; None is "max". Raises OSError, InputError."""
     return nodelimit.parse(fs.read(nodelimit.NAME, dir_fd=dir_fd))
 
 
 def node_usage(dir_fd: int) -> dict[int, int]:
-    """``memory.node_current``: bytes in use by node, descendants included. Raises OSError."""
+    """``memory.node_current``: bytes in use by node, descendants included. Raises OSError, InputError."""
     used = nodelimit.parse(fs.read("memory.node_current", dir_fd=dir_fd))
     return {node: value or 0 for node, value in used.items()}
 
 
 def node_events(dir_fd: int) -> dict[str, int]:
-    """``memory.node_events``: pages by what became of them. Raises OSError."""
-    words = fs.read("memory.node_events", dir_fd=dir_fd).split()
-    return {name: int(value) for name, value in zip(words[::2], words[1::2], strict=True)}
+    """``memory.node_events``: pages by what became of them. Raises OSError, HostError."""
+    lines = fs.read("memory.node_events", dir_fd=dir_fd).splitlines()
+    pairs = [line.partition(" ") for line in lines]
+    return {name: _number(value, "memory.node_events") for name, _, value in pairs}

@@ -10,6 +10,8 @@ from ocihook.errors import HostError, InputError
 
 PROC = "/proc"  #: tests point it elsewhere
 
+#: The kernel writes these as a backslash and three octal digits.
+_ESCAPED = {f"{ord(char):03o}": char for char in " \t\n\\#"}
 _V2 = "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line"
 
 
@@ -148,7 +150,8 @@ def _mounts() -> list[tuple[str, str]]:
         left, _, right = line.partition(" - ")
         if right.startswith("cgroup2 "):
             fields = left.split(" ")
-            found.append((_unescape(fields[3]), _unescape(fields[4])))
+            if len(fields) > 4:
+                found.append((_unescape(fields[3]), _unescape(fields[4])))
     if not found:
         raise HostError("no cgroup v2 hierarchy is mounted", _V2)
     found.sort(key=lambda pair: (pair[1] != "/sys/fs/cgroup", pair[0] != "/"))
@@ -156,9 +159,8 @@ def _mounts() -> list[tuple[str, str]]:
 
 
 def _unescape(text: str) -> str:
-    # The kernel writes space, tab, newline and backslash as three octal digits.
     head, *parts = text.split("\\")
-    return head + "".join(chr(int(part[:3], 8)) + part[3:] for part in parts)
+    return head + "".join(_ESCAPED.get(part[:3], "\\" + part[:3]) + part[3:] for part in parts)
 
 
 def _open(mount: str, path: str) -> int:

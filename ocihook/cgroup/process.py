@@ -22,7 +22,7 @@ def start_time(pid: int) -> int | None:
     fields = text.rpartition(")")[2].split()
     if len(fields) < 20 or fields[0] in ("Z", "X"):
         return None
-    return int(fields[19])
+    return fs.number(fields[19])
 
 
 def is_same(pid: int, start: int) -> bool:

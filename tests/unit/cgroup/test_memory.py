@@ -6,6 +6,7 @@ import pytest
 
 from ocihook.cgroup import memory
 from ocihook.cgroup.path import Cgroup
+from ocihook.errors import HostError
 
 NUMA_STAT = """\
 anon N0=9000 N1=9000 N2=9000
@@ -72,3 +73,21 @@ def test_what_a_patched_kernel_says_of_nodes(directory: int, tmp_path: Path) -> 
     assert memory.node_usage(directory) == {0: 4096, 2: 0}
     events = {"steered": 12, "demoted": 3, "promotion_denied": 0, "over": 1}
     assert memory.node_events(directory) == events
+
+
+@pytest.mark.parametrize(
+    "line", ["active_anon N0", "active_anon N0=x", "active_anon Nx=1", "active_file N0=-1"]
+)
+def test_a_numa_stat_that_is_not_the_kernels(line: str) -> None:
+    with pytest.raises(HostError, match=r"memory\.numa_stat of this kernel cannot be read"):
+        memory.local_far(NUMA_STAT + line, {0}, {1})
+
+
+@pytest.mark.parametrize("text", ["", "-1\n", "x\n", "18446744073709551616\n"])
+def test_a_size_that_is_not_the_kernels(directory: int, tmp_path: Path, text: str) -> None:
+    for name in ("memory.current", "memory.high"):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "memory.node_events").write_text(f"demoted {text or 'x'}")
+    for read in (memory.usage, memory.high, memory.node_events):
+        with pytest.raises(HostError, match="of this kernel cannot be read"):
+            read(directory)

@@ -131,3 +131,12 @@ def test_a_record_finds_only_its_own_cgroup_again(host: Host) -> None:
     assert path.reopen("/docker/abc", inode + 1) is None
     assert path.reopen("/docker/none", inode) is None
     assert path.reopen("/docker/../docker/abc", inode) is None
+
+
+@pytest.mark.parametrize(
+    "line", ["31 23 - cgroup2 x", r"31 23 0:27 / /x\ rw - cgroup2", r"31 23 0:27 / /x\000 rw - cgroup2"]
+)
+def test_a_mount_that_is_not_the_kernels(host: Host, line: str) -> None:
+    host.process("0::/docker/abc")
+    (host.proc / "self/mountinfo").write_text(line + "\n")
+    assert isinstance(_error(), BedeError)

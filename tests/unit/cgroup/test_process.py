@@ -37,3 +37,13 @@ def test_this_process_is_itself() -> None:
     assert process.is_same(os.getpid(), start)
     assert set(namespaces) == {"pid", "cgroup", "mnt"}
     assert namespaces["mnt"] == int(os.readlink("/proc/self/ns/mnt")[5:-1])
+
+
+@pytest.mark.parametrize("start", ["x", "-1", "9" * 5000])
+def test_a_start_time_that_is_no_number_is_of_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7/stat").write_text(f"7 (sh) {REST.replace('987654', start)}\n")
+    monkeypatch.setattr(process, "PROC", str(tmp_path))
+    assert process.start_time(7) is None
