@@ -69,10 +69,18 @@ def check_bundle(value: object) -> str:
     """*value* when it is an absolute path without ``..``. Raises InputError."""
     if not isinstance(value, str) or not value.startswith("/"):
         raise InputError("the container's state has no absolute bundle path", _HINT)
-    # Lone surrogates and NUL cannot be part of a file's name.
-    if len(value) > _LONGEST_PATH or "\0" in value or ".." in value.split("/") or not _encodable(value):
+    if len(value) > _LONGEST_PATH or not is_path(value):
         raise InputError(f"the bundle path {value[:80]!a} is not a path Bede accepts", _HINT)
     return value
+
+
+def is_path(text: str) -> bool:
+    """Whether *text* is an absolute path, without ``..``, that a file can have."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return text.startswith("/") and "\0" not in text and ".." not in text.split("/")
 
 
 def check_annotations(value: "Any") -> dict[str, str] | None:
@@ -101,11 +109,3 @@ def _status(value: object) -> str:
     if not isinstance(value, str):
         raise InputError("the status in the container's state is not a string", _HINT)
     return value
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return False
-    return True

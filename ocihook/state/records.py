@@ -6,7 +6,7 @@ from binascii import crc32
 from ocihook import fs
 from ocihook.errors import AccessError, BedeError, InputError
 from ocihook.spec import fastjson
-from ocihook.spec.state import check_bundle, check_id
+from ocihook.spec.state import check_bundle, check_id, is_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 RUN = "/run/bede"  #: tests point it elsewhere
 VERSION = 1
 _LIMIT = 1 << 20
+_LARGEST = (1 << 64) - 1  # what the native code and the kernel's files can hold
+_MOST_NODES = 1024
 
 
 class Record:
@@ -258,7 +260,7 @@ def _parse(raw: "Any") -> Record:
         cgroup_ino=_number(raw, "cgroup_ino"),
         policy={_text(name, "policy"): _text(value, "policy") for name, value in raw["policy"].items()},
         bound=_number(raw, "bound"),
-        nodes={int(node): _integer(value, "nodes") for node, value in raw["nodes"].items()},
+        nodes={_node(node): _integer(value, "nodes") for node, value in raw["nodes"].items()},
         user_high=_limit(raw, "user_high"),
         user_swap_max=_limit(raw, "user_swap_max"),
         backend=_text(raw["backend"], "backend"),
@@ -277,9 +279,16 @@ def _limit(raw: "dict[str, Any]", name: str) -> int | None:
 
 
 def _integer(value: object, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
         raise ValueError(name)
     return value
+
+
+def _node(text: str) -> int:
+    node = fs.number(text)
+    if node is None or node >= _MOST_NODES:
+        raise ValueError("nodes")
+    return node
 
 
 def _text(value: object, name: str) -> str:
@@ -290,6 +299,6 @@ def _text(value: object, name: str) -> str:
 
 def _cgroup(value: object) -> str:
     path = _text(value, "cgroup")
-    if not path.startswith("/") or ".." in path.split("/"):
+    if not is_path(path):
         raise ValueError("cgroup")
     return path
