@@ -7,7 +7,8 @@ import os
 import socket
 from typing import Any
 
-from ocihook.errors import AccessError, AgentError, BedeError
+from ocihook.errors import EXIT_AGENT, EXIT_MACHINE, AccessError, AgentError, BedeError, InputError
+from ocihook.spec import fastjson
 from ocihook.state import records
 
 
@@ -15,6 +16,11 @@ class _Refused(BedeError):
     def __init__(self, message: str, hint: str, code: int) -> None:
         super().__init__(message, hint)
         self.exit_code = code
+
+
+def _code(value: object) -> int:
+    """The exit code in an answer; an agent of another version may have none that can be one."""
+    return value if isinstance(value, int) and 0 < value < EXIT_MACHINE else EXIT_AGENT
 
 
 def ask(message: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
@@ -27,17 +33,17 @@ def ask(message: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
         try:
             connection.connect(f"{records.RUN}/agent.sock")
             connection.send(json.dumps(message).encode())
-            reply = json.loads(connection.recv(1 << 20) or b"null")
+            reply = fastjson.loads(connection.recv(1 << 20) or b"null")
         except TimeoutError:
             raise AgentError("the agent does not answer", "See journalctl -u bede-agent") from None
         except OSError as error:
             raise AgentError(f"the agent cannot be reached: {error.strerror}", hint) from None
-        except ValueError:
+        except InputError:
             raise AgentError(
                 "the agent's answer is not JSON", "Restart it: it may be of another version"
             ) from None
     if not isinstance(reply, dict):
         raise AgentError("the agent hung up", "See journalctl -u bede-agent")
     if not reply.get("ok"):
-        raise _Refused(str(reply.get("error")), str(reply.get("hint", "")), int(reply.get("code", 1)))
+        raise _Refused(str(reply.get("error")), str(reply.get("hint", "")), _code(reply.get("code")))
     return reply

@@ -12,6 +12,7 @@ from typing import Any
 
 from ocihook.agent.keeper import Keeper
 from ocihook.errors import BedeError, InputError
+from ocihook.spec import fastjson
 from ocihook.state import records
 
 SOCKET = "agent.sock"
@@ -81,10 +82,7 @@ def serve(keeper: Keeper, connection: socket.socket) -> None:
 
 
 def _message(packet: bytes) -> dict[str, Any]:
-    try:
-        message = json.loads(packet)
-    except ValueError:
-        raise InputError("the message is not JSON") from None
+    message = fastjson.loads(packet, "the message")
     if not isinstance(message, dict):
         raise InputError("the message is not an object")
     return message

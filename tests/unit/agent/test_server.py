@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,3 +95,35 @@ def test_only_root_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(BedeError, match="only root"):
         client.ask({"op": "ps"})
+
+
+def test_a_message_that_is_nested_too_deeply_does_not_end_the_agent(keeper: Keeper) -> None:
+    assert "nested too deeply" in ask(keeper, b"[" * 100_000)["error"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [(b'{"ok": false, "code": 3}', 3)]
+    + [(b'{"ok": false, "code": %s}' % value, 6) for value in (b"0", b'"x"', b"null", b"1e9", b"256")]
+    + [(raw, 6) for raw in (b"[" * 100_000, b"null", b"\xff", b"{}")],
+)
+def test_whatever_the_agent_answers_the_client_has_an_exit_status(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, raw: bytes, code: int
+) -> None:
+    monkeypatch.setattr(records, "RUN", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f"{tmp_path}/agent.sock")
+        listener.listen(1)
+
+        def serve() -> None:
+            with listener.accept()[0] as connection:
+                assert connection.recv(100) == b'{"op": "ps"}'
+                connection.send(raw)
+
+        agent = threading.Thread(target=serve)
+        agent.start()
+        with pytest.raises(BedeError) as error:
+            client.ask({"op": "ps"})
+        agent.join()
+    assert error.value.exit_code == code
