@@ -6,12 +6,14 @@ BIN := .venv/bin
 PACKAGES := gcc libc6-dev libcap-dev python3-dev python3-venv mmdebstrap e2fsprogs uidmap
 # and the patched kernels
 PACKAGES += make flex bison bc libelf-dev ccache patch xz-utils
+# and the fuzz targets in C: clang, and what -fsanitize=fuzzer links
+PACKAGES += clang libclang-rt-dev
 # Stamps carry a hash of what they were made from, so a checkout's time stamps do not matter.
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
 BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
 
-.PHONY: demo test lint unit vm-test kernel-debug deps build packages clean
+.PHONY: demo test lint unit fuzz vm-test kernel-debug deps build packages clean
 .NOTPARALLEL:
 
 demo: build
@@ -25,7 +27,13 @@ lint: build
 	$(BIN)/mypy --strict
 
 unit: build
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q tests/unit tests/fuzz
+
+# The same fuzzing as in `unit`, for long: FUZZ_SECONDS each C target, FUZZ_EXAMPLES each property in Python.
+FUZZ_SECONDS ?= 300
+FUZZ_EXAMPLES ?= 20000
+fuzz: build
+	BEDE_FUZZ_SECONDS=$(FUZZ_SECONDS) BEDE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -v tests/fuzz
 
 vm-test: build
 	@if [ -d tests/vm ]; then $(BIN)/pytest -q tests/vm; else echo "no tests/vm yet"; fi

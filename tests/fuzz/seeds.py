@@ -1,0 +1,29 @@
+"""The corpus in the repository, and how hard to fuzz: short in every `make test`, long in `make fuzz`."""
+
+import os
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+HERE = Path(__file__).resolve().parent
+CORPUS = HERE / "corpus"
+#: Seconds that each C target runs, and examples that each property gets, in the short form.
+SECONDS = int(os.environ.get("BEDE_FUZZ_SECONDS", "5"))
+EXAMPLES = int(os.environ.get("BEDE_FUZZ_EXAMPLES", "150"))
+LONG = "BEDE_FUZZ_EXAMPLES" in os.environ
+
+#: The short form looks at the same examples each time: what is new is found by the long one.
+FUZZ = settings(
+    max_examples=EXAMPLES,
+    derandomize=not LONG,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def files(target: str) -> list[Path]:
+    """The corpus of *target*."""
+    found = sorted((CORPUS / target).iterdir())
+    assert found, f"no corpus for {target}"
+    return found
