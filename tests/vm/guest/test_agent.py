@@ -18,10 +18,10 @@ import socket
 agent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 agent.settimeout(20)
 agent.connect("{SOCKET}")
-agent.send(b'{{"op": "ps"}}')
 try:
+    agent.send(b'{{"op": "ps"}}')
     print(agent.recv(100) or "nothing")
-except ConnectionResetError:
+except (BrokenPipeError, ConnectionResetError):
     print("nothing")
 """
 
