@@ -1,8 +1,10 @@
 """The cffi builder of `ocihook._native`: one trio (.cdef.h, .h, .c) a topic.
 
 API mode against the limited API, so that one build serves every CPython from 3.11 on.
+`setup.py` builds it; `python native/build.py DIRECTORY` puts one with the sanitizers there instead.
 """
 
+import sys
 from pathlib import Path
 
 from cffi import FFI
@@ -10,21 +12,32 @@ from cffi import FFI
 TOPICS = ("kfile", "control", "holder", "births")
 SOURCES = (*TOPICS, "deadline", "lru", "demoter", "swapguard", "idle")
 
+#: Every finding of AddressSanitizer and UBSan is fatal.
+SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
 HERE = Path(__file__).resolve().parent
 
-ffi = FFI()
-for topic in TOPICS:
-    ffi.cdef((HERE / f"{topic}.cdef.h").read_text())
-ffi.set_source(
-    "ocihook._native",
-    "".join(f'#include "{topic}.h"\n' for topic in TOPICS),
-    sources=[f"native/{source}.c" for source in SOURCES],
-    depends=[f"native/{source}.h" for source in SOURCES],
-    include_dirs=[str(HERE)],
-    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"],
-    libraries=["pthread"],
-    py_limited_api=True,
-)
+
+def builder(sources: str | Path, *flags: str) -> FFI:
+    """What makes the extension of the C in directory *sources*, compiled and linked with further *flags*."""
+    made = FFI()
+    for topic in TOPICS:
+        made.cdef((HERE / f"{topic}.cdef.h").read_text())
+    made.set_source(
+        "ocihook._native",
+        "".join(f'#include "{topic}.h"\n' for topic in TOPICS),
+        sources=[f"{sources}/{source}.c" for source in SOURCES],
+        depends=[f"{sources}/{source}.h" for source in SOURCES],
+        include_dirs=[str(HERE)],
+        extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", *flags],
+        extra_link_args=list(flags),
+        libraries=["pthread"],
+        py_limited_api=True,
+    )
+    return made
+
+
+ffi = builder("native")  # setuptools wants it below the checkout
 
 if __name__ == "__main__":
-    ffi.compile(verbose=True)
+    print(builder(HERE, *SANITIZED).compile(tmpdir=sys.argv[1]))

@@ -46,9 +46,14 @@ class Boot:
         return "\n".join([*self.out.splitlines()[-lines:], *self.err.splitlines()[-lines:]])
 
 
-def boot(*command: str, kernel: str, topology: str, seconds: float, live: bool = False) -> Boot:
-    """Run *command* in a machine of its own; with *live* its output also appears as it comes."""
-    options: list[str] = []
+def boot(
+    *command: str, kernel: str, topology: str, seconds: float, live: bool = False, share: Path | None = None
+) -> Boot:
+    """Run *command* in a machine of its own; with *live* its output also appears as it comes.
+
+    *share* is at /share there; a patched kernel's own files are in its place.
+    """
+    options = ["--share", str(share)] if share else []
     if kernel in kernels.RECIPES:  # made first, so that the machine's time is its own; with its selftests
         made = kernel_build.ensure(kernel, kernels.RECIPES[kernel], Progress())
         options = ["--share", str(made)]
