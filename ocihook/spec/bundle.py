@@ -113,11 +113,11 @@ def _fence(config: "dict[str, Any]", bound: int) -> list[str]:
 
 def _move_fence(config: "dict[str, Any]", bound: int, ours: "dict[str, Any]") -> bool:
     """Follow an annotation that changed since the fence was ours; without ``--user-high`` it never was."""
-    arguments = ours.get("args")
-    if not isinstance(arguments, list) or "--user-high" not in arguments[:-1]:
+    # Of a hook by somebody else, an edit for another kernel would not take it back.
+    if not _is_written(ours, STAGES[0]) or "--user-high" not in ours["args"]:
         return False
     unified = _unified(config)
-    user = _high(arguments[arguments.index("--user-high") + 1])
+    user = _high(ours["args"][-1])
     wanted = str(bound if user is None or user < 0 else min(bound, user))
     if _HIGH not in unified or unified[_HIGH] == wanted:
         return False

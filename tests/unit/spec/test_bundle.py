@@ -93,6 +93,15 @@ def test_a_changed_annotation_moves_our_fence_but_not_past_the_users() -> None:
     assert config["linux"]["resources"]["unified"]["memory.high"] == str(16 * M)
 
 
+def test_a_hook_by_hand_moves_no_fence_that_would_stay_on_a_patched_kernel() -> None:
+    by_hand = {"path": HOOK, "args": ["bede-hook", "createRuntime", "--user-high", "max"]}
+    config = _config(linux=_high("1G"), hooks={"createRuntime": [by_hand]})
+    assert bundle.edit(config, HOOK, fence=True)
+    assert config["linux"] == _high("1G")
+    assert bundle.edit_limits(config, {})
+    assert config == _config(linux=_high("1G"), hooks={"createRuntime": [by_hand]})
+
+
 def test_a_percentage_is_of_the_limit_in_the_bundle() -> None:
     config = _config(annotations={"bede.local": "25%"}, linux={"resources": {"memory": {"limit": 512 * M}}})
     assert bundle.edit(config, HOOK, fence=True)
