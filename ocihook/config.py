@@ -23,6 +23,7 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 # YAML 1.1 reads these words as booleans or null.
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
 _MOST_NODES = 1024
+_LONGEST_KEY = 1024  # in YAML
 
 
 class Config:
@@ -122,7 +123,7 @@ def _lines(text: str, path: str) -> "list[tuple[int, str, Scalar | list[Scalar]]
         if not line or line.lstrip(" ").startswith("#") or (line == "---" and not found):
             continue
         key, colon, rest = line.partition(":")
-        if not colon or not _is_word(key) or (rest and not rest.startswith(" ")):
+        if not colon or not _is_word(key) or len(key) > _LONGEST_KEY or (rest and not rest.startswith(" ")):
             raise InputError(
                 f"{where}: not of the form key: value", "One key: value a line, without indentation"
             )

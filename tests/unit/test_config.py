@@ -68,6 +68,7 @@ def test_an_empty_file_has_the_defaults(text: str) -> None:
         ("runtime: 'a'#b", "line 1"),
         ("runtime:runc", "line 1: not of the form"),
         (" runtime: runc", "line 1: not of the form"),
+        ("r" * 1025 + ": runc", "line 1: not of the form"),
         ("far_nodes:\n- 1", "line 1: cannot read"),
         ("far_nodes: [1", "line 1: a list is not closed"),
         ("far_nodes: [1] 2", "line 1: cannot read"),
