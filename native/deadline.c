@@ -39,14 +39,17 @@ void bede_deadline_set(struct bede_deadline *deadline, uint64_t microseconds)
 				 .tv_nsec = (long)(microseconds % 1000000) * 1000 };
 	struct itimerspec when = { .it_value = time, .it_interval = time };
 
-	timer_settime(deadline->timer, 0, &when, NULL);
+	/* The first timer of a process has the number that an unset one has. */
+	if (deadline->armed)
+		timer_settime(deadline->timer, 0, &when, NULL);
 }
 
 void bede_deadline_clear(struct bede_deadline *deadline)
 {
 	struct itimerspec never = { 0 };
 
-	timer_settime(deadline->timer, 0, &never, NULL);
+	if (deadline->armed)
+		timer_settime(deadline->timer, 0, &never, NULL);
 }
 
 void bede_deadline_close(struct bede_deadline *deadline)

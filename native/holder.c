@@ -269,17 +269,22 @@ static void *run(void *argument)
 	/* Every page of the container's growth waits for this thread: it goes first, and is short. */
 	if (sched_setscheduler(0, SCHED_RR, &(struct sched_param){ .sched_priority = 1 }))
 		(void)setpriority(PRIO_PROCESS, 0, -20);
-	while (!err) {
+	bool fenced = false;
+
+	for (;;) {
 		uint64_t wait_us = 0;
 
 		pthread_mutex_lock(&holder->lock);
 		bool stop = holder->stop;
 
-		if (!stop)
+		holder->stats.fence_events += fenced;
+		if (!stop && !err)
 			err = turn(holder, &wait_us);
+		holder->stats.error = err;
 		pthread_mutex_unlock(&holder->lock);
 		if (stop || err)
 			break;
+		fenced = false;
 		struct timespec timeout = { .tv_sec = (time_t)(wait_us / 1000000),
 					    .tv_nsec = (long)(wait_us % 1000000) * 1000 };
 
@@ -289,14 +294,13 @@ static void *run(void *argument)
 			holder->idle.still = 0;
 			if (wait[0].revents & (POLLPRI | POLLERR)) {
 				(void)bede_read(holder->file.events, &holder->buffer);
-				holder->stats.fence_events++;
+				fenced = true;
 			}
 			if (wait[1].revents & POLLIN)
 				(void)!read(holder->wake, &count, sizeof(count));
 		}
 	}
 	bede_deadline_close(&holder->deadline);
-	holder->stats.error = err;
 	if (err)
 		wake(holder->notify);
 	return NULL;

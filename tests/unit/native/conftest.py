@@ -1,23 +1,50 @@
-"""The native code, built once with the sanitizers."""
+"""The native code, built once with each kind of sanitizers."""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).resolve().parent
+NATIVE = HERE.parents[2] / "native"
+
+
+def build(name: str, sanitizers: str, into: Path) -> Path:
+    """`NAME.c` and the native code with *sanitizers*, every finding fatal."""
+    program = into / name
+    sources = [path for path in sorted(NATIVE.glob("*.c")) if "_native" not in path.name]
+    flags = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{NATIVE}"]
+    flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"]
+    subprocess.run(["gcc", *flags, "-o", program, HERE / f"{name}.c", *sources], check=True)
+    return program
 
 
 @pytest.fixture(scope="session")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`harness.c` with AddressSanitizer and UBSan, every finding fatal."""
-    program = tmp_path_factory.mktemp("harness") / "harness"
-    sources = [str(path) for path in sorted((ROOT / "native").glob("*.c"))]
-    flags = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread"]
-    flags += ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    here = Path(__file__).parent / "harness.c"
-    sources = [source for source in sources if "_native" not in source]
-    subprocess.run(
-        ["gcc", *flags, "-I", str(ROOT / "native"), "-o", str(program), str(here), *sources], check=True
-    )
-    return program
+    """`harness.c` with AddressSanitizer and UBSan."""
+    return build("harness", "address,undefined", tmp_path_factory.mktemp("harness"))
+
+
+@pytest.fixture(scope="session")
+def race(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`race.c` with ThreadSanitizer."""
+    return build("race", "thread", tmp_path_factory.mktemp("race"))
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path) -> Path:
+    """A directory of plain files in place of a cgroup."""
+    files = {
+        "memory.current": "1600000\n",
+        "memory.high": "max\n",
+        "memory.max": "max\n",
+        "memory.events": "high 0\n",
+        "memory.swap.max": "max\n",
+        "memory.swap.current": "0\n",
+        "memory.numa_stat": "inactive_anon N0=1044480 N1=409600\nactive_anon N0=0 N1=0\n",
+    }
+    where = tmp_path / "cgroup"
+    where.mkdir()
+    for name, text in files.items():
+        (where / name).write_text(text)
+    return where

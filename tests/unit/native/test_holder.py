@@ -1,0 +1,67 @@
+"""The holder's threads on plain files, under the sanitizers."""
+
+import errno
+import subprocess
+from pathlib import Path
+
+import pytest
+
+LRU_GEN = """memcg     7 /a
+ node     0
+          2     100200       1000       2000
+          3       1000         10         20
+          4        500          1          2
+"""
+
+
+@pytest.fixture
+def lru_gen(tmp_path: Path) -> Path:
+    """What stands in for the kernel's file; commands are written over its text."""
+    file = tmp_path / "lru_gen"
+    file.write_text(LRU_GEN)
+    return file
+
+
+def test_a_holder_lives_and_ends_clean(harness: Path, cgroup: Path, lru_gen: Path) -> None:
+    done = subprocess.run(
+        [harness, "hold", cgroup, lru_gen, "300"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    local, far, fence, error = map(int, done.stdout.split())
+    assert (local, far, error) == (1044480, 409600, 0)
+    # The fence is the total and what is left of the bound less its guard, in whole pages.
+    assert 1600000 - 4096 <= fence <= 1600000 + (1 << 20) - 1044480
+    assert (cgroup / "memory.high").read_text().startswith("max")
+
+
+@pytest.mark.parametrize("text", ["-1\n", "99999999999999999999\n", " 5\n", "\n"])
+def test_a_usage_that_is_no_number_ends_the_holder(
+    harness: Path, cgroup: Path, lru_gen: Path, text: str
+) -> None:
+    (cgroup / "memory.current").write_text(text)
+    command = [harness, "hold", cgroup, lru_gen, "100"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[3] == str(-errno.EINVAL)
+
+
+def test_a_cgroup_without_the_files_is_refused(harness: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [harness, "hold", tmp_path, tmp_path / "none", "1"], capture_output=True, check=False
+    )
+    assert done.returncode == 1
+
+
+def test_a_deadline_that_is_not_open_is_nobody_elses(harness: Path) -> None:
+    assert subprocess.run([harness, "deadline"], check=False).returncode == 0
+
+
+def test_nothing_is_touched_by_two_threads_at_once(race: Path, cgroup: Path, lru_gen: Path) -> None:
+    done = subprocess.run([race, cgroup, lru_gen, "300"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rounds, tries, error = map(int, done.stdout.split())
+    assert rounds > 10
+    assert tries > 0
+    assert error == -errno.EINVAL
