@@ -9,9 +9,9 @@ NATIVE = HERE.parents[1] / "native"
 TARGETS = HERE / "targets"
 SHARED = "file"  #: no target: what they share
 #: What the targets need of the native code; the rest of it needs a kernel.
-SOURCES = ("kfile", "lru", "control")
+SOURCES = ("kfile", "lru", "control", "swapguard")
 #: Functions that a target stands in for.
-WRAPPED = {"demote": ("write",)}
+WRAPPED = {"demote": ("write",), "swapguard": ("openat", "pwrite")}
 LONGEST = 700  #: bytes of one input
 
 # Sums that wrap are no undefined behaviour, but a fence that does is a mistake all the same.

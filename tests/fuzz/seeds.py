@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
 #: Seconds that each C target runs, and examples that each property gets, in the short form.
-SECONDS = int(os.environ.get("BEDE_FUZZ_SECONDS", "5"))
+SECONDS = int(os.environ.get("BEDE_FUZZ_SECONDS", "4"))
 EXAMPLES = int(os.environ.get("BEDE_FUZZ_EXAMPLES", "150"))
 LONG = "BEDE_FUZZ_EXAMPLES" in os.environ
 

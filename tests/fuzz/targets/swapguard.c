@@ -1,0 +1,106 @@
+/*
+ * The swap guard among a user's own writes: whatever order things come in, what it lets go of has the
+ * user's last value, and it never allows more swap than the user did.
+ */
+#define _GNU_SOURCE
+#include "swapguard.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "fuzz.h"
+
+enum { LIMIT, CURRENT, MAX, FILES };
+enum { USER_LIMITS, SWAPS, SETS_MAX, WANTS, LETS_GO, ACTIONS };
+
+static const char *const names[FILES] = { "memory.swap.max", "memory.swap.current", "memory.max" };
+static int fds[FILES] = { -1, -1, -1 };
+
+int __real_openat(int dir, const char *name, int flags, ...);
+int __wrap_openat(int dir, const char *name, int flags, ...);
+ssize_t __real_pwrite(int fd, const void *text, size_t size, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *text, size_t size, off_t at);
+
+/* The guard's files, without a cgroup. */
+int __wrap_openat(int dir, const char *name, int flags, ...)
+{
+	for (int file = 0; file < FILES; file++)
+		if (!strcmp(name, names[file]))
+			return dup(fds[file]);
+	return __real_openat(dir, name, flags);
+}
+
+/* A kernel file takes each value whole. */
+ssize_t __wrap_pwrite(int fd, const void *text, size_t size, off_t at)
+{
+	MUST(!ftruncate(fd, 0), "cannot be emptied");
+	return __real_pwrite(fd, text, size, at);
+}
+
+static uint64_t value_of(uint8_t byte)
+{
+	return byte == 255 ? UINT64_MAX : (uint64_t)byte << 20;
+}
+
+static uint64_t limit(void)
+{
+	uint64_t value = 0;
+
+	MUST(!bede_read_u64(fds[LIMIT], &value), "not read");
+	return value;
+}
+
+static void put(int file, uint64_t value)
+{
+	MUST(!bede_write_u64(fds[file], value), "not written");
+}
+
+static void must_be_a_ceiling(const struct bede_swapguard *guard)
+{
+	uint64_t max = 0, ceiling = bede_swapguard_ceiling(guard);
+
+	MUST(!bede_read_u64(fds[MAX], &max), "not read");
+	MUST(max == UINT64_MAX ? ceiling == max : ceiling < max || !max, "%llu", (unsigned long long)ceiling);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct bede_swapguard guard = { 0 };
+	uint64_t users = UINT64_MAX, usage = 0;
+
+	for (int file = 0; file < FILES; file++) {
+		if (fds[file] < 0)
+			fds[file] = memfd_create(names[file], MFD_CLOEXEC);
+		put(file, file == CURRENT ? 0 : UINT64_MAX);
+	}
+	bede_swapguard_open(&guard, -1, users);
+	for (size_t at = 0; at + 1 < size; at += 2) {
+		int action = data[at] % ACTIONS;
+		uint64_t value = value_of(data[at + 1]);
+
+		/* What the guard wrote itself would not be seen as the user's, who can write anything else. */
+		if (action == USER_LIMITS && value != guard.written) {
+			users = value;
+			put(LIMIT, value);
+		} else if (action == SWAPS && value != UINT64_MAX) {
+			put(CURRENT, value);
+		} else if (action == SETS_MAX) {
+			put(MAX, value);
+		} else if (action == WANTS) {
+			usage = value;
+			bede_swapguard_update(&guard, true, usage);
+		} else if (action == LETS_GO) {
+			bede_swapguard_update(&guard, false, usage);
+			MUST(!guard.engaged && limit() == users, "%llu", (unsigned long long)limit());
+		}
+		must_be_a_ceiling(&guard);
+		MUST(limit() <= users, "%llu of the user's %llu", (unsigned long long)limit(),
+		     (unsigned long long)users);
+		MUST(guard.engaged || limit() == users, "%llu", (unsigned long long)limit());
+	}
+	bede_swapguard_update(&guard, false, 0);
+	MUST(limit() == users, "%llu of the user's %llu", (unsigned long long)limit(), (unsigned long long)users);
+	bede_swapguard_close(&guard);
+	return 0;
+}
