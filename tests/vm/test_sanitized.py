@@ -44,7 +44,7 @@ echo == log
 cat {LOG}
 exit $status
 """
-SECONDS = 170
+SECONDS = 300
 
 
 @pytest.fixture
