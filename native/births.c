@@ -16,14 +16,10 @@
 #define MESSAGE 256 /* more than any event has */
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-/* One datagram holds one event. */
-struct message {
-	struct nlmsghdr netlink;
-	struct cn_msg connector;
-	struct proc_event event;
-} __attribute__((packed));
-
-#define FIELD(name) offsetof(struct message, event.event_data.name)
+/* One datagram holds one event: a netlink header, a connector's, the event. */
+#define CONNECTOR sizeof(struct nlmsghdr)
+#define EVENT (CONNECTOR + sizeof(struct cn_msg))
+#define FIELD(name) (EVENT + offsetof(struct proc_event, name))
 
 int bede_births_filter(int fd, int forks, int execs)
 {
@@ -31,13 +27,13 @@ int bede_births_filter(int fd, int forks, int execs)
 	const uint32_t fork = forks ? htonl(PROC_EVENT_FORK) : UINT32_MAX;
 	const uint32_t exec = execs ? htonl(PROC_EVENT_EXEC) : UINT32_MAX;
 	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct message, event.what)),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(what)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, exec, 5, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, fork, 0, 5),
 		/* A thread's own number is not that of its process. */
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(fork.child_pid)),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(event_data.fork.child_pid)),
 		BPF_STMT(BPF_MISC | BPF_TAX, 0),
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(fork.child_tgid)),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(event_data.fork.child_tgid)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_X, 0, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 		BPF_STMT(BPF_RET | BPF_K, 0),
@@ -49,28 +45,27 @@ int bede_births_filter(int fd, int forks, int execs)
 
 bool bede_birth_parse(const char *text, size_t length, struct bede_birth *out)
 {
-	struct message message;
+	struct cn_msg connector;
+	struct proc_event event = { 0 };
 
-	if (length < FIELD(exec) + sizeof(message.event.event_data.exec))
+	if (length < FIELD(event_data.exec) + sizeof(event.event_data.exec))
 		return false;
-	memset(&message, 0, sizeof(message));
-	memcpy(&message, text, length < sizeof(message) ? length : sizeof(message));
-	if (message.connector.id.idx != CN_IDX_PROC || message.connector.id.val != CN_VAL_PROC)
+	memcpy(&connector, text + CONNECTOR, sizeof(connector));
+	memcpy(&event, text + EVENT, length - EVENT < sizeof(event) ? length - EVENT : sizeof(event));
+	if (connector.id.idx != CN_IDX_PROC || connector.id.val != CN_VAL_PROC)
 		return false;
-	out->at_ns = message.event.timestamp_ns;
-	if ((uint32_t)message.event.what == PROC_EVENT_EXEC) {
-		out->parent = 0;
-		out->pid = (uint32_t)message.event.event_data.exec.process_tgid;
+	*out = (struct bede_birth){ .at_ns = event.timestamp_ns };
+	if ((uint32_t)event.what == PROC_EVENT_EXEC) {
+		out->pid = (uint32_t)event.event_data.exec.process_tgid;
 		out->exec = 1;
 		return true;
 	}
-	if ((uint32_t)message.event.what != PROC_EVENT_FORK ||
-	    length < FIELD(fork) + sizeof(message.event.event_data.fork))
+	if ((uint32_t)event.what != PROC_EVENT_FORK ||
+	    length < FIELD(event_data.fork) + sizeof(event.event_data.fork))
 		return false;
-	out->parent = (uint32_t)message.event.event_data.fork.parent_tgid;
-	out->pid = (uint32_t)message.event.event_data.fork.child_tgid;
-	out->exec = 0;
-	return message.event.event_data.fork.child_pid == message.event.event_data.fork.child_tgid;
+	out->parent = (uint32_t)event.event_data.fork.parent_tgid;
+	out->pid = (uint32_t)event.event_data.fork.child_tgid;
+	return event.event_data.fork.child_pid == event.event_data.fork.child_tgid;
 }
 
 /* One system call's worth. A negative errno, or how many datagrams came; *count grows. */

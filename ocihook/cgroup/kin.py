@@ -63,8 +63,8 @@ def status(pid: int) -> dict[str, str]:
 
 def parent_of(pid: int) -> int:
     """The number of the parent of *pid*; 0 when either is gone."""
-    value = status(pid).get("PPid", "0")
-    return int(value) if value.isdigit() else 0
+    value = status(pid).get("PPid", "")
+    return int(value) if _is_number(value) else 0
 
 
 def is_first(pid: int) -> bool:
@@ -76,9 +76,14 @@ def private_bytes(pid: int) -> int:
     """Memory that no other process maps; 0 when *pid* is gone."""
     total = 0
     for line in fs.read_or(f"{PROC}/{pid}/smaps_rollup", "").split("\n"):
-        if line.startswith(("Private_Clean:", "Private_Dirty:")):
-            total += int(line.split()[1]) << 10
+        words = line.split()
+        if words[:1] in (["Private_Clean:"], ["Private_Dirty:"]) and _is_number(*words[1:2]):
+            total += int(words[1]) << 10
     return total
+
+
+def _is_number(text: str = "") -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def everybody() -> list[int]:

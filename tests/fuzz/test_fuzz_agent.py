@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mutate import mutated
 
 from ocihook.agent import client, server
+from ocihook.agent.family import Families
 from ocihook.agent.keeper import Keeper
 from ocihook.cgroup import path
 from ocihook.config import Config
@@ -47,7 +48,7 @@ def check_record(run: Path, data: bytes) -> None:
         assert path.reopen(record.cgroup, -1) is None
         sizes = [record.bound, *record.nodes.values(), record.user_high or 0, record.user_swap_max or 0]
         assert all(0 <= size < 1 << 64 for size in sizes)
-    Keeper(Config()).adopt_all()
+    Keeper(Config(), Families()).adopt_all()
 
 
 @pytest.mark.parametrize("file", seeds.files("record"), ids=lambda file: file.name)
@@ -77,7 +78,7 @@ def test_record_with_other_fields(run: Path, changes: dict[str, Any]) -> None:
 
 
 def check_packet(data: bytes) -> None:
-    reply = json.loads(server.answer(Keeper(Config()), data))
+    reply = json.loads(server.answer(Keeper(Config(), Families()), data))
     assert isinstance(reply["ok"], bool)
     assert reply["ok"] or reply["error"]
 

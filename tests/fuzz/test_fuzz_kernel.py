@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mutate import kernel
 
 from ocihook import native
+from ocihook.agent import moves
 from ocihook.backends import checks
-from ocihook.cgroup import memory, path, process
+from ocihook.cgroup import kin, memory, path, process
 from ocihook.errors import BedeError, HostError
 from ocihook.topology import nodes
 
@@ -39,7 +40,13 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for module, name in ((path, "PROC"), (process, "PROC"), (nodes, "NODES"), (nodes, "TIERS")):
+    for module, name in (
+        (path, "PROC"),
+        (process, "PROC"),
+        (kin, "PROC"),
+        (nodes, "NODES"),
+        (nodes, "TIERS"),
+    ):
         monkeypatch.setattr(module, name, str(tmp_path))
     made = World(tmp_path)
     yield made
@@ -55,6 +62,7 @@ def check_stat(world: World, data: bytes) -> None:
 
 def check_cgroup(world: World, data: bytes) -> None:
     world.write(f"{PID}/cgroup", data)
+    assert (kin.cgroup_of(PID) or "/").startswith("/")
     with contextlib.suppress(BedeError), path.find(PID) as found:
         assert found.path.startswith("/")
         assert ".." not in found.path.split("/")
@@ -124,6 +132,23 @@ def check_meminfo(world: World, data: bytes) -> None:
     assert free >= 0 <= total
 
 
+def check_status(world: World, data: bytes) -> None:
+    world.write(f"{PID}/status", data)
+    assert kin.parent_of(PID) >= 0
+    assert kin.is_first(PID) in (True, False)
+
+
+def check_smaps(world: World, data: bytes) -> None:
+    world.write(f"{PID}/smaps_rollup", data)
+    assert kin.private_bytes(PID) >= 0
+
+
+def check_moves(world: World, data: bytes) -> None:
+    found, _ = moves.parse(data)
+    assert all(event.pid > 0 for event in found)
+    assert len({event.pid for event in found}) == len(found)
+
+
 CHECKS: dict[str, Callable[[World, bytes], None]] = {
     "proc_stat": check_stat,
     "proc_cgroup": check_cgroup,
@@ -134,6 +159,9 @@ CHECKS: dict[str, Callable[[World, bytes], None]] = {
     "node_limit": check_node_files,
     "node_events": check_node_files,
     "meminfo": check_meminfo,
+    "proc_status": check_status,
+    "smaps_rollup": check_smaps,
+    "trace_pipe": check_moves,
 }
 
 
