@@ -15,7 +15,7 @@ from ocihook.cgroup import memory, path, process
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
 from ocihook.spec import annotation
-from ocihook.state import records
+from ocihook.state import records, unfinished
 from ocihook.topology import nodes
 
 
@@ -115,7 +115,7 @@ class Keeper:
     def adopt_all(self) -> bool:
         """Bring what is held in line with the records on disk; whether there is something new."""
         before = set(self.kept)
-        records.remove_unfinished()
+        unfinished.remove()
         found, errors = records.listing()
         for error in errors:
             self._complain(error.line("bede agent"))

@@ -97,23 +97,23 @@ def key_of(id: str, bundle: str) -> str:
 def write(record: Record) -> None:
     """Put *record* on disk atomically, over an older one of the same key. Raises AccessError."""
     try:
-        directory = _directory(create=True)
+        directory = opened(create=True)
         try:
             fs.replace(record.key + ".json", record.dumps() + "\n", dir_fd=directory)
         finally:
             os.close(directory)
     except OSError as error:
-        raise _denied(error) from None
+        raise denied(error) from None
 
 
 def read(key: str) -> Record | None:
     """The record *key*; None when there is none. Raises InputError when it is malformed, AccessError."""
     try:
-        directory = _directory()
+        directory = opened()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _denied(error) from None
+        raise denied(error) from None
     try:
         return _read(key, directory)
     finally:
@@ -133,11 +133,11 @@ def listing() -> tuple[list[Record], list[BedeError]]:
     records: list[Record] = []
     errors: list[BedeError] = []
     try:
-        directory = _directory()
+        directory = opened()
     except FileNotFoundError:
         return records, errors
     except OSError as error:
-        raise _denied(error) from None
+        raise denied(error) from None
     try:
         for name in sorted(os.listdir(directory)):
             if not name.endswith(".json"):
@@ -156,7 +156,7 @@ def listing() -> tuple[list[Record], list[BedeError]]:
 def remove(key: str) -> bool:
     """Remove the record *key*, whatever is in it; False when there was none. Raises AccessError."""
     try:
-        directory = _directory()
+        directory = opened()
         try:
             os.unlink(_file(key), dir_fd=directory)
         finally:
@@ -164,33 +164,11 @@ def remove(key: str) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise _denied(error) from None
+        raise denied(error) from None
     return True
 
 
-def remove_unfinished() -> None:
-    """Remove what a killed writer has left beside the records. Raises AccessError."""
-    try:
-        directory = _directory()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _denied(error) from None
-    try:
-        for name in os.listdir(directory):
-            pid = name.removesuffix(".tmp").rpartition(".")[2]
-            if name.endswith(".tmp") and not (pid.isdigit() and os.path.exists(f"/proc/{pid}")):
-                try:
-                    os.unlink(name, dir_fd=directory)
-                except FileNotFoundError:
-                    continue  # its writer was not dead
-    except OSError as error:
-        raise _denied(error) from None
-    finally:
-        os.close(directory)
-
-
-def _directory(create: bool = False) -> int:
+def opened(create: bool = False) -> int:
     """A descriptor of the directory of records, which belongs to us alone. Raises OSError, AccessError."""
     if create:
         for path in (RUN, RUN + "/containers"):
@@ -219,7 +197,8 @@ def _file(key: str) -> str:
     return check_id(id) + "-" + crc + ".json"
 
 
-def _denied(error: OSError) -> AccessError:
+def denied(error: OSError) -> AccessError:
+    """What to say where the directory of records cannot be used."""
     return AccessError(
         f"{RUN}/containers cannot be used: {error.strerror}",
         "Bede runs as root of the host; it does not bound containers of rootless users",

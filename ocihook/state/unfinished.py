@@ -1,0 +1,39 @@
+"""What a killed writer of records has left beside them."""
+
+import os
+
+from ocihook.state import records
+
+PROC = "/proc"  #: tests point it elsewhere
+
+
+def remove() -> None:
+    """Remove the temporary files of writers that are no more. Raises AccessError."""
+    try:
+        directory = records.opened()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise records.denied(error) from None
+    try:
+        for name in os.listdir(directory):
+            if _is_left(name):
+                _unlink(name, directory)
+    except OSError as error:
+        raise records.denied(error) from None
+    finally:
+        os.close(directory)
+
+
+def _is_left(name: str) -> bool:
+    stem, _, end = name.rpartition(".")
+    pid = stem.rpartition(".")[2]
+    # Whoever has that number now may be another, and this file then stays until the next time.
+    return end == "tmp" and not (pid.isdigit() and os.path.exists(f"{PROC}/{pid}"))
+
+
+def _unlink(name: str, directory: int) -> None:
+    try:
+        os.unlink(name, dir_fd=directory)
+    except (FileNotFoundError, IsADirectoryError):
+        return  # renamed by its writer at the last moment, or not ours
