@@ -265,11 +265,11 @@ def _restore(record: records.Record) -> None:
 
 
 def _need_root() -> None:
+    from ocihook.state import user
+
+    user.choose()
     if os.geteuid() != 0:
-        raise AccessError(
-            "not root, so a bound cannot be put in force",
-            "Start the container as root; containers of rootless users cannot be bound",
-        )
+        raise AccessError("not root, so a bound cannot be put in force", "Call bede-hook as an OCI hook")
 
 
 def _tell(op: str, key: str, bede: str) -> None:

@@ -20,7 +20,7 @@ from ocihook.agent.say import Speaker, say
 from ocihook.agent.sources import Sources
 from ocihook.agent.vanish import Vanish
 from ocihook.errors import AccessError, AgentError, BedeError
-from ocihook.state import notify, records
+from ocihook.state import notify, records, user
 
 SWEEP = 1.0  #: seconds between looks at what no message tells of
 IDLE = 2.0  #: seconds without a container after which an agent that a hook started ends
@@ -28,6 +28,7 @@ IDLE = 2.0  #: seconds without a container after which an agent that a hook star
 
 def run() -> int:
     """Hold the bounds of this host until SIGTERM. Raises BedeError."""
+    rootless = user.choose()
     if os.geteuid() != 0:
         raise AccessError("the agent must run as root", "Start it by systemctl start bede-agent")
     lock = _only_one()
@@ -35,7 +36,9 @@ def run() -> int:
     settings = config.load()
     agent = Agent(settings)
     # The one thing that comes before the containers, whose fences wait for somebody to move them: it forks.
-    agent.sources.subscribe()
+    # The kernel tells of the host's processes to nobody but the host's root.
+    if not rootless:
+        agent.sources.subscribe()
     agent.keeper.adopt_all()
     with server.listen() as listener:
         agent.serve(listener)

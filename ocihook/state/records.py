@@ -201,7 +201,7 @@ def denied(error: OSError) -> AccessError:
     """What to say where the directory of records cannot be used."""
     return AccessError(
         f"{RUN}/containers cannot be used: {error.strerror}",
-        "Bede runs as root of the host; it does not bound containers of rootless users",
+        "Bede runs as root of the host, or as a user who has a /run/user/UID of its own",
     )
 
 
