@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import helpers
-from helpers import CGROUPS, GUEST, MIB, WORK, cgroup_of, run, wait_until
+from helpers import CGROUPS, GUEST, WORK, cgroup_of, run, wait_until
 
 from ocihook.demo.sampler import HEADER
 
@@ -130,6 +130,20 @@ def programs(word):
     return found
 
 
+def python(word):
+    """Processes of Python that run *word*."""
+    found = []
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"python3") and any(one.endswith(word.encode()) for one in words):
+            found.append(pid)
+    return found
+
+
 def inside(pids, cgroup):
     """Whether each of *pids* is in *cgroup* or below it."""
     places = [cgroup_of(pid) for pid in pids]
@@ -182,14 +196,6 @@ def outside_of(name):
     return None
 
 
-def container_cgroup(pid):
-    """The directory of the container's own cgroup: that of its first process."""
-    return cgroup_of(pid)
-
-
 def settle():
     """Let the sampler see what is there now."""
     time.sleep(0.1)
-
-
-__all__ = ["BOUND", "EACH", "KINDS", "LEAVING", "MIB", "Family", "Outside", "Sampling"]

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import helpers
-from helpers import CGROUPS, EXAMPLES, GUEST, MIB, RECORDS, WORK, run
+from helpers import CGROUPS, EXAMPLES, GUEST, RECORDS, WORK, run
 
 from ocihook.demo.sampler import Sampler
 
@@ -151,6 +151,3 @@ def cpu_ns(pid):
         with contextlib.suppress(OSError):
             total += int(path.read_text().split()[0])
     return total
-
-
-__all__ = ["MIB", "Traces", "cpu_ns", "idle_share", "local_usage", "make", "memory", "nothing_new", "once"]

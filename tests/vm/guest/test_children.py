@@ -9,7 +9,7 @@ import time
 import children
 import helpers
 import pytest
-from children import BOUND, EACH, KINDS, LEAVING, Family, Outside, Sampling, inside, programs
+from children import BOUND, EACH, KINDS, LEAVING, Family, Outside, Sampling, inside, programs, python
 from helpers import MIB, agent_pid, cgroup_of, slack, wait_until
 
 pytestmark = pytest.mark.usefixtures("unbalanced")
@@ -163,25 +163,11 @@ def test_multiprocessing_of_python(method):
     (helpers.WORK / "pool.py").write_text(PYTHON)
     line = ["/usr/bin/python3", "-B", "/gate/pool.py", method]
     with Family("podman-crun", f"pool-{method}", line, privileged=False) as one:
-        pid = wait_until("it runs", lambda: [p for p in pids_of("pool.py") if helpers.cgroup_of(p)])[0]
+        pid = wait_until("it runs", lambda: [p for p in python("pool.py") if helpers.cgroup_of(p)])[0]
         with Sampling(cgroup_of(pid)) as sampling:
             one.until("done")
         within(sampling, huge=True)
         assert sampling.total > BOUND * MIB
-
-
-def pids_of(word):
-    """Processes of Python that run *word*."""
-    found = []
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                words = file.read().split(b"\0")
-        except OSError:
-            continue
-        if words[0].endswith(b"python3") and any(one.endswith(word.encode()) for one in words):
-            found.append(pid)
-    return found
 
 
 APP = """
@@ -204,14 +190,14 @@ def test_gunicorn():
     bound = 96
     with Family("docker", "gunicorn", line, bound=bound, privileged=False) as one:
         wait_until("it listens", path.exists)
-        pid = wait_until("it runs", lambda: pids_of("gunicorn"))[0]
+        pid = wait_until("it runs", lambda: python("gunicorn"))[0]
         with Sampling(cgroup_of(pid)) as sampling:
             for _ in range(16):
                 with socket.socket(socket.AF_UNIX) as client:
                     client.connect(str(path))
                     client.send(b"GET / HTTP/1.0\r\n\r\n")
                     assert b"200 OK" in client.recv(100)
-        assert {cgroup_of(p) for p in pids_of("gunicorn")} == {cgroup_of(pid)}
+        assert {cgroup_of(p) for p in python("gunicorn")} == {cgroup_of(pid)}
         within(sampling, bound, huge=True)
         assert sampling.total > bound * MIB
         one.remove()
