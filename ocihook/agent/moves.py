@@ -63,7 +63,7 @@ class Moves:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(f"{root}/{_NAME}")
                 return f"{root}/{_NAME}"
-        raise FileNotFoundError(f"this kernel has no {_EVENT} below {TRACING[0]}")
+        raise FileNotFoundError(f"no {_EVENT} below {TRACING[0]}, where tracefs belongs")
 
 
 def parse(text: bytes) -> tuple[list[Event], bool]:
