@@ -127,23 +127,27 @@ static int note_user_high(struct bede_holder *holder)
 	uint64_t high;
 	int err = bede_read_u64(holder->file.high, &high);
 
-	if (!err && holder->last_fence && high != holder->last_fence)
+	if (err || high == holder->last_fence)
+		return err;
+	if (holder->last_fence)
 		holder->user_high = high;
-	return err;
+	holder->last_fence = high;
+	return 0;
 }
 
+/*
+ * Looks at what stands there in every turn, also where the fence need not move: systemd writes
+ * all of a unit's limits when one of them changes ("docker update"), and "max" is no fence.
+ */
 static int move_fence(struct bede_holder *holder, uint64_t fence)
 {
+	int err = note_user_high(holder);
+
 	fence = minimum(fence, holder->user_high);
 	if (fence != BEDE_NO_LIMIT)
 		fence &= ~(PAGE - 1);
-	if (fence == holder->last_fence)
-		return 0;
-	int err = note_user_high(holder);
-
-	if (err)
+	if (err || fence == holder->last_fence)
 		return err;
-	fence = minimum(fence, holder->user_high);
 	bede_deadline_set(&holder->deadline, WRITE_US);
 	err = bede_write_u64(holder->file.high, fence);
 	bede_deadline_clear(&holder->deadline);
@@ -212,9 +216,12 @@ static void publish(struct bede_holder *holder, bool lifted)
 	stats->far = control->far;
 	stats->current = control->current;
 	stats->fence = holder->last_fence;
-	stats->user_high = holder->user_high;
-	if (lifted && !stats->stalled)
+	/* What the owner has to know at once. */
+	if ((lifted && !stats->stalled) || stats->user_high != holder->user_high ||
+	    stats->user_swap_max != holder->swap.user_limit)
 		wake(holder->notify);
+	stats->user_high = holder->user_high;
+	stats->user_swap_max = holder->swap.user_limit;
 	stats->stalled = lifted;
 	stats->rounds++;
 	/* After the bound is lowered, the way down to it is no overshoot. */
@@ -224,12 +231,20 @@ static void publish(struct bede_holder *holder, bool lifted)
 		stats->max_local = control->local;
 }
 
+/* Nobody has put another memory.high there. */
+static bool fence_stands(const struct bede_holder *holder)
+{
+	uint64_t high;
+
+	return !bede_read_u64(holder->file.high, &high) && high == holder->last_fence;
+}
+
 /* One turn, under the lock. wait_us is how long nothing need be done. */
 static int turn(struct bede_holder *holder, uint64_t *wait_us)
 {
 	int err = bede_idle_look(&holder->idle, holder->file.current, holder->file.cpu);
 
-	if (!err && !holder->busy && bede_idle_is(&holder->idle)) {
+	if (!err && !holder->busy && bede_idle_is(&holder->idle) && fence_stands(holder)) {
 		*wait_us = bede_idle_wait(&holder->idle);
 		return 0;
 	}

@@ -20,6 +20,7 @@ struct bede_stats {
 	uint64_t current;
 	uint64_t fence;
 	uint64_t user_high;
+	uint64_t user_swap_max;
 	uint64_t max_local;
 	uint64_t demoted;
 	uint64_t tries;

@@ -24,7 +24,7 @@ struct bede_params {
 	uint64_t user_high;		     /* the user's own memory.high */
 	uint64_t user_swap_max;		     /* the user's own memory.swap.max */
 	unsigned cpus;			     /* online; each may hold a batch of charges */
-	int notify_fd; /* eventfd, written to when the holder ends or stalls; -1 for none */
+	int notify_fd; /* eventfd, written to when the holder ends or stalls, or the user's knobs change; or -1 */
 };
 
 struct bede_stats {
@@ -34,6 +34,7 @@ struct bede_stats {
 	uint64_t current;
 	uint64_t fence;
 	uint64_t user_high;
+	uint64_t user_swap_max;
 	uint64_t max_local;    /* highest since the bound was set and met */
 	uint64_t demoted;      /* bytes the holder asked the kernel to demote */
 	uint64_t tries;	       /* in so many commands */

@@ -34,17 +34,14 @@ void bede_swapguard_update(struct bede_swapguard *guard, bool wanted, uint64_t u
 {
 	uint64_t limit, swapped;
 
-	if (guard->limit < 0 || guard->current < 0 || (!wanted && !guard->engaged))
-		return;
-	wanted = wanted && usage < bede_swapguard_ceiling(guard);
-	if (bede_read_u64(guard->limit, &limit))
+	if (guard->limit < 0 || guard->current < 0 || bede_read_u64(guard->limit, &limit))
 		return;
 	/* Whatever stands there that the guard did not write is the user's own. */
 	if (!guard->engaged || limit != guard->written) {
 		guard->user_limit = limit;
 		guard->engaged = false;
 	}
-	if (!wanted) {
+	if (!wanted || usage >= bede_swapguard_ceiling(guard)) {
 		if (guard->engaged && !bede_write_u64(guard->limit, guard->user_limit))
 			guard->engaged = false;
 		return;

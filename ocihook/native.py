@@ -39,6 +39,7 @@ class Stats(NamedTuple):
     current: int
     fence: int
     user_high: int
+    user_swap_max: int
     max_local: int
     demoted: int
     tries: int

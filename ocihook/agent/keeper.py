@@ -19,6 +19,10 @@ from ocihook.state import records, unfinished
 from ocihook.topology import nodes
 
 
+def _limit(value: int) -> int | None:
+    return None if value == native.NO_LIMIT else value
+
+
 class Kept:
     """One container: its record, its cgroup held open, and its holder."""
 
@@ -67,6 +71,15 @@ class Kept:
             raise
         self.holder.set(bound, self.record.nodes)
 
+    def remember(self) -> None:
+        """Keep on disk what the user has set since the start, for the next agent. Raises BedeError."""
+        stats, record = self.holder.stats(), self.record
+        given = (_limit(stats.user_high), _limit(stats.user_swap_max))
+        # Before its first turn a holder has seen nothing.
+        if stats.rounds and given != (record.user_high, record.user_swap_max):
+            record.user_high, record.user_swap_max = given
+            records.write(record)
+
     def status(self) -> dict[str, Any]:
         """What ``bede ps`` shows; sizes in bytes."""
         stats = self.holder.stats()
@@ -108,7 +121,7 @@ class Keeper:
         self.config = config
         self.families = families
         self.kept: dict[str, Kept] = {}
-        #: readable when a holder has ended or stalls: time for :meth:`attend`
+        #: readable when a holder has ended, stalls or has seen the user's knobs change: see :meth:`attend`
         self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._complained: set[str] = set()
 
@@ -166,6 +179,7 @@ class Keeper:
                 records.remove(key)
                 continue
             gone.close()
+            self._remember(kept)
             stats = kept.holder.stats()
             error = stats.error
             if stats.stalled:
@@ -209,7 +223,8 @@ class Keeper:
 
     def close(self) -> None:
         """The agent ends, the containers do not: their fences stay where they are."""
-        for key in list(self.kept):
+        for key, kept in list(self.kept.items()):
+            self._remember(kept)
             self._forget(key)
         os.close(self.notify_fd)
 
@@ -220,6 +235,12 @@ class Keeper:
             family = self.families.at(kept.record.cgroup)
             found.append({**kept.status(), "outside": family.outside() if family else None})
         return found
+
+    def _remember(self, kept: Kept) -> None:
+        try:
+            kept.remember()
+        except BedeError as error:
+            self._complain(error.line("bede agent"))
 
     def _forget(self, key: str) -> None:
         self._complained.discard(key)
