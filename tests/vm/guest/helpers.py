@@ -122,6 +122,8 @@ class Container:
         command = ["sh", "-c", f"{FIRST}; {steady}"]
         notes = ({"bede.local": size} if size else {}) | (annotations or {})
         self.line = [*before, *command_line(runtime, name, command, notes, options, edit)]
+        if "--restart" in options:
+            self.line.remove("--rm")  # no engine takes both
         self.process = subprocess.Popen(
             self.line,
             stdin=subprocess.DEVNULL,
@@ -150,8 +152,11 @@ class Container:
                 self.process.kill()
             self.process.communicate(timeout=DEADLINE)
 
+    def _ended(self):
+        return self.process.poll() is not None
+
     def _find(self):
-        if self.process.poll() is not None:
+        if self._ended():
             raise AssertionError(f"{self.name} did not start: {self.process.communicate()}")
         mark = f"/gate/{self.gate.name}".encode()
         for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -167,7 +172,7 @@ class Container:
         return self
 
     def _full(self):
-        if self.process.poll() is not None:
+        if self._ended():
             raise AssertionError(f"{self.name} ended: {self.process.communicate()}")
         return (self.gate / "full").exists()
 
