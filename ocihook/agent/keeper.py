@@ -123,6 +123,7 @@ class Keeper:
         self.kept: dict[str, Kept] = {}
         #: readable when a holder has ended, stalls or has seen the user's knobs change: see :meth:`attend`
         self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.nowhere = False  #: nothing is far now, so nothing can be held
         self._complained: set[str] = set()
 
     def adopt_all(self) -> bool:
@@ -151,8 +152,11 @@ class Keeper:
             # Its poststop hook never came; nothing of it is left but the record.
             records.remove(record.key)
             return
+        if self.nowhere:
+            cgroup.close()
+            return
         try:
-            tiers = nodes.find(self.config.far_nodes)
+            tiers = nodes.present(self.config.far_nodes)
             nodes.enable_demotion()
             self.kept[record.key] = Kept(record, cgroup, tiers, self.notify_fd)
             self.families.add(Family.of_record(record.id, cgroup, record.pid, record.pid_start))
@@ -167,6 +171,15 @@ class Keeper:
         """Stop holding *key*: its record is gone, its hook has cleaned up."""
         if key in self.kept:
             self._forget(key)
+
+    def renew(self, tiers: nodes.Tiers | None) -> None:
+        """Hold by the nodes that there are now; None: nothing is far, so fences would only strangle."""
+        self.nowhere = tiers is None
+        for key, kept in list(self.kept.items()):
+            if tiers is None or (tiers.local, tiers.far) != (kept.tiers.local, kept.tiers.far):
+                self._remember(kept)
+                self._forget(key, restore=tiers is None)
+        self.adopt_all()
 
     def attend(self) -> None:
         """Let go of containers whose cgroup has gone, and of holders that have ended."""
@@ -242,11 +255,11 @@ class Keeper:
         except BedeError as error:
             self._complain(error.line("bede agent"))
 
-    def _forget(self, key: str) -> None:
+    def _forget(self, key: str, *, restore: bool = False) -> None:
         self._complained.discard(key)
         kept = self.kept.pop(key)
         self.families.remove(kept.record.cgroup)
-        kept.close(restore=False)
+        kept.close(restore=restore)
 
     def _complain(self, line: str, about: str = "") -> None:
         """Say *line*, once (or once *about* one container): what goes on for long is one event."""

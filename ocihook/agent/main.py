@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from ocihook import config
-from ocihook.agent import server, supervisor
+from ocihook.agent import capacity, server, supervisor
 from ocihook.agent.family import Families, Family
 from ocihook.agent.follow import Follower
 from ocihook.agent.keeper import Keeper
@@ -64,6 +64,8 @@ class Agent:
         self.sources = Sources(self.loop, follower, self._hear)
         follower.on_found = self._found
         self._vanish = Vanish(self.loop, self.families)
+        self._memory = capacity.Watch(settings.far_nodes)
+        self._settling = False
         self._listener: socket.socket | None = None
         self._changed = _changed()
         self._busy = time.monotonic()
@@ -74,6 +76,7 @@ class Agent:
         self.loop.add(listener.fileno(), self._hear)
         self.loop.add(self.keeper.notify_fd, self._attend)
         self.loop.add(_signals(), self.loop.stop)
+        self.loop.add(self._memory.fileno(), self._memory_changes)
         self._sweep()
         if seconds := supervisor.watchdog_seconds():
             self._watch(seconds / 2)
@@ -97,6 +100,18 @@ class Agent:
     def _attend(self) -> None:
         self.keeper.attend()
         self.sources.adjust()
+
+    def _memory_changes(self) -> None:
+        self._memory.take()
+        if not self._settling:
+            self._settle()
+
+    def _settle(self) -> None:
+        self._memory.settle(self.keeper)
+        left = self._memory.left()
+        self._settling = left is not None
+        if left is not None:
+            self.loop.after(left, self._settle)
 
     def _sweep(self) -> None:
         """What no message tells of: a hook that could not reach us, and that there is nothing to do."""

@@ -104,6 +104,18 @@ def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
     )
 
 
+def present(far_nodes: tuple[int, ...] = ()) -> Tiers:
+    """Like :func:`find`, by those of *far_nodes* that have memory now: what was far can have gone.
+
+    Raises HostError where there is no far node.
+    """
+    memory = with_memory()
+    left = tuple(node for node in far_nodes if node in memory)
+    if far_nodes and not left:
+        raise HostError(f"none of the far nodes {', '.join(map(str, far_nodes))} has memory now")
+    return find(left)
+
+
 def room(nodes: tuple[int, ...]) -> tuple[int, int]:
     """(bytes that can be had, bytes in all) on *nodes*: what is free, and page cache that can be dropped.
 

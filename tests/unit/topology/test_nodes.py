@@ -97,3 +97,11 @@ def test_what_is_no_number_of_a_node_or_tier_counts_as_nothing(sysfs: Path) -> N
     (sysfs / "node/node1").mkdir()
     (sysfs / "node/node1/meminfo").write_text("Node 1 MemTotal: x kB\nNode 1 MemFree: -1 kB\n")
     assert nodes.room((1,)) == (0, 0)
+
+
+def test_far_nodes_of_the_configuration_may_have_gone(sysfs: Path) -> None:
+    host(sysfs, "0-2", memory_tier4="0-2")
+    assert nodes.present((2, 5)).far == (2,)
+    assert nodes.present((1, 2)).far == (1, 2)
+    with pytest.raises(HostError, match="none of the far nodes 5, 6 has memory"):
+        nodes.present((5, 6))

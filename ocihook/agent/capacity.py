@@ -1,0 +1,122 @@
+"""Memory that comes and goes while the host runs: seen by the kernel's events, told in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import time
+from typing import NamedTuple
+
+from ocihook.agent.keeper import Keeper
+from ocihook.agent.say import say
+from ocihook.errors import HostError
+from ocihook.topology import nodes
+
+QUIET = 1.0  #: seconds without an event after which a burst of them is over
+LONGEST = 10.0  #: seconds after which a burst that does not end is told of all the same
+_PROTOCOL = 15  # NETLINK_KOBJECT_UEVENT
+_KERNEL = 1  # the group that the kernel speaks to; udev speaks to another
+_PACKET = 1 << 16
+_SUBSYSTEMS = (b"SUBSYSTEM=memory", b"SUBSYSTEM=node")
+
+
+class Capacity(NamedTuple):
+    """The nodes that have memory, and which of them are far; no tiers: nothing is far."""
+
+    total: dict[int, int]  #: bytes by node
+    tiers: nodes.Tiers | None
+
+    def where(self, node: int) -> str:
+        """The tier of *node* in one word."""
+        if self.tiers is None:
+            return "local"
+        return "far" if node in self.tiers.far else "local"
+
+
+def look(far_nodes: tuple[int, ...]) -> Capacity:
+    """What there is now; *far_nodes* as in the configuration."""
+    tiers = None
+    with contextlib.suppress(HostError):
+        tiers = nodes.present(far_nodes)
+    return Capacity({node: nodes.room((node,))[1] for node in nodes.with_memory()}, tiers)
+
+
+def difference(before: Capacity, now: Capacity, most: dict[int, int]) -> list[str]:
+    """What has become of each node, in words; *most* is what each has had at its best."""
+    parts = []
+    for node in sorted(before.total | now.total):
+        had, has = before.total.get(node, 0), now.total.get(node, 0)
+        if not has:
+            parts.append(f"node {node} is gone ({before.where(node)})")
+        elif not had:
+            parts.append(f"node {node} has come with {has >> 20} MiB ({now.where(node)})")
+        elif had != has:
+            parts.append(f"node {node} has {has >> 20} of {most[node] >> 20} MiB now ({now.where(node)})")
+        elif before.where(node) != now.where(node) and now.tiers is not None:
+            parts.append(f"node {node} is {now.where(node)} now")
+    return parts
+
+
+def consequence(now: Capacity, before: int, after: int) -> str:
+    """What that means for containers, of which *before* were held and *after* are; "" for nothing."""
+    if now.tiers is None:
+        return f": no far memory is left, {before} containers run without their bounds" if before else ""
+    return f": {after} containers are held to their bounds" if after != before else ""
+
+
+def is_of_memory(packet: bytes) -> bool:
+    """Whether an event of the kernel is of a memory block or a node."""
+    return any(field in _SUBSYSTEMS for field in packet.split(b"\0"))
+
+
+class Watch:
+    """Something to poll, and what is to be done when it is readable."""
+
+    def __init__(self, far_nodes: tuple[int, ...]) -> None:
+        self.far_nodes = far_nodes
+        self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _PROTOCOL)
+        self.socket.setblocking(False)
+        self.socket.bind((0, _KERNEL))
+        self.seen = look(far_nodes)
+        self.most = dict(self.seen.total)
+        self.first = self.last = 0.0  #: when the events began that nothing was said of yet, and the latest
+
+    def fileno(self) -> int:
+        """For poll."""
+        return self.socket.fileno()
+
+    def take(self) -> None:
+        """Take in what has come."""
+        while True:
+            try:
+                ours = is_of_memory(self.socket.recv(_PACKET))
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                ours = True  # events were lost: any of them may have been
+            if ours:
+                self.last = time.monotonic()
+                self.first = self.first or self.last
+
+    def left(self) -> float | None:
+        """Seconds until something is to be said; None when nothing is."""
+        if not self.first:
+            return None
+        return max(min(self.last + QUIET, self.first + LONGEST) - time.monotonic(), 0.0)
+
+    def settle(self, keeper: Keeper) -> None:
+        """When a burst of events is over: hold by the nodes that are there now, and say what changed."""
+        if self.left() != 0.0:
+            return
+        self.first = 0.0
+        before, self.seen = self.seen, look(self.far_nodes)
+        for node, total in self.seen.total.items():
+            self.most[node] = max(total, self.most.get(node, 0))
+        parts = difference(before, self.seen, self.most)
+        if parts:
+            held = len(keeper.kept)
+            keeper.renew(self.seen.tiers)
+            say(f"bede agent: {', '.join(parts)}{consequence(self.seen, held, len(keeper.kept))}")
