@@ -1,0 +1,126 @@
+"""Memory of the far node that goes and comes, as a fabric's manager has it, and what the agent says of it."""
+
+import contextlib
+import threading
+import time
+from pathlib import Path
+
+from helpers import run, slack, wait_until
+
+from ocihook.demo.sampler import Sampler
+
+FAR = Path("/sys/devices/system/node/node1")
+HUGE = FAR / "hugepages/hugepages-2048kB/nr_hugepages"
+BLOCKS = Path("/sys/devices/system/memory")
+
+
+def offline(blocks):
+    """Those of *blocks* that the kernel could empty and take away; not every one can be."""
+    return [block for block in blocks if _set(block, "offline")]
+
+
+def online(blocks, how="online"):
+    """Give *blocks* back."""
+    for block in blocks:
+        assert _set(block, how), f"{block} does not come back"
+
+
+def far_blocks():
+    """All memory blocks of the far node that are there."""
+    return [BLOCKS / path.name for path in sorted(FAR.glob("memory[0-9]*"))]
+
+
+def far_size():
+    """The far node's memory in MiB, as the kernel says."""
+    for line in (FAR / "meminfo").read_text().splitlines():
+        if "MemTotal:" in line:
+            return int(line.split()[3]) >> 10
+    return 0
+
+
+@contextlib.contextmanager
+def emptied():
+    """The far node without any block that can go; what is left is full. Yields those that are gone."""
+    gone = offline(far_blocks())
+    try:
+        HUGE.write_text("100000")  # as many as fit
+        yield gone
+    finally:
+        HUGE.write_text("0")
+        online(block for block in gone if (block / "state").read_text().strip() == "offline")
+
+
+def _set(block, state):
+    try:
+        (block / "state").write_text(state)
+    except OSError:
+        return False
+    return True
+
+
+class Journal:
+    """What the agent has said of capacity since this was made."""
+
+    def __init__(self):
+        self.before = self._all()
+
+    def _all(self):
+        out = run("journalctl", "-q", "-o", "cat", "-u", "bede-agent.service", "--no-pager").stdout
+        return [line for line in out.splitlines() if line.startswith("bede agent: node ")]
+
+    def lines(self):
+        """Those lines."""
+        return self._all()[len(self.before) :]
+
+    def says(self, words):
+        """Wait until the newest one has *words*; all of them."""
+        wait_until(f"the agent says {words!r}", lambda: words in "".join(self.lines()[-1:]))
+        return self.lines()
+
+
+def goes_and_comes(container, gone, bound):
+    """Take far memory from a container that fills what there is of it, and give it back; yields at each step.
+
+    *gone* is what :func:`emptied` yields, less the first two blocks, which the container is in.
+    """
+    own, rest = gone[:2], gone[2:]
+    limit = bound + slack(bound)
+    with watched(container) as rows:
+        online(rest)
+        container.go_on()
+        yield "come"
+        taken = offline(rest)
+        container.go_on()
+        yield "gone"
+    assert max(local for local, _ in rows) <= limit
+    online(taken)
+    far = container.sample()[1]
+    # Where the kernel puts what is in the way is another node, whatever bound that one has.
+    moved = offline(own)
+    wait_until("what was put on the local node is far again", lambda: container.sample()[0] <= limit)
+    with watched(container) as rows:
+        container.go_on(2)
+    assert max(local for local, _ in rows) <= limit
+    wait_until("all is far that was", lambda: container.sample()[1] >= far - slack(bound))
+    online(moved)
+    yield "moved"
+
+
+@contextlib.contextmanager
+def watched(container):
+    """All (local, far) of a container while the block runs, every 10 ms or so."""
+    rows, done = [], threading.Event()
+    sampler = Sampler(str(container.cgroup))  # once: which node is local does not change
+
+    def look():
+        while not done.is_set():
+            rows.append(sampler.sample()[:2])
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield rows
+    finally:
+        done.set()
+        thread.join()
