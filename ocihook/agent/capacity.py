@@ -61,8 +61,8 @@ def difference(before: Capacity, now: Capacity, most: dict[int, int]) -> list[st
 def consequence(now: Capacity, before: int, after: int) -> str:
     """What that means for containers, of which *before* were held and *after* are; "" for nothing."""
     if now.tiers is None:
-        return f": no far memory is left, {before} containers run without their bounds" if before else ""
-    return f": {after} containers are held to their bounds" if after != before else ""
+        return f"; no far memory is left, containers without their bounds: {before}" if before else ""
+    return f"; containers held to their bounds: {after}" if after != before else ""
 
 
 def is_of_memory(packet: bytes) -> bool:

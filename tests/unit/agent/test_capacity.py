@@ -59,9 +59,9 @@ def test_what_is_said(before: Capacity, now: Capacity, words: list[str]) -> None
 def test_what_it_means() -> None:
     far, none = host((1,), n0=1024, n1=2048), host((), n0=1024)
     assert capacity.consequence(far, 3, 3) == ""
-    assert capacity.consequence(far, 0, 3) == ": 3 containers are held to their bounds"
+    assert capacity.consequence(far, 0, 3) == "; containers held to their bounds: 3"
     assert capacity.consequence(none, 0, 0) == ""
-    assert "no far memory is left, 3 containers run without their bounds" in capacity.consequence(none, 3, 0)
+    assert "; no far memory is left, containers without their bounds: 3" in capacity.consequence(none, 3, 0)
 
 
 def test_events_of_other_things_are_none() -> None:
