@@ -66,7 +66,7 @@ def arguments(machine: Machine) -> list[str]:
     args += accelerator(machine.accel)
     args += machine.topology.arguments()
     args += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd)]
-    args += ["-append", f"{APPEND} {machine.append}".strip()]
+    args += ["-append", " ".join(filter(None, (APPEND, machine.topology.kernel, machine.append)))]
     for disk in machine.disks:
         mode = "snapshot=on,cache=unsafe" if disk.throwaway else "readonly=on"
         path = str(disk.path).replace(",", ",,")

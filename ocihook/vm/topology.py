@@ -1,10 +1,11 @@
 """The memory of the machine: nodes, their CPUs and distances, as QEMU's arguments."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ocihook.errors import InputError
 
 MIB = 1 << 20
+MAX_MEMORY = "8G"  #: of a machine with slots
 #: access latency in ns and bandwidth in MB/s that the HMAT tells of
 NEAR, CROSS, FAR = (10, "10G"), (15, "8G"), (30, "4G")
 
@@ -15,6 +16,7 @@ class Node:
 
     size: int
     cpus: tuple[int, ...] = ()
+    module: bool = False  #: plugged into a slot, so that it can go and come as a whole
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Topology:
     name: str
     nodes: tuple[Node, ...]
     hmat: bool = False
+    kernel: str = ""  #: further words of its kernel's command line
 
     def resized(self, sizes: list[int]) -> "Topology":
         """The same with other sizes, in MiB, one a node."""
@@ -32,8 +35,8 @@ class Topology:
                 f"{self.name} has {len(self.nodes)} memory nodes, not {len(sizes)}",
                 "Give --memory one size a node, as in 768M,1536M",
             )
-        nodes = tuple(Node(size, node.cpus) for size, node in zip(sizes, self.nodes, strict=True))
-        return Topology(self.name, nodes, self.hmat)
+        nodes = tuple(replace(node, size=size) for size, node in zip(sizes, self.nodes, strict=True))
+        return replace(self, nodes=nodes)
 
     def arguments(self) -> list[str]:
         """What QEMU is told."""
@@ -41,10 +44,12 @@ class Topology:
         sockets = sum(bool(node.cpus) for node in self.nodes)
         args = ["-machine", "q35" + (",hmat=on" if self.hmat else "")]
         args += ["-smp", f"{cpus},sockets={sockets},cores={cpus // sockets},threads=1"]
-        args += ["-m", f"{sum(node.size for node in self.nodes)}M"]
+        size = sum(node.size for node in self.nodes if not node.module)
+        slots = sum(node.module for node in self.nodes)
+        args += ["-m", f"{size}M" + (f",slots={slots},maxmem={MAX_MEMORY}" if slots else "")]
         for i, node in enumerate(self.nodes):
             args += ["-object", f"memory-backend-ram,id=m{i},size={node.size}M"]
-            numa = f"node,nodeid={i},memdev=m{i}"
+            numa = f"node,nodeid={i}" + ("" if node.module else f",memdev=m{i}")
             if node.cpus:
                 numa += f",cpus={node.cpus[0]}-{node.cpus[-1]}"
             if self.hmat:
@@ -54,6 +59,9 @@ class Topology:
             for j, b in enumerate(self.nodes):
                 if i < j:
                     args += ["-numa", f"dist,src={i},dst={j},val={20 if a.cpus and b.cpus else 30}"]
+        for i, node in enumerate(self.nodes):
+            if node.module:
+                args += ["-device", f"pc-dimm,id=module{i},memdev=m{i},node={i}"]
         return args + (self._hmat() if self.hmat else [])
 
     def _hmat(self) -> list[str]:
@@ -74,6 +82,10 @@ TOPOLOGIES = {
     for t in (
         Topology("two-tier", (Node(1024, (0, 1)), Node(2048)), hmat=True),
         Topology("three-node", (Node(640, (0,)), Node(640, (1,)), Node(1024)), hmat=True),
+        # Memory that is there before the kernel has read the HMAT would be DRAM to it for ever.
+        Topology(
+            "module", (Node(1024, (0, 1)), Node(1024, module=True)), True, "memhp_default_state=offline"
+        ),
         Topology("two-socket", (Node(1152, (0,)), Node(1152, (1,)))),
         Topology("single", (Node(2304, (0, 1)),)),
     )

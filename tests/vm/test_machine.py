@@ -62,6 +62,19 @@ def test_bound_of_one_of_two_local_nodes() -> None:
     assert "1 passed" in boot.out
 
 
+@pytest.mark.parametrize("kernel", ("debian-6.12", "debian-7.3"))
+def test_far_node_that_goes_and_comes_back(kernel: str) -> None:
+    boot = machines.boot(
+        *machines.SUITE[:-1],
+        f"{machines.THERE}/fabric.py",
+        kernel=kernel,
+        topology="module",
+        seconds=SECONDS,
+    )
+    assert boot.status == 0, boot.tail()
+    assert "1 passed" in boot.out
+
+
 @pytest.mark.parametrize("kernel", machines.PATCHED_KERNELS)
 @pytest.mark.parametrize("topology", ("two-socket", "three-node"))
 def test_limits_in_other_shapes(kernel: str, topology: str) -> None:

@@ -41,7 +41,18 @@ def test_every_machine_has_two_cpus_and_memory_that_adds_up(name: str) -> None:
     args = topology.find(name).arguments()
     assert values(args, "-smp")[0].startswith("2,")
     sizes = [int(v.rsplit("size=")[1].rstrip("M")) for v in values(args, "-object")]
-    assert values(args, "-m") == [f"{sum(sizes)}M"]
+    plugged = [int(v.partition("memdev=m")[2].partition(",")[0]) for v in values(args, "-device")]
+    built_in = sum(size for node, size in enumerate(sizes) if node not in plugged)
+    assert values(args, "-m")[0].split(",")[0] == f"{built_in}M"
+
+
+def test_module_is_plugged_into_a_slot_and_its_node_begins_empty() -> None:
+    module = topology.find("module").resized([512, 256])
+    args = module.arguments()
+    assert "slots=1" in values(args, "-m")[0]
+    assert "node,nodeid=1,initiator=0" in values(args, "-numa")
+    assert values(args, "-device") == ["pc-dimm,id=module1,memdev=m1,node=1"]
+    assert "memhp_default_state=offline" in module.kernel
 
 
 def test_resized_wants_one_size_a_node() -> None:
