@@ -24,6 +24,13 @@ def _memory(text: str) -> list[int]:
     return [mebibytes(part) for part in text.split(",")]
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not value > 0:
@@ -50,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_.add_argument(
         "--count-instructions", action="store_true", help="emulate, with a clock of 1 ns an instruction"
     )
+    run_.add_argument("--reboots", type=_count, metavar="N", default=0, help="that the command may ask for")
     run_.add_argument("--quiet", action="store_true", help="no progress lines")
     run_.add_argument("argv", nargs="+", metavar="COMMAND", help="after --, with its arguments")
     shell = actions.add_parser("shell", help="a root shell in a throw-away machine")
@@ -78,5 +86,5 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.action == "shell":
         return vm_shell.shell(options)
-    given = {"out": args.out, "timeout": args.timeout, "quiet": args.quiet}
+    given = {"out": args.out, "timeout": args.timeout, "quiet": args.quiet, "reboots": args.reboots}
     return vm_run.run(replace(options, count=args.count_instructions, **given))

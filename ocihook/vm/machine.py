@@ -104,11 +104,16 @@ def follow(
     sinks: dict[str, BinaryIO],
     timeout: float | None,
     on_ready: Callable[[float], None] = lambda _: None,
+    reboots: int = 0,
 ) -> Result:
-    """Copy the ports to *sinks* until the command has ended; a `MachineError` if the machine does first."""
+    """Copy the ports to *sinks* until the command has ended; a `MachineError` if the machine does first.
+
+    A command that asked for a reboot has not ended: it runs again, after at most so many *reboots*.
+    """
     status = protocol.Status()
     counts = dict.fromkeys(sinks, 0)
     boot = 0.0
+    began = running.start
     deadline = running.start + (timeout if timeout is not None else float("inf"))
     ended = float("inf")
     with selectors.DefaultSelector() as selector:
@@ -119,7 +124,7 @@ def follow(
             now = time.monotonic()
             limit = min(deadline, ended + DRAIN_SECONDS)
             if not status.ready:
-                limit = min(limit, running.start + BOOT_SECONDS)
+                limit = min(limit, began + BOOT_SECONDS)
             if now >= limit:
                 raise _late(running, status, now >= deadline, timeout)
             for key, _ in selector.select(None if limit == float("inf") else limit - now):
@@ -132,11 +137,19 @@ def follow(
                     continue
                 elif key.data == "console":
                     running.keep(data)
+                    # A machine that may reboot does so after a panic too, which no port tells of.
+                    if reboots and PANIC.encode() in running.console:
+                        raise _gone(running, status)
                 elif key.data == "bede.status":
-                    _heed(running, status, data)
-                    if status.ready and not boot:
-                        boot = time.monotonic() - running.start
-                        on_ready(boot)
+                    before = status.ready
+                    _heed(running, status, data, reboots)
+                    if status.ready and not before:
+                        up = time.monotonic() - began
+                        boot = boot or up
+                        counts = dict.fromkeys(sinks, 0)  # the runner counts anew too
+                        on_ready(up)
+                    elif before and not status.ready:
+                        began = time.monotonic()
                     if status.exit is not None:
                         ended = time.monotonic()
                 elif key.data in sinks:
@@ -156,11 +169,15 @@ def _receive(end: socket.socket) -> bytes | None:
         return b""
 
 
-def _heed(running: Running, status: protocol.Status, data: bytes) -> None:
+def _heed(running: Running, status: protocol.Status, data: bytes, reboots: int) -> None:
     try:
         status.feed(data)
     except ValueError as exc:
         raise running.lost(f"the machine answered nonsense: {exc}") from None
+    if status.reset:
+        raise running.lost("the machine began anew by itself while the command ran")
+    if status.reboots > reboots:
+        raise running.lost("the command asked for one reboot too many", "Give --reboots a larger number")
 
 
 def _complete(status: protocol.Status, counts: dict[str, int]) -> bool:
@@ -189,7 +206,8 @@ def _gone(running: Running, status: protocol.Status) -> MachineError:
     try:
         running.process.wait(TAIL_SECONDS)
     except subprocess.TimeoutExpired:
-        return running.lost("the machine closed its status port")
+        if PANIC.encode() not in running.console:
+            return running.lost("the machine closed its status port")
     with contextlib.suppress(OSError):
         while data := running.sockets["console"].recv(CHUNK):
             running.keep(data)

@@ -21,6 +21,8 @@ class Status:
 
     def __init__(self) -> None:
         self.ready = False
+        self.reboots = 0  #: that the command asked for
+        self.reset = False  #: the machine began anew without being asked
         self.exit: Exit | None = None
         self._rest = b""
 
@@ -30,7 +32,11 @@ class Status:
         for line in lines:
             word, *numbers = line.decode("ascii", "replace").split()
             if word == "ready" and not numbers:
+                self.reset |= self.ready
                 self.ready = True
+            elif word == "reboot" and not numbers:
+                self.ready = False
+                self.reboots += 1
             elif word == "exit" and len(numbers) == 4:
                 self.exit = Exit(*(int(number) for number in numbers))
             else:

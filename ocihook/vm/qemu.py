@@ -43,6 +43,7 @@ class Machine:
     )  #: name of a virtio-serial port → descriptor of its socket
     console: int | None = None  #: descriptor of the socket behind the serial console
     append: str = ""
+    reboots: bool = False  #: a reset begins anew; else it ends the machine, as a panic should
 
 
 def accelerator(name: str) -> list[str]:
@@ -62,7 +63,8 @@ def accelerator(name: str) -> list[str]:
 def arguments(machine: Machine) -> list[str]:
     """The whole command line. QEMU is killed with its parent, however that dies."""
     args = ["setpriv", "--pdeathsig", "KILL", *machine.program]
-    args += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    args += ["-nodefaults", "-no-user-config", "-display", "none"]
+    args += [] if machine.reboots else ["-no-reboot"]
     args += accelerator(machine.accel)
     args += machine.topology.arguments()
     args += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd)]

@@ -43,6 +43,7 @@ class Options:
     swap: int = 0  #: MiB
     quiet: bool = False
     count: bool = False  #: instructions instead of time
+    reboots: int = 0  #: that the command may ask for
 
 
 def environment() -> dict[str, str]:
@@ -90,6 +91,7 @@ def run(options: Options) -> int:
                 sinks,
                 options.timeout,
                 lambda seconds: progress.stage(f"the machine is up after {seconds:.1f} s ({where})"),
+                options.reboots,
             )
         if options.out is not None:
             unpack(left, options.out)
@@ -118,7 +120,9 @@ def prepare(
         disks.append(qemu.Disk("swap", work / "swap", throwaway=True))
     program = emulator.program(emulator.ensure(progress))
     accel = "count" if options.count else qemu.best_accelerator(program, kernel.image)
-    return qemu.Machine(program, nodes, kernel.image, work / "initrd", tuple(disks), accel)
+    return qemu.Machine(
+        program, nodes, kernel.image, work / "initrd", tuple(disks), accel, reboots=options.reboots > 0
+    )
 
 
 def unpack(left: Path, out: Path) -> None:

@@ -53,7 +53,9 @@ def test_vm_run_takes_the_command_after_its_own_options(monkeypatch: pytest.Monk
     assert seen[0].out == Path("o")
 
 
-@pytest.mark.parametrize("bad", [["--memory", "0M"], ["--memory", "12"], ["--timeout", "-1"]])
+@pytest.mark.parametrize(
+    "bad", [["--memory", "0M"], ["--memory", "12"], ["--timeout", "-1"], ["--reboots", "-1"]]
+)
 def test_bad_arguments(bad: list[str]) -> None:
     with pytest.raises(SystemExit) as error:
         cli.main(["vm", "run", *bad, "--", "true"])

@@ -73,6 +73,41 @@ say("console", b"before\r\nKernel panic - not syncing: why\r\nafter\r\n")"""
     assert console == "Kernel panic - not syncing: why\nafter"
 
 
+def test_a_reboot_that_the_command_asks_for_and_its_output_before_and_after(mock_qemu: Mock) -> None:
+    body = r"""say("bede-status", b"ready\n"); say("bede-stdout", b"once"); time.sleep(0.3)
+say("bede-status", b"reboot\n"); time.sleep(0.3); say("bede-status", b"ready\n"); time.sleep(0.3)
+say("bede-status", b"exit 3 5 0 0\n"); time.sleep(0.3); say("bede-stdout", b"twice"); time.sleep(60)"""
+    out = io.BytesIO()
+    with mock_qemu(body) as running:
+        up: list[float] = []
+        result = machine.follow(running, {"bede.stdout": out}, 20, up.append, 1)
+    assert (result.status, out.getvalue(), len(up)) == (3, b"oncetwice", 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"ready\nreboot\nready\nreboot\n", "one reboot too many"),
+        (b"ready\nready\n", "began anew by itself"),
+    ],
+)
+def test_reboots_that_nobody_meant(mock_qemu: Mock, said: bytes, words: str) -> None:
+    body = f"say('bede-status', {said!r}); time.sleep(60)"
+    with mock_qemu(body) as running, pytest.raises(MachineError) as error:
+        machine.follow(running, {}, 20, reboots=1)
+    assert words in error.value.message
+
+
+def test_a_panic_of_a_machine_that_may_reboot(mock_qemu: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "TAIL_SECONDS", 0.5)
+    body = r"""say("bede-status", b"ready\n")
+say("console", b"Kernel panic - not syncing: why\nthe trace\n"); time.sleep(60)"""
+    with mock_qemu(body) as running, pytest.raises(MachineError) as error:
+        machine.follow(running, {}, 20, reboots=1)
+    assert error.value.message == "the machine's kernel panicked while the command ran"
+    assert "the trace" in error.value.__notes__[0]
+
+
 def test_a_panic_before_the_command(mock_qemu: Mock) -> None:
     message, _ = lost(mock_qemu(r"""say("console", b"Kernel panic - not syncing: no init\n")"""))
     assert message == "the machine's kernel panicked before the command ran"

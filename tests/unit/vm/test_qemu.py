@@ -1,5 +1,6 @@
 """QEMU's command line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def test_qemu_dies_with_its_parent_and_a_panic_ends_it() -> None:
     assert args[:3] == ["setpriv", "--pdeathsig", "KILL"]
     assert "-no-reboot" in args
     assert "panic=-1" in args[args.index("-append") + 1].split()
+
+
+def test_machine_that_may_reboot() -> None:
+    assert "-no-reboot" not in qemu.arguments(replace(machine(), reboots=True))
 
 
 def test_kvm_has_to_prove_itself_once_a_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

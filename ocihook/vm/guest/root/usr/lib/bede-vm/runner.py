@@ -3,6 +3,9 @@
 What the host reads on the port ``bede.status``, one line each:
 ``ready`` once the machine is up, then ``exit STATUS OUT ERR TAR``: the command's status and how many
 bytes went to each of the other ports, so that the host knows when it has them all.
+
+A command that ends and has left ``/run/bede-vm/reboot`` asks for a reboot: that is ``reboot`` to the host.
+After it the command runs again; BEDE_VM_BOOT in its environment is the number of reboots so far.
 """
 
 import json
@@ -14,6 +17,8 @@ import termios
 import time
 
 CONFIG = "/etc/bede-vm/run.json"
+REBOOT = "/run/bede-vm/reboot"
+BOOTS = "/var/lib/bede-vm/boots"  #: on the disk, which outlives a reboot
 CHUNK = 1 << 16
 
 
@@ -148,6 +153,20 @@ def run(config: dict[str, object], out: Port, err: Port) -> int:
     return 128 - code if code < 0 else code
 
 
+def count_boots() -> int:
+    """How often the machine was booted before."""
+    os.makedirs(os.path.dirname(REBOOT), exist_ok=True)
+    os.makedirs(os.path.dirname(BOOTS), exist_ok=True)
+    try:
+        with open(BOOTS) as file:  # noqa: PTH123
+            before = int(file.read())
+    except FileNotFoundError:
+        before = 0
+    with open(BOOTS, "w") as file:  # noqa: PTH123
+        file.write(str(before + 1))
+    return before
+
+
 def send_out(port: Port) -> None:
     """What the command left in /out, as a tar."""
     if not os.listdir("/out"):
@@ -165,10 +184,15 @@ def main() -> None:
         config = json.load(file)
     status = Port("bede.status")
     out, err, tar = Port("bede.stdout"), Port("bede.stderr"), Port("bede.out")
+    config["env"]["BEDE_VM_BOOT"] = str(count_boots())
     status.write(b"ready\n")
     code = run(config, out, err)
-    send_out(tar)
-    status.write(f"exit {code} {out.count} {err.count} {tar.count}\n".encode())
+    if os.path.exists(REBOOT):
+        status.write(b"reboot\n")
+        subprocess.run(["systemctl", "reboot"], check=True)
+    else:
+        send_out(tar)
+        status.write(f"exit {code} {out.count} {err.count} {tar.count}\n".encode())
     while True:  # the host takes the machine away
         time.sleep(3600)
 
