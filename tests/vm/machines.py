@@ -47,7 +47,13 @@ class Boot:
 
 
 def boot(
-    *command: str, kernel: str, topology: str, seconds: float, live: bool = False, share: Path | None = None
+    *command: str,
+    kernel: str,
+    topology: str,
+    seconds: float,
+    live: bool = False,
+    share: Path | None = None,
+    reboots: int = 0,
 ) -> Boot:
     """Run *command* in a machine of its own; with *live* its output also appears as it comes.
 
@@ -61,7 +67,18 @@ def boot(
             options += ["--memory", DEBUG_MEMORY[topology]]
     with tempfile.TemporaryDirectory() as out:
         line = [sys.executable, "-m", "ocihook.cli.main", "vm", "run", "--kernel", kernel, *options]
-        line += ["--topology", topology, "--out", out, "--timeout", str(seconds), "--", *command]
+        line += [
+            "--reboots",
+            str(reboots),
+            "--topology",
+            topology,
+            "--out",
+            out,
+            "--timeout",
+            str(seconds),
+            "--",
+            *command,
+        ]
         process = subprocess.Popen(
             line,
             cwd=HERE.parents[1],

@@ -62,6 +62,19 @@ def test_bound_of_one_of_two_local_nodes() -> None:
     assert "1 passed" in boot.out
 
 
+@pytest.mark.parametrize("kernel", ("debian-6.12", machines.PATCHED_KERNELS[-1]))
+def test_containers_that_start_at_boot_are_bound_after_a_reboot(kernel: str) -> None:
+    boot = machines.boot(
+        *("python3", "-B", f"{machines.THERE}/reboot.py"),
+        kernel=kernel,
+        topology="two-tier",
+        seconds=2 * SECONDS,
+        reboots=1,
+    )
+    assert boot.status == 0, boot.tail()
+    assert boot.out == "bound before\nbound after\n"
+
+
 @pytest.mark.parametrize("kernel", ("debian-6.12", "debian-7.3"))
 def test_far_node_that_goes_and_comes_back(kernel: str) -> None:
     boot = machines.boot(

@@ -1,4 +1,4 @@
-"""A far node that goes as a whole and comes back: for the machine called `module`, by tests/vm/test_machine.py."""
+"""A far node that goes as a whole and comes back: for the machine `module`, by tests/vm/test_machine.py."""
 
 import subprocess
 
