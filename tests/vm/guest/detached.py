@@ -32,12 +32,17 @@ class Detached(Container):
         before = self.pid
         (self.gate / "full").unlink()
         os.kill(before, signal.SIGKILL)
-        self.pid = wait_until(f"{self.name} is started again", lambda: self._other(before))
-        self.cgroup = cgroup_of(self.pid)
+        self.found(before)
 
-    def _other(self, before):
-        found = self._find()
-        return found if found != before else 0
+    def found(self, before=0):
+        """Look at the process that it runs in now, which is not *before*."""
+
+        def other():
+            pid = self._find()
+            return pid if pid != before else 0
+
+        self.pid = wait_until(f"{self.name} runs again", other)
+        self.cgroup = cgroup_of(self.pid)
 
     def stop(self):
         """Let it end by itself; its status."""

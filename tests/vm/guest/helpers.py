@@ -122,8 +122,8 @@ class Container:
         command = ["sh", "-c", f"{FIRST}; {steady}"]
         notes = ({"bede.local": size} if size else {}) | (annotations or {})
         self.line = [*before, *command_line(runtime, name, command, notes, options, edit)]
-        if "--restart" in options:
-            self.line.remove("--rm")  # no engine takes both
+        if "-d" in options:
+            self.line.remove("--rm")  # no engine takes it with a restart policy, or lets it be checkpointed
         self.process = subprocess.Popen(
             self.line,
             stdin=subprocess.DEVNULL,

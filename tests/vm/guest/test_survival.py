@@ -184,6 +184,27 @@ def test_dockerd_restarted_with_live_restore():
         nothing_left(container.cgroup)
 
 
+def test_checkpoint_and_restore():
+    # crun runs no hook when it restores: README.md says so.
+    with Detached("podman-runc", "frozen", SIZE, DEMAND) as container:
+        container.fill()
+        holds(container)
+        done = run("podman", "container", "checkpoint", "frozen")
+        assert done.returncode == 0, done.stderr
+        nothing_left(container.cgroup)
+        before = container.progress()
+        done = run("podman", "container", "restore", "frozen")
+        assert done.returncode == 0, done.stderr
+        container.found()
+        wait_until("it is at its bound", lambda: container.sample()[0] <= BOUND + slack(BOUND))
+        wait_until("it goes on", lambda: container.progress() > before)
+        holds(container)
+        fenced(container)
+        assert [record["pid"] for record in records()] == [container.pid]
+        assert container.stop() == 7
+        nothing_left(container.cgroup)
+
+
 @pytest.mark.parametrize("runtime", ("podman-crun", "docker"))
 def test_killed_container_comes_back_bound(runtime):
     with Detached(runtime, "back", SIZE, DEMAND, options=("--restart", "always")) as container:
