@@ -42,6 +42,10 @@ vm-test: build
 kernel-debug: build
 	BEDE_DEBUG_KERNELS=1 $(BIN)/pytest -q tests/vm -k "suite or shapes"
 
+# The long form of what `test` has a short form of: hundreds of kills, a crowd, thousands of cycles, fork storms.
+soak: build
+	BEDE_SOAK=1 $(BIN)/pytest -q tests/soak
+
 deps: packages $(VENV_STAMP)
 
 build: deps $(BUILD_STAMP) build/guest/kinds

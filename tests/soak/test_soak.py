@@ -1,0 +1,39 @@
+"""The long forms, each in a machine of its own, one after the other: `make soak`, about an hour and a half."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "vm"))
+
+import machines  # noqa: E402
+
+HOUR = 3600.0
+RUNS = (
+    ("debian-6.12", "test_crowd.py", "killed"),
+    ("debian-7.3", "test_crowd.py", "a_crowd"),
+    ("debian-6.12", "test_crowd.py", "cycles"),
+    ("debian-6.12", "test_children.py", "storm"),
+    ("debian-7.3", "test_children.py", "storm"),
+    ("bede-6.12", "test_node_limit_children.py", "storm"),
+    ("bede-7.3", "test_node_limit_children.py", "storm"),
+)
+
+
+@pytest.mark.parametrize(("kernel", "file", "tests"), RUNS)
+def test_long_form(kernel: str, file: str, tests: str, request: pytest.FixtureRequest) -> None:
+    assert os.environ.get("BEDE_SOAK"), "the machine runs the short form without it"
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        boot = machines.boot(
+            *machines.SUITE[:-1],
+            f"{machines.THERE}/{file}",
+            "-k",
+            tests,
+            kernel=kernel,
+            topology="two-tier",
+            seconds=HOUR,
+            live=True,
+        )
+    assert boot.status == 0, boot.tail()
