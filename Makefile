@@ -13,7 +13,7 @@ hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
 BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
 
-.PHONY: demo test lint unit fuzz vm-test kernel-debug deps build packages clean
+.PHONY: demo test lint unit fuzz vm-test kernel-debug soak deps build packages clean
 .NOTPARALLEL:
 
 demo: build

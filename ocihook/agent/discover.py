@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from ocihook import fs
@@ -13,7 +14,8 @@ from ocihook.errors import BedeError
 from ocihook.spec import nodelimit
 from ocihook.topology import nodes
 
-_KEEP = 0.2  #: seconds for which a cgroup without limits is believed to have none
+_KEEP = 0.2  #: seconds for which a cgroup without limits is believed to have none ...
+_YOUNG = 10.0  #: ... unless it was made less than so many seconds ago: a runtime is about to set them
 _MOST = 4096  #: of these that are remembered
 
 
@@ -31,22 +33,20 @@ class Discovery:
         except (BedeError, OSError):
             self.possible = False
 
-    def find(self, pid: int, fresh: bool) -> Family | None:
-        """The family of the limited cgroup that *pid* is in; None where there is none.
-
-        *fresh*: not even if it had no limit a moment ago.
-        """
+    def find(self, pid: int) -> Family | None:
+        """The family of the limited cgroup that *pid* is in; None where there is none."""
         where = kin.cgroup_of(pid)
         if where is None or where == "/":
             return None
         now = time.monotonic()
-        if not fresh and self._without.get(where, 0.0) > now:
+        if self._without.get(where, 0.0) > now:
             return None
         cgroup = self._limited(where)
         if cgroup is None:
-            if len(self._without) >= _MOST:
-                self._without.clear()
-            self._without[where] = now + _KEEP
+            if not _is_young(where):
+                if len(self._without) >= _MOST:
+                    self._without.clear()
+                self._without[where] = now + _KEEP
             return None
         return Family(names.id_of(cgroup.path), cgroup, _first(pid, cgroup))
 
@@ -64,6 +64,14 @@ class Discovery:
                 pass
             cgroup.close()
         return None
+
+
+def _is_young(where: str) -> bool:
+    cgroup = path.open_below(where)
+    if cgroup is None:
+        return False
+    with cgroup:
+        return time.time() - os.fstat(cgroup.fd).st_ctime < _YOUNG
 
 
 def _first(pid: int, cgroup: path.Cgroup) -> int:

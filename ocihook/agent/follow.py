@@ -51,7 +51,7 @@ class Follower:
             if event.parent and not before.parent:
                 seen[event.pid] = event
         for event in seen.values():
-            self.check(event.pid, event.parent, event.at_ns, fresh=event.kind != "fork")
+            self.check(event.pid, event.parent, event.at_ns)
 
     def rescan(self) -> None:
         """Look at every process of the host: events were lost, or nobody listened."""
@@ -63,18 +63,15 @@ class Follower:
                     self.families.born(pid, parent)
             self.check(pid)
 
-    def check(
-        self, pid: int, parent: int = 0, at_ns: int = 0, *, waited: bool = False, fresh: bool = False
-    ) -> None:
+    def check(self, pid: int, parent: int = 0, at_ns: int = 0, *, waited: bool = False) -> None:
         """See that *pid* is where it belongs; *at_ns* is since when it may not be, 0 where unknown.
 
         What enters from outside is given time to arrive, unless it has been *waited* for already.
-        *fresh*: its cgroup may have become a container's just now.
         """
         where = kin.cgroup_of(pid)
         if where is None:
             return
-        home = self._home_of(where, pid, parent, fresh)
+        home = self._home_of(where, pid, parent)
         if home is not None:
             self.families.entered(pid, home)
             return
@@ -94,11 +91,11 @@ class Follower:
         finally:
             os.close(pidfd)
 
-    def _home_of(self, where: str, pid: int, parent: int, fresh: bool) -> Family | None:
+    def _home_of(self, where: str, pid: int, parent: int) -> Family | None:
         home = self.families.home_of(where)
         if home is None and self.discovery.possible:
             for one in (pid, parent) if parent else (pid,):
-                found = self.discovery.find(one, fresh)
+                found = self.discovery.find(one)
                 if found is not None and self.families.at(found.cgroup.path) is None:
                     self.families.add(found)
                     self.on_found(found)

@@ -23,6 +23,13 @@ def _limit(value: int) -> int | None:
     return None if value == native.NO_LIMIT else value
 
 
+def _bury(record: records.Record) -> None:
+    """Remove *record*, whose cgroup is gone; not one that its container has got by starting anew."""
+    now = records.read_or_none(record.key)
+    if now is None or now.cgroup_ino == record.cgroup_ino:
+        records.remove(record.key)
+
+
 class Kept:
     """One container: its record, its cgroup held open, and its holder."""
 
@@ -150,7 +157,7 @@ class Keeper:
         cgroup = path.reopen(record.cgroup, record.cgroup_ino)
         if cgroup is None:
             # Its poststop hook never came; nothing of it is left but the record.
-            records.remove(record.key)
+            _bury(record)
             return
         if self.nowhere:
             cgroup.close()
@@ -158,14 +165,19 @@ class Keeper:
         try:
             tiers = nodes.present(self.config.far_nodes)
             nodes.enable_demotion()
-            self.kept[record.key] = Kept(record, cgroup, tiers, self.notify_fd)
-            self.families.add(Family.of_record(record.id, cgroup, record.pid, record.pid_start))
+            kept = Kept(record, cgroup, tiers, self.notify_fd)
         except (BedeError, OSError, ValueError) as error:
             # A fence that nobody moves would strangle the container.
             with contextlib.suppress(OSError):
                 tier.release(cgroup.fd, record.user_high)
             cgroup.close()
             self._complain(f"bede agent: container {record.id} runs without its bound: {error}")
+            return
+        self.kept[record.key] = kept
+        try:
+            self.families.add(Family.of_record(record.id, cgroup, record.pid, record.pid_start))
+        except OSError as error:
+            self._complain(f"bede agent: container {record.id}: its processes are not followed: {error}")
 
     def drop(self, key: str) -> None:
         """Stop holding *key*: its record is gone, its hook has cleaned up."""
@@ -189,7 +201,7 @@ class Keeper:
             gone = path.reopen(kept.record.cgroup, kept.record.cgroup_ino)
             if gone is None:
                 self._forget(key)
-                records.remove(key)
+                _bury(kept.record)
                 continue
             gone.close()
             self._remember(kept)

@@ -1,4 +1,4 @@
-"""The long forms, each in a machine of its own, one after the other: `make soak`, about an hour and a half."""
+"""The long forms, each in a machine of its own, one after the other: `make soak`, an hour and more."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "vm"))
 
-import machines  # noqa: E402
+import machines
 
 HOUR = 3600.0
 RUNS = (

@@ -114,6 +114,7 @@ ONCE = {
     "test_crowd.py": "debian-6.12",
     "test_rootless.py": "debian-7.3",
     "test_survival.py": "debian-7.3",
+    "test_unit.py": "debian-7.3",
 }
 
 
