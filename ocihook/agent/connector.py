@@ -38,7 +38,7 @@ class Pending:
         if text != _OK or not fds:
             raise AgentError(
                 f"the process connector cannot be used: {text.decode(errors='replace') or 'it broke off'}",
-                "Install python3-pyroute2, and run the agent in the host's network namespace",
+                "Install pyroute2 0.7.7 or later; run the agent in the host's network namespace",
             )
         return socket.socket(fileno=fds[0])
 
