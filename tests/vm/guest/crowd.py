@@ -76,14 +76,15 @@ def storm(action, names, at_once):
 
 
 def local_usage():
-    """{container: bytes} by the kernel, of all containers that have a record."""
+    """{container: (local, bound, local and far)} in bytes, by the kernel, of all that have a record."""
     found = {}
     for path in RECORDS.glob("*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):
             record = json.loads(path.read_text())
             sampler = Sampler(str(CGROUPS) + record["cgroup"])
             try:
-                found[record["id"]] = (sampler.sample()[0], record["bound"])
+                local, far = sampler.sample()[:2]
+                found[record["id"]] = (local, record["bound"], local + far)
             finally:
                 for fd in (*sampler.fds.values(), *([sampler.lru] if sampler.lru is not None else [])):
                     os.close(fd)

@@ -136,7 +136,7 @@ def test_state_that_is_none(text, says):
 def test_not_root():
     done = hook("createRuntime", user="nobody")
     assert (done.returncode, done.stderr.count("\n")) == (4, 1)
-    refused(done, "not root", "Start the container as root")
+    refused(done, "not root", "Call bede-hook as an OCI hook")
 
 
 def test_process_that_is_gone():
