@@ -266,7 +266,8 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 	bool near = room < holder->control.bound / 4;
 
 	holder->busy = lifted || excess || near != pressed;
-
+	/* Without demotion ahead of the fence all of it is done by reclaim, which may swap at any time. */
+	pressed = pressed || !holder->demotes;
 	bede_swapguard_update(&holder->swap, pressed && !lifted, holder->control.current);
 	err = move_fence(holder, lifted ? BEDE_NO_LIMIT : fence(holder, room));
 	publish(holder, lifted);

@@ -96,6 +96,7 @@ def _bind(
     """Put the bound in force, or leave nothing behind. None: there is nothing (more) to record."""
     from ocihook.backends import checks, choose, tier
     from ocihook.cgroup import memory, path, process
+    from ocihook.state import user
 
     start, namespaces = process.identity(state.pid)
     with path.find(state.pid) as cgroup:
@@ -133,7 +134,7 @@ def _bind(
             # The record first: whoever finds a fence then also finds whose it is.
             dirty = True
             records.write(record)
-            tier.engage(cgroup, bound, tiers, user_high)
+            tier.engage(cgroup, bound, tiers, user_high, alone=user.choose())
         except BaseException as error:
             if dirty:
                 _undo(state, cgroup, user_high)

@@ -35,14 +35,23 @@ def check(config: "Config", cgroup_fd: int) -> Tiers:
     return tiers
 
 
-def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None) -> None:
-    """Write the first fence of *bound* bytes. Raises OSError."""
+def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None, *, alone: bool = False) -> None:
+    """Write the first fence of *bound* bytes. Raises OSError.
+
+    *alone*: nothing will demote ahead of it, so all is done by reclaim, which would also swap.
+    """
     used = memory.usage(cgroup.fd)
     local, _ = memory.local_far(fs.read("memory.numa_stat", dir_fd=cgroup.fd), tiers.local, tiers.far)
     fence = used + max(bound - local, 0)
     if user_high is not None:
         fence = min(fence, user_high)
     fs.write("memory.high", str(fence // PAGE * PAGE), dir_fd=cgroup.fd)
+    # The agent goes on with that (native/swapguard.c). What has a limit could be killed at it before then.
+    if alone and memory.container_limit(cgroup) is None:
+        try:
+            fs.write("memory.swap.max", fs.read("memory.swap.current", dir_fd=cgroup.fd), dir_fd=cgroup.fd)
+        except OSError:
+            return  # no swap, or not for it
 
 
 def release(cgroup_fd: int, user_high: int | None) -> None:

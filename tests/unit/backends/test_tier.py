@@ -45,6 +45,18 @@ def test_the_users_own_limit_stays(cgroup: Cgroup) -> None:
     assert high(cgroup) == str(32 * MIB)
 
 
+@pytest.mark.parametrize(
+    ("alone", "limit", "swap"), [(True, "max", "5"), (True, "9", "max"), (False, "max", "max")]
+)
+def test_reclaim_that_does_it_all_may_not_swap(cgroup: Cgroup, alone: bool, limit: str, swap: str) -> None:
+    for name, text in (("memory.max", limit), ("memory.swap.current", "5"), ("memory.swap.max", "max")):
+        (Path(cgroup.mount) / name).write_text(text)
+    tier.engage(cgroup, 64 * MIB, TIERS, None, alone=alone)
+    # A file keeps what is longer than what is written.
+    assert (Path(cgroup.mount) / "memory.swap.max").read_text()[:1] == swap[:1]
+    assert high(cgroup) == str(68 * MIB)
+
+
 def test_a_bound_that_is_passed_already_stops_growth_only(cgroup: Cgroup) -> None:
     tier.engage(cgroup, 4 * MIB, TIERS, None)
     assert high(cgroup) == str(10 * MIB)
