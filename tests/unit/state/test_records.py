@@ -152,6 +152,16 @@ def test_a_malformed_record_is_reported_and_the_others_listed(run: Path, field: 
     assert records.remove(bad.key)
 
 
+def test_a_later_versions_record_is_read_by_this_one(run: Path) -> None:
+    record = make()
+    raw = {**json.loads(record.dumps()), "what_is_still_to_come": [1, 2]}
+    records.write(record)
+    (run / "containers" / f"{record.key}.json").write_text(json.dumps(raw))
+    found = records.read(record.key)
+    assert found is not None
+    assert found.dumps() == record.dumps()
+
+
 @given(st.binary(max_size=50))
 def test_no_content_does_worse_than_an_input_error(data: bytes) -> None:
     bad = make("bad")

@@ -60,14 +60,16 @@ def _host_pids(config):
 class Family:
     """One container that runs ``kinds``, or another *command*; the kernel's word on each of its processes."""
 
-    def __init__(self, runtime, name, command, *, bound=BOUND, host_pids=False, privileged=True):
+    def __init__(
+        self, runtime, name, command, *, bound=BOUND, host_pids=False, privileged=True, private=False
+    ):
         shutil.copy(GUEST / "kinds", WORK / "kinds")
         self.name = name
         self.runtime = runtime
         self.lingers = host_pids  # what it started does not end with its first process
         options = ["-i"]
         if privileged:
-            options += ["--privileged", "--cgroupns=host"]
+            options += ["--privileged", f"--cgroupns={'private' if private else 'host'}"]
         if host_pids:
             options.append("--pid=host")
         if runtime in helpers.PLAIN:
@@ -170,6 +172,11 @@ class Sampling:
         self.process.wait()
         lines = self.csv.read_text().splitlines()[1:]
         self.rows = [dict(zip(COLUMNS, map(float, line.split(",")), strict=True)) for line in lines]
+
+    def now(self):
+        """Local and far usage together by the kernel's own file, in bytes."""
+        words = (self.cgroup / "memory.current").read_text()
+        return int(words)
 
     @property
     def highest(self):
