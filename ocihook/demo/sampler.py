@@ -64,15 +64,20 @@ def parse_numa_stat(text: str) -> dict[str, dict[int, int]]:
 
 
 def parse_lru_gen(data: bytes, cgroup: str) -> dict[int, tuple[int, int]]:
-    """{node: (anon, file)} in pages over *cgroup* (below the cgroup root) and its descendants."""
+    """{node: (anon, file)} in pages over *cgroup* (below the cgroup root) and its descendants.
+
+    The file is read in parts: one before which a cgroup was made meanwhile can be there twice.
+    """
     result: dict[int, tuple[int, int]] = {}
+    seen: set[bytes] = set()
     name = cgroup.encode()
     at = data.find(name)
     while at >= 0:
         after = data[at + len(name) : at + len(name) + 1]
         start = data.rfind(b"\n", 0, at) + 1
         head = data[start:at].split()
-        if after in (b"\n", b"/") and len(head) == 2 and head[0] == b"memcg":
+        if after in (b"\n", b"/") and len(head) == 2 and head[0] == b"memcg" and head[1] not in seen:
+            seen.add(head[1])
             body = data.find(b"\n", at) + 1
             end = data.find(b"\nmemcg", body - 1)
             node = 0

@@ -54,3 +54,7 @@ def test_a_cgroup_that_is_not_there_leaves_a_header() -> None:
     out = io.StringIO()
     sampler.record("/sys/fs/cgroup/surely/not/there", out, 0.05)
     assert out.getvalue() == sampler.HEADER + "\n"
+
+
+def test_a_cgroup_that_is_there_twice_counts_once() -> None:
+    assert sampler.parse_lru_gen(LRU + LRU, "/machine.slice") == sampler.parse_lru_gen(LRU, "/machine.slice")
