@@ -165,6 +165,8 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 
 	if (room < holder->control.bound / 4)
 		holder->pressed_us = holder->control.at_us;
+	if (room && !holder->demotes)
+		note_progress(holder);
 	if (node < 0 || !holder->demotes)
 		return 0;
 	/* Soon before the first time, and each time anew after the usage has been much lower. */
@@ -188,7 +190,7 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 static bool stalled(const struct bede_holder *holder)
 {
 	return holder->control.at_us - holder->progress_us > STALL_US &&
-	       holder->stats.tries - holder->progress_tries > STALL_TRIES;
+	       (!holder->demotes || holder->stats.tries - holder->progress_tries > STALL_TRIES);
 }
 
 /*
@@ -244,10 +246,11 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 {
 	int err = bede_idle_look(&holder->idle, holder->file.current, holder->file.cpu);
 
-	if (!err && !holder->busy && bede_idle_is(&holder->idle) && fence_stands(holder)) {
-		*wait_us = bede_idle_wait(&holder->idle);
+	bool idle = !err && !holder->busy && bede_idle_is(&holder->idle) && fence_stands(holder);
+
+	*wait_us = bede_idle_wait(&holder->idle);
+	if (idle && !bede_idle_is_due(&holder->idle))
 		return 0;
-	}
 	if (!err)
 		err = measure(holder);
 	if (err)
@@ -271,7 +274,8 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 	bede_swapguard_update(&holder->swap, pressed && !lifted, holder->control.current);
 	err = move_fence(holder, lifted ? BEDE_NO_LIMIT : fence(holder, room));
 	publish(holder, lifted);
-	*wait_us = bede_control_wait(&holder->control, room);
+	if (!idle || holder->busy)
+		*wait_us = bede_control_wait(&holder->control, room);
 	return err;
 }
 

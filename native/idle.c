@@ -9,6 +9,7 @@
 #define ENOUGH 10	    /* looks, at the holder's own longest wait of a tenth of a second */
 #define FIRST_WAIT_US 100000
 #define MAX_WAIT_US 2000000
+#define LOOKS 4 /* one of which is a whole turn */
 
 /* The first line of cpu.stat, "usage_usec 1234". */
 static int read_usage(int fd, uint64_t *out)
@@ -45,6 +46,11 @@ int bede_idle_look(struct bede_idle *idle, int memory_current, int cpu_stat)
 bool bede_idle_is(const struct bede_idle *idle)
 {
 	return idle->still >= ENOUGH;
+}
+
+bool bede_idle_is_due(const struct bede_idle *idle)
+{
+	return (idle->still - ENOUGH) % LOOKS == LOOKS - 1;
 }
 
 uint64_t bede_idle_wait(const struct bede_idle *idle)

@@ -3,7 +3,8 @@
  *
  * What could take an idle container past its bound is seen otherwise: growth passes the fence,
  * which is an event, and NUMA balancing promotes only what the container itself touches, for
- * which it needs processor time.
+ * which it needs processor time. What the kernel moves by itself, as from a node that is taken
+ * away, is seen by a whole turn now and then.
  */
 #ifndef BEDE_IDLE_H
 #define BEDE_IDLE_H
@@ -25,6 +26,9 @@ int bede_idle_look(struct bede_idle *idle, int memory_current, int cpu_stat);
 
 /* Whether all has been still for long enough to leave out what a turn does. */
 bool bede_idle_is(const struct bede_idle *idle);
+
+/* Whether it is time for a whole turn all the same. */
+bool bede_idle_is_due(const struct bede_idle *idle);
 
 /* Microseconds until the next look, longer and longer up to two seconds. */
 uint64_t bede_idle_wait(const struct bede_idle *idle);

@@ -107,10 +107,13 @@ class Watch:
             return None
         return max(min(self.last + QUIET, self.first + LONGEST) - time.monotonic(), 0.0)
 
-    def settle(self, keeper: Keeper) -> None:
-        """When a burst of events is over: hold by the nodes that are there now, and say what changed."""
+    def settle(self, keeper: Keeper) -> bool:
+        """When a burst of events is over: hold by the nodes that there are now, and say what changed.
+
+        Returns whether something has.
+        """
         if self.left() != 0.0:
-            return
+            return False
         self.first = 0.0
         before, self.seen = self.seen, look(self.far_nodes)
         for node, total in self.seen.total.items():
@@ -120,3 +123,4 @@ class Watch:
             held = len(keeper.kept)
             keeper.renew(self.seen.tiers)
             say(f"bede agent: {', '.join(parts)}{consequence(self.seen, held, len(keeper.kept))}")
+        return bool(parts)

@@ -47,3 +47,16 @@ def ask(message: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
     if not reply.get("ok"):
         raise _Refused(str(reply.get("error")), str(reply.get("hint", "")), _code(reply.get("code")))
     return reply
+
+
+def listing() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """All containers that the agent holds, and what it knows of others by cgroup. Raises BedeError."""
+    containers: list[dict[str, Any]] = []
+    outside: dict[str, Any] = {}
+    start: int | None = 0
+    while start is not None:
+        reply = ask({"op": "ps", "from": start})
+        containers += reply["containers"]
+        outside |= reply.get("outside", {})
+        start = reply.get("next")
+    return containers, outside

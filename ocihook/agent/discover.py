@@ -48,7 +48,11 @@ class Discovery:
                     self._without.clear()
                 self._without[where] = now + _KEEP
             return None
-        return Family(names.id_of(cgroup.path), cgroup, _first(pid, cgroup))
+        family = Family(names.id_of(cgroup.path), cgroup, _first(pid, cgroup))
+        if _is_service(cgroup.path) and family.pid_ns is None and family.cgroup_ns is None:
+            family.close()  # its children are meant to leave it, as sessions leave sshd
+            return None
+        return family
 
     def _limited(self, where: str) -> path.Cgroup | None:
         part = ""
@@ -64,6 +68,11 @@ class Discovery:
                 pass
             cgroup.close()
         return None
+
+
+def _is_service(where: str) -> bool:
+    name = where.rpartition("/")[2]
+    return name.endswith((".service", ".slice")) or name == "init.scope" or name.startswith("session-")
 
 
 def _is_young(where: str) -> bool:

@@ -13,6 +13,9 @@ from ocihook import fs
 from ocihook.cgroup import kin, process
 from ocihook.cgroup.path import Cgroup
 
+_PRUNE = 4096  #: processes that are known before those that have ended are looked for
+_DEEPEST = 1024  #: generations that are climbed
+
 
 class Family:
     """One container's processes, and what was seen of those that were outside its cgroup."""
@@ -20,7 +23,8 @@ class Family:
     def __init__(self, id: str, cgroup: Cgroup, pid: int) -> None:
         self.id = id
         self.cgroup = cgroup  #: its home; owned by this object
-        self.pid = pid  #: a process of it, its first one where that is known
+        self.pid = pid  #: a process of it, its first one where that is known ...
+        self.start = process.start_time(pid) if pid else None  #: ... and when that was started
         self.returned = 0  #: processes that were outside and are back
         self.failed = 0  #: processes that could not be put back
         self.seconds = 0.0  #: that these were outside, all together
@@ -42,9 +46,9 @@ class Family:
         if not process.is_same(pid, start):
             pid = next(_members(cgroup.fd), 0)
         family = cls(id, Cgroup(cgroup.mount, cgroup.path, os.dup(cgroup.fd)), pid)
-        if pid and (where := kin.cgroup_of(pid)) is not None and not family.contains(where):
-            # Not its any more: the number has come to be a stranger's while we looked.
-            family.pid_ns = family.cgroup_ns = family.mnt_ns = None
+        if pid and process.start_time(pid) != family.start:
+            # The number has come to be a stranger's while we looked.
+            family.pid_ns = family.cgroup_ns = family.mnt_ns = family.start = None
         return family
 
     def contains(self, path: str) -> bool:
@@ -81,9 +85,10 @@ class Families:
         self._by_home: dict[str, Family] = {}
         self._by_pid_ns: dict[int, Family] = {}
         self._by_cgroup_ns: dict[int, list[Family]] = {}
-        #: processes of those that have no pid namespace of their own; the number of a process that has
-        #: ended stays until it is used again, which a fork tells
-        self._lineage: dict[int, Family] = {}
+        #: processes of those that have no pid namespace of their own, and when each was started: None where
+        #: it had ended before anybody looked, and only what it has forked is of interest
+        self._lineage: dict[int, tuple[Family, int | None]] = {}
+        self._prune_at = _PRUNE
         self._host_pid_ns = kin.namespace(os.getpid(), "pid")
         self._host_cgroup_ns = kin.namespace(os.getpid(), "cgroup")
 
@@ -99,8 +104,9 @@ class Families:
         self._by_home[family.cgroup.path] = family
         if family.pid_ns is not None:
             self._by_pid_ns[family.pid_ns] = family
-        else:
-            self._lineage[family.pid] = family
+            return
+        if family.start is not None:
+            self._lineage[family.pid] = (family, family.start)
         if family.cgroup_ns is not None:
             self._by_cgroup_ns.setdefault(family.cgroup_ns, []).append(family)
 
@@ -115,7 +121,7 @@ class Families:
             others = [one for one in self._by_cgroup_ns.pop(family.cgroup_ns, []) if one is not family]
             if others:
                 self._by_cgroup_ns[family.cgroup_ns] = others
-        self._lineage = {pid: one for pid, one in self._lineage.items() if one is not family}
+        self._lineage = {pid: one for pid, one in self._lineage.items() if one[0] is not family}
         family.close()
 
     def at(self, home: str) -> Family | None:
@@ -133,21 +139,27 @@ class Families:
 
     def of(self, pid: int) -> Family | None:
         """The family that process *pid* belongs to."""
-        ns = kin.namespace(pid, "pid")
-        if ns is None:
-            return None
-        if ns != self._host_pid_ns and self._by_pid_ns:
-            family = self._by_pid_ns.get(ns)
-            if family is not None:
-                return None if self._is_guest(pid, family) else family
-            for outer in kin.outer_pid_namespaces(pid):
-                if outer in self._by_pid_ns:
-                    return self._by_pid_ns[outer]
+        if self._by_pid_ns and (family := self._by_pid_namespace(pid)) is not None:
+            return family
         if self._by_cgroup_ns:
             ns = kin.namespace(pid, "cgroup")
             if ns is not None and len(found := self._by_cgroup_ns.get(ns, [])) == 1:
                 return found[0]
-        return self._lineage.get(pid)
+        found_family, start = self._lineage.get(pid, (None, None))
+        return found_family if start is not None and process.is_same(pid, start) else None
+
+    def _by_pid_namespace(self, pid: int) -> Family | None:
+        ns = kin.namespace(pid, "pid")
+        if ns in (None, self._host_pid_ns):
+            return None
+        family = self._by_pid_ns.get(ns) if ns is not None else None
+        if family is not None:
+            return None if self._is_guest(pid, family) else family
+        for outer in kin.outer_pid_namespaces(pid):
+            family = self._by_pid_ns.get(outer)
+            if family is not None:
+                return None if self._is_guest(_ancestor_in(pid, outer), family) else family
+        return None
 
     def _is_guest(self, pid: int, family: Family) -> bool:
         """Whether *pid* is of another container that shares the pid namespace of *family*, and no more."""
@@ -163,17 +175,38 @@ class Families:
 
     def born(self, pid: int, parent: int) -> None:
         """*parent* has forked *pid*."""
-        family = self._lineage.get(parent)
-        if family is not None:
-            self._lineage[pid] = family
-        else:
+        known = self._lineage.get(parent)
+        if known is None:
             self._lineage.pop(pid, None)
+            return
+        self._lineage[pid] = (known[0], process.start_time(pid))
+        if len(self._lineage) > self._prune_at:
+            self.forget_ended()
 
     def entered(self, pid: int, family: Family) -> None:
         """*pid* was seen in the home of *family*, so that what it forks belongs there too."""
         if family.pid_ns is None:
-            self._lineage[pid] = family
+            self._lineage[pid] = (family, process.start_time(pid))
+
+    def lose(self, pid: int) -> None:
+        """*pid* is not whom it was taken for."""
+        self._lineage.pop(pid, None)
 
     def forget_ended(self) -> None:
-        """Drop the processes that are no more."""
-        self._lineage = {pid: one for pid, one in self._lineage.items() if kin.cgroup_of(pid) is not None}
+        """Drop the processes that are no more: exits are not heard of."""
+        alive = set(kin.everybody())
+        self._lineage = {
+            pid: (family, start)
+            for pid, (family, start) in self._lineage.items()
+            if pid in alive and start is not None and process.is_same(pid, start)
+        }
+        self._prune_at = max(_PRUNE, 2 * len(self._lineage))
+
+
+def _ancestor_in(pid: int, pid_ns: int) -> int:
+    """The nearest ancestor of *pid* whose pid namespace is *pid_ns*; 0 where there is none."""
+    for _ in range(_DEEPEST):
+        pid = kin.parent_of(pid)
+        if not pid or kin.namespace(pid, "pid") == pid_ns:
+            return pid
+    return 0

@@ -18,6 +18,7 @@ from ocihook.agent.family import Families, Family
 from ocihook.agent.say import Speaker
 from ocihook.cgroup import kin, memory, path
 from ocihook.config import Config
+from ocihook.errors import BedeError
 from ocihook.native import Event
 
 _ENTERS = 0.25  #: seconds in which a runtime puts into the cgroup what it has put into the namespaces
@@ -51,7 +52,7 @@ class Follower:
             if event.parent and not before.parent:
                 seen[event.pid] = event
         for event in seen.values():
-            self.check(event.pid, event.parent, event.at_ns)
+            self._check_one(event.pid, event.parent, event.at_ns)
 
     def rescan(self) -> None:
         """Look at every process of the host: events were lost, or nobody listened."""
@@ -61,7 +62,13 @@ class Follower:
                 parent = kin.parent_of(pid)
                 if self.families.of(parent) is not None and self.families.of(pid) is None:
                     self.families.born(pid, parent)
-            self.check(pid)
+            self._check_one(pid)
+
+    def _check_one(self, pid: int, parent: int = 0, at_ns: int = 0, *, waited: bool = False) -> None:
+        try:
+            self.check(pid, parent, at_ns, waited=waited)
+        except (OSError, BedeError) as error:
+            self.say.of("of some process", f"it cannot be followed: {error}")
 
     def check(self, pid: int, parent: int = 0, at_ns: int = 0, *, waited: bool = False) -> None:
         """See that *pid* is where it belongs; *at_ns* is since when it may not be, 0 where unknown.
@@ -80,7 +87,7 @@ class Follower:
             return
         if not waited and self.families.of(kin.parent_of(pid)) is not family:
             # It comes from outside, as what `podman exec` starts does: its runtime may be about to move it.
-            self.later(_ENTERS, lambda: self.check(pid, at_ns=at_ns, waited=True))
+            self.later(_ENTERS, lambda: self._check_one(pid, at_ns=at_ns, waited=True))
             return
         try:
             pidfd = os.pidfd_open(pid)
@@ -114,7 +121,6 @@ class Follower:
             return
         if ended(pidfd):
             return
-        charged = _charged(pid, where)
         error = self._put(pid, family, parent)
         if ended(pidfd):
             self._undo(pid)
@@ -127,6 +133,7 @@ class Follower:
                     f"a process in {where!a}, outside its cgroup, cannot be put back: {error.strerror}",
                 )
             return
+        charged = _charged(pid, where)
         outside = max(time.monotonic_ns() - at_ns, 0) / 1e9 if at_ns else 0.0
         family.returned += 1
         family.seconds += outside
@@ -154,6 +161,7 @@ class Follower:
 
     def _undo(self, pid: int) -> None:
         """A process that ended under our hands: if its number is a stranger's by now, that was moved."""
+        self.families.lose(pid)
         where = kin.cgroup_of(pid)
         home = self.families.home_of(where) if where else None
         if home is None or self.families.of(pid) is not None:

@@ -154,7 +154,11 @@ class Keeper:
             if held.record.cgroup_ino == record.cgroup_ino:
                 return
             self._forget(record.key)
-        cgroup = path.reopen(record.cgroup, record.cgroup_ino)
+        try:
+            cgroup = path.reopen(record.cgroup, record.cgroup_ino)
+        except BedeError as error:
+            self._complain(error.line("bede agent"))
+            return
         if cgroup is None:
             # Its poststop hook never came; nothing of it is left but the record.
             _bury(record)
@@ -170,6 +174,7 @@ class Keeper:
             # A fence that nobody moves would strangle the container.
             with contextlib.suppress(OSError):
                 tier.release(cgroup.fd, record.user_high)
+                tier.let_swap(cgroup.fd, record.user_swap_max)
             cgroup.close()
             self._complain(f"bede agent: container {record.id} runs without its bound: {error}")
             return
@@ -198,7 +203,11 @@ class Keeper:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.notify_fd)
         for key, kept in list(self.kept.items()):
-            gone = path.reopen(kept.record.cgroup, kept.record.cgroup_ino)
+            try:
+                gone = path.reopen(kept.record.cgroup, kept.record.cgroup_ino)
+            except BedeError as unknown:
+                self._complain(unknown.line("bede agent"))
+                continue
             if gone is None:
                 self._forget(key)
                 _bury(kept.record)
@@ -253,13 +262,10 @@ class Keeper:
             self._forget(key)
         os.close(self.notify_fd)
 
-    def statuses(self) -> list[dict[str, Any]]:
-        """What ``bede ps`` shows of all that are held."""
-        found = []
-        for kept in self.kept.values():
-            family = self.families.at(kept.record.cgroup)
-            found.append({**kept.status(), "outside": family.outside() if family else None})
-        return found
+    def status(self, kept: Kept) -> dict[str, Any]:
+        """What ``bede ps`` shows of *kept*."""
+        family = self.families.at(kept.record.cgroup)
+        return {**kept.status(), "outside": family.outside() if family else None}
 
     def _remember(self, kept: Kept) -> None:
         try:

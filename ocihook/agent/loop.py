@@ -53,7 +53,9 @@ class Loop:
                 ready = self._ready.get(fd)
                 if ready is not None and self._running:
                     ready()
-            while self._running and self._times and self._times[0][0] <= time.monotonic():
+            # Only what is due by now: however long that takes, the descriptors have their turn again.
+            now = time.monotonic()
+            while self._running and self._times and self._times[0][0] <= now:
                 heapq.heappop(self._times)[2]()
 
     def close(self) -> None:

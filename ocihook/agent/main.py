@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ocihook import config
 from ocihook.agent import capacity, server, supervisor
+from ocihook.agent.discover import Discovery
 from ocihook.agent.family import Families, Family
 from ocihook.agent.follow import Follower
 from ocihook.agent.keeper import Keeper
@@ -39,10 +40,11 @@ def run() -> int:
     # The kernel tells of the host's processes to nobody but the host's root.
     if not rootless:
         agent.sources.subscribe()
+    # Before there are more threads: what a thread may do is its own.
+    _confine()
     agent.keeper.adopt_all()
     with server.listen() as listener:
         agent.serve(listener)
-        _confine()
         _check_config()
         say(f"bede agent: ready, holding {len(agent.keeper.kept)} containers")
         supervisor.tell("READY=1")
@@ -60,10 +62,10 @@ class Agent:
         self.loop = Loop()
         self.families = Families()
         self.keeper = Keeper(settings, self.families)
-        follower = Follower(self.families, Speaker(), settings, self.loop.after)
-        self.sources = Sources(self.loop, follower, self._hear)
-        follower.on_found = self._found
-        self._vanish = Vanish(self.loop, self.families)
+        self.follower = Follower(self.families, Speaker(), settings, self.loop.after)
+        self.sources = Sources(self.loop, self.follower, self._hear)
+        self.follower.on_found = self._found
+        self._vanish = Vanish(self.loop, self.families, self.sources.rescan)
         self._memory = capacity.Watch(settings.far_nodes)
         self._settling = False
         self._listener: socket.socket | None = None
@@ -99,7 +101,13 @@ class Agent:
 
     def _attend(self) -> None:
         self.keeper.attend()
+        self._follow_anew()
+
+    def _follow_anew(self) -> None:
+        """Containers may be held anew: who is of those that are known by lineage has to be found again."""
         self.sources.adjust()
+        if self.families.has_lineage:
+            self.sources.rescan()
 
     def _memory_changes(self) -> None:
         self._memory.take()
@@ -107,7 +115,9 @@ class Agent:
             self._settle()
 
     def _settle(self) -> None:
-        self._memory.settle(self.keeper)
+        if self._memory.settle(self.keeper):
+            self.follower.discovery = Discovery(self.keeper.config)
+            self._follow_anew()
         left = self._memory.left()
         self._settling = left is not None
         if left is not None:

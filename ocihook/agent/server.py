@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import struct
+import time
 from typing import Any
 
 from ocihook.agent.keeper import Keeper
@@ -17,6 +18,7 @@ from ocihook.state import records
 
 SOCKET = "agent.sock"
 _PACKET = 1 << 20
+_AT_ONCE = 100  #: containers that one answer tells of: a socket of root's takes some 200 KiB at once
 _FIRST_PASSED = 3  # sd_listen_fds(3)
 
 
@@ -63,8 +65,14 @@ def drain(keeper: Keeper, listener: socket.socket) -> None:
     waiting.register(listener, select.POLLIN)
     # This is called each time that something happens on the host, and a failed accept is not cheap.
     while waiting.poll(0):
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            serve(keeper, listener.accept()[0])
+        try:
+            connection = listener.accept()[0]
+        except (BlockingIOError, ConnectionError):
+            continue
+        except OSError:
+            time.sleep(0.05)  # no descriptor is left; it is asked for again and again
+            return
+        serve(keeper, connection)
 
 
 def serve(keeper: Keeper, connection: socket.socket) -> None:
@@ -108,8 +116,25 @@ def _do(keeper: Keeper, message: dict[str, Any]) -> dict[str, Any]:
         keeper.drop(_text(message, "key"))
         return {}
     if op == "ps":
-        outside = {family.cgroup.path: family.outside() for family in keeper.families}
-        return {"containers": keeper.statuses(), "outside": outside}
+        return _page(keeper, message.get("from", 0))
     if op == "set":
         return {"container": keeper.set(_text(message, "container"), _text(message, "bound"))}
     raise InputError(f"the agent does not know {op!r}")
+
+
+def _page(keeper: Keeper, start: object) -> dict[str, Any]:
+    """Containers that are held, and families that are not, from number *start* on: a packet has an end."""
+    if not isinstance(start, int) or isinstance(start, bool) or start < 0:
+        raise InputError("the message has no number of where to go on")
+    held = sorted(keeper.kept.values(), key=lambda kept: kept.record.key)
+    homes = {kept.record.cgroup for kept in held}
+    others = [family for family in keeper.families if family.cgroup.path not in homes]
+    end = start + _AT_ONCE
+    return {
+        "containers": [keeper.status(kept) for kept in held[start:end]],
+        "outside": {
+            one.cgroup.path: one.outside()
+            for one in others[max(start - len(held), 0) : max(end - len(held), 0)]
+        },
+        "next": end if end < len(held) + len(others) else None,
+    }

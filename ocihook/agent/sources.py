@@ -75,6 +75,7 @@ class Sources:
             self._connector = pending.finish()
         except BedeError as error:
             say(error.line("bede agent"))
+            self.rescan()
             return
         self._births = native.Births(self._connector.fileno())
         self.adjust()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable
 
 from ocihook.agent.family import Families, Family
 from ocihook.agent.loop import Loop
-from ocihook.cgroup import path
 
-_AGAIN = 1.0  #: seconds until an empty cgroup is looked at again
+_AGAIN = 1.0  #: seconds until an empty cgroup is looked at again ...
+_LOOKS = 5  #: ... so often; then it is forgotten, and found again when something is executed in it
 _EVENTS = select.EPOLLPRI
 
 
 class Vanish:
-    """Removes families from *families* when their cgroups are removed."""
+    """Removes families from *families* when their cgroups are removed, and calls *gone*."""
 
-    def __init__(self, loop: Loop, families: Families) -> None:
+    def __init__(self, loop: Loop, families: Families, gone: Callable[[], None]) -> None:
+        self._gone = gone
         self._loop = loop
         self._families = families
 
@@ -38,19 +40,23 @@ class Vanish:
         if empty:
             # Most likely it is about to be removed, of which there is no event.
             self._loop.remove(fd)
-            self._loop.after(_AGAIN, lambda: self._look(family, fd))
+            self._loop.after(_AGAIN, lambda: self._look(family, fd, _LOOKS))
 
-    def _look(self, family: Family, fd: int) -> None:
-        cgroup = path.reopen(family.cgroup.path, family.cgroup.inode)
-        if cgroup is None:
+    def _look(self, family: Family, fd: int, more: int) -> None:
+        try:
+            empty = b"populated 0" in os.pread(fd, 4096, 0)
+        except OSError:
+            empty, more = True, 0
+        if not empty:
+            self._loop.add(fd, lambda: self._changed(family, fd), _EVENTS)
+        elif more:
+            self._loop.after(_AGAIN, lambda: self._look(family, fd, more - 1))
+        else:
             self._end(family, fd)
-            return
-        cgroup.close()
-        self._loop.add(fd, lambda: self._changed(family, fd), _EVENTS)
-        self._changed(family, fd)
 
     def _end(self, family: Family, fd: int) -> None:
         self._loop.remove(fd)
         os.close(fd)
         if self._families.at(family.cgroup.path) is family:
             self._families.remove(family.cgroup.path)
+            self._gone()

@@ -57,3 +57,9 @@ def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None, *,
 def release(cgroup_fd: int, user_high: int | None) -> None:
     """Put the user's own ``memory.high`` back (None: "max"). Raises OSError."""
     fs.write("memory.high", "max" if user_high is None else str(user_high), dir_fd=cgroup_fd)
+
+
+def let_swap(cgroup_fd: int, user_swap_max: int | None) -> None:
+    """Put the user's own ``memory.swap.max`` back (None: "max"), where there is one. Raises OSError."""
+    if memory.limit_or_none(cgroup_fd, "memory.swap.max") != user_swap_max:
+        fs.write("memory.swap.max", "max" if user_swap_max is None else str(user_swap_max), dir_fd=cgroup_fd)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
 
 from ocihook import fs
 
@@ -40,19 +39,21 @@ def hold_namespace(pid: int, name: str) -> int | None:
         return None
 
 
-def outer_pid_namespaces(pid: int) -> Iterator[int]:
+def outer_pid_namespaces(pid: int) -> list[int]:
     """The inodes of the pid namespaces around that of *pid*, the nearest first."""
+    found: list[int] = []
     fd = hold_namespace(pid, "pid")
     while fd is not None:
         try:
             outer = fcntl.ioctl(fd, _NS_GET_PARENT)
         except OSError:
-            return  # the outermost one that we may see
-        finally:
-            os.close(fd)
-        os.set_inheritable(outer, False)
+            outer = None  # the outermost one that we may see
+        os.close(fd)
         fd = outer
-        yield os.fstat(fd).st_ino
+        if fd is not None:
+            os.set_inheritable(fd, False)
+            found.append(os.fstat(fd).st_ino)
+    return found
 
 
 def status(pid: int) -> dict[str, str]:

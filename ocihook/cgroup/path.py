@@ -3,6 +3,7 @@
 Sources: ``/proc/PID/cgroup`` (the ``0::`` line) and ``/proc/self/mountinfo``.
 """
 
+import errno
 import os
 
 from ocihook import fs
@@ -12,6 +13,7 @@ PROC = "/proc"  #: tests point it elsewhere
 
 #: The kernel writes these as a backslash and three octal digits.
 _ESCAPED = {f"{ord(char):03o}": char for char in " \t\n\\#"}
+_NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _V2 = "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line"
 
 
@@ -77,7 +79,10 @@ def find(pid: int) -> Cgroup:
 
 
 def reopen(path: str, inode: int) -> Cgroup | None:
-    """The cgroup of a record (*path* below the mount, kernel id *inode*); None when it is gone."""
+    """The cgroup of a record (*path* below the mount, kernel id *inode*); None when it is gone.
+
+    Raises HostError where that cannot be told.
+    """
     cgroup = open_below(path)
     if cgroup is not None and cgroup.inode != inode:
         cgroup.close()
@@ -86,7 +91,7 @@ def reopen(path: str, inode: int) -> Cgroup | None:
 
 
 def open_below(path: str) -> Cgroup | None:
-    """The cgroup *path* below the mount, whichever it is; None where there is none."""
+    """The cgroup *path* below the mount, whichever it is; None where there is none. Raises HostError."""
     try:
         top = mount_point()
         root = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -94,7 +99,10 @@ def open_below(path: str) -> Cgroup | None:
             return Cgroup(top, path, fs.walk(root, path))
         finally:
             os.close(root)
-    except (OSError, HostError):
+    except OSError as error:
+        # No descriptor or no memory left says nothing of the cgroup.
+        if error.errno in _NOTHING_LEFT:
+            raise HostError(f"cgroup {path} cannot be opened: {error.strerror}") from None
         return None
 
 

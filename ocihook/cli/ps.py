@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what the agent holds, and what the kernel holds by itself."""
-    containers = _all() if limited.is_kernel() else _ask()["containers"]
+    containers = _all() if limited.is_kernel() else client.listing()[0]
     if args.json:
         print(json.dumps(containers, indent=2))
         return 0
@@ -52,24 +52,20 @@ def _outside(seen: dict[str, Any] | None) -> str:
     return f"{seen['returned']} ({mebibytes(int(seen['bytes']))}){failed}"
 
 
-def _ask() -> dict[str, Any]:
-    return client.ask({"op": "ps"})
-
-
 def _all() -> list[dict[str, Any]]:
     """What the kernel holds by itself, and what an agent, of which none is needed, knows beyond that."""
     containers = limited.listing()
+    held: list[dict[str, Any]] = []
+    outside: dict[str, Any] = {}
     try:
-        reply = _ask()
+        held, outside = client.listing()
     except AccessError:
-        reply = {}  # limits are everybody's to read, what else there is is root's
+        pass  # limits are everybody's to read, what else there is is root's
     except AgentError as error:
-        reply = {}
         if _any_held():
             print(error.line("bede"), file=sys.stderr)
-    outside = reply.get("outside", {})
     return [
-        *reply.get("containers", []),
+        *held,
         *({**one, "outside": outside.get(one["cgroup"])} for one in containers),
     ]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from world import HOST, Process, World
 
+from ocihook.agent import family
 from ocihook.agent.family import Families
 from ocihook.agent.follow import Follower
 from ocihook.agent.say import Speaker
@@ -143,6 +144,47 @@ def test_a_number_that_is_used_again_is_another_process(world: World) -> None:
     host.born(101, HOME)
     assert host.born(101, "/elsewhere", parent=1) == "/elsewhere"
     assert host.families.of(101) is None
+
+
+def test_a_number_whose_reuse_nobody_told_of_is_a_strangers(world: World) -> None:
+    host = Host(world, dict(HOST))
+    host.born(101, HOME)
+    # It ended, and the fork that used its number again was lost.
+    world.put(101, Process("/elsewhere", dict(HOST), parent=1, start=8))
+    host.follower.rescan()
+    assert world.processes[101].cgroup == "/elsewhere"
+
+
+def test_those_that_have_ended_are_not_kept_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(family, "_PRUNE", 10)
+    host = Host(world, dict(HOST))
+    host.families.forget_ended()
+    for pid in range(200, 300):
+        host.born(pid, HOME)
+        del world.processes[pid]
+    assert len(host.families._lineage) <= 22
+
+
+def test_a_namespace_below_a_guests_is_the_guests(world: World) -> None:
+    host = Host(world)
+    guest = {"pid": OWN["pid"], "cgroup": 21, "mnt": 31}
+    world.put(200, Process("/pod/other", dict(guest), parent=1))
+    world.outer[12] = [OWN["pid"], HOST["pid"]]
+    assert host.born(201, "/pod/other", parent=200, ns={"pid": 12, "cgroup": 21, "mnt": 32}) == "/pod/other"
+
+
+def test_a_cgroup_namespace_is_no_sign_where_there_is_a_better_one(world: World) -> None:
+    host = Host(world)
+    shares = {"pid": 11, "cgroup": OWN["cgroup"], "mnt": 31}
+    assert host.born(101, "/pod/other", parent=1, ns=shares) == "/pod/other"
+
+
+def test_a_bound_guest_has_its_own_children(world: World) -> None:
+    host = Host(world)
+    guest = {"pid": OWN["pid"], "cgroup": 21, "mnt": 31}
+    world.put(200, Process("/pod/other", dict(guest), parent=1))
+    host.families.add(world.family("other", 200))
+    assert host.born(201, "/elsewhere", parent=200) == "/pod/other"
 
 
 def test_a_rescan_finds_who_left_unseen(world: World) -> None:

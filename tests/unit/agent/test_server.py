@@ -32,7 +32,7 @@ def ask(keeper: Keeper, message: Any) -> Any:
 
 
 def test_ps_and_ping(keeper: Keeper) -> None:
-    assert [one["id"] for one in ask(keeper, {"op": "ps"})["containers"]] == ["web", "webbing", "db"]
+    assert [one["id"] for one in ask(keeper, {"op": "ps"})["containers"]] == ["db", "web", "webbing"]
     assert ask(keeper, {"op": "ping"}) == {"ok": True, "pid": os.getpid()}
 
 
@@ -54,6 +54,20 @@ def test_what_it_refuses(keeper: Keeper, message: Any, words: str) -> None:
     assert not reply["ok"]
     assert words in reply["error"]
     assert reply["code"] == 2
+
+
+def test_what_does_not_fit_into_one_answer_comes_in_more(
+    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_AT_ONCE", 2)
+    reply = ask(keeper, {"op": "ps"})
+    assert ([one["id"] for one in reply["containers"]], reply["next"]) == (["db", "web"], 2)
+    reply = ask(keeper, {"op": "ps", "from": 2})
+    assert ([one["id"] for one in reply["containers"]], reply["next"]) == (["webbing"], None)
+    monkeypatch.setattr(client, "ask", lambda message: ask(keeper, message))
+    containers, outside = client.listing()
+    assert ([one["id"] for one in containers], outside) == (["db", "web", "webbing"], {})
+    assert "where to go on" in ask(keeper, {"op": "ps", "from": -1})["error"]
 
 
 def test_a_key_is_no_path(keeper: Keeper, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from ocihook.agent import follow
 from ocihook.agent.family import Family
-from ocihook.cgroup import kin
+from ocihook.cgroup import kin, process
 from ocihook.cgroup.path import Cgroup
 
 HOST = {"pid": 1, "cgroup": 2, "mnt": 3}
@@ -23,6 +22,7 @@ class Process:
     ns: dict[str, int] = field(default_factory=lambda: dict(HOST))
     parent: int = 1
     first: bool = False
+    start: int = 7  #: clock ticks
 
 
 class World:
@@ -36,6 +36,7 @@ class World:
         self.dead_after_write = False
         for name in ("cgroup_of", "namespace", "outer_pid_namespaces", "parent_of", "is_first", "everybody"):
             monkeypatch.setattr(kin, name, getattr(self, name))
+        monkeypatch.setattr(process, "start_time", self.start_time)
         monkeypatch.setattr(kin, "hold_namespace", lambda pid, name: None)
         monkeypatch.setattr(kin, "private_bytes", lambda pid: 4096)
         monkeypatch.setattr(follow.path, "open_below", self.open)
@@ -48,12 +49,16 @@ class World:
         found = self.processes.get(pid)
         return found.cgroup if found else None
 
+    def start_time(self, pid: int) -> int | None:
+        found = self.processes.get(pid)
+        return found.start if found else None
+
     def namespace(self, pid: int, name: str) -> int | None:
         found = self.processes.get(pid)
         return found.ns[name] if found else None
 
-    def outer_pid_namespaces(self, pid: int) -> Iterator[int]:
-        return iter(self.outer.get(self.processes[pid].ns["pid"], []))
+    def outer_pid_namespaces(self, pid: int) -> list[int]:
+        return self.outer.get(self.processes[pid].ns["pid"], [])
 
     def parent_of(self, pid: int) -> int:
         found = self.processes.get(pid)
