@@ -37,7 +37,7 @@ def test_what_json_refuses_is_refused(text: str) -> None:
         with pytest.raises(InputError):
             fastjson.loads(text)
     else:
-        assert fastjson.loads(text) == expected
+        assert repr(fastjson.loads(text)) == repr(expected)  # NaN is not equal to itself
 
 
 @given(st.binary())

@@ -1,0 +1,6 @@
+"""Properties are tried with the same examples each time; tests/fuzz is where new ones are looked for."""
+
+import hypothesis
+
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.load_profile("same")
