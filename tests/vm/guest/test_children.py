@@ -69,21 +69,22 @@ def test_without_namespaces_of_its_own(agent):
 #: What a systemd or a Podman in a container does: it hands its controllers down, and takes no process then.
 TREE = """
 cd /sys/fs/cgroup && mkdir init work && echo 0 > init/cgroup.procs && echo +memory > cgroup.subtree_control
-(echo 0 > work/cgroup.procs && exec /gate/kinds once 96 1000) &
+(while [ ! -e /gate/go ]; do sleep 0.1; done; echo 0 > work/cgroup.procs; exec /gate/kinds once 96 1000) &
 exec /gate/kinds all 1
 """
 
 
 def test_a_tree_of_its_own():
     with Outside() as outside, Family("podman-crun", "tree", ["sh", "-c", TREE], private=True) as one:
-        wait_until("it runs", lambda: programs("once") and programs("all"))
-        (pid,) = programs("once")
-        work = wait_until("it is in its place", lambda: (found := cgroup_of(pid)).name == "work" and found)
-        home = work.parent
+        one.until("ready")
+        home = cgroup_of(first(programs("all"))).parent
         with Sampling(home) as sampling:
-            one.until("ready")
+            (helpers.WORK / "go").touch()
             wait_until("it is full", lambda: sampling.now() >= 96 * MIB)
+            children.settle()
         within(sampling)
+        (pid,) = programs("once")
+        assert cgroup_of(pid) == home / "work"
         assert "memory" in (home / "cgroup.subtree_control").read_text()
         (outside.path / "cgroup.procs").write_text(str(pid))
         wait_until("it is back", lambda: inside([pid], home))
