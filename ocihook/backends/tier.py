@@ -41,8 +41,10 @@ def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None, *,
     *alone*: nothing will demote ahead of it, so all is done by reclaim, which would also swap.
     """
     used = memory.usage(cgroup.fd)
-    local, _ = memory.local_far(fs.read("memory.numa_stat", dir_fd=cgroup.fd), tiers.local, tiers.far)
-    fence = used + max(bound - local, 0)
+    local, far = memory.local_far(fs.read("memory.numa_stat", dir_fd=cgroup.fd), tiers.local, tiers.far)
+    # What else is in use, kernel memory, may be given back once the runtime has become the container's first
+    # program, and would be room for local memory then. The agent counts it in.
+    fence = max(max(bound, local) + far, used)
     if user_high is not None:
         fence = min(fence, user_high)
     fs.write("memory.high", str(fence // PAGE * PAGE), dir_fd=cgroup.fd)

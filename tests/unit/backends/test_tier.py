@@ -35,9 +35,10 @@ def high(cgroup: Cgroup) -> str:
     return (Path(cgroup.mount) / "memory.high").read_text()
 
 
-def test_the_fence_is_what_is_used_and_what_is_left(cgroup: Cgroup) -> None:
+def test_the_fence_is_the_bound_and_what_is_far(cgroup: Cgroup) -> None:
     tier.engage(cgroup, 64 * MIB, TIERS, None)
-    assert high(cgroup) == str(10 * MIB + 58 * MIB)
+    # Not what is neither: 2 MiB of kernel memory that may be given back.
+    assert high(cgroup) == str(64 * MIB + 2 * MIB)
 
 
 def test_the_users_own_limit_stays(cgroup: Cgroup) -> None:
@@ -54,7 +55,7 @@ def test_reclaim_that_does_it_all_may_not_swap(cgroup: Cgroup, alone: bool, limi
     tier.engage(cgroup, 64 * MIB, TIERS, None, alone=alone)
     # A file keeps what is longer than what is written.
     assert (Path(cgroup.mount) / "memory.swap.max").read_text()[:1] == swap[:1]
-    assert high(cgroup) == str(68 * MIB)
+    assert high(cgroup) == str(66 * MIB)
 
 
 def test_a_bound_that_is_passed_already_stops_growth_only(cgroup: Cgroup) -> None:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import children
 import helpers
@@ -14,12 +15,13 @@ from helpers import MIB, agent_pid, cgroup_of, slack, wait_until
 
 pytestmark = pytest.mark.usefixtures("unbalanced")
 RUNTIMES = ("podman-crun", "docker", "runc")
+THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
-def within(sampling, bound=BOUND, huge=False):
-    """That no sample was above the bound by more than the backend's own limit; huge pages: one a CPU."""
+def within(sampling, bound=BOUND):
+    """That no sample was above the bound by more than the backend's own limit."""
     assert len(sampling.rows) > 10
-    assert sampling.highest <= bound * MIB + max(slack(bound * MIB), (os.cpu_count() or 1) * 2 * MIB * huge)
+    assert sampling.highest <= bound * MIB + slack(bound * MIB)
 
 
 def first(pids):
@@ -185,8 +187,17 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture
+def small_pages():
+    """What huge pages may be above a bound is a matter of test_bounds.py; here it is about whose they are."""
+    before = THP.read_text().partition("[")[2].partition("]")[0]
+    THP.write_text("never")
+    yield
+    THP.write_text(before)
+
+
 @pytest.mark.parametrize("method", ("fork", "spawn", "forkserver"))
-def test_multiprocessing_of_python(method):
+def test_multiprocessing_of_python(method, small_pages):
     helpers.WORK.mkdir(exist_ok=True)
     (helpers.WORK / "pool.py").write_text(PYTHON)
     line = ["/usr/bin/python3", "-B", "/gate/pool.py", method]
@@ -195,7 +206,7 @@ def test_multiprocessing_of_python(method):
         pid = wait_until("it runs", lambda: [p for p in python("pool.py") if helpers.cgroup_of(p)])[0]
         with Sampling(cgroup_of(pid)) as sampling:
             one.until("done")
-        within(sampling, bound, huge=True)
+        within(sampling, bound)
         assert sampling.total > bound * MIB
 
 
@@ -210,7 +221,7 @@ def app(environ, start_response):
 """
 
 
-def test_gunicorn():
+def test_gunicorn(small_pages):
     helpers.WORK.mkdir(exist_ok=True)
     (helpers.WORK / "app.py").write_text(APP)
     path = helpers.WORK / "app.sock"
@@ -227,7 +238,7 @@ def test_gunicorn():
                     client.send(b"GET / HTTP/1.0\r\n\r\n")
                     assert b"200 OK" in client.recv(100)
         assert {cgroup_of(p) for p in python("gunicorn")} == {cgroup_of(pid)}
-        within(sampling, bound, huge=True)
+        within(sampling, bound)
         assert sampling.total > bound * MIB
         one.remove()
 

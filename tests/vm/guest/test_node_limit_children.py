@@ -2,6 +2,7 @@
 
 from test_children import (  # noqa: F401
     pytestmark,
+    small_pages,
     test_a_tree_of_its_own,
     test_escaped_while_no_agent_ran,
     test_every_kind_of_child,
