@@ -127,6 +127,7 @@ def test_lost_messages_lead_to_a_rescan(agent):
         wait_until("the agent holds it", lambda: children.outside_of("lost") is not None)
         pid, cgroup = max(programs("all")), cgroup_of(first(programs("all")))
         stopped = agent_pid()
+        mine = cgroup_of(os.getpid())
         os.sched_setaffinity(0, {0})  # the buffers of moves are one a CPU
         os.kill(stopped, signal.SIGSTOP)
         try:
@@ -134,7 +135,7 @@ def test_lost_messages_lead_to_a_rescan(agent):
             # More than the agent's buffers hold, so that the oldest are lost: of moves, and of forks.
             for _ in range(600):
                 (outside.path / "cgroup.procs").write_text(str(os.getpid()))
-                (helpers.CGROUPS / "cgroup.procs").write_text(str(os.getpid()))
+                (mine / "cgroup.procs").write_text(str(os.getpid()))
             script = "i=0; while [ $i -lt 7000 ]; do (:); i=$((i+1)); done"
             subprocess.run(["busybox", "sh", "-c", script], check=True)
         finally:

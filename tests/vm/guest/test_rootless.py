@@ -116,7 +116,7 @@ def rows(done):
 
 def said(done, words):
     """That the one line of the hook says so; an engine may show it more than once."""
-    lines = {line[line.index("bede-hook") :] for line in done.stderr.splitlines() if "bede-hook" in line}
+    lines = {line[line.index("bede-hook:") :] for line in done.stderr.splitlines() if "bede-hook:" in line}
     assert len({line.partition(": OCI")[0].rstrip(".") for line in lines}) == 1, done.stderr
     assert all(words in line for line in lines)
     assert "Traceback" not in done.stderr
