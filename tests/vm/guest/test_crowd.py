@@ -127,8 +127,8 @@ def test_a_crowd(fresh, capsys):
         idle = f"idle with {CROWD}: {100 * share:.2f} % of one CPU"
         print(f"\n{os.uname().release}: agent alone, with {CROWD}, without, with: {sizes} MiB; {idle}")
     assert again <= full + 4 * MIB, "its memory grows"
-    # A turn a container each tenth of a second would be ten times as much, and more.
-    assert share < 0.002 * CROWD
+    # Whole turns each tenth of a second were 1 % a container; this is some twentieth of it.
+    assert share < 0.004 * CROWD
 
 
 def test_cycles_leave_nothing(fresh, capsys):
