@@ -63,12 +63,13 @@ class Life:
 def above(usage):
     """Those in *usage* that are above their bound.
 
-    The fence alone is soft by 1.25 % of all that a container uses (docs/holding.md): there may be no agent.
+    There may be no agent. The fence alone is soft by 1.25 % of all that a container uses (docs/holding.md),
+    and a task whose reclaim finds nothing that is old goes on by batches of 256 KiB: 1.6 MiB of 12 were seen.
     """
     return {
         id: f"{local / MIB:.2f} of {bound / MIB:.0f} MiB"
         for id, (local, bound, total) in usage.items()
-        if local > bound + slack(bound) + total // 80
+        if local > bound + slack(bound) + total // 80 + bound // 8
     }
 
 
