@@ -17,6 +17,7 @@ recorder: "Callable[[str, str, str], None] | None" = None
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _LIMIT = 16 << 20
+_MOST_NODES = 1024  # MAX_NUMNODES of every kernel Debian builds
 
 
 def read_fd(fd: int, limit: int) -> bytes:
@@ -60,6 +61,12 @@ def number(text: str) -> int | None:
         return None
     value = int(text)
     return value if value < 1 << 64 else None
+
+
+def node(text: str) -> int | None:
+    """The NUMA node that *text* names; None where it names none."""
+    value = number(text)
+    return value if value is not None and value < _MOST_NODES else None
 
 
 def write(path: str, text: str, *, dir_fd: int | None = None) -> None:

@@ -64,8 +64,7 @@ def status(pid: int) -> dict[str, str]:
 
 def parent_of(pid: int) -> int:
     """The number of the parent of *pid*; 0 when either is gone."""
-    value = status(pid).get("PPid", "")
-    return int(value) if _is_number(value) else 0
+    return fs.number(status(pid).get("PPid", "")) or 0
 
 
 def is_first(pid: int) -> bool:
@@ -77,14 +76,10 @@ def private_bytes(pid: int) -> int:
     """Memory that no other process maps; 0 when *pid* is gone."""
     total = 0
     for line in fs.read_or(f"{PROC}/{pid}/smaps_rollup", "").split("\n"):
-        words = line.split()
-        if words[:1] in (["Private_Clean:"], ["Private_Dirty:"]) and _is_number(*words[1:2]):
-            total += int(words[1]) << 10
+        name, _, value = line.partition(":")
+        if name in ("Private_Clean", "Private_Dirty"):
+            total += (fs.number(value.removesuffix("kB").strip()) or 0) << 10
     return total
-
-
-def _is_number(text: str = "") -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def everybody() -> list[int]:

@@ -16,7 +16,6 @@ RUN = "/run/bede"  #: tests point it elsewhere
 VERSION = 1
 _LIMIT = 1 << 20
 _LARGEST = (1 << 64) - 1  # what the native code and the kernel's files can hold
-_MOST_NODES = 1024
 
 
 class Record:
@@ -264,8 +263,8 @@ def _integer(value: object, name: str) -> int:
 
 
 def _node(text: str) -> int:
-    node = fs.number(text)
-    if node is None or node >= _MOST_NODES:
+    node = fs.node(text)
+    if node is None:
         raise ValueError("nodes")
     return node
 
