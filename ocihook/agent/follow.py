@@ -16,7 +16,7 @@ from ocihook import fs
 from ocihook.agent.discover import Discovery
 from ocihook.agent.family import Families, Family
 from ocihook.agent.say import Speaker
-from ocihook.cgroup import kin, memory, path
+from ocihook.cgroup import kin, memory, path, tree
 from ocihook.config import Config
 from ocihook.errors import BedeError
 from ocihook.native import Event
@@ -210,19 +210,11 @@ def _targets(family: Family, parent: int) -> Iterator[int]:
             fd = fs.walk(family.cgroup.fd, below)
         except OSError:
             continue
-        waiting += [f"{below}/{name}" for name in _children(fd)]
+        waiting += reversed(tree.below(fd, below + "/"))
         if below:
             yield fd
         else:
             os.close(fd)
-
-
-def _children(fd: int) -> list[str]:
-    try:
-        with os.scandir(fd) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return []
 
 
 def _charged(pid: int, where: str) -> int:

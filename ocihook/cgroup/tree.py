@@ -19,7 +19,7 @@ def having(mount: str, name: str) -> "Iterator[Cgroup]":
     root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         # Paths rather than descriptors: whoever may make cgroups may nest them deeper than we may open files.
-        waiting = _below(root, "/")
+        waiting = below(root, "/")
         while waiting:
             path = waiting.pop()
             try:
@@ -32,13 +32,13 @@ def having(mount: str, name: str) -> "Iterator[Cgroup]":
                 except OSError:
                     continue
                 yield cgroup
-                waiting += _below(cgroup.fd, path + "/")
+                waiting += below(cgroup.fd, path + "/")
     finally:
         os.close(root)
 
 
-def _below(directory: int, prefix: str) -> list[str]:
-    """The paths of the directories in *directory*, the last one first."""
+def below(directory: int, prefix: str) -> list[str]:
+    """The paths, each behind *prefix*, of the cgroups in *directory* itself, the last one first."""
     try:
         with os.scandir(directory) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
