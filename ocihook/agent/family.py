@@ -29,16 +29,20 @@ class Family:
         self.failed = 0  #: processes that could not be put back
         self.seconds = 0.0  #: that these were outside, all together
         self.bytes = 0  #: at most so much was charged elsewhere meanwhile, and stays there
-        self._held = [kin.hold_namespace(pid, name) for name in ("pid", "cgroup", "mnt")]
+        self._held: list[int] = []
         #: inodes, None where the host's is used or it is unknown
-        self.pid_ns, self.cgroup_ns, self.mnt_ns = (
-            os.fstat(fd).st_ino if fd is not None else None for fd in self._held
-        )
-        for name in ("pid", "cgroup", "mnt"):
-            if getattr(self, f"{name}_ns") == kin.namespace(os.getpid(), name):
-                setattr(self, f"{name}_ns", None)
+        self.pid_ns, self.cgroup_ns, self.mnt_ns = (self._hold(name) for name in ("pid", "cgroup", "mnt"))
         if not kin.is_first(pid):
             self.pid_ns = None  # it has joined another's, as the containers of a pod may
+
+    def _hold(self, name: str) -> int | None:
+        """Keep its namespace *name* from being another's number; the inode, unless it is the host's."""
+        fd = kin.hold_namespace(self.pid, name)
+        if fd is None:
+            return None
+        self._held.append(fd)
+        inode = os.fstat(fd).st_ino
+        return inode if inode != kin.namespace(os.getpid(), name) else None
 
     @classmethod
     def of_record(cls, id: str, cgroup: Cgroup, pid: int, start: int) -> Family:
@@ -66,10 +70,8 @@ class Family:
 
     def close(self) -> None:
         """Let go of its cgroup and its namespaces."""
-        for fd in self._held:
-            if fd is not None:
-                os.close(fd)
-        self._held = []
+        while self._held:
+            os.close(self._held.pop())
         self.cgroup.close()
 
 
@@ -150,16 +152,15 @@ class Families:
 
     def _by_pid_namespace(self, pid: int) -> Family | None:
         ns = kin.namespace(pid, "pid")
-        if ns in (None, self._host_pid_ns):
+        if ns is None or ns == self._host_pid_ns:
             return None
-        family = self._by_pid_ns.get(ns) if ns is not None else None
-        if family is not None:
-            return None if self._is_guest(pid, family) else family
-        for outer in kin.outer_pid_namespaces(pid):
-            family = self._by_pid_ns.get(outer)
-            if family is not None:
-                return None if self._is_guest(_ancestor_in(pid, outer), family) else family
-        return None
+        family = self._by_pid_ns.get(ns)
+        if family is None:
+            outer = next((one for one in kin.outer_pid_namespaces(pid) if one in self._by_pid_ns), None)
+            if outer is None:
+                return None
+            family, pid = self._by_pid_ns[outer], _ancestor_in(pid, outer)
+        return None if self._is_guest(pid, family) else family
 
     def _is_guest(self, pid: int, family: Family) -> bool:
         """Whether *pid* is of another container that shares the pid namespace of *family*, and no more."""
