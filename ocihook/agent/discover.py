@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 
@@ -27,7 +28,8 @@ class Discovery:
         self._without: dict[str, float] = {}
         try:
             #: whether this kernel has such limits
-            self.possible = choose.for_host(path.mount_point()) == choose.NODE_LIMIT
+            self._mount = path.mount_point()
+            self.possible = choose.for_host(self._mount) == choose.NODE_LIMIT
             if self.possible:
                 self._local = nodes.find(settings.far_nodes).local
         except (BedeError, OSError):
@@ -41,9 +43,9 @@ class Discovery:
         now = time.monotonic()
         if self._without.get(where, 0.0) > now:
             return None
-        cgroup = self._limited(where)
+        cgroup, age = self._limited(where)
         if cgroup is None:
-            if not _is_young(where):
+            if age >= _YOUNG:
                 if len(self._without) >= _MOST:
                     self._without.clear()
                 self._without[where] = now + _KEEP
@@ -54,33 +56,39 @@ class Discovery:
             return None
         return family
 
-    def _limited(self, where: str) -> path.Cgroup | None:
+    def _limited(self, where: str) -> tuple[path.Cgroup | None, float]:
+        """The outermost cgroup with such limits on the way to *where*; else the age of *where* in seconds.
+
+        What is gone is as old as can be. Raises OSError where no descriptor is left.
+        """
+        fd = os.open(self._mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         part = ""
-        for name in where.strip("/").split("/"):
-            part += "/" + name
-            cgroup = path.open_below(part)
-            if cgroup is None:
-                return None
-            try:
-                if nodelimit.bound_of(memory.node_limits(cgroup.fd), self._local) is not None:
-                    return cgroup
-            except (OSError, BedeError):
-                pass
-            cgroup.close()
-        return None
+        try:
+            for name in where.strip("/").split("/"):
+                below = fs.walk(fd, name)
+                os.close(fd)
+                fd = below
+                part += "/" + name
+                if self._is_limited(fd):
+                    return path.Cgroup(self._mount, part, os.dup(fd)), 0.0
+            return None, time.time() - os.fstat(fd).st_ctime
+        except OSError as error:
+            if error.errno in path.NOTHING_LEFT:
+                raise
+            return None, math.inf
+        finally:
+            os.close(fd)
+
+    def _is_limited(self, fd: int) -> bool:
+        try:
+            return nodelimit.bound_of(memory.node_limits(fd), self._local) is not None
+        except (OSError, BedeError):
+            return False
 
 
 def _is_service(where: str) -> bool:
     name = where.rpartition("/")[2]
     return name.endswith((".service", ".slice")) or name == "init.scope" or name.startswith("session-")
-
-
-def _is_young(where: str) -> bool:
-    cgroup = path.open_below(where)
-    if cgroup is None:
-        return False
-    with cgroup:
-        return time.time() - os.fstat(cgroup.fd).st_ctime < _YOUNG
 
 
 def _first(pid: int, cgroup: path.Cgroup) -> int:

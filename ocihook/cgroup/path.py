@@ -13,7 +13,8 @@ PROC = "/proc"  #: tests point it elsewhere
 
 #: The kernel writes these as a backslash and three octal digits.
 _ESCAPED = {f"{ord(char):03o}": char for char in " \t\n\\#"}
-_NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+#: Errors that say nothing of what was to be opened.
+NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _V2 = "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line"
 
 
@@ -101,7 +102,7 @@ def open_below(path: str) -> Cgroup | None:
             os.close(root)
     except OSError as error:
         # No descriptor or no memory left says nothing of the cgroup.
-        if error.errno in _NOTHING_LEFT:
+        if error.errno in NOTHING_LEFT:
             raise HostError(f"cgroup {path} cannot be opened: {error.strerror}") from None
         return None
 
