@@ -12,7 +12,6 @@ from ocihook.state import records
 SYSTEMD = "/run/systemd/system"  #: exists where systemd is the host's init
 ON_DEMAND = "BEDE_ON_DEMAND"  #: in the environment of an agent that is to end when it is idle
 _UNIT = "bede-agent.service"
-_ROOTS = "/run/bede"  # not what records.RUN is by now
 _SYSTEMCTL = "/usr/bin/systemctl"
 _ABSENT = (errno.ENOENT, errno.ECONNREFUSED)
 
@@ -79,7 +78,7 @@ def _become_agent(bede: str) -> None:
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
     # Under systemd the unit, so that the agent is not in the cgroup of whoever started the container. It is
     # root's; a rootless user's agent is its own.
-    if records.RUN == _ROOTS and os.path.isdir(SYSTEMD) and os.path.exists(_SYSTEMCTL):
+    if records.RUN == records.OF_ROOT and os.path.isdir(SYSTEMD) and os.path.exists(_SYSTEMCTL):
         command = [_SYSTEMCTL, "start", _UNIT]
         if os.spawnve(os.P_WAIT, _SYSTEMCTL, command, environment) == 0:
             return

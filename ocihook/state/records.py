@@ -12,7 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-RUN = "/run/bede"  #: tests point it elsewhere
+OF_ROOT = "/run/bede"
+RUN = OF_ROOT  #: tests, and state/user.py for rootless users, point it elsewhere
 VERSION = 1
 _LIMIT = 1 << 20
 _LARGEST = (1 << 64) - 1  # what the native code and the kernel's files can hold
