@@ -10,7 +10,7 @@ from ocihook.agent.family import Families, Family
 from ocihook.agent.loop import Loop
 
 _AGAIN = 1.0  #: seconds until an empty cgroup is looked at again ...
-_LOOKS = 5  #: ... so often; then it is forgotten, and found again when something is executed in it
+_LOOKS = 6  #: ... so often; then it is forgotten, and found again when something is executed in it
 _EVENTS = select.EPOLLPRI
 
 
@@ -32,15 +32,8 @@ class Vanish:
         self._loop.add(fd, lambda: self._changed(family, fd), _EVENTS)
 
     def _changed(self, family: Family, fd: int) -> None:
-        try:
-            empty = b"populated 0" in os.pread(fd, 4096, 0)
-        except OSError:
-            self._end(family, fd)
-            return
-        if empty:
-            # Most likely it is about to be removed, of which there is no event.
-            self._loop.remove(fd)
-            self._loop.after(_AGAIN, lambda: self._look(family, fd, _LOOKS))
+        self._loop.remove(fd)
+        self._look(family, fd, _LOOKS)
 
     def _look(self, family: Family, fd: int, more: int) -> None:
         try:
@@ -50,12 +43,12 @@ class Vanish:
         if not empty:
             self._loop.add(fd, lambda: self._changed(family, fd), _EVENTS)
         elif more:
+            # Most likely it is about to be removed, of which there is no event.
             self._loop.after(_AGAIN, lambda: self._look(family, fd, more - 1))
         else:
             self._end(family, fd)
 
     def _end(self, family: Family, fd: int) -> None:
-        self._loop.remove(fd)
         os.close(fd)
         if self._families.at(family.cgroup.path) is family:
             self._families.remove(family.cgroup.path)
