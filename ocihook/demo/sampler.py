@@ -108,6 +108,12 @@ class Sampler:
         if os.access(LRU_GEN, os.R_OK):
             self.lru = os.open(LRU_GEN, os.O_RDONLY)
 
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        for fd in (*self.fds.values(), *(() if self.lru is None else (self.lru,))):
+            os.close(fd)
+        self.fds, self.lru = {}, None
+
     def _text(self, name: str) -> str:
         return os.pread(self.fds[name], 65536, 0).decode() if name in self.fds else "0"
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import helpers
-from helpers import CGROUPS, GUEST, WORK, cgroup_of, run, wait_until
+from helpers import CGROUPS, GUEST, WORK, cgroup_of, command_lines, run, wait_until
 
 from ocihook.demo.sampler import HEADER
 
@@ -114,36 +114,22 @@ class Family:
         raise AssertionError(f"{self.name} ended: {lines} {self.process.stderr.read()}")
 
 
-def host_pids(cgroup):
-    """All processes in *cgroup* and below."""
-    return [
-        int(word) for path in cgroup.rglob("cgroup.procs") for word in path.read_text().split() if word != "0"
-    ]
-
-
 def programs(word):
-    """The pids of all processes whose command line has *word*, as the host numbers them."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            if word.encode() in words and words[0].endswith((b"kinds", b"exe")):
-                found.append(int(path.parent.name))
-    return found
+    """The pids of all processes of ``kinds`` whose command line has *word*, as the host numbers them."""
+    return [
+        pid
+        for pid, words in command_lines()
+        if word.encode() in words and words[0].endswith((b"kinds", b"exe"))
+    ]
 
 
 def python(word):
     """Processes of Python that run *word*."""
-    found = []
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
-        try:
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                words = file.read().split(b"\0")
-        except OSError:
-            continue
-        if words[0].endswith(b"python3") and any(one.endswith(word.encode()) for one in words):
-            found.append(pid)
-    return found
+    return [
+        pid
+        for pid, words in command_lines()
+        if words[0].endswith(b"python3") and any(one.endswith(word.encode()) for one in words)
+    ]
 
 
 def inside(pids, cgroup):

@@ -81,13 +81,9 @@ def local_usage():
     for path in RECORDS.glob("*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):
             record = json.loads(path.read_text())
-            sampler = Sampler(str(CGROUPS) + record["cgroup"])
-            try:
+            with contextlib.closing(Sampler(str(CGROUPS) + record["cgroup"])) as sampler:
                 local, far = sampler.sample()[:2]
                 found[record["id"]] = (local, record["bound"], local + far)
-            finally:
-                for fd in (*sampler.fds.values(), *([sampler.lru] if sampler.lru is not None else [])):
-                    os.close(fd)
     return found
 
 
@@ -104,13 +100,7 @@ class Traces:
 
     def gone(self, before):
         """Whether nothing is here that was not *before*."""
-        return (
-            self.cgroups <= before.cgroups
-            and self.mounts <= before.mounts
-            and self.files <= before.files
-            and self.descriptors <= before.descriptors
-            and self.threads <= before.threads
-        )
+        return all(found <= vars(before)[name] for name, found in vars(self).items())
 
     def __str__(self):
         return (

@@ -159,11 +159,9 @@ class Container:
         if self._ended():
             raise AssertionError(f"{self.name} did not start: {self.process.communicate()}")
         mark = f"/gate/{self.gate.name}".encode()
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(OSError):
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-                if words[:1] == [b"/usr/bin/python3"] and mark in words:
-                    return int(pid)
+        for pid, words in command_lines():
+            if words[:1] == [b"/usr/bin/python3"] and mark in words:
+                return pid
         return 0
 
     def fill(self):
@@ -190,7 +188,8 @@ class Container:
 
     def sample(self):
         """(local, far) in bytes, as the kernel says."""
-        return Sampler(str(self.cgroup)).sample()[:2]
+        with contextlib.closing(Sampler(str(self.cgroup))) as sampler:
+            return sampler.sample()[:2]
 
     def read(self, file):
         """One of its cgroup's files."""
@@ -215,15 +214,20 @@ def cgroups():
     return {str(path) for path in CGROUPS.rglob("*/") if not str(path).endswith(units)}
 
 
+def command_lines():
+    """(pid, words) of each process there is, older numbers first."""
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        with contextlib.suppress(OSError):
+            yield pid, Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
 def processes(word):
     """The pids of `bede WORD`."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            words = path.read_bytes().split(b"\0")
-            if any(one.endswith(b"/bede") for one in words) and word.encode() in words:
-                found.append(int(path.parent.name))
-    return found
+    return [
+        pid
+        for pid, words in command_lines()
+        if any(one.endswith(b"/bede") for one in words) and word.encode() in words
+    ]
 
 
 def slack(bound):
