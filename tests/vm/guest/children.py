@@ -4,20 +4,16 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import helpers
 from helpers import CGROUPS, GUEST, WORK, cgroup_of, command_lines, run, wait_until
 
-from ocihook.demo.sampler import HEADER
-
 KINDS = ("fork", "vfork", "spawn", "clone", "clone3", "newpid", "newcgroup", "own", "daemon", "thread")
 LEAVING = ("born-outside", "newpid-outside", "left", "daemon-outside")
 EACH = 8  #: MiB that each of them touches
 BOUND = 32
-COLUMNS = HEADER.split(",")
 
 
 class Outside:
@@ -136,43 +132,6 @@ def inside(pids, cgroup):
     """Whether each of *pids* is in *cgroup* or below it."""
     places = [cgroup_of(pid) for pid in pids]
     return all(place == cgroup or cgroup in place.parents for place in places)
-
-
-class Sampling:
-    """The independent sampler beside a container, from entering to leaving."""
-
-    def __init__(self, cgroup):
-        self.cgroup = cgroup
-        self.csv = WORK / "samples.csv"
-
-    def __enter__(self):
-        self.csv.unlink(missing_ok=True)
-        self.process = subprocess.Popen(
-            ["nice", "-n", "-20", sys.executable, "-m", "ocihook.demo.sampler", self.cgroup, self.csv]
-        )
-        wait_until("the sampler looks", self.csv.exists)
-        return self
-
-    def __exit__(self, *exc):
-        self.process.terminate()
-        self.process.wait()
-        lines = self.csv.read_text().splitlines()[1:]
-        self.rows = [dict(zip(COLUMNS, map(float, line.split(",")), strict=True)) for line in lines]
-
-    def now(self):
-        """Local and far usage together by the kernel's own file, in bytes."""
-        words = (self.cgroup / "memory.current").read_text()
-        return int(words)
-
-    @property
-    def highest(self):
-        """The highest local usage, in bytes."""
-        return max(row["local"] for row in self.rows)
-
-    @property
-    def total(self):
-        """The highest local and far usage together."""
-        return max(row["local"] + row["far"] for row in self.rows)
 
 
 def cpu_seconds(pid):

@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 from helpers import MIB, Container, agent_pid, listed, nothing_left, records, slack, wait_until
-from memory import Journal, far_blocks, offline, online, watched
+from memory import Journal, far_blocks, offline, online
+from sampling import Sampling
 
 pytestmark = pytest.mark.usefixtures("unbalanced")
 BOUND = 16 * MIB
@@ -24,9 +25,9 @@ def test_far_node_goes_and_comes_back():
     journal.says(f"bede agent: node 1 has come with {SIZE} MiB (far)")
     with Container("crun", "moved", "16M", DEMAND) as container:
         container.fill()
-        with watched(container) as rows:
+        with Sampling(container.cgroup) as sampling:
             container.go_on()
-        assert max(local for local, _ in rows) <= BOUND + slack(BOUND)
+        assert sampling.highest <= BOUND + slack(BOUND)
         blocks = far_blocks()
         assert offline(blocks) == blocks
         journal.says("node 1 is gone (far); no far memory is left, containers without their bounds: 1")

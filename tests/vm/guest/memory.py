@@ -1,13 +1,10 @@
 """Memory of the far node that goes and comes, as a fabric's manager has it, and what the agent says of it."""
 
 import contextlib
-import threading
-import time
 from pathlib import Path
 
 from helpers import run, slack, wait_until
-
-from ocihook.demo.sampler import Sampler
+from sampling import Sampling
 
 FAR = Path("/sys/devices/system/node/node1")
 HUGE = FAR / "hugepages/hugepages-2048kB/nr_hugepages"
@@ -85,42 +82,22 @@ def goes_and_comes(container, gone, bound):
     """
     own, rest = gone[:2], gone[2:]
     limit = bound + slack(bound)
-    with watched(container) as rows:
+    with Sampling(container.cgroup) as sampling:
         online(rest)
         container.go_on()
         yield "come"
         taken = offline(rest)
         container.go_on()
         yield "gone"
-    assert max(local for local, _ in rows) <= limit
+    assert sampling.highest <= limit
     online(taken)
     far = container.sample()[1]
     # Where the kernel puts what is in the way is another node, whatever bound that one has.
     moved = offline(own)
     wait_until("what was put on the local node is far again", lambda: container.sample()[0] <= limit)
-    with watched(container) as rows:
+    with Sampling(container.cgroup) as sampling:
         container.go_on(2)
-    assert max(local for local, _ in rows) <= limit
+    assert sampling.highest <= limit
     wait_until("all is far that was", lambda: container.sample()[1] >= far - slack(bound))
     online(moved)
     yield "moved"
-
-
-@contextlib.contextmanager
-def watched(container):
-    """All (local, far) of a container while the block runs, every 10 ms or so."""
-    rows, done = [], threading.Event()
-    sampler = Sampler(str(container.cgroup))  # once: which node is local does not change
-
-    def look():
-        while not done.is_set():
-            rows.append(sampler.sample()[:2])
-            time.sleep(0.01)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield rows
-    finally:
-        done.set()
-        thread.join()

@@ -10,8 +10,9 @@ from pathlib import Path
 import children
 import helpers
 import pytest
-from children import BOUND, EACH, KINDS, LEAVING, Family, Outside, Sampling, inside, programs, python
+from children import BOUND, EACH, KINDS, LEAVING, Family, Outside, inside, programs, python
 from helpers import MIB, agent_pid, cgroup_of, slack, wait_until
+from sampling import Sampling
 
 pytestmark = pytest.mark.usefixtures("unbalanced")
 RUNTIMES = ("podman-crun", "docker", "runc")

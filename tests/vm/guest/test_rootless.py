@@ -9,6 +9,7 @@ import children
 import helpers
 import pytest
 from helpers import GUEST, MIB, run, slack, wait_until
+from sampling import Sampling
 
 pytestmark = pytest.mark.usefixtures("unbalanced", "swap")
 BOUND = 32
@@ -79,7 +80,7 @@ def test_the_fence_alone_holds_a_users_bound(bob, demotion):
         pid = wait_until("it runs", lambda: children.python("loads.py"))[0]
         cgroup = helpers.cgroup_of(pid)
         assert "user.slice" in str(cgroup)
-        with children.Sampling(cgroup) as sampling:
+        with Sampling(cgroup) as sampling:
             out, err = podman.communicate(timeout=60)
         assert podman.returncode == 0, err
         assert f"anon {DEMAND} MiB" in out
