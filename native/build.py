@@ -10,7 +10,7 @@ from pathlib import Path
 from cffi import FFI
 
 TOPICS = ("kfile", "control", "holder", "births")
-SOURCES = (*TOPICS, "deadline", "lru", "demoter", "swapguard", "idle")
+SOURCES = (*TOPICS, "deadline", "lru", "demoter", "swapguard", "idle", "recount")
 
 #: Every finding of AddressSanitizer and UBSan is fatal.
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

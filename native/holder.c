@@ -16,11 +16,13 @@
 #include "deadline.h"
 #include "demoter.h"
 #include "idle.h"
+#include "recount.h"
 #include "swapguard.h"
 
 #define PAGE 4096ULL
 #define RESERVE 6	/* this part of the bound shall be old enough to be demoted at once */
 #define WRITE_US 100	/* most time for a write to memory.high */
+#define TOLERATED 256	/* this part of the bound may be missing in numa_stat */
 #define KERNEL_US 20000 /* how old the size of kernel memory may be */
 #define STALL_US 500000 /* when nothing has moved for so long ... */
 #define STALL_TRIES 20	/* ... and so many commands, the fence is lifted ... */
@@ -45,6 +47,7 @@ struct bede_holder {
 	struct bede_deadline deadline;
 	struct bede_swapguard swap;
 	struct bede_idle idle;
+	struct bede_recount recount;
 	struct bede_stats stats;
 	int notify; /* an eventfd of the holder's owner, or -1 */
 	uint64_t user_high;
@@ -115,6 +118,8 @@ static int measure(struct bede_holder *holder)
 		err = measure_kernel(holder);
 	if (err)
 		return err;
+	bede_recount(&holder->recount, &control->numa, now_us(), holder->idle.current,
+		     control->kernel, control->bound / TOLERATED);
 	bede_control_observe(control, now_us(), holder->idle.current);
 	if (control->far > far)
 		note_progress(holder);
@@ -362,6 +367,7 @@ static void release(struct bede_holder *holder)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		bede_close(fds[i]);
 	bede_swapguard_close(&holder->swap);
+	bede_recount_close(&holder->recount);
 	bede_buffer_free(&holder->buffer);
 	pthread_mutex_destroy(&holder->lock);
 	free(holder->lru_path);
@@ -407,6 +413,7 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	pthread_mutex_init(&holder->lock, NULL);
 	bede_swapguard_open(&holder->swap, params->cgroup_fd, params->user_swap_max);
 	holder->lru_path = strdup(params->lru_path);
+	bede_recount_open(&holder->recount, params->cgroup_fd, params->lru_file, holder->lru_path);
 	holder->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int err = holder->wake < 0 ? -errno : 0;
 

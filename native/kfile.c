@@ -121,12 +121,12 @@ static bool next_line(const char **text, const char *end, struct cursor *line)
 
 int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 {
-	enum { FILES = 1, HUGE = 2 };
+	enum { FILES = 1, HUGE = 2, UNEVICTABLE = 3 };
 	static const struct {
 		const char *name;
 		int kind;
 	} lists[] = { { "inactive_anon ", 0 },	 { "active_anon ", 0 }, { "inactive_file ", FILES },
-		      { "active_file ", FILES }, { "unevictable ", 0 }, { "anon_thp ", HUGE } };
+		      { "active_file ", FILES }, { "unevictable ", UNEVICTABLE }, { "anon_thp ", HUGE } };
 	const size_t count = sizeof(lists) / sizeof(*lists);
 	const char *end = text + length;
 	struct cursor line;
@@ -157,6 +157,8 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 			/* Cannot be more than what has just been added to. */
 			if (kind == FILES)
 				out->file[node] += bytes;
+			else if (kind == UNEVICTABLE)
+				out->unevictable[node] += bytes;
 		}
 	}
 	return 0;

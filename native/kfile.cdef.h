@@ -2,6 +2,7 @@ struct bede_numa {
 	uint64_t lru[64];
 	uint64_t file[64];
 	uint64_t huge[64];
+	uint64_t unevictable[64];
 };
 
 int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out);

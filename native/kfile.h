@@ -39,11 +39,12 @@ int bede_read_u64(int fd, uint64_t *out);
 /* Write one unsigned number (UINT64_MAX as "max"). Returns 0 or a negative errno. */
 int bede_write_u64(int fd, uint64_t value);
 
-/* Bytes on the LRU lists of each node, and of these on file lists and in huge pages. */
+/* Bytes on the LRU lists of each node, and of these on file lists, in huge pages and unevictable. */
 struct bede_numa {
 	uint64_t lru[BEDE_MAX_NODES];
 	uint64_t file[BEDE_MAX_NODES];
 	uint64_t huge[BEDE_MAX_NODES];
+	uint64_t unevictable[BEDE_MAX_NODES];
 };
 
 /*

@@ -3,6 +3,7 @@
  * directory of plain files that stands in for a cgroup (a mock: plain files have no events).
  *
  *     harness numa FILE | lru FILE PATH | hold DIR LRU_FILE MILLISECONDS | deadline
+ *     harness recount DIR LRU_FILE CURRENT AT_US...
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #include "deadline.h"
 #include "holder.h"
 #include "kfile.h"
+#include "recount.h"
 
 static int show(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon, uint64_t file)
 {
@@ -63,6 +65,29 @@ static int hold(char **argv)
 	return bede_holder_stop(holder, 1) ? 1 : 0;
 }
 
+/* For each time: what is on the nodes 0 and 1 then, and how often lru_gen has been read. */
+static int recount(int argc, char **argv)
+{
+	BEDE_FD dir = open(argv[2], O_RDONLY | O_DIRECTORY);
+	BEDE_FD fd = openat(dir, "memory.numa_stat", O_RDONLY);
+	BEDE_BUFFER buffer = { 0 };
+	struct bede_recount recount;
+	struct bede_numa numa;
+
+	if (bede_read(fd, &buffer))
+		return 2;
+	bede_recount_open(&recount, dir, argv[3], "/a");
+	for (int i = 5; i < argc; i++) {
+		if (bede_parse_numa_stat(buffer.text, buffer.length, &numa))
+			return 2;
+		bede_recount(&recount, &numa, strtoull(argv[i], NULL, 10),
+			     strtoull(argv[4], NULL, 10), UINT64_MAX, 4096);
+		printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", numa.lru[0], numa.lru[1], recount.count);
+	}
+	bede_recount_close(&recount);
+	return 0;
+}
+
 /* A deadline that could not be opened is not another thread's, which has the process' first timer. */
 static int deadline(void)
 {
@@ -90,5 +115,7 @@ int main(int argc, char **argv)
 		return deadline();
 	if (argc == 5 && !strcmp(argv[1], "hold"))
 		return hold(argv);
+	if (argc > 5 && !strcmp(argv[1], "recount"))
+		return recount(argc, argv);
 	return argc > 2 ? parse(argc, argv) : 2;
 }

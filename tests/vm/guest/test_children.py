@@ -78,8 +78,6 @@ exec /gate/kinds all 1
 
 
 def test_a_tree_of_its_own():
-    if os.uname().release.startswith("7.") and not list(helpers.CGROUPS.glob("*/memory.node_limit")):
-        pytest.skip("not held yet: 7.3's memory.numa_stat is behind of cgroups below (docs/holding.md)")
     with Outside() as outside, Family("podman-crun", "tree", ["sh", "-c", TREE], private=True) as one:
         one.until("ready")
         home = cgroup_of(first(programs("all"))).parent
