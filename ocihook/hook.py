@@ -131,10 +131,11 @@ def _bind(
                 runtime=_runtime(),
             )
             _still(state, start)
-            # The record first: whoever finds a fence then also finds whose it is.
+            # The record last: an agent that finds it takes any other memory.high that comes later for the
+            # user's. Without it the fence is nobody's, but then this hook has failed and nothing starts.
             dirty = True
-            records.write(record)
             tier.engage(cgroup, bound, tiers, user_high, alone=user.choose())
+            records.write(record)
         except BaseException as error:
             if dirty:
                 _undo(state, cgroup, user_high)

@@ -138,8 +138,8 @@ def _line(capfd: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize("stage", ["createRuntime", "prestart"])
 def test_a_start_puts_the_bound_in_force_and_on_record(world: World, stage: str) -> None:
     assert world.run(stage) == 0
-    # The record is there before the fence.
-    assert world.calls == [("check",), ("engage", "/docker/web", 128 * M, "tiers", None, True)]
+    # The fence is there before the record: an agent that adopts it then would take the fence for the user's own.
+    assert world.calls == [("check",), ("engage", "/docker/web", 128 * M, "tiers", None, False)]
     record = world.record
     assert record is not None
     assert (record.bound, record.pid, record.pid_start, record.user_high) == (128 * M, 7, 1000, None)
