@@ -12,7 +12,7 @@ from ocihook import fs
 from ocihook.errors import AccessError, BedeError, HostError, InputError
 from ocihook.spec import annotation
 from ocihook.spec import state as oci
-from ocihook.state import records, say
+from ocihook.state import patience, records, say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,19 +26,26 @@ _USAGE = "Usage: bede-hook createRuntime|prestart|poststart|poststop [--user-hig
 
 def main(argv: list[str]) -> int:
     """Run the stage in *argv* (with the program's own path first); returns the exit code."""
+    patience.begin()
     try:
-        stage, high_given, user_high = _arguments(argv[1:])
-        state = oci.parse(_stdin())
-        if stage in _START:
-            return _create(state, high_given, user_high, _sibling(argv[0]))
-        if stage == "poststart":
-            return _poststart(state)
-        return _poststop(state)
+        return _run(argv)
     except BedeError as error:
         say.failure(error.line(PROGRAM))
         return error.exit_code
     except Exception as error:
         return _internal(error)
+    finally:
+        patience.end()
+
+
+def _run(argv: list[str]) -> int:
+    stage, high_given, user_high = _arguments(argv[1:])
+    state = oci.parse(_stdin())
+    if stage in _START:
+        return _create(state, high_given, user_high, _sibling(argv[0]))
+    if stage == "poststart":
+        return _poststart(state)
+    return _poststop(state)
 
 
 def _arguments(arguments: list[str]) -> tuple[str, bool, int | None]:
@@ -69,9 +76,7 @@ def _create(state: oci.State, high_given: bool, user_high: int | None, bede: str
         return 0
     _need_root()
     if not state.pid:
-        raise InputError(
-            "the container's state has no pid", "Call bede-hook as an OCI hook, after the create"
-        )
+        raise InputError("the container's state has no pid", "Call bede-hook as an OCI hook after create")
     config = configuration.load()
     try:
         record = _bind(state, policy, config, high_given, user_high)
@@ -128,7 +133,7 @@ def _bind(
                 user_high=user_high,
                 user_swap_max=memory.limit_or_none(cgroup.fd, "memory.swap.max"),
                 created=time.time(),
-                runtime=_runtime(),
+                runtime=process.caller(),
             )
             _still(state, start)
             # The record last: an agent that finds it takes any other memory.high that comes later for the
@@ -174,12 +179,6 @@ def _still(state: oci.State, start: int) -> None:
 
 def _refused(cgroup: "Cgroup", error: OSError) -> HostError:
     return HostError(f"cgroup {cgroup.directory} does not take a bound: {error.strerror}")
-
-
-def _runtime() -> str:
-    # Nothing in the state names the runtime; it is our parent.
-    name = fs.read_or(f"/proc/{os.getppid()}/comm", "").strip()
-    return name if name in ("runc", "crun", "youki") else ""
 
 
 def _undo(state: oci.State, cgroup: "Cgroup", user_high: int | None) -> None:

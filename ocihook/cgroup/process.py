@@ -44,3 +44,9 @@ def identity(pid: int) -> tuple[int, dict[str, int]]:
     except (FileNotFoundError, ProcessLookupError):
         pass
     raise InputError(f"process {pid} is gone, the container has ended")
+
+
+def caller() -> str:
+    """The runtime that called this hook, or "": nothing in the OCI state names it, but it is the parent."""
+    name = fs.read_or(f"{PROC}/{os.getppid()}/comm", "").strip()
+    return name if name in ("runc", "crun", "youki") else ""

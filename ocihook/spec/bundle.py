@@ -13,9 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+MARK = "BEDE_RUNTIME=1"  #: in the environment of a hook that bede-runtime wrote
 HOOK = "bede-hook"  #: a hook whose path ends in this name is ours
 STAGES = ("createRuntime", "poststart", "poststop")
-TIMEOUT = 30  #: seconds a hook may take before the runtime gives up
 _OLD = "prestart"  # deprecated; bundles made by hand or by Podman may have us there
 _HIGH = "memory.high"
 #: The annotation that says our limits are in the bundle: the user's own ``memory.node_limit``, or "".
@@ -169,7 +169,12 @@ def _remove_fence(config: "dict[str, Any]", user: str) -> None:
 
 def _is_written(hook: object, stage: str) -> bool:
     """Whether *hook* is as :func:`_add` writes it: of any other, somebody else says when it runs."""
-    if not isinstance(hook, dict) or set(hook) != {"path", "args", "timeout"} or _ours([hook]) is None:
+    if not isinstance(hook, dict) or _ours([hook]) is None:
+        return False
+    # The second is as earlier versions of Bede wrote it.
+    if set(hook) != {"path", "args", "env"} and set(hook) != {"path", "args", "timeout"}:
+        return False
+    if hook.get("env", [MARK]) != [MARK]:
         return False
     arguments = hook["args"]
     if not isinstance(arguments, list) or arguments[:2] != [HOOK, stage]:
@@ -227,7 +232,7 @@ def _ours(hooks: "list[Any]") -> "dict[str, Any] | None":
 
 def _add(config: "dict[str, Any]", stage: str, path: str, arguments: list[str]) -> None:
     hooks = _hooks(config, stage)
-    entry = {"path": path, "args": [HOOK, stage, *arguments], "timeout": TIMEOUT}
+    entry = {"path": path, "args": [HOOK, stage, *arguments], "env": [MARK]}
     if not config.get("hooks"):
         config["hooks"] = {}
     config["hooks"][stage] = [*hooks, entry]

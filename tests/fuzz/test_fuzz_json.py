@@ -127,11 +127,11 @@ _HOOK = st.fixed_dictionaries(
             st.sampled_from(["bede-hook", "createRuntime", "--user-high", "max", "64M"]) | _ODD, max_size=4
         )
         | _ODD,
-        "timeout": st.just(bundle.TIMEOUT) | _ODD,
+        "env": st.just([bundle.MARK]) | _ODD,
     },
 )
 _WRITTEN = st.sampled_from([[], ["--user-high", "max"], ["--user-high", "64M"], ["--user-high", "-1"]]).map(
-    lambda more: {"path": HOOK, "args": ["bede-hook", "createRuntime", *more], "timeout": bundle.TIMEOUT}
+    lambda more: {"path": HOOK, "args": ["bede-hook", "createRuntime", *more], "env": [bundle.MARK]}
 )
 _HOOKS = st.dictionaries(
     st.sampled_from([*bundle.STAGES, "prestart", "createContainer"]),

@@ -1,8 +1,10 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +17,7 @@ import ocihook.backends
 from ocihook import config, fs, hook
 from ocihook.cgroup import path, process
 from ocihook.errors import HostError
-from ocihook.state import notify, records, say
+from ocihook.state import notify, patience, records, say
 from ocihook.topology import nodes
 
 M = 1 << 20
@@ -138,7 +140,7 @@ def _line(capfd: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize("stage", ["createRuntime", "prestart"])
 def test_a_start_puts_the_bound_in_force_and_on_record(world: World, stage: str) -> None:
     assert world.run(stage) == 0
-    # The fence is there before the record: an agent that adopts it then would take the fence for the user's own.
+    # The fence before the record: whoever adopts a container takes a fence that comes later for the user's.
     assert world.calls == [("check",), ("engage", "/docker/web", 128 * M, "tiers", None, False)]
     record = world.record
     assert record is not None
@@ -216,6 +218,27 @@ def test_a_start_that_fails_leaves_nothing_behind(
     assert world.record is None
     assert world.told == []
     _line(capfd)
+
+
+def test_a_host_that_keeps_it_waiting(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(patience, "SECONDS", 1)
+
+    def wait(*_: object, **__: object) -> None:
+        time.sleep(60)
+
+    monkeypatch.setattr(ocihook.backends.tier, "engage", wait)
+    # As crun calls it: with all signals blocked.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    try:
+        assert world.run("createRuntime") == 3
+    finally:
+        assert signal.alarm(0) == 0
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert "not done after 1 s" in _line(capfd)
+    assert (world.record, world.high) == (None, "max")
 
 
 def test_a_check_that_fails_writes_nothing(world: World, capfd: pytest.CaptureFixture[str]) -> None:

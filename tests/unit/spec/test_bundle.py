@@ -32,7 +32,7 @@ def test_hooks_are_appended_to_those_of_others() -> None:
     assert config["hooks"]["createContainer"] == [theirs]
     for stage in ("createRuntime", "poststart", "poststop"):
         mine = config["hooks"][stage][-1]
-        assert mine == {"path": HOOK, "args": ["bede-hook", stage], "timeout": bundle.TIMEOUT}
+        assert mine == {"path": HOOK, "args": ["bede-hook", stage], "env": [bundle.MARK]}
     assert config["hooks"]["createRuntime"][0] == theirs
     assert config["hooks"]["poststop"][0] == theirs
     assert "linux" not in config
@@ -206,7 +206,8 @@ def _bytes(high: str | None) -> str | None:
 def test_hooks_that_no_edit_wrote_stay() -> None:
     theirs: list[Any] = [
         {"path": HOOK, "args": ["bede-hook", "createRuntime"]},
-        {"path": HOOK, "args": ["bede-hook", "createRuntime"], "timeout": 30, "env": ["BEDE_DEBUG=1"]},
+        {"path": HOOK, "args": ["bede-hook", "createRuntime"], "timeout": 30, "env": [bundle.MARK]},
+        {"path": HOOK, "args": ["bede-hook", "createRuntime"], "env": ["BEDE_DEBUG=1"]},
         {"path": HOOK, "args": ["bede-hook", "poststop"], "timeout": 30},
         {"path": HOOK, "args": ["bede-hook", "createRuntime", "--user-high"], "timeout": 30},
         {"path": "/usr/bin/other", "args": ["bede-hook", "createRuntime"], "timeout": 30},
@@ -220,9 +221,10 @@ def test_hooks_that_no_edit_wrote_stay() -> None:
 
 @pytest.mark.parametrize("stage", [*bundle.STAGES, "prestart"])
 def test_hooks_as_an_edit_writes_them_go(stage: str) -> None:
-    config = _config(hooks={stage: [{"path": "/old/bede-hook", "args": ["bede-hook", stage], "timeout": 9}]})
-    bundle.edit_limits(config, {0: 128 * M})
-    assert "hooks" not in config
+    for rest in ({"env": [bundle.MARK]}, {"timeout": 9}):
+        config = _config(hooks={stage: [{"path": "/old/bede-hook", "args": ["bede-hook", stage], **rest}]})
+        bundle.edit_limits(config, {0: 128 * M})
+        assert "hooks" not in config
 
 
 @pytest.mark.parametrize(
