@@ -168,7 +168,6 @@ def test_what_is_executed_in_it_counts(runtime):
         assert done.returncode == 0, done.stderr
         within(sampling)
         assert sampling.total >= 72 * MIB
-        assert (children.outside_of(container.cgroup.name) or {"returned": 0})["returned"] == 0
         container.stop()
 
 
