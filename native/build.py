@@ -27,7 +27,7 @@ def builder(sources: str | Path, *flags: str) -> FFI:
         "ocihook._native",
         "".join(f'#include "{topic}.h"\n' for topic in TOPICS),
         sources=[f"{sources}/{source}.c" for source in SOURCES],
-        depends=[f"{sources}/{source}.h" for source in SOURCES],
+        depends=[f"{sources}/{source}.h" for source in (*SOURCES, "units")],
         include_dirs=[str(HERE)],
         extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", *flags],
         extra_link_args=list(flags),

@@ -1,6 +1,7 @@
 #include "control.h"
 
-#define PAGE 4096ULL
+#include "units.h"
+
 #define MIB (1024 * 1024ULL)
 #define HUGE_PAGE (2 * MIB)
 /* Pages a CPU may have charged and not used, and twice as many that no statistics show yet. */
@@ -8,11 +9,6 @@
 #define MIN_WAIT_US 1000
 #define MAX_WAIT_US 100000
 #define NEAR_WAIT_US 4000
-
-static uint64_t minimum(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static uint64_t sum(const uint64_t *bytes, uint64_t mask)
 {

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "control.h"
 #include "deadline.h"
@@ -18,8 +17,8 @@
 #include "idle.h"
 #include "recount.h"
 #include "swapguard.h"
+#include "units.h"
 
-#define PAGE 4096ULL
 #define RESERVE 6	/* this part of the bound shall be old enough to be demoted at once */
 #define WRITE_US 100	/* most time for a write to memory.high */
 #define TOLERATED 256	/* this part of the bound may be missing in numa_stat */
@@ -61,19 +60,6 @@ struct bede_holder {
 	bool met;	     /* the bound has been met since it was set */
 	bool busy;	     /* there is something to be done even if the container does nothing */
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
-}
-
-static uint64_t minimum(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static void wake(int fd)
 {

@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
+
+#include "units.h"
 
 /* Pages below these two generations may be evicted (MIN_NR_GENS in the kernel). */
 #define YOUNG_GENS 2
@@ -13,14 +14,6 @@
 #define MOST_PAGES (1ULL << 52)
 /* How old a scan may be: the container's own tasks evict too, at the fence. */
 #define STALE_US 10000
-
-static uint64_t now_us(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
-}
 
 static struct bede_lruvec *find(struct bede_lru *lru, uint64_t id, int node)
 {

@@ -1,19 +1,14 @@
 #include "recount.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 
-#define PAGE 4096ULL
+#include "units.h"
+
 /* Between looks while the sums agree: what moves between nodes changes none of them. */
 #define MIN_PAUSE_US 20000
 #define MAX_PAUSE_US 1000000
-
-static uint64_t minimum(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 static uint64_t distance(uint64_t a, uint64_t b)
 {
@@ -56,7 +51,8 @@ static void count(const struct bede_lru *lru, const struct bede_numa *numa, uint
 void bede_recount_open(struct bede_recount *recount, int dir, const char *lru_file,
 		       const char *lru_path)
 {
-	*recount = (struct bede_recount){ .lru = { .fd = -1, .path = lru_path }, .stat = -1 };
+	*recount = (struct bede_recount){ .lru = { .fd = -1, .path = lru_path }, .stat = -1,
+					   .pause_us = MIN_PAUSE_US / 2 };
 	if (!lru_file)
 		return;
 	recount->lru.fd = open(lru_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -66,8 +62,8 @@ void bede_recount_open(struct bede_recount *recount, int dir, const char *lru_fi
 void bede_recount(struct bede_recount *recount, struct bede_numa *numa, uint64_t at_us,
 		  uint64_t current, uint64_t kernel, uint64_t tolerated)
 {
-	uint64_t known = total(numa->lru) + (kernel == UINT64_MAX ? 0 : kernel);
-	uint64_t off = distance(known, current);
+	uint64_t unlisted = kernel == UINT64_MAX ? 0 : kernel;
+	uint64_t off = distance(total(numa->lru) + unlisted, current);
 	bool agree = off <= recount->off + tolerated;
 
 	recount->off = minimum(recount->off, off);
@@ -76,25 +72,23 @@ void bede_recount(struct bede_recount *recount, struct bede_numa *numa, uint64_t
 	recount->next_us = at_us + MIN_PAUSE_US;
 	if (!has_children(recount->stat) || bede_lru_scan(&recount->lru))
 		return;
-	uint64_t bytes[BEDE_MAX_NODES];
+	uint64_t bytes[BEDE_MAX_NODES], moved = 0;
 
 	recount->count++;
 	count(&recount->lru, numa, bytes);
-	uint64_t counted = total(bytes) + known - total(numa->lru), moved = 0;
+	uint64_t still_off = distance(total(bytes) + unlisted, current);
 
 	/* With lru_gen off all pages are on other lists. */
-	if (distance(counted, current) > off + tolerated) {
+	if (still_off > off + tolerated) {
 		recount->off = off;
 		return;
 	}
 	for (int node = 0; node < BEDE_MAX_NODES; node++)
 		moved += distance(bytes[node], numa->lru[node]);
 	memcpy(numa->lru, bytes, sizeof(bytes));
-	recount->off = distance(counted, current);
+	recount->off = still_off;
 	recount->pause_us = moved > tolerated ? MIN_PAUSE_US :
 						minimum(recount->pause_us * 2, MAX_PAUSE_US);
-	if (recount->pause_us < MIN_PAUSE_US)
-		recount->pause_us = MIN_PAUSE_US;
 	recount->next_us = at_us + recount->pause_us;
 }
 
