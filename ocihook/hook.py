@@ -26,7 +26,6 @@ _USAGE = "Usage: bede-hook createRuntime|prestart|poststart|poststop [--user-hig
 
 def main(argv: list[str]) -> int:
     """Run the stage in *argv* (with the program's own path first); returns the exit code."""
-    patience.begin()
     try:
         return _run(argv)
     except BedeError as error:
@@ -34,18 +33,20 @@ def main(argv: list[str]) -> int:
         return error.exit_code
     except Exception as error:
         return _internal(error)
-    finally:
-        patience.end()
 
 
 def _run(argv: list[str]) -> int:
-    stage, high_given, user_high = _arguments(argv[1:])
-    state = oci.parse(_stdin())
-    if stage in _START:
-        return _create(state, high_given, user_high, _sibling(argv[0]))
-    if stage == "poststart":
-        return _poststart(state)
-    return _poststop(state)
+    patience.begin()
+    try:
+        stage, high_given, user_high = _arguments(argv[1:])
+        state = oci.parse(_stdin())
+        if stage in _START:
+            return _create(state, high_given, user_high, _sibling(argv[0]))
+        if stage == "poststart":
+            return _poststart(state)
+        return _poststop(state)
+    finally:
+        patience.end()  # before anything is said of an error
 
 
 def _arguments(arguments: list[str]) -> tuple[str, bool, int | None]:
