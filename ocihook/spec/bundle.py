@@ -171,12 +171,11 @@ def _is_written(hook: object, stage: str) -> bool:
     """Whether *hook* is as :func:`_add` writes it: of any other, somebody else says when it runs."""
     if not isinstance(hook, dict) or _ours([hook]) is None:
         return False
-    # The second is as earlier versions of Bede wrote it.
-    if set(hook) != {"path", "args", "env"} and set(hook) != {"path", "args", "timeout"}:
+    mark = {name: value for name, value in hook.items() if name not in ("path", "args")}
+    # With a time-out as earlier versions of Bede wrote it.
+    if mark != {"env": [MARK]} and set(mark) != {"timeout"}:
         return False
-    if hook.get("env", [MARK]) != [MARK]:
-        return False
-    arguments = hook["args"]
+    arguments = hook.get("args")
     if not isinstance(arguments, list) or arguments[:2] != [HOOK, stage]:
         return False
     rest = arguments[2:]

@@ -127,6 +127,7 @@ _HOOK = st.fixed_dictionaries(
             st.sampled_from(["bede-hook", "createRuntime", "--user-high", "max", "64M"]) | _ODD, max_size=4
         )
         | _ODD,
+        "timeout": st.just(30) | _ODD,
         "env": st.just([bundle.MARK]) | _ODD,
     },
 )
