@@ -8,6 +8,8 @@ PACKAGES := gcc libc6-dev libcap-dev python3-dev python3-venv mmdebstrap e2fspro
 PACKAGES += make flex bison bc libelf-dev ccache patch xz-utils
 # and the fuzz targets in C: clang, and what -fsanitize=fuzzer links
 PACKAGES += clang libclang-rt-dev
+# and the Debian package
+PACKAGES += debhelper dh-python help2man lintian python3-all-dev python3-cffi python3-setuptools python3-shtab
 # Stamps carry a hash of what they were made from, so a checkout's time stamps do not matter.
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
@@ -69,7 +71,7 @@ packages:
 $(VENV_STAMP):
 	@echo "making .venv"
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev,plot]'
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev,plot,completion,docs]'
 	@rm -f .venv/stamp-venv-* && touch $@
 
 $(BUILD_STAMP):

@@ -27,10 +27,14 @@ setup(
         "pyroute2>=0.7.7,<0.10",  # subscribes to the kernel's process connector
         "pyyaml>=6,<7",  # the agent checks that YAML reads the configuration as the hook does
         "python-prctl>=1.8,<2",  # the agent names itself and drops what it does not need
+        "rich>=13.3,<16",  # `bede top`
+        "tomlkit>=0.11,<1",  # edits containerd's configuration, keeping its comments and order
+        "prometheus-client>=0.16,<1",  # the text that Prometheus reads
     ],
     extras_require={
         "dev": [
             "pytest>=8,<10",  # runs every test
+            "build>=1,<2",  # makes the wheel and the sdist
             "hypothesis>=6,<7",  # properties of the parsers
             "ruff>=0.8,<1",  # linter and formatter
             "mypy>=1.13,<3",  # types
@@ -39,6 +43,8 @@ setup(
             "types-setuptools>=68",  # setup.py's types
             "setuptools>=68,<82",  # builds the extension in place
         ],
-        "plot": ["matplotlib>=3.6,<4"],  # the demo's picture
+        "plot": ["matplotlib>=3.6,<4"],  # pictures, of `bede plot` and of the demo
+        "completion": ["shtab>=1.5,<2"],  # shells' completion from the argument parsers
+        "docs": ["mkdocs>=1.4,<2"],  # the site made of docs/
     },
 )

@@ -2,19 +2,45 @@
 
 import argparse
 import importlib
+import importlib.util
 import os
 import sys
 
 from ocihook import errors
+from ocihook.cli import detail
+from ocihook.cli.parser import Parser
 
 #: name → what `bede --help` says; each is the module `ocihook.cli.NAME`, imported only when it is called
 COMMANDS = {
     "ps": "show the bound containers and what they hold",
+    "top": "watch the bound containers, full screen",
+    "stats": "print what the bound containers hold and do, once or again and again",
     "set": "change a running container's bound",
+    "explain": "tell what holds a container's bound, what was asked, and where it came from",
+    "run": "run a command under a bound, without a container",
+    "record": "record what bound containers hold over time",
+    "plot": "draw recordings: a picture, or a page for a browser",
+    "doctor": "tell whether this host can hold bounds, and what is missing",
+    "configure": "make a container engine use Bede",
+    "unconfigure": "undo what `bede configure` did",
+    "metrics": "answer Prometheus with figures of the bound containers",
     "agent": "hold the bounds of this host's containers (started by systemd or by the hook)",
+    "completion": "print the completion of this command for a shell",
     "vm": "the two-tier machine in a box: run a command on a host with far memory",
     "demo": "see Redis held to a bound in the machine in a box",
 }
+#: What stands on the machine in a box, which is part of a checkout only.
+CHECKOUT_ONLY = ("vm", "demo")
+STATUSES = """\
+exit status:
+  0  done
+  1  what was looked for is wrong (of `bede doctor` and `bede demo`), or a mistake of Bede's
+  2  an argument, an annotation, a file given or the configuration is wrong
+  3  this host cannot hold a bound
+  4  not allowed: not root, or a file that root may not trust
+  5  a runtime, an engine or a bundle is missing
+  6  the agent cannot be reached, or refused
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,47 +48,91 @@ def main(argv: list[str] | None = None) -> int:
     args = sys.argv[1:] if argv is None else argv
     try:
         return _run(args)
-    except errors.BedeError as exc:
-        if os.environ.get("BEDE_DEBUG"):
-            raise
-        for note in getattr(exc, "__notes__", ()):
+    except errors.BedeError as error:
+        detail.of(error)
+        for note in getattr(error, "__notes__", ()):
             print(note, file=sys.stderr)
-        print(exc.line("bede"), file=sys.stderr)
-        return exc.exit_code
+        print(error.line("bede"), file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # whoever read our output has gone; keep the interpreter from complaining at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        detail.of(error)
+        what = f"internal error: {type(error).__name__}: {error}"
+        print(errors.BedeError(what[:300], "Please report it, with --verbose").line("bede"), file=sys.stderr)
+        return 1
+    finally:
+        detail.off()
 
 
-def _run(args: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+def commands() -> dict[str, str]:
+    """Those of :data:`COMMANDS` that are part of this installation."""
+    checkout = importlib.util.find_spec("ocihook.vm") is not None
+    return {name: text for name, text in COMMANDS.items() if checkout or name not in CHECKOUT_ONLY}
+
+
+def top_parser() -> Parser:
+    """The parser of what stands before the command."""
+    parser = Parser(
         prog="bede",
         description="Hold a container's local memory (DRAM) to a bound.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="commands:\n" + "\n".join(f"  {name:8} {text}" for name, text in COMMANDS.items()),
+        epilog="commands:\n"
+        + "\n".join(f"  {name:12} {text}" for name, text in commands().items())
+        + "\n\n`bede COMMAND --help` tells more.\n\n"
+        + STATUSES,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    parser.add_argument("command", nargs="?", metavar="COMMAND", choices=COMMANDS)
-    top, rest = args[:1], args[1:]
-    options = parser.parse_args(top)
+    parser.add_argument("-v", "--verbose", action="store_true", help=detail.HELP)
+    parser.add_argument("command", nargs="?", metavar="COMMAND", choices=[*commands()])
+    return parser
+
+
+def command_parser(name: str) -> Parser:
+    """The parser of command *name*, its module imported. Raises InputError where it is not installed."""
+    parser = Parser(
+        prog=f"bede {name}",
+        description=COMMANDS[name][:1].upper() + COMMANDS[name][1:] + ".",
+        epilog=getattr(_module(name), "DETAILS", None),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _module(name).add_arguments(parser)
+    parser.add_argument("-v", "--verbose", action="store_true", help=detail.HELP)
+    return parser
+
+
+def _module(name: str):  # type: ignore[no-untyped-def]
+    try:
+        return importlib.import_module(f"ocihook.cli.{name}")
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith("ocihook."):
+            package = str(error.name).partition(".")[0]
+            raise errors.InputError(
+                f"bede {name} needs the Python package {package}, which is not installed",
+                f"Install it with pip, or as Debian's python3-{package.replace('_', '-')}",
+            ) from None
+        raise errors.InputError(f"bede {name} is not part of this installation") from None
+
+
+def _run(args: list[str]) -> int:
+    parser = top_parser()
+    at = next((at for at, word in enumerate(args) if not word.startswith("-")), len(args))
+    options = parser.parse_args(args[: at + 1])
     if options.version:
         print("bede", importlib.import_module("ocihook").__version__)
         return errors.EXIT_OK
     if options.command is None:
         parser.print_help(sys.stderr)
         return errors.EXIT_INPUT
-    try:
-        module = importlib.import_module(f"ocihook.cli.{options.command}")
-    except ModuleNotFoundError as exc:
-        if exc.name != f"ocihook.cli.{options.command}":
-            raise
-        raise errors.InputError(f"bede {options.command} is not part of this installation") from None
-    command = argparse.ArgumentParser(prog=f"bede {options.command}", description=COMMANDS[options.command])
-    module.add_arguments(command)
-    return int(module.run(command.parse_args(rest)))
+    command = command_parser(options.command)
+    given = command.parse_args(args[at + 1 :])
+    if options.verbose or given.verbose:
+        detail.on()
+    return int(_module(options.command).run(given))
 
 
 if __name__ == "__main__":

@@ -2,15 +2,12 @@
 
 import argparse
 import json
-import sys
 from typing import Any
 
-from ocihook.agent import client
-from ocihook.cli import limited
-from ocihook.errors import AccessError, AgentError
 from ocihook.spec.size import format_size
+from ocihook.watch import containers
 
-COLUMNS = ("CONTAINER", "BOUND", "LOCAL", "FAR", "OVERSHOOT", "OUTSIDE", "BACKEND", "RUNTIME")
+COLUMNS = ("CONTAINER", "NAME", "BOUND", "LOCAL", "FAR", "OVERSHOOT", "OUTSIDE", "BACKEND", "RUNTIME")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,16 +17,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what the agent holds, and what the kernel holds by itself."""
-    containers = _all() if limited.is_kernel() else client.listing()[0]
+    found = containers.listing()
     if args.json:
-        print(json.dumps(containers, indent=2))
+        print(json.dumps(found, indent=2))
         return 0
     rows = [COLUMNS]
-    for one in containers:
+    for one in found:
         overshoot = f"{100 * one['overshoot'] / one['bound']:.1f} %" if one["overshoot"] else "none"
         sizes = [mebibytes(one[name]) for name in ("bound", "local", "far")]
         rest = (_outside(one["outside"]), one["backend"], one["runtime"] or "-")
-        rows.append((one["id"][:12], *sizes, overshoot, *rest))
+        rows.append((one["id"][:12], one["name"] or "-", *sizes, overshoot, *rest))
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -50,28 +47,3 @@ def _outside(seen: dict[str, Any] | None) -> str:
         return "none"
     failed = f", {seen['failed']} not back" if seen["failed"] else ""
     return f"{seen['returned']} ({mebibytes(int(seen['bytes']))}){failed}"
-
-
-def _all() -> list[dict[str, Any]]:
-    """What the kernel holds by itself, and what an agent, of which none is needed, knows beyond that."""
-    containers = limited.listing()
-    held: list[dict[str, Any]] = []
-    outside: dict[str, Any] = {}
-    try:
-        held, outside = client.listing()
-    except AccessError:
-        pass  # limits are everybody's to read, what else there is is root's
-    except AgentError as error:
-        if _any_held():
-            print(error.line("bede"), file=sys.stderr)
-    return [
-        *held,
-        *({**one, "outside": outside.get(one["cgroup"])} for one in containers),
-    ]
-
-
-def _any_held() -> bool:
-    try:
-        return limited.any_held()
-    except AccessError:
-        return False

@@ -3,25 +3,34 @@
 import argparse
 
 from ocihook.agent import client
-from ocihook.cli import limited
-from ocihook.errors import InputError
+from ocihook.backends import choose
 from ocihook.spec.size import format_size
+from ocihook.watch import containers, limited
+
+DETAILS = """\
+CONTAINER is the container's name in Podman or Docker, its id or the beginning of it, or the path of its
+cgroup from the cgroup root. The bound is in force when the command returns; a lower one is met by demoting
+what is too much.
+
+examples:
+  bede set web 1G
+  bede set 4f1c 512M
+  bede set /system.slice/docker-4f1c….scope 25%
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which container, and the bound."""
-    parser.add_argument("container", metavar="CONTAINER", help="its id, or the beginning of it")
+    parser.add_argument("container", metavar="CONTAINER", help="its name, id, or cgroup")
     parser.add_argument("size", metavar="SIZE", help="as bede.local: 2G, 512M, or 25%% of the memory limit")
 
 
 def run(args: argparse.Namespace) -> int:
     """Tell the kernel, or ask the agent; the bound is in force when this returns."""
-    status = None
-    if limited.is_kernel():
-        status = limited.change(args.container, args.size)
-        if status is None and not limited.any_held():
-            raise InputError(f"no bound container is called {args.container!r}", "`bede ps` shows them all")
-    if status is None:
-        status = client.ask({"op": "set", "container": args.container, "bound": args.size})["container"]
-    print(f"{status['id'][:12]}: bound {format_size(status['bound'])}")
+    one = containers.find(args.container)
+    if one["backend"] == choose.NODE_LIMIT:
+        status = limited.change(one, args.size)
+    else:
+        status = client.ask({"op": "set", "container": one["key"], "bound": args.size})["container"]
+    print(f"{one['name'] or one['id'][:12]}: bound {format_size(status['bound'])}")
     return 0

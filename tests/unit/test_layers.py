@@ -7,18 +7,22 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ocihook"
 LAYERS = (
-    ("cli", "hook", "runtime", "agent", "vm", "demo"),
+    ("cli", "hook", "runtime", "agent", "watch", "doctor", "engines", "vm", "demo"),
     ("backends",),
     ("state", "cgroup", "topology", "native"),
     ("spec", "fs", "config", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-#: Within a layer: the command line drives the other front doors, the demo boots the machine, and files
-#: stand on errors.
+#: Within a layer: the command line drives the other front doors, the demo boots the machine, what watches
+#: asks the agent and the engines, and files stand on errors.
 SIDEWAYS = {
     *(("cli", room) for room in LAYERS[0]),
     *((room, "errors") for room in LAYERS[3]),
     ("demo", "vm"),
+    ("watch", "agent"),
+    ("watch", "engines"),
+    ("doctor", "engines"),
+    ("doctor", "agent"),
     ("config", "fs"),
 }
 

@@ -24,7 +24,6 @@ def test_an_error_is_one_line_with_its_notes_before(
         error.add_note("last words")
         raise error
 
-    monkeypatch.delenv("BEDE_DEBUG", raising=False)
     monkeypatch.setattr(vm, "run", fail)
     assert cli.main(["vm", "build"]) == errors.EXIT_MACHINE
     assert capsys.readouterr().err == "last words\nbede: the machine was lost. Look at the console.\n"
@@ -56,10 +55,11 @@ def test_vm_run_takes_the_command_after_its_own_options(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "bad", [["--memory", "0M"], ["--memory", "12"], ["--timeout", "-1"], ["--reboots", "-1"]]
 )
-def test_bad_arguments(bad: list[str]) -> None:
-    with pytest.raises(SystemExit) as error:
-        cli.main(["vm", "run", *bad, "--", "true"])
-    assert error.value.code == errors.EXIT_INPUT
+def test_bad_arguments(bad: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["vm", "run", *bad, "--", "true"]) == errors.EXIT_INPUT
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n"), err[:6]) == ("", 1, "bede: ")
+    assert err.endswith(". See bede vm run --help.\n")
 
 
 def test_what_is_passed_into_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from ocihook.cgroup import memory, names, path, tree
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import AccessError, HostError, InputError
 from ocihook.spec import annotation, nodelimit
-from ocihook.state import records
 from ocihook.topology import nodes
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -24,11 +23,6 @@ def is_kernel() -> bool:
         return choose.for_host(path.mount_point()) == choose.NODE_LIMIT
     except (HostError, OSError):
         return False
-
-
-def any_held() -> bool:
-    """Whether there are containers that only the agent can tell of. Raises AccessError."""
-    return any(records.listing())
 
 
 def listing() -> list[dict[str, Any]]:
@@ -46,20 +40,14 @@ def listing() -> list[dict[str, Any]]:
     return found
 
 
-def change(name: str, amount: str) -> dict[str, Any] | None:
-    """``bede set``: the status of container *name* with the new bound; None where there is no such one.
-
-    *name* is an id, the path of a cgroup, or an unambiguous beginning of an id. Raises BedeError.
-    """
+def change(one: dict[str, Any], amount: str) -> dict[str, Any]:
+    """``bede set``: the status of container *one* of :func:`listing` with the new bound. Raises BedeError."""
     if os.geteuid() != 0:
         raise AccessError("only root may change a bound", "Use sudo")
-    one = _find(name)
     tiers = _tiers()
-    if one is None or tiers is None:
-        return None
     cgroup = path.reopen(one["cgroup"], one["inode"])
     try:
-        if cgroup is None:
+        if cgroup is None or tiers is None:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         with cgroup:
             bound = annotation.Amount(annotation.LOCAL, amount).resolve(memory.container_limit(cgroup))
@@ -67,11 +55,12 @@ def change(name: str, amount: str) -> dict[str, Any] | None:
             local = {node: value for node in tiers.local if (value := given.get(node)) is not None}
             limits = nodelimit.split(bound, tiers.local, nodelimit.own_of(local))
             fs.write(nodelimit.NAME, nodelimit.dump(limits), dir_fd=cgroup.fd)
-            return _status(cgroup, tiers)
+            status = _status(cgroup, tiers)
     except OSError as error:
         if error.errno in (errno.ENODEV, errno.ENOENT):
             raise InputError(f"container {one['id']} has ended") from None
         raise HostError(f"cgroup {one['cgroup']} does not take the bound: {error.strerror}") from None
+    return one | (status or {})
 
 
 def _tiers() -> nodes.Tiers | None:
@@ -79,19 +68,6 @@ def _tiers() -> nodes.Tiers | None:
         return nodes.find(config.load().far_nodes)
     except HostError:
         return None
-
-
-def _find(name: str) -> dict[str, Any] | None:
-    found = listing()
-    exact = [one for one in found if name in (one["id"], one["cgroup"])]
-    begins = [one for one in found if name and one["id"].startswith(name)]
-    matches = exact or begins
-    if len(matches) > 1:
-        paths = ", ".join(one["cgroup"] for one in matches[:4])
-        raise InputError(
-            f"{name!r} is more than one container", f"Write more of the id, or the cgroup's path, of: {paths}"
-        )
-    return matches[0] if matches else None
 
 
 def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> dict[str, Any] | None:

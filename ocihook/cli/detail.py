@@ -1,0 +1,33 @@
+"""`--verbose`: which kernel and state files are read and written, and what an error came from."""
+
+import sys
+import traceback
+
+from ocihook import fs
+
+HELP = "tell on standard error what is read and written, and more of errors"
+_LONGEST = 160
+
+
+def on() -> None:
+    """From now on tell of every file that :mod:`ocihook.fs` touches."""
+    fs.recorder = _tell
+
+
+def off() -> None:
+    """Tell no more."""
+    if fs.recorder is _tell:
+        fs.recorder = None
+
+
+def of(error: BaseException) -> None:
+    """Where *error* comes from, if that is to be told."""
+    if fs.recorder is _tell:
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            print(f"bede: detail: {line}", file=sys.stderr)
+
+
+def _tell(op: str, path: str, data: str) -> None:
+    text = " ".join(data.split())
+    more = "…" if len(text) > _LONGEST else ""
+    print(f"bede: detail: {op} {path}: {text[:_LONGEST]}{more}", file=sys.stderr)

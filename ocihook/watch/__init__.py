@@ -1,0 +1,1 @@
+"""What bound containers hold and do: found, measured, shown, recorded and drawn."""
