@@ -5,7 +5,6 @@ state on standard input. Exit codes are those of ``ocihook/errors.py``; one line
 """
 
 import os
-import time
 
 from ocihook import config as configuration
 from ocihook import fs
@@ -13,10 +12,6 @@ from ocihook.errors import AccessError, BedeError, HostError, InputError
 from ocihook.spec import annotation
 from ocihook.spec import state as oci
 from ocihook.state import patience, records, say
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from ocihook.cgroup.path import Cgroup
 
 PROGRAM = "bede-hook"
 _START = ("createRuntime", "prestart")  # runc still runs the second, older name
@@ -80,7 +75,11 @@ def _create(state: oci.State, high_given: bool, user_high: int | None, bede: str
         raise InputError("the container's state has no pid", "Call bede-hook as an OCI hook after create")
     config = configuration.load()
     try:
-        record = _bind(state, policy, config, high_given, user_high)
+        from ocihook.backends import bind
+        from ocihook.cgroup import process
+
+        high = user_high if high_given else bind.UNTOLD
+        record = bind.bind(state, policy, config, user_high=high, runtime=process.caller())
     except HostError as error:
         if config.on_unsupported != "warn":
             raise
@@ -90,110 +89,6 @@ def _create(state: oci.State, high_given: bool, user_high: int | None, bede: str
     if record is not None:
         _tell("added", record.key, bede)
     return 0
-
-
-def _bind(
-    state: oci.State,
-    policy: annotation.Policy,
-    config: configuration.Config,
-    high_given: bool,
-    user_high: int | None,
-) -> records.Record | None:
-    """Put the bound in force, or leave nothing behind. None: there is nothing (more) to record."""
-    from ocihook.backends import checks, choose, tier
-    from ocihook.cgroup import memory, path, process
-    from ocihook.state import user
-
-    start, namespaces = process.identity(state.pid)
-    with path.find(state.pid) as cgroup:
-        if choose.for_cgroup(cgroup.fd) == choose.NODE_LIMIT:
-            _still(state, start)
-            _limit(cgroup, policy, config, high_given, user_high)
-            return None
-        before = records.read_or_none(records.key_of(state.id, state.bundle))
-        if before is not None and before.pid == state.pid and before.pid_start == start:
-            return None
-        if not high_given:
-            user_high = memory.high(cgroup.fd)
-        dirty = high_given
-        try:
-            tiers = tier.check(config, cgroup.fd)
-            bound, nodes = policy.resolve(memory.container_limit(cgroup))
-            checks.local(nodes, tiers)
-            record = records.Record(
-                id=state.id,
-                bundle=state.bundle,
-                pid=state.pid,
-                pid_start=start,
-                ns=namespaces,
-                cgroup=cgroup.path,
-                cgroup_ino=cgroup.inode,
-                policy=policy.given,
-                bound=bound,
-                nodes=nodes,
-                user_high=user_high,
-                user_swap_max=memory.limit_or_none(cgroup.fd, "memory.swap.max"),
-                created=time.time(),
-                runtime=process.caller(),
-            )
-            _still(state, start)
-            # The record last: an agent that finds it takes any other memory.high that comes later for the
-            # user's. Without it the fence is nobody's, but then this hook has failed and nothing starts.
-            dirty = True
-            tier.engage(cgroup, bound, tiers, user_high, alone=user.choose())
-            records.write(record)
-        except BaseException as error:
-            if dirty:
-                _undo(state, cgroup, user_high)
-            if isinstance(error, OSError):
-                raise _refused(cgroup, error) from None
-            raise
-        return record
-
-
-def _limit(
-    cgroup: "Cgroup",
-    policy: annotation.Policy,
-    config: configuration.Config,
-    high_given: bool,
-    user_high: int | None,
-) -> None:
-    """Give the bound to a kernel that holds it by itself."""
-    from ocihook.backends import node_limit, tier
-
-    try:
-        # First what undoes: with the one write after it, all is done or nothing.
-        if high_given:
-            tier.release(cgroup.fd, user_high)
-        node_limit.bind(cgroup, policy, config)
-    except OSError as error:
-        raise _refused(cgroup, error) from None
-
-
-def _still(state: oci.State, start: int) -> None:
-    """Whatever was read of that number was read of one process. Raises InputError."""
-    from ocihook.cgroup import process
-
-    if not process.is_same(state.pid, start):
-        raise InputError(f"process {state.pid} is gone, the container has ended")
-
-
-def _refused(cgroup: "Cgroup", error: OSError) -> HostError:
-    return HostError(f"cgroup {cgroup.directory} does not take a bound: {error.strerror}")
-
-
-def _undo(state: oci.State, cgroup: "Cgroup", user_high: int | None) -> None:
-    from ocihook.backends import tier
-
-    # Also what the runtime wrote for us: memory.high at the bound, without anybody to move it, strangles.
-    try:
-        tier.release(cgroup.fd, user_high)
-    except (BedeError, OSError) as error:
-        say.line(f"{PROGRAM}: memory.high of {cgroup.directory} could not be put back: {error}")
-    try:
-        records.remove(records.key_of(state.id, state.bundle))
-    except BedeError as error:
-        say.line(error.line(PROGRAM))
 
 
 def _poststart(state: oci.State) -> int:

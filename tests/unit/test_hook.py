@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import ocihook.backends
 from ocihook import config, fs, hook
+from ocihook.backends import bind
 from ocihook.cgroup import path, process
 from ocihook.errors import HostError
 from ocihook.state import notify, patience, records, say
@@ -58,6 +59,7 @@ class World:
             release=self._release,
         )
         monkeypatch.setattr(ocihook.backends, "tier", tier, raising=False)
+        monkeypatch.setattr(bind, "tier", tier)
 
     def started(self, ticks: int) -> None:
         (self.proc / "7/stat").write_text(" ".join(["7 (sh) S", *["0"] * 18, str(ticks), "0\n"]))

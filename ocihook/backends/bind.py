@@ -1,0 +1,112 @@
+"""Put a bound in force for a process and its cgroup, all or nothing: what the hook and `bede run` do."""
+
+import time
+
+from ocihook import config as configuration
+from ocihook.backends import checks, choose, tier
+from ocihook.cgroup import memory, path, process
+from ocihook.cgroup.path import Cgroup
+from ocihook.errors import BedeError, HostError, InputError
+from ocihook.spec import annotation
+from ocihook.spec import state as oci
+from ocihook.state import records, say, user
+
+UNTOLD = -1  #: of a user's ``memory.high``: nobody has told of it, it stands in the cgroup
+
+
+def bind(
+    state: oci.State,
+    policy: annotation.Policy,
+    config: configuration.Config,
+    *,
+    user_high: int | None = UNTOLD,
+    runtime: str = "",
+) -> records.Record | None:
+    """Put the bound of *policy* in force for the process of *state*, or leave nothing behind.
+
+    *user_high* is the user's own ``memory.high`` (bytes, None for "max") where the cgroup holds another one;
+    *runtime* is who started the process. The record to tell the agent of; None where there is nothing (more)
+    to record. Raises BedeError.
+    """
+    start, namespaces = process.identity(state.pid)
+    with path.find(state.pid) as cgroup:
+        if choose.for_cgroup(cgroup.fd) == choose.NODE_LIMIT:
+            _still(state, start)
+            _limit(cgroup, policy, config, user_high)
+            return None
+        before = records.read_or_none(records.key_of(state.id, state.bundle))
+        if before is not None and before.pid == state.pid and before.pid_start == start:
+            return None
+        dirty = user_high != UNTOLD
+        if not dirty:
+            user_high = memory.high(cgroup.fd)
+        try:
+            tiers = tier.check(config, cgroup.fd)
+            bound, nodes = policy.resolve(memory.container_limit(cgroup))
+            checks.local(nodes, tiers)
+            record = records.Record(
+                id=state.id,
+                bundle=state.bundle,
+                pid=state.pid,
+                pid_start=start,
+                ns=namespaces,
+                cgroup=cgroup.path,
+                cgroup_ino=cgroup.inode,
+                policy=policy.given,
+                bound=bound,
+                nodes=nodes,
+                user_high=user_high,
+                user_swap_max=memory.limit_or_none(cgroup.fd, "memory.swap.max"),
+                created=time.time(),
+                runtime=runtime,
+            )
+            _still(state, start)
+            # The record last: an agent that finds it takes any other memory.high that comes later for the
+            # user's. Without it the fence is nobody's, but then this has failed and nothing starts.
+            dirty = True
+            tier.engage(cgroup, bound, tiers, user_high, alone=user.choose())
+            records.write(record)
+        except BaseException as error:
+            if dirty:
+                _undo(state, cgroup, user_high)
+            if isinstance(error, OSError):
+                raise _refused(cgroup, error) from None
+            raise
+        return record
+
+
+def _limit(
+    cgroup: Cgroup, policy: annotation.Policy, config: configuration.Config, user_high: int | None
+) -> None:
+    """Give the bound to a kernel that holds it by itself."""
+    from ocihook.backends import node_limit  # every start of a container would pay for it
+
+    try:
+        # First what undoes: with the one write after it, all is done or nothing.
+        if user_high != UNTOLD:
+            tier.release(cgroup.fd, user_high)
+        node_limit.bind(cgroup, policy, config)
+    except OSError as error:
+        raise _refused(cgroup, error) from None
+
+
+def _still(state: oci.State, start: int) -> None:
+    """Whatever was read of that number was read of one process. Raises InputError."""
+    if not process.is_same(state.pid, start):
+        raise InputError(f"process {state.pid} is gone, the container has ended")
+
+
+def _refused(cgroup: Cgroup, error: OSError) -> HostError:
+    return HostError(f"cgroup {cgroup.directory} does not take a bound: {error.strerror}")
+
+
+def _undo(state: oci.State, cgroup: Cgroup, user_high: int | None) -> None:
+    # Also what the runtime wrote for us: memory.high at the bound, without anybody to move it, strangles.
+    try:
+        tier.release(cgroup.fd, user_high)
+    except (BedeError, OSError) as error:
+        say.line(f"bede: memory.high of {cgroup.directory} could not be put back: {error}.")
+    try:
+        records.remove(records.key_of(state.id, state.bundle))
+    except BedeError as error:
+        say.line(error.line("bede"))
