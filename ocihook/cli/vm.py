@@ -45,6 +45,7 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
     add("--memory", type=_memory, metavar="SIZE,...", help="one size a node, as 768M,1536M")
     add("--share", type=Path, metavar="DIR", help="read-only at /share, as it is when the machine starts")
     add("--swap", type=mebibytes, metavar="SIZE", default=0, help="a swap disk")
+    add("--bare", action="store_true", help="without Bede in it, as before an installation")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
         memory=args.memory,
         share=args.share,
         swap=args.swap,
+        bare=args.bare,
     )
     if args.action == "shell":
         return vm_shell.shell(options)

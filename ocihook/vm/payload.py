@@ -36,6 +36,7 @@ class Job:
     argv: list[str]
     env: dict[str, str]
     tty: tuple[int, int] | None = None
+    bare: bool = False  #: without anything of Bede, as a host is before it is installed
 
     def json(self) -> bytes:
         """As `runner.py` in the machine reads it."""
@@ -49,10 +50,10 @@ def _files(where: Path, pattern: str) -> Iterator[Path]:
         yield path
 
 
-def members() -> dict[str, Path]:
-    """Name in the machine → file on the host."""
+def members(bare: bool = False) -> dict[str, Path]:
+    """Name in the machine → file on the host; *bare*: of the machine's own alone."""
     found = {str(path.relative_to(GUEST / "root")): path for path in _guest_files()}
-    for source, pattern, target in PLACES:
+    for source, pattern, target in () if bare else PLACES:
         where = CHECKOUT / source
         for path in _files(where, pattern):
             found[f"{target}/{path.relative_to(where)}"] = path
@@ -85,7 +86,7 @@ def _links(files: dict[str, Path]) -> dict[str, str]:
 def build(job: Job) -> bytes:
     """The payload as a tar that a disk can hold."""
     out = io.BytesIO()
-    files = members()
+    files = members(job.bare)
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         made: set[str] = set()
         for name, path in files.items():

@@ -24,8 +24,8 @@ GUEST_ENV = {
     "LOGNAME": "root",
     "SHELL": "/bin/bash",
     "LANG": "C.UTF-8",
-    "PYTHONPATH": "/usr/lib/bede",
 }
+PYTHONPATH = "/usr/lib/bede"  #: where it has this checkout
 ROOM = 64 << 20  #: of a shared directory's image beyond its files
 
 
@@ -44,12 +44,13 @@ class Options:
     quiet: bool = False
     count: bool = False  #: instructions instead of time
     reboots: int = 0  #: that the command may ask for
+    bare: bool = False  #: nothing of Bede in it
 
 
-def environment() -> dict[str, str]:
+def environment(bare: bool = False) -> dict[str, str]:
     """The command's environment: the machine's own and what is passed through."""
     passed = {k: v for k, v in os.environ.items() if k in PASSED or k.startswith("BEDE_")}
-    return GUEST_ENV | passed
+    return GUEST_ENV | ({} if bare else {"PYTHONPATH": PYTHONPATH}) | passed
 
 
 def share_image(directory: Path, target: Path) -> None:
@@ -109,7 +110,8 @@ def prepare(
     root = image.ensure(progress)
     kernel = kernels.ensure(options.kernel, root, progress)
     (work / "initrd").write_bytes(initramfs.build(root / "busybox", kernel))
-    (work / "payload").write_bytes(payload.build(payload.Job(options.argv, environment(), tty)))
+    job = payload.Job(options.argv, environment(options.bare), tty, options.bare)
+    (work / "payload").write_bytes(payload.build(job))
     disks = [qemu.Disk("root", root / "root.img", throwaway=True), qemu.Disk("payload", work / "payload")]
     if options.share is not None:
         share_image(options.share, work / "share")

@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 
-from ocihook.vm import payload
+from ocihook.vm import payload, run
 
 
 def contents() -> tarfile.TarFile:
@@ -34,3 +34,11 @@ def test_units_are_masked_by_links() -> None:
 
 def test_a_disk_has_whole_sectors() -> None:
     assert len(payload.build(payload.Job(["true"], {}))) % 512 == 0
+
+
+def test_a_bare_machine_has_the_runner_and_nothing_of_bede() -> None:
+    files = payload.members(bare=True)
+    assert "usr/lib/bede-vm/runner.py" in files
+    assert not [name for name in files if name.startswith(("usr/lib/bede/", "usr/bin/", payload.UNITS[1:]))]
+    assert not [path for path in files.values() if payload.GUEST not in path.parents]
+    assert "PYTHONPATH" not in run.environment(bare=True)
