@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from ocihook import config
-from ocihook.agent import capacity, server, supervisor
+from ocihook.agent import capacity, release, server, supervisor
 from ocihook.agent.discover import Discovery
 from ocihook.agent.family import Families, Family
 from ocihook.agent.follow import Follower
@@ -29,10 +29,7 @@ IDLE = 2.0  #: seconds without a container after which an agent that a hook star
 
 def run() -> int:
     """Hold the bounds of this host until SIGTERM. Raises BedeError."""
-    rootless = user.choose()
-    if os.geteuid() != 0:
-        raise AccessError("the agent must run as root", "Start it by systemctl start bede-agent")
-    lock = _only_one()
+    rootless, lock = _begin()
     _more_files()
     settings = config.load()
     agent = Agent(settings)
@@ -53,6 +50,23 @@ def run() -> int:
     agent.close()
     os.close(lock)
     return 0
+
+
+def let_go() -> int:
+    """In place of the agent: let every container go for good. Raises BedeError."""
+    _, lock = _begin()
+    count = release.release_all()
+    say(f"bede agent: {count} containers let go, each with its own memory.high again")
+    os.close(lock)
+    return 0
+
+
+def _begin() -> tuple[bool, int]:
+    """Whether this is a user's own agent, and the lock that keeps it single."""
+    rootless = user.choose()
+    if os.geteuid() != 0:
+        raise AccessError("the agent must run as root", "Start it by systemctl start bede-agent")
+    return rootless, _only_one()
 
 
 class Agent:

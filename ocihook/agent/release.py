@@ -1,0 +1,48 @@
+"""Letting go of every container, for good: what a host does before Bede is taken from it."""
+
+from __future__ import annotations
+
+import os
+
+from ocihook.agent.say import say
+from ocihook.backends import tier
+from ocihook.cgroup import path
+from ocihook.errors import AgentError, BedeError
+from ocihook.state import records, unfinished
+
+
+def release_all() -> int:
+    """Give all bound containers their own limits back, remove their records; how many there were.
+
+    A fence that nobody will move again strangles its container. The agent must have ended. Raises BedeError
+    when one could not be let go; the others are.
+    """
+    unfinished.remove()
+    found, errors = records.listing()
+    for record in found:
+        try:
+            _release(record)
+            records.remove(record.key)
+        except BedeError as error:
+            errors.append(error)
+    for wrong in errors[1:]:
+        say(wrong.line("bede agent"))
+    if errors:
+        raise errors[0]
+    return len(found)
+
+
+def _release(record: records.Record) -> None:
+    cgroup = path.reopen(record.cgroup, record.cgroup_ino)
+    if cgroup is None:
+        return  # it has ended, and its poststop hook never came
+    with cgroup:
+        try:
+            tier.release(cgroup.fd, record.user_high)
+            tier.let_swap(cgroup.fd, record.user_swap_max)
+        except OSError as error:
+            if os.path.isdir(cgroup.directory):
+                raise AgentError(
+                    f"container {record.id} keeps memory.high of its bound: {error.strerror}",
+                    f"Write its own, or max, into {cgroup.directory}/memory.high",
+                ) from None
