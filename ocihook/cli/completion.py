@@ -1,0 +1,102 @@
+"""`bede completion SHELL`: what a shell needs to complete this command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from typing import TYPE_CHECKING
+
+from ocihook import errors
+
+if TYPE_CHECKING:
+    from ocihook.cli.parser import Parser
+
+SHELLS = ("bash", "zsh")
+DETAILS = """\
+Bede's Debian package brings the completion of both shells along; this is for any other installation.
+
+examples:
+  bede completion bash > /etc/bash_completion.d/bede
+  bede completion zsh > "${fpath[1]}/_bede"
+"""
+#: by an argument's metavar, what completes it: one of shtab's kinds, or a function of PREAMBLES
+KINDS = {"FILE": "file", "DIR": "directory", "CONTAINER": "_bede_containers", "COMMAND": "_bede_programs"}
+PREAMBLES = {
+    "bash": """\
+_bede_containers() {
+  compgen -W "$(bede ps 2>/dev/null | awk 'NR > 1 { print $1; if ($2 != "-") print $2 }')" -- "$1"
+}
+_bede_programs() { compgen -c -- "$1"; }""",
+    "zsh": """\
+_bede_containers() {
+  compadd -- ${(f)"$(bede ps 2>/dev/null | awk 'NR > 1 { print $1; if ($2 != "-") print $2 }')"}
+}
+_bede_programs() { _command_names -e; }""",
+}
+
+#: shtab 1.5, which is Debian 12's, offers the first choice alone
+REPAIRS = (
+    ('="${current_action}_choices"', '="${current_action}_choices[@]"'),
+    ('compgen -W "${current_action_choices}"', """compgen -W "${current_action_choices// /$'\\n'}\""""),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which shell."""
+    parser.add_argument("shell", choices=SHELLS, help="whose completion to print")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it."""
+    print(script(args.shell))
+    return 0
+
+
+def script(shell: str) -> str:
+    """The completion for *shell*. Raises InputError where shtab is not installed."""
+    try:
+        import shtab
+    except ModuleNotFoundError:
+        raise errors.InputError(
+            "bede completion needs the Python package shtab, which is not installed",
+            "Install it with pip, or as Debian's python3-shtab",
+        ) from None
+    text: str = shtab.complete(tree(), shell, preamble=PREAMBLES[shell])
+    for wrong, right in REPAIRS:
+        text = text.replace(wrong, right)
+    return text.rstrip("\n")
+
+
+def present() -> list[str]:
+    """The commands of this installation whose modules are there."""
+    from ocihook.cli import main
+
+    return [name for name in main.commands() if importlib.util.find_spec(f"ocihook.cli.{name}")]
+
+
+def tree() -> Parser:
+    """One parser of everything: `bede` itself, and all its commands as sub-parsers."""
+    from ocihook.cli import main
+
+    top = main.top_parser()
+    # The command line is parsed in two steps, so that one command's module is enough to run it.
+    top._remove_action(next(action for action in top._actions if action.dest == "command"))
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    for name in present():
+        one = main.command_parser(name)
+        commands.add_parser(name, parents=[one], add_help=False, help=main.COMMANDS[name])
+    _mark(top)
+    return top
+
+
+def _mark(parser: argparse.ArgumentParser) -> None:
+    """Tell shtab what completes each argument of *parser* and of those below it."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                _mark(below)
+        elif action.choices is not None:
+            action.choices = list(action.choices)  # a dictionary is sub-parsers to shtab
+        elif kind := KINDS.get(str(action.metavar)):
+            own = kind.startswith("_")
+            action.complete = dict.fromkeys(SHELLS, kind) if own else kind  # type: ignore[attr-defined]
