@@ -1,0 +1,86 @@
+"""What containerd makes of configuration files, by its own `config dump`, before they are in their places."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import tomllib
+from typing import Any
+
+from ocihook.engines import containerd_files, programs, toml
+from ocihook.engines.containerd_files import File
+from ocihook.errors import InputError, RuntimeMissingError
+
+PROGRAM = "containerd"
+RUNC = "io.containerd.runc.v2"
+
+
+def speaks() -> int:
+    """The newest version of configuration files that this host's containerd reads; 2 without one."""
+    try:
+        data = tomllib.loads(programs.output(PROGRAM, "config", "default"))
+    except (RuntimeMissingError, tomllib.TOMLDecodeError):
+        return 2
+    number = data.get("version", 2)
+    return number if isinstance(number, int) else 2
+
+
+def dump(files: list[File], version: int) -> dict[str, Any] | None:
+    """Everything in force were *files* all there is, imports followed; None where there is no containerd.
+
+    Raises InputError where containerd does not take them.
+    """
+    if programs.find(PROGRAM) is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="bede-") as private:
+        copies = []
+        for number, file in enumerate(files):
+            copies.append(f"{private}/{number:03}.toml")
+            _write(copies[-1], containerd_files.without_imports(file))
+        main = f"{private}/main.toml"
+        _write(main, f"version = {version}\n{f'imports = {copies}' if copies else ''}\n")
+        try:
+            return tomllib.loads(programs.output(PROGRAM, "--config", main, "config", "dump"))
+        except RuntimeMissingError as error:
+            why = error.message.rpartition("failed: ")[2]
+            for path, file in zip(copies, files, strict=True):
+                why = why.replace(path, file.path)
+            raise InputError(
+                f"containerd does not take its configuration: {why}", "Correct it first"
+            ) from None
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(f"containerd's config dump is not TOML: {error}") from None
+
+
+def cri(dumped: dict[str, Any] | None) -> dict[str, Any]:
+    """The `containerd` table of the CRI plugin in a dump, whichever version that has."""
+    for version in (3, 2):
+        table = toml.get(dumped, "plugins", containerd_files.plugin(version), "containerd")
+        if isinstance(table, dict):
+            return table
+    return {}
+
+
+def lost(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """The settings of *before* that are not in *after*, but for what `bede configure` means to change."""
+    without = []
+    for dumped in (before, after):
+        dumped = copy.deepcopy(dumped)
+        dumped.pop("imports", None)
+        table = cri(dumped)
+        table.pop("default_runtime_name", None)
+        if isinstance(table.get("runtimes"), dict):
+            table["runtimes"].pop("bede", None)
+        without.append(dumped)
+    return _missing(*without, path="")
+
+
+def _missing(before: Any, after: Any, path: str) -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [one for name in before for one in _missing(before[name], after.get(name), f"{path}.{name}")]
+    return [] if before == after else [path.lstrip(".")]
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        file.write(text)

@@ -1,0 +1,166 @@
+"""containerd's configuration: config.toml and what it imports, with and without what is ours in them."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+from typing import Any, NamedTuple
+
+import tomlkit
+import tomlkit.exceptions
+
+from ocihook.engines import edits, toml
+from ocihook.errors import InputError
+
+CONFIG = "/etc/containerd/config.toml"  #: tests point these elsewhere
+OWN = "/etc/containerd/conf.d/bede.toml"
+WRAPPER = "bede-runtime"
+HEAD = (
+    "# Made by bede configure containerd: a runtime class that holds the local memory of pods to its bound."
+)
+#: plugin by the version of the file
+_PLUGINS = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.runtime"}
+_MARK = "# bede: default"
+_LINE = re.compile(rf"^[ \t]*default_runtime_name = \"bede\" {_MARK}\r?\n", re.MULTILINE)
+_DEFAULT = re.compile(r"^([ \t]*default_runtime_name[ \t]*=[ \t]*[\"'])(runc|bede)([\"'])", re.MULTILINE)
+
+
+class File(NamedTuple):
+    """One file's text, and what it says."""
+
+    path: str
+    text: str
+    data: dict[str, Any]
+
+
+def plugin(version: int) -> str:
+    """What a file of *version* calls the CRI plugin's part that has the runtimes."""
+    return _PLUGINS[min(version, 3)]
+
+
+def load() -> list[File]:
+    """config.toml and the files it imports, each once, in the order in which they count. Raises BedeError."""
+    found: list[File] = []
+    waiting = [CONFIG]
+    while waiting:
+        path = waiting.pop(0)
+        text = edits.read(path) if path not in (file.path for file in found) else None
+        if text is None:
+            continue
+        found.append(File(path, text, toml.load(text, path)))
+        for pattern in _imports(found[-1]):
+            waiting += sorted(glob.glob(pattern)) if "*" in pattern else [pattern]
+    return found
+
+
+def version(files: list[File]) -> int | None:
+    """The version of config.toml; None where there is none that says anything. Raises InputError."""
+    data = files[0].data if files and files[0].path == CONFIG else {}
+    number = data.get("version", 1)
+    if not data:
+        return None
+    if not isinstance(number, int) or number < 2:
+        raise InputError(
+            f"{CONFIG} is of version {number}, which has no runtime classes",
+            "Let `containerd config migrate` make one of a newer version of it, and put that in its place",
+        )
+    return number
+
+
+def imports_own(files: list[File]) -> bool:
+    """Whether config.toml itself imports our drop-in, were it there."""
+    main = next((file for file in files if file.path == CONFIG), None)
+    directory, name = os.path.split(OWN)
+    for pattern in _imports(main) if main else ():
+        where, names = os.path.split(pattern)
+        if where == directory and fnmatch.fnmatchcase(name, names):
+            return True
+    return False
+
+
+def without_ours(file: File) -> File | None:
+    """*file* as it is without what is ours; None where it is all ours. Raises InputError."""
+    text = _LINE.sub("", toml.cut(file.text))
+    data = toml.load(text, file.path)
+    for name in _PLUGINS.values():
+        runtimes = toml.get(data, "plugins", name, "containerd", "runtimes")
+        if toml.get(data, "plugins", name, "containerd", "default_runtime_name") == "bede":
+            text = _DEFAULT.sub(r"\1runc\3", text)
+        if isinstance(runtimes, dict) and is_ours(runtimes.get("bede")):
+            text = _taken_out(text, name, file.path)
+        data = toml.load(text, file.path)
+    if file.path == OWN and not _rest(data):
+        return None
+    if file.text.startswith(HEAD) and not _rest(data):
+        return None
+    return File(file.path, text, data)
+
+
+def with_default(text: str, name: str, path: str) -> str | None:
+    """*text* with default_runtime_name set in the table it has of plugin *name*; None where it has none.
+
+    Raises InputError where another runtime than runc is the default.
+    """
+    table = toml.get(toml.load(text, path), "plugins", name, "containerd")
+    default = toml.get(table, "default_runtime_name")
+    if default not in (None, "", "runc", "bede"):
+        raise InputError(
+            f'the default runtime in {path} is "{default}"',
+            "Take default_runtime_name out of it first, or leave --set-default away",
+        )
+    if default in ("runc", "bede"):
+        return _DEFAULT.sub(r"\1bede\3", text)
+    header = (
+        rf"^([ \t]*)\[[ \t]*plugins[ \t]*\.[ \t]*[\"']{re.escape(name)}[\"'][ \t]*\.[ \t]*containerd[ \t]*\]"
+    )
+    found = re.search(header + r"[ \t]*(#[^\r\n]*)?(\r?\n)", text, re.MULTILINE)
+    if found is None:
+        return None
+    line = f'{found[1]}  default_runtime_name = "bede" {_MARK}{found[3]}'
+    return text[: found.end()] + line + text[found.end() :]
+
+
+def is_ours(runtime: object) -> bool:
+    """Whether a runtime's table names Bede's wrapper."""
+    return os.path.basename(str(toml.get(runtime, "options", "BinaryName"))) == WRAPPER
+
+
+def without_imports(file: File) -> str:
+    """*file*'s text without its imports."""
+    if "imports" not in file.data:
+        return file.text
+    document = tomlkit.parse(file.text)
+    document.remove("imports")
+    return tomlkit.dumps(document)
+
+
+def _taken_out(text: str, name: str, path: str) -> str:
+    """*text* without a runtime `bede` that somebody wrote by hand."""
+    wanted = toml.load(text, path)
+    del wanted["plugins"][name]["containerd"]["runtimes"]["bede"]
+    try:
+        document = tomlkit.parse(text)
+        document["plugins"][name]["containerd"]["runtimes"].remove("bede")  # type: ignore[index, union-attr]
+        text = tomlkit.dumps(document)
+        if toml.load(text, path) == wanted:
+            return text
+    except (tomlkit.exceptions.TOMLKitError, InputError):
+        pass
+    raise InputError(f"the runtime bede cannot be taken out of {path}", "Take it out by hand")
+
+
+def _rest(data: dict[str, Any]) -> bool:
+    """Whether anything is said besides the version."""
+    return any(_says(value) for name, value in data.items() if name != "version")
+
+
+def _says(value: object) -> bool:
+    return any(_says(one) for one in value.values()) if isinstance(value, dict) else True
+
+
+def _imports(file: File) -> list[str]:
+    patterns = file.data.get("imports")
+    here = os.path.dirname(file.path)
+    return [os.path.join(here, str(one)) for one in patterns] if isinstance(patterns, list) else []

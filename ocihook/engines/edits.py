@@ -1,0 +1,136 @@
+"""Changes of configuration files: planned as texts, shown as a diff, written atomically with a backup."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import sys
+import time
+from typing import NamedTuple
+
+from ocihook import fs
+from ocihook.errors import AccessError, InputError, RuntimeMissingError
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class Edit(NamedTuple):
+    """One file's text before and after; None where there is no file."""
+
+    path: str
+    before: str | None
+    after: str | None
+    ours: bool = False  #: all of it is ours, so there is nothing to keep a backup of
+
+
+class Plan(NamedTuple):
+    """What a command would do to an engine."""
+
+    edits: list[Edit]
+    then: str = ""  #: the command by which the engine takes notice
+    notes: tuple[str, ...] = ()
+
+    def changes(self) -> list[Edit]:
+        """The edits that change anything."""
+        return [edit for edit in self.edits if edit.before != edit.after]
+
+
+def program(name: str) -> str:
+    """The absolute path of our program *name*, beside the running `bede`.
+
+    Raises RuntimeMissingError where it is not there, AccessError where others than root could replace it.
+    """
+    own = os.path.realpath(sys.argv[0])
+    for directory in (os.path.dirname(own), f"{ROOT}/bin"):
+        path = f"{directory}/{name}"
+        if os.path.isfile(path):
+            found = os.stat(path)
+            # An engine of root's will run it, so root alone may have written it.
+            if os.geteuid() == 0 and (found.st_uid != 0 or found.st_mode & 0o022):
+                raise AccessError(f"others than root can write {path}", "Install Bede, and use that one")
+            return path
+    raise RuntimeMissingError(f"{name} is not beside {own}", "Install all of Bede")
+
+
+def read(path: str) -> str | None:
+    """The text of a configuration file, None where there is none. Raises AccessError, InputError."""
+    try:
+        real = os.path.realpath(path)
+        if os.path.exists(real) and not stat.S_ISREG(os.stat(real).st_mode):
+            raise InputError(f"{path} is not a regular file")
+        return fs.read(real)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise AccessError(f"{path} cannot be read: {error.strerror}", "Run it as root") from None
+
+
+def diff(edits: list[Edit]) -> str:
+    """The edits as a unified diff."""
+    out: list[str] = []
+    for edit in edits:
+        before = (edit.before or "").splitlines(keepends=True)
+        after = (edit.after or "").splitlines(keepends=True)
+        names = ["/dev/null" if text is None else edit.path for text in (edit.before, edit.after)]
+        for line in difflib.unified_diff(before, after, *names):
+            out.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
+        if not before and not after:  # of an empty file there is nothing else to show
+            out += [f"--- {names[0]}\n", f"+++ {names[1]}\n"]
+    return "".join(out)
+
+
+def apply(edits: list[Edit]) -> list[str]:
+    """Write the edits, in their order; a line about each. Raises AccessError."""
+    for edit in edits:
+        if os.path.islink(edit.path):
+            target = os.path.realpath(edit.path)
+            raise AccessError(
+                f"{edit.path} is a symbolic link to {target}",
+                "Edit that file as --dry-run shows, or put a file in the link's place",
+            )
+    return [_write(edit) for edit in edits]
+
+
+def backup_of(path: str) -> str:
+    """Where the old text of *path* is kept: beside it, but not where an engine reads every file."""
+    directory, name = os.path.split(path)
+    if directory.endswith(".d"):  # CRI-O reads whatever is in crio.conf.d
+        directory = os.path.dirname(directory)
+    return f"{directory}/{name}.bede-{time.strftime('%Y%m%d%H%M%S')}"
+
+
+def _write(edit: Edit) -> str:
+    directory, name = os.path.split(edit.path)
+    said = ""
+    try:
+        _make(directory)
+        at = fs.open_directory(directory)
+        try:
+            mode, owner = 0o644, None
+            if edit.before is not None:
+                found = os.stat(name, dir_fd=at, follow_symlinks=False)
+                if not stat.S_ISREG(found.st_mode) or fs.read(name, dir_fd=at) != edit.before:
+                    raise AccessError(f"{edit.path} was changed meanwhile", "Run it again")
+                mode, owner = stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid)
+                if not edit.ours:
+                    kept = backup_of(edit.path)
+                    fs.replace(kept, edit.before, mode=mode, owner=owner)
+                    said = f" (before: {kept})"
+            if edit.after is None:
+                os.unlink(name, dir_fd=at)
+                return f"removed {edit.path}{said}"
+            fs.replace(name, edit.after, dir_fd=at, mode=mode, owner=owner)
+        finally:
+            os.close(at)
+    except OSError as error:
+        raise AccessError(f"{edit.path} cannot be written: {error.strerror}") from None
+    return f"wrote {edit.path}{said}"
+
+
+def _make(directory: str) -> None:
+    """Make *directory* and what it is in; engines of other users read there, whatever our umask."""
+    if not os.path.isdir(directory):
+        _make(os.path.dirname(directory))
+        os.mkdir(directory)
+        os.chmod(directory, 0o755)

@@ -1,0 +1,39 @@
+"""What is known of the container engines of this host, without changing anything."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import NamedTuple
+
+from ocihook.engines import programs
+from ocihook.errors import BedeError
+
+#: each is the module `ocihook.engines.NAME`
+NAMES = ("podman", "docker", "containerd", "crio")
+_VERSION = re.compile(r"\bv?(\d+\.\d[^\s,]*)")
+
+
+class Engine(NamedTuple):
+    """A container engine, and whether annotations of its containers reach Bede."""
+
+    name: str
+    version: str  #: "" where it does not say
+    installed: bool
+    configured: bool  #: its own configuration names Bede
+    default: bool  #: an annotation alone is enough, without naming a runtime
+    note: str  #: one line: how annotations reach Bede, or what to do
+
+
+def all_states() -> list[Engine]:
+    """Every engine that Bede knows, installed or not."""
+    return [importlib.import_module(f"ocihook.engines.{name}").state() for name in NAMES]
+
+
+def version(program: str) -> str:
+    """What `PROGRAM --version` says, without its name; "" where it says nothing."""
+    try:
+        found = _VERSION.search(programs.output(program, "--version", seconds=5))
+    except BedeError:
+        return ""
+    return found[1] if found else ""

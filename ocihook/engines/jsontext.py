@@ -1,0 +1,164 @@
+"""Edits of JSON text that change one member and leave every other byte as it was."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_DECODER = json.JSONDecoder()
+
+
+class _Member(NamedTuple):
+    name: str
+    start: int  #: of its name's quote
+    value: int  #: where its value starts
+    end: int  #: and ends
+
+
+class _Object(NamedTuple):
+    start: int  #: after the brace
+    members: list[_Member]
+    end: int  #: at the closing brace
+
+    def find(self, name: str) -> _Member | None:
+        return next((member for member in self.members if member.name == name), None)
+
+
+def load(text: str) -> dict[str, Any]:
+    """The object that *text* is. Raises ValueError where it is none, or says one thing twice."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            twice = next(name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1)
+            raise ValueError(f'"{twice}" is there twice')
+        return found
+
+    try:
+        data = json.loads(text, object_pairs_hook=once)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if not isinstance(data, dict):
+        raise ValueError("it is not a JSON object")
+    return data
+
+
+def put(text: str, path: Sequence[str], value: Any) -> str:
+    """*text* with *value* at *path*: in the place of what is there, else as the last member of its object.
+
+    Raises ValueError where a part of *path* before the last is no object.
+    """
+    load(text)
+    unit = _unit(text)
+    at = _skip(text, 0)
+    indent = ""
+    for depth, name in enumerate(path):
+        there = _object(text, at)
+        member = there.find(name)
+        if member is None:
+            for part in reversed(path[depth + 1 :]):
+                value = {part: value}
+            return _insert(text, there, name, value, indent, unit)
+        at = member.value
+        indent = _indent(text, member.start)
+        if depth == len(path) - 1:
+            lines = _is_broken(text, there)
+            return text[:at] + _dump(value, text, indent if lines else None, unit) + text[member.end :]
+    raise ValueError("no path")
+
+
+def remove(text: str, path: Sequence[str]) -> str:
+    """*text* without the member at *path*. Raises ValueError, KeyError where it is not there."""
+    load(text)
+    at = _skip(text, 0)
+    for name in path[:-1]:
+        member = _object(text, at).find(name)
+        if member is None:
+            raise KeyError(name)
+        at = member.value
+    there = _object(text, at)
+    member = there.find(path[-1])
+    if member is None:
+        raise KeyError(path[-1])
+    index = there.members.index(member)
+    if index:  # the comma and the space before it go with it
+        return text[: there.members[index - 1].end] + text[member.end :]
+    if len(there.members) > 1:
+        return text[: member.start] + text[there.members[1].start :]
+    return text[: there.start] + text[member.end :]
+
+
+def _insert(text: str, there: _Object, name: str, value: Any, indent: str, unit: str) -> str:
+    if there.members:
+        last = there.members[-1]
+        start = there.members[-2].end if len(there.members) > 1 else there.start
+        space = text[text.index(",", start) + 1 : last.start] if len(there.members) > 1 else ""
+        space = space or text[there.start : there.members[0].start]
+        at, before, after = last.end, f",{space}", ""
+        inner = _indent(text, last.start) if _is_broken(text, there) else None
+    else:  # what is between the braces stays behind the member, so that it is what a removal leaves
+        at = there.start
+        between = text[there.start : there.end]
+        broken = "\n" in between
+        inner = indent + unit if broken else None
+        before, after = (_eol(text) + indent + unit, "") if broken else (between, "")
+    body = f"{json.dumps(name)}: {_dump(value, text, inner, unit)}"
+    return text[:at] + before + body + after + text[at:]
+
+
+def _dump(value: Any, text: str, indent: str | None, unit: str) -> str:
+    """*value* in the file's style; on one line where *indent* is None."""
+    if indent is None:
+        return json.dumps(value, ensure_ascii=False)
+    lines = json.dumps(value, ensure_ascii=False, indent=unit).split("\n")
+    return (_eol(text) + indent).join(lines)
+
+
+def _object(text: str, at: int) -> _Object:
+    """The object whose brace is at *at* of a text that is valid JSON. Raises ValueError where none is."""
+    if text[at] != "{":
+        raise ValueError(f"no JSON object at character {at}")
+    start = at + 1
+    members: list[_Member] = []
+    at = _skip(text, start)
+    while text[at] != "}":
+        begin = at
+        name, at = _DECODER.raw_decode(text, at)
+        value = _skip(text, _skip(text, at) + 1)
+        _, end = _DECODER.raw_decode(text, value)
+        members.append(_Member(name, begin, value, end))
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    return _Object(start, members, at)
+
+
+def _is_broken(text: str, there: _Object) -> bool:
+    """Whether the members have lines of their own."""
+    return bool(there.members) and "\n" in text[there.start : there.members[0].start]
+
+
+def _skip(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _indent(text: str, at: int) -> str:
+    """The space that the line of *at* begins with."""
+    line = text[text.rfind("\n", 0, at) + 1 : at]
+    return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def _unit(text: str) -> str:
+    """What the file indents by: as its first member is, else two spaces."""
+    top = _object(text, _skip(text, 0))
+    if _is_broken(text, top):
+        return _indent(text, top.members[0].start) or "  "
+    return "  "
+
+
+def _eol(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"

@@ -1,0 +1,212 @@
+"""Podman: one hook file a stage, in a directory that its `hooks_dir` names.
+
+Podman reads /usr/share/containers/oci/hooks.d alone unless containers.conf says otherwise, so beside the files
+in /etc (of a user: in ~/.config) there is a drop-in of containers.conf.d that adds their directory. A file
+masks those of its name in directories before its own: that is how hooks of a package are switched off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import re
+import tempfile
+
+from ocihook.engines import edits, programs
+from ocihook.engines.edits import Edit, Plan
+from ocihook.engines.engine import Engine, version
+from ocihook.errors import BedeError, InputError
+from ocihook.spec import bundle
+
+PROGRAM = "podman"
+HOOK = bundle.HOOK
+SHARE = "/usr/share/containers/oci/hooks.d"  #: of packages; what Podman reads by itself
+ETC = "/etc/containers"
+NEVER = "/bin/sh"  #: a hook's path has to exist, whether or not it is ever run
+_HEAD = "# Made by bede configure podman: where Bede's hooks are."
+_DIRECTORIES = re.compile(r"--hooks-dir\b.*\(default \[(.*)\]\)")
+
+
+def state() -> Engine:
+    """Podman on this host, for the user who asks."""
+    note = "run: bede configure podman"
+    there = programs.find(PROGRAM) is not None
+    configured = False
+    with contextlib.suppress(BedeError):
+        found = _active(_directories() if there else [SHARE])
+        configured = len(found) == len(bundle.STAGES)
+        if configured:
+            note = f"an annotation is enough: hooks in {os.path.dirname(found[0])}"
+        elif found:
+            note = (
+                f"only {len(found)} of {len(bundle.STAGES)} hooks are in effect; run: bede configure podman"
+            )
+    return Engine("podman", version(PROGRAM) if there else "", there, configured, configured, note)
+
+
+def configure(set_default: bool) -> Plan:
+    """Put Bede's hooks in effect: ours, unless a package's are. Raises BedeError."""
+    notes = ("Podman needs no default runtime: an annotation alone is enough",) if set_default else ()
+    base = _without_ours()
+    active = _active(base, without=_own())
+    if len(active) == len(bundle.STAGES):
+        notes = (*notes, f"Podman runs the hooks in {os.path.dirname(active[0])} by itself")
+        return Plan(_files({}, base), notes=notes)
+    hook = edits.program(HOOK)
+    return Plan(_files({stage: hook_file(stage, hook) for stage in bundle.STAGES}, base), notes=notes)
+
+
+def unconfigure() -> Plan:
+    """Take our hooks away, and switch off those of a package. Raises BedeError."""
+    base = _without_ours()
+    active = _active(base, without=_own())
+    if not active:
+        return Plan(_files({}, base))
+    own = _own()
+    later = base[base.index(own) :] if own in base else []
+    if any(os.path.dirname(path) in later for path in active):
+        raise InputError(
+            f"hooks_dir names {own} before others, so nothing there masks Bede's hooks", "Put it last"
+        )
+    notes = (f"Files in {own} now mask those of a package in {os.path.dirname(active[0])}",)
+    return Plan(_files({stage: mask(stage) for stage in bundle.STAGES}, base), notes=notes)
+
+
+def hook_file(stage: str, hook: str) -> str:
+    """The file by which Podman runs *hook* (a path) at *stage*, of containers with our annotations."""
+    return (
+        "{\n"
+        '  "version": "1.0.0",\n'
+        '  "hook": {\n'
+        f'    "path": {json.dumps(hook)},\n'
+        f'    "args": ["{HOOK}", "{stage}"]\n'
+        "  },\n"
+        '  "when": {\n'
+        '    "annotations": {\n'
+        '      "^bede\\\\.": ".*"\n'
+        "    }\n"
+        "  },\n"
+        f'  "stages": ["{stage}"]\n'
+        "}\n"
+    )
+
+
+def mask(stage: str) -> str:
+    """A file that masks :func:`hook_file` by its name, and never runs anything."""
+    entry = {
+        "version": "1.0.0",
+        "hook": {"path": NEVER},
+        "when": {"always": False},
+        "stages": [stage],
+    }
+    return json.dumps(entry, indent=2) + "\n"
+
+
+def name_of(stage: str) -> str:
+    """What the file of *stage* is called."""
+    return f"bede-{stage.lower()}.json"
+
+
+def hooks_in(directory: str) -> bool:
+    """Whether all of Bede's hooks are in *directory*. Raises BedeError."""
+    return len(_active([directory])) == len(bundle.STAGES)
+
+
+def _home() -> str:
+    """The directory of containers' configuration that is ours to write."""
+    if os.geteuid() == 0:
+        return ETC
+    return f"{os.environ.get('XDG_CONFIG_HOME') or os.path.expanduser('~/.config')}/containers"
+
+
+def _own() -> str:
+    return f"{_home()}/oci/hooks.d"
+
+
+def _drop_in() -> str:
+    return f"{_home()}/containers.conf.d/bede.conf"
+
+
+def _files(wanted: dict[str, str], base: list[str]) -> list[Edit]:
+    """The edits that leave *wanted* (text by stage) of ours, where hooks_dir is *base* without our drop-in."""
+    own = _own()
+    hooks = []
+    for stage in bundle.STAGES:
+        path = f"{own}/{name_of(stage)}"
+        before = edits.read(path)
+        hooks.append(Edit(path, before, wanted.get(stage), _is_ours(before, stage)))
+    path = _drop_in()
+    before = edits.read(path)
+    ours = before is not None and before.startswith(_HEAD)
+    after = None if ours else before
+    if wanted and own not in base:
+        after = _drop_in_text(own, base)
+    conf = Edit(path, before, after, ours)
+    # Never a name of a directory that is not there yet, nor one that is gone.
+    return [*hooks, conf] if wanted else [conf, *hooks]
+
+
+def _drop_in_text(own: str, base: list[str]) -> str:
+    listed = f'"{own}", {{append=true}}' if _appends() else ", ".join(json.dumps(one) for one in [*base, own])
+    return f"{_HEAD}\n[engine]\nhooks_dir = [{listed}]\n"
+
+
+def _is_ours(text: str | None, stage: str) -> bool:
+    if text is None:
+        return False
+    hook = _hook_path(text)
+    return text == mask(stage) or (os.path.basename(hook) == HOOK and text == hook_file(stage, hook))
+
+
+def _without_ours() -> list[str]:
+    """hooks_dir as it is without our drop-in."""
+    own = _own()
+    directories = _directories() if programs.find(PROGRAM) else [SHARE]
+    if f'"{own}"' in (edits.read(_drop_in()) or ""):
+        directories = [one for one in directories if one != own]
+    return directories
+
+
+def _active(directories: list[str], without: str | None = None) -> list[str]:
+    """The files of Bede's that Podman runs, when it reads *directories*; none *without* one of them."""
+    found = []
+    for stage in bundle.STAGES:
+        for directory in reversed(directories):
+            path = f"{directory}/{name_of(stage)}"
+            text = edits.read(path) if directory != without else None
+            if text is not None:
+                if os.path.basename(_hook_path(text)) == HOOK:
+                    found.append(path)
+                break
+    return found
+
+
+def _hook_path(text: str) -> str:
+    try:
+        return str(json.loads(text)["hook"]["path"])
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def _directories(override: str = "") -> list[str]:
+    """hooks_dir in effect, which Podman shows as a default; with *override*, as that file would change it."""
+    words = [f"{name}={os.environ[name]}" for name in ("XDG_CONFIG_HOME",) if name in os.environ]
+    if override:
+        words.append(f"CONTAINERS_CONF_OVERRIDE={override}")
+    found = _DIRECTORIES.search(programs.output("env", *words, PROGRAM, "--help"))
+    return next(csv.reader([found[1]]), []) if found else []
+
+
+def _appends() -> bool:
+    """Whether Podman knows `{append=true}`: one that does not would refuse to start with it in a file."""
+    if programs.find(PROGRAM) is None:
+        return True
+    with tempfile.NamedTemporaryFile("w", prefix="bede-", suffix=".conf") as file:
+        file.write('[engine]\nhooks_dir = ["/bede", {append=true}]\n')
+        file.flush()
+        with contextlib.suppress(BedeError):
+            found = _directories(file.name)
+            return "/bede" in found and len(found) > 1
+    return False
