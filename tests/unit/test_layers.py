@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ocihook"
 LAYERS = (
-    ("cli", "hook", "runtime", "agent", "watch", "doctor", "engines", "vm", "demo"),
+    ("cli", "hook", "runtime", "agent", "watch", "doctor", "launch", "engines", "vm", "demo"),
     ("backends",),
     ("state", "cgroup", "topology", "native"),
     ("spec", "fs", "config", "errors"),
@@ -21,6 +21,7 @@ SIDEWAYS = {
     ("demo", "vm"),
     ("watch", "agent"),
     ("watch", "engines"),
+    ("launch", "engines"),
     ("doctor", "engines"),
     ("doctor", "agent"),
     ("config", "fs"),

@@ -1,0 +1,1 @@
+"""A command under a bound, without a container."""

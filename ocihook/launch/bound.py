@@ -1,0 +1,111 @@
+"""`bede run`: fork, place, bind, let go, wait."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ocihook import config
+from ocihook.backends import bind
+from ocihook.errors import AccessError, BedeError, HostError, InputError
+from ocihook.launch import place
+from ocihook.launch.child import Child
+from ocihook.spec import annotation
+from ocihook.spec import state as oci
+from ocihook.state import notify, records
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  #: exit status, as of a shell
+_BUNDLE = "/"  # there is none, and a key is made of an id and a bundle
+_PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+class Job(NamedTuple):
+    """What to run, and how much local memory it may hold."""
+
+    argv: list[str]
+    annotations: dict[str, str]  #: as a container would have them
+    name: str | None = None  #: by which `bede ps` and `bede set` know it; None: run-PID
+    user: str | None = None  #: as whom; None: as the caller
+    bede: str = "/usr/bin/bede"  #: the program that starts an agent where there is none
+
+
+def run(job: Job) -> int:
+    """Run *job* to its end; its exit status, or 126 or 127 where it cannot be run. Raises BedeError."""
+    policy = annotation.parse(job.annotations)
+    assert policy is not None
+    settings = config.load()
+    if os.geteuid() != 0:
+        raise AccessError("only root may bind a command", "Use sudo, and --user to run it as yourself")
+    if job.name is not None:
+        _free(oci.check_id(job.name))
+    child = Child(job.argv, job.user)
+    try:
+        name = job.name or f"run-{child.pid}"
+        with place.placed(child.pid, f"bede-{name}", f"bede run: {' '.join(job.argv)[:200]}") as where:
+            record = _bind(oci.State(name, child.pid, _BUNDLE, "", job.annotations), policy, settings)
+            if record is not None:
+                _tell("added", record.key, job.bede)
+            with _signals_for(child.pid):
+                status = _go(child, job.argv[0])
+            # What it has left behind stays bound; the agent removes the record with the cgroup.
+            if record is not None and place.is_empty(where):
+                records.remove(record.key)
+                _tell("removed", record.key, job.bede)
+            return status
+    finally:
+        child.cancel()
+
+
+def _free(name: str) -> None:
+    if records.read_or_none(records.key_of(name, _BUNDLE)) is not None:
+        raise InputError(f"there is a bound command called {name} already", "Choose another --name")
+
+
+def _bind(state: oci.State, policy: annotation.Policy, settings: config.Config) -> records.Record | None:
+    try:
+        return bind.bind(state, policy, settings, runtime="bede run")
+    except HostError as error:
+        if settings.on_unsupported != "warn":
+            raise
+        line = HostError(f"the command runs without a bound: {error.message}", error.hint).line("bede")
+        print(line, file=sys.stderr)
+        return None
+
+
+def _go(child: Child, program: str) -> int:
+    error = child.release()
+    status = child.wait()
+    if error is None:
+        return status
+    print(InputError(f"{program} cannot be run: {error.strerror}").line("bede"), file=sys.stderr)
+    return NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
+
+
+@contextlib.contextmanager
+def _signals_for(pid: int) -> Iterator[None]:
+    """What is sent to us is meant for the command; what a terminal sends it gets by itself."""
+
+    def send(number: int, _: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+    before = {number: signal.signal(number, send) for number in _PASSED_ON}
+    before |= {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tell(op: str, key: str, bede: str) -> None:
+    try:
+        notify.tell(op, key, bede)
+    except OSError as error:
+        line = BedeError(f"the agent was not told: {error.strerror}", "It looks for itself soon").line("bede")
+        print(line, file=sys.stderr)

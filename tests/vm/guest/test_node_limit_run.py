@@ -1,0 +1,3 @@
+"""`bede run` where the kernel holds the bound."""
+
+from test_run import *  # noqa: F403
