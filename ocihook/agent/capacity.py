@@ -122,5 +122,6 @@ class Watch:
         if parts:
             held = len(keeper.kept)
             keeper.renew(self.seen.tiers)
-            say(f"bede agent: {', '.join(parts)}{consequence(self.seen, held, len(keeper.kept))}")
+            now = len(keeper.kept)
+            say(f"{', '.join(parts)}{consequence(self.seen, held, now)}", "memory", containers=now)
         return bool(parts)

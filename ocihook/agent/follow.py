@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from ocihook import fs
 from ocihook.agent.discover import Discovery
 from ocihook.agent.family import Families, Family
-from ocihook.agent.say import Speaker
+from ocihook.agent.say import ERROR, WARNING, Speaker
 from ocihook.cgroup import kin, memory, path, tree
 from ocihook.config import Config
 from ocihook.errors import BedeError
@@ -68,7 +68,7 @@ class Follower:
         try:
             self.check(pid, parent, at_ns, waited=waited)
         except (OSError, BedeError) as error:
-            self.say.of("of some process", f"it cannot be followed: {error}")
+            self.say.of("of some process", f"it cannot be followed: {error}", "not_followed", WARNING)
 
     def check(self, pid: int, parent: int = 0, at_ns: int = 0, *, waited: bool = False) -> None:
         """See that *pid* is where it belongs; *at_ns* is since when it may not be, 0 where unknown.
@@ -131,6 +131,9 @@ class Follower:
                 self.say.of(
                     family.id,
                     f"a process in {where!a}, outside its cgroup, cannot be put back: {error.strerror}",
+                    "not_returned",
+                    ERROR,
+                    pid=pid,
                 )
             return
         charged = _charged(pid, where)
@@ -142,6 +145,9 @@ class Follower:
             family.id,
             f"a process was outside its cgroup, in {where!a}, for {1000 * outside:.1f} ms, and is back;"
             f" at most {charged >> 10} KiB of it stay charged there",
+            "returned",
+            pid=pid,
+            bytes=charged,
         )
 
     def _put(self, pid: int, family: Family, parent: int) -> OSError | None:

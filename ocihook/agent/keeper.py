@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from typing import Any
 
-from ocihook import native
 from ocihook.agent.family import Families, Family
-from ocihook.agent.say import say
+from ocihook.agent.kept import Kept, is_gone
+from ocihook.agent.say import INFO, complain, say
 from ocihook.backends import tier
 from ocihook.cgroup import memory, path, process
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
 from ocihook.spec import annotation
+from ocihook.spec.size import format_size
 from ocihook.state import records, unfinished
 from ocihook.topology import nodes
-
-
-def _limit(value: int) -> int | None:
-    return None if value == native.NO_LIMIT else value
 
 
 def _bury(record: records.Record) -> None:
@@ -28,97 +24,6 @@ def _bury(record: records.Record) -> None:
     now = records.read_or_none(record.key)
     if now is None or now.cgroup_ino == record.cgroup_ino:
         records.remove(record.key)
-
-
-class Kept:
-    """One container: its record, its cgroup held open, and its holder."""
-
-    def __init__(
-        self, record: records.Record, cgroup: path.Cgroup, tiers: nodes.Tiers, notify_fd: int = -1
-    ) -> None:
-        self.record = record
-        self.cgroup = cgroup
-        self.tiers = tiers
-        self._notify_fd = notify_fd
-        try:
-            self.holder = self._hold(native.LRU_GEN)
-        except OSError as error:
-            # Kernel lockdown, or no debugfs: the fence alone holds too, only at a higher price.
-            say(f"bede agent: container {record.id}: no demotion ahead of the fence: {error.strerror}")
-            self.holder = self._hold(None)
-
-    def _hold(self, lru_file: str | None) -> native.Holder:
-        record = self.record
-        return native.Holder(
-            self.cgroup.fd,
-            record.cgroup,
-            local=self.tiers.local,
-            far=self.tiers.far,
-            bound=record.bound,
-            nodes=record.nodes,
-            user_high=record.user_high,
-            user_swap_max=record.user_swap_max,
-            lru_file=lru_file,
-            notify_fd=self._notify_fd,
-        )
-
-    def set(self, bound: int) -> None:
-        """Hold another bound from now on, and remember it. Raises BedeError, OSError."""
-        for node, value in self.record.nodes.items():
-            if value > bound:
-                raise InputError(
-                    f"the bound of node {node} is {value} bytes, more than that",
-                    "Bounds of single nodes are given at the container's start",
-                )
-        before, self.record.bound = self.record.bound, bound
-        try:
-            records.write(self.record)
-        except BedeError:
-            self.record.bound = before
-            raise
-        self.holder.set(bound, self.record.nodes)
-
-    def remember(self) -> None:
-        """Keep on disk what the user has set since the start, for the next agent. Raises BedeError."""
-        stats, record = self.holder.stats(), self.record
-        given = (_limit(stats.user_high), _limit(stats.user_swap_max))
-        # Before its first turn a holder has seen nothing.
-        if stats.rounds and given != (record.user_high, record.user_swap_max):
-            record.user_high, record.user_swap_max = given
-            records.write(record)
-
-    def status(self) -> dict[str, Any]:
-        """What ``bede ps`` shows; sizes in bytes."""
-        stats = self.holder.stats()
-        record = self.record
-        return {
-            "id": record.id,
-            "key": record.key,
-            "pid": record.pid,
-            "cgroup": record.cgroup,
-            "bound": stats.bound,
-            "nodes": {str(node): value for node, value in record.nodes.items()},
-            "local": stats.local,
-            "far": stats.far,
-            "overshoot": stats.overshoot,
-            "backend": record.backend,
-            "runtime": record.runtime,
-            "demoted": stats.demoted,
-            "stalled": stats.stalled,
-            "stalls": stats.stalls,
-            "fence": stats.fence,
-            "fence_events": stats.fence_events,
-            "rounds": stats.rounds,
-        }
-
-    def close(self, *, restore: bool) -> None:
-        """Stop holding; with *restore* the user's own ``memory.high`` is put back."""
-        try:
-            self.holder.stop(restore=restore)
-        except OSError as error:
-            if error.errno != errno.ENODEV:
-                say(f"bede agent: container {self.record.id}: {error.strerror}")
-        self.cgroup.close()
 
 
 class Keeper:
@@ -131,6 +36,7 @@ class Keeper:
         #: readable when a holder has ended, stalls or has seen the user's knobs change: see :meth:`attend`
         self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.nowhere = False  #: nothing is far now, so nothing can be held
+        self.ready = False  #: whether what is held from now on is news
         self._complained: set[str] = set()
 
     def adopt_all(self) -> bool:
@@ -139,7 +45,7 @@ class Keeper:
         unfinished.remove()
         found, errors = records.listing()
         for error in errors:
-            self._complain(error.line("bede agent"))
+            self._complain(error, "bad_record")
         keys = {record.key for record in found}
         for key in [key for key in self.kept if key not in keys]:
             self.drop(key)
@@ -157,7 +63,7 @@ class Keeper:
         try:
             cgroup = path.reopen(record.cgroup, record.cgroup_ino)
         except BedeError as error:
-            self._complain(error.line("bede agent"))
+            self._complain(error, "unknown", record.id)
             return
         if cgroup is None:
             # Its poststop hook never came; nothing of it is left but the record.
@@ -176,17 +82,25 @@ class Keeper:
                 tier.release(cgroup.fd, record.user_high)
                 tier.let_swap(cgroup.fd, record.user_swap_max)
             cgroup.close()
-            self._complain(f"bede agent: container {record.id} runs without its bound: {error}")
+            if is_gone(record):
+                _bury(record)
+                return
+            why = InputError(f"it runs without its bound: {error}")
+            self._complain(why, "unbound", record.id)
             return
         self.kept[record.key] = kept
         try:
             self.families.add(Family.of_record(record.id, cgroup, record.pid, record.pid_start))
         except OSError as error:
-            self._complain(f"bede agent: container {record.id}: its processes are not followed: {error}")
+            why = InputError(f"its processes are not followed: {error}")
+            self._complain(why, "not_followed", record.id)
+        if self.ready:
+            self._tell(kept, "bound", f"its local memory is bound to {format_size(record.bound)}")
 
     def drop(self, key: str) -> None:
         """Stop holding *key*: its record is gone, its hook has cleaned up."""
         if key in self.kept:
+            self._tell_end(self.kept[key])
             self._forget(key)
 
     def renew(self, tiers: nodes.Tiers | None) -> None:
@@ -206,9 +120,10 @@ class Keeper:
             try:
                 gone = path.reopen(kept.record.cgroup, kept.record.cgroup_ino)
             except BedeError as unknown:
-                self._complain(unknown.line("bede agent"))
+                self._complain(unknown, "unknown", kept.record.id)
                 continue
             if gone is None:
+                self._tell_end(kept)
                 self._forget(key)
                 _bury(kept.record)
                 continue
@@ -218,14 +133,14 @@ class Keeper:
             error = stats.error
             if stats.stalled:
                 free, total = nodes.room(kept.tiers.far)
-                self._complain(
-                    f"bede agent: container {kept.record.id} is above its bound, since nothing of it can be"
-                    f" demoted ({free >> 20} of {total >> 20} MiB of far memory can be had). Free far memory,"
-                    " or unlock what the container has locked.",
-                    about=key,
+                why = AgentError(
+                    "it is above its bound, since nothing of it can be demoted"
+                    f" ({free >> 20} of {total >> 20} MiB of far memory can be had)",
+                    "Free far memory, or unlock what the container has locked",
                 )
+                self._complain(why, "stalled", kept.record.id, about=key)
             if error:
-                self._complain(f"bede agent: container {kept.record.id}: {os.strerror(-error)}; held anew")
+                self._complain(AgentError(f"{os.strerror(-error)}; held anew"), "held_anew", kept.record.id)
                 self._forget(key)
                 self.adopt(kept.record)
 
@@ -248,11 +163,14 @@ class Keeper:
     def set(self, name: str, size: str) -> dict[str, Any]:
         """``bede set``: the container's status with the new bound. Raises BedeError."""
         kept = self.find(name)
+        before = kept.record.bound
         try:
             limit = memory.container_limit(kept.cgroup)
             kept.set(annotation.Amount(annotation.LOCAL, size).resolve(limit))
         except OSError as error:
             raise AgentError(f"container {kept.record.id} has ended: {error.strerror}") from None
+        text = f"its bound was {format_size(before)} and is {format_size(kept.record.bound)}"
+        self._tell(kept, "set", text)
         return kept.status()
 
     def close(self) -> None:
@@ -271,7 +189,7 @@ class Keeper:
         try:
             kept.remember()
         except BedeError as error:
-            self._complain(error.line("bede agent"))
+            self._complain(error, "not_remembered", kept.record.id)
 
     def _forget(self, key: str, *, restore: bool = False) -> None:
         self._complained.discard(key)
@@ -279,8 +197,25 @@ class Keeper:
         self.families.remove(kept.record.cgroup)
         kept.close(restore=restore)
 
-    def _complain(self, line: str, about: str = "") -> None:
-        """Say *line*, once (or once *about* one container): what goes on for long is one event."""
-        if (about or line) not in self._complained:
-            self._complained.add(about or line)
-            say(line)
+    def _complain(self, error: BedeError, event: str, container: str = "", about: str = "") -> None:
+        """Tell of *error*, once (or once *about* one container): what goes on for long is one event."""
+        what = about or f"{container} {error.message}"
+        if what not in self._complained:
+            self._complained.add(what)
+            complain(error, event, container)
+
+    def _tell_end(self, kept: Kept) -> None:
+        stats = kept.holder.stats()
+        most = (
+            f"{stats.overshoot >> 10} KiB above its bound at most"
+            if stats.overshoot
+            else "never above its bound"
+        )
+        self._tell(
+            kept, "ended", f"it has ended: {most}, {stats.demoted >> 20} MiB demoted ahead of the fence"
+        )
+
+    def _tell(self, kept: Kept, event: str, text: str) -> None:
+        stats, record = kept.holder.stats(), kept.record
+        sizes = {"bound": record.bound, "demoted": stats.demoted, "overshoot": stats.overshoot}
+        say(text, event, INFO, record.id, cgroup=record.cgroup, **sizes)

@@ -43,7 +43,9 @@ def run() -> int:
     with server.listen() as listener:
         agent.serve(listener)
         _check_config()
-        say(f"bede agent: ready, holding {len(agent.keeper.kept)} containers")
+        held = len(agent.keeper.kept)
+        say(f"ready, holding {held} containers", "ready", containers=held)
+        agent.keeper.ready = True
         supervisor.tell("READY=1")
         agent.loop.run()
         supervisor.tell("STOPPING=1")
@@ -56,7 +58,7 @@ def let_go() -> int:
     """In place of the agent: let every container go for good. Raises BedeError."""
     _, lock = _begin()
     count = release.release_all()
-    say(f"bede agent: {count} containers let go, each with its own memory.high again")
+    say(f"{count} containers let go, each with its own memory.high again", "let_go", containers=count)
     os.close(lock)
     return 0
 
@@ -198,13 +200,11 @@ def _check_config() -> None:
     try:
         text = Path(config.PATH).read_text()
         if (yaml.safe_load(text) or {}) != config.read_flat(text):
-            say(
-                f"bede agent: {config.PATH}: YAML would read this otherwise than Bede; write it more plainly."
-            )
+            say(f"{config.PATH}: YAML would read this otherwise than Bede; write it more plainly", "config")
     except FileNotFoundError:
         return
     except (OSError, ValueError, yaml.YAMLError, BedeError) as error:
-        say(f"bede agent: {config.PATH}: {error}")
+        say(f"{config.PATH}: {error}", "config")
 
 
 def _confine() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ocihook.agent.say import say
+from ocihook.agent.say import complain
 from ocihook.backends import tier
 from ocihook.cgroup import path
 from ocihook.errors import AgentError, BedeError
@@ -26,7 +26,7 @@ def release_all() -> int:
         except BedeError as error:
             errors.append(error)
     for wrong in errors[1:]:
-        say(wrong.line("bede agent"))
+        complain(wrong, "not_released")
     if errors:
         raise errors[0]
     return len(found)

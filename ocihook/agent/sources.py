@@ -11,7 +11,7 @@ from ocihook.agent import connector
 from ocihook.agent.follow import Follower
 from ocihook.agent.loop import Loop
 from ocihook.agent.moves import Moves
-from ocihook.agent.say import say
+from ocihook.agent.say import WARNING, complain, say
 from ocihook.errors import BedeError
 
 #: seconds after events in which more of them gather: a fork storm costs so many wake-ups, not one a fork
@@ -44,7 +44,7 @@ class Sources:
         try:
             self._moves = Moves()
         except OSError as error:
-            say(f"bede agent: moves between cgroups are not seen: {error}")
+            say(f"moves between cgroups are not seen: {error}", "not_heard", WARNING)
         else:
             self._loop.add(self._moves.fileno(), self._moved)
 
@@ -74,7 +74,7 @@ class Sources:
         try:
             self._connector = pending.finish()
         except BedeError as error:
-            say(error.line("bede agent"))
+            complain(error, "not_heard")
             self.rescan()
             return
         self._births = native.Births(self._connector.fileno())

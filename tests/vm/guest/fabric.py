@@ -22,7 +22,7 @@ def test_far_node_goes_and_comes_back():
     subprocess.run(["bede", "ps"], check=True)
     journal = Journal()
     far_node_comes()
-    journal.says(f"bede agent: node 1 has come with {SIZE} MiB (far)")
+    journal.says(f"node 1 has come with {SIZE} MiB (far)")
     with Container("crun", "moved", "16M", DEMAND) as container:
         container.fill()
         with Sampling(container.cgroup) as sampling:

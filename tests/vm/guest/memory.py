@@ -63,7 +63,7 @@ class Journal:
 
     def _all(self):
         out = run("journalctl", "-q", "-o", "cat", "-u", "bede-agent.service", "--no-pager").stdout
-        return [line for line in out.splitlines() if line.startswith("bede agent: node ")]
+        return [line for line in out.splitlines() if line.startswith("node ")]
 
     def lines(self):
         """Those lines."""

@@ -149,7 +149,7 @@ def test_ps_says_what_the_kernel_says(container):
     assert abs(one["far"] - far) <= 8 * MIB
     assert one["overshoot"] <= slack(BOUND)
     table = helpers.run("bede", "ps").stdout.splitlines()
-    assert table[0].split()[:3] == ["CONTAINER", "BOUND", "LOCAL"]
+    assert table[0].split()[:4] == ["CONTAINER", "NAME", "BOUND", "LOCAL"]
     assert table[1].split()[:2] == ["kept", "32M"]
 
 

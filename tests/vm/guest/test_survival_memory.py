@@ -11,7 +11,7 @@ BOUND = 16 * MIB
 def test_far_memory_shrinks_and_grows():
     whole, journal = far_size(), Journal()
     with emptied() as gone:
-        says = f"bede agent: node 1 has {far_size()} of {whole} MiB now (far)"
+        says = f"node 1 has {far_size()} of {whole} MiB now (far)"
         assert len(journal.says(says)) < len(gone)
         online(gone[:2])
         with Container("crun", "shrunk", "16M", 80) as container:

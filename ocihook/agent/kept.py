@@ -1,0 +1,126 @@
+"""One container that the agent holds: its record, its cgroup and its native holder."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from ocihook import native
+from ocihook.agent.say import ERROR, WARNING, say
+from ocihook.cgroup import path
+from ocihook.errors import BedeError, InputError
+from ocihook.state import records
+from ocihook.topology import nodes
+
+
+def _limit(value: int) -> int | None:
+    return None if value == native.NO_LIMIT else value
+
+
+def is_gone(record: records.Record) -> bool:
+    """Whether the cgroup of *record* is no more; what cannot be told is no."""
+    try:
+        cgroup = path.reopen(record.cgroup, record.cgroup_ino)
+    except BedeError:
+        return False
+    if cgroup is None:
+        return True
+    cgroup.close()
+    return False
+
+
+class Kept:
+    """One container: its record, its cgroup held open, and its holder."""
+
+    def __init__(
+        self, record: records.Record, cgroup: path.Cgroup, tiers: nodes.Tiers, notify_fd: int = -1
+    ) -> None:
+        self.record = record
+        self.cgroup = cgroup
+        self.tiers = tiers
+        self._notify_fd = notify_fd
+        try:
+            self.holder = self._hold(native.LRU_GEN)
+        except OSError as error:
+            if is_gone(record):
+                raise
+            # Kernel lockdown, or no debugfs: the fence alone holds too, only at a higher price.
+            why = f"no demotion ahead of the fence: {error.strerror}"
+            say(why, "no_demotion", WARNING, record.id)
+            self.holder = self._hold(None)
+
+    def _hold(self, lru_file: str | None) -> native.Holder:
+        record = self.record
+        return native.Holder(
+            self.cgroup.fd,
+            record.cgroup,
+            local=self.tiers.local,
+            far=self.tiers.far,
+            bound=record.bound,
+            nodes=record.nodes,
+            user_high=record.user_high,
+            user_swap_max=record.user_swap_max,
+            lru_file=lru_file,
+            notify_fd=self._notify_fd,
+        )
+
+    def set(self, bound: int) -> None:
+        """Hold another bound from now on, and remember it. Raises BedeError, OSError."""
+        for node, value in self.record.nodes.items():
+            if value > bound:
+                raise InputError(
+                    f"the bound of node {node} is {value} bytes, more than that",
+                    "Bounds of single nodes are given at the container's start",
+                )
+        before, self.record.bound = self.record.bound, bound
+        try:
+            records.write(self.record)
+        except BedeError:
+            self.record.bound = before
+            raise
+        self.holder.set(bound, self.record.nodes)
+
+    def remember(self) -> None:
+        """Keep on disk what the user has set since the start, for the next agent. Raises BedeError."""
+        stats, record = self.holder.stats(), self.record
+        given = (_limit(stats.user_high), _limit(stats.user_swap_max))
+        # Before its first turn a holder has seen nothing.
+        if stats.rounds and given != (record.user_high, record.user_swap_max):
+            record.user_high, record.user_swap_max = given
+            records.write(record)
+
+    def status(self) -> dict[str, Any]:
+        """What ``bede ps`` shows; sizes in bytes."""
+        stats = self.holder.stats()
+        record = self.record
+        return {
+            "id": record.id,
+            "key": record.key,
+            "pid": record.pid,
+            "cgroup": record.cgroup,
+            "bound": stats.bound,
+            "nodes": {str(node): value for node, value in record.nodes.items()},
+            "local": stats.local,
+            "far": stats.far,
+            "overshoot": stats.overshoot,
+            "backend": record.backend,
+            "runtime": record.runtime,
+            "asked": record.policy,
+            "created": record.created,
+            "user_high": _limit(stats.user_high),
+            "demoted": stats.demoted,
+            "stalled": stats.stalled,
+            "stalls": stats.stalls,
+            "fence": stats.fence,
+            "fence_events": stats.fence_events,
+            "rounds": stats.rounds,
+        }
+
+    def close(self, *, restore: bool) -> None:
+        """Stop holding; with *restore* the user's own ``memory.high`` is put back."""
+        try:
+            self.holder.stop(restore=restore)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                say(str(error.strerror), "not_released", ERROR, self.record.id)
+        self.cgroup.close()
