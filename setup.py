@@ -4,24 +4,53 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "ocihook/__init__.py").read_text())
 assert VERSION is not None
+#: What stands on the machine in a box needs the checkout around it, and is in the sdist alone.
+CHECKOUT_ONLY = ("vm", "demo")
+
+
+class BuildPy(build_py):
+    """Leaves out the commands of what is only in a checkout."""
+
+    def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
+        """(package, module, file) of each module."""
+        found: list[tuple[str, str, str]] = super().find_package_modules(package, package_dir)
+        return [one for one in found if one[0] != "ocihook.cli" or one[1] not in CHECKOUT_ONLY]
+
+
+def examples() -> list[tuple[str, list[str]]]:
+    """Where examples go, and their files."""
+    found = sorted(path for path in (HERE / "examples").iterdir() if path.is_dir())
+    return [
+        (
+            f"share/doc/bede/examples/{where.name}",
+            [str(path.relative_to(HERE)) for path in sorted(where.iterdir())],
+        )
+        for where in found
+    ]
+
 
 setup(
     name="bede",
     version=VERSION[1],
     description="Hold a container's local memory (DRAM) to a bound on tiered-memory hosts",
     python_requires=">=3.11",
-    packages=find_packages(include=["ocihook", "ocihook.*"]),
-    package_data={"ocihook": ["agent/units/*"], "ocihook.vm": ["guest/*", "guest/root/**/*"]},
+    packages=find_packages(
+        include=["ocihook", "ocihook.*"],
+        exclude=[f"ocihook.{room}{below}" for room in CHECKOUT_ONLY for below in ("", ".*")],
+    ),
+    package_data={"ocihook": ["agent/units/*"]},
+    cmdclass={"build_py": BuildPy},
     cffi_modules=["native/build.py:ffi"],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     scripts=["bin/bede"],
     # As data, not as scripts: an installer would rewrite their first line and lose its -IS, and every
     # container's start would pay for site-packages.
-    data_files=[("bin", ["bin/bede-hook", "bin/bede-runtime"])],
+    data_files=[("bin", ["bin/bede-hook", "bin/bede-runtime"]), *examples()],
     install_requires=[
         "cffi>=1.15,<3",  # loads the extension that holds a bound; Debian 12 has 1.15
         "pyroute2>=0.7.7,<0.10",  # subscribes to the kernel's process connector
