@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 PAGE = 4096
 
 
-def check(config: "Config", cgroup_fd: int) -> Tiers:
-    """The tiers to bind with, demotion turned on. Raises HostError where no bound can be held."""
+def possible(config: "Config") -> Tiers:
+    """The tiers to bind with on this host. Raises HostError where no bound can be held."""
     tiers = nodes.find(config.far_nodes)
     if len(nodes.tier_lists()) < 2:
         raise HostError(
             "the far nodes of the configuration are in the same memory tier as the local ones",
             "Demotion needs a lower tier that the firmware (HMAT) describes",
         )
+    return tiers
+
+
+def check(config: "Config", cgroup_fd: int) -> Tiers:
+    """The tiers to bind with, demotion turned on. Raises HostError where no bound can be held."""
+    tiers = possible(config)
     nodes.enable_demotion()
     checks.room(tiers)
     # Without the cpuset controller every node is allowed.

@@ -1,6 +1,7 @@
 """What the terminal that a command prints on can do."""
 
 import os
+import shutil
 import sys
 from typing import TextIO
 
@@ -20,3 +21,8 @@ def colour(out: TextIO | None = None) -> bool:
 def painted(text: str, how: str, out: TextIO | None = None) -> str:
     """*text* in colour *how*, where there is colour."""
     return f"{how}{text}{PLAIN}" if how and colour(out) else text
+
+
+def width(out: TextIO | None = None) -> int:
+    """Columns of the terminal; 80 where there is none."""
+    return shutil.get_terminal_size((80, 24)).columns if is_terminal(out) else 80

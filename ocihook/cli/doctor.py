@@ -1,0 +1,75 @@
+"""`bede doctor`: can this host hold bounds?"""
+
+import argparse
+import json
+import sys
+import textwrap
+
+from ocihook.cli import terminal
+from ocihook.doctor import examine
+from ocihook.doctor.finding import BAD, GOOD, NOTE, WARN, Finding
+from ocihook.errors import EXIT_HOST, EXIT_OK
+
+DETAILS = """\
+Each line is a fact: ok, note (good to know), warn (works less well) or BAD (no bound can be held), and what
+to do about it after an arrow. It changes nothing without --fix, which turns on what can be turned on now:
+demotion, the multi-generational LRU, the memory controller, the agent. They are back at the next boot as the
+host's own configuration has them.
+
+The exit status is 0 where bounds can be held, 3 where they cannot.
+
+examples:
+  sudo bede doctor
+  sudo bede doctor --fix
+  bede doctor --json | jq .can_hold
+"""
+_WORDS = {GOOD: "ok", NOTE: "note", WARN: "warn", BAD: "BAD"}
+_COLOURS = {GOOD: terminal.GOOD, NOTE: terminal.DIM, WARN: terminal.WARN, BAD: terminal.BAD}
+_INDENT = 27
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """How to print, and whether to repair."""
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--fix", action="store_true", help="do what can be done at run time")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is found; whether bounds can be held."""
+    report = examine.examine()
+    if args.fix:
+        for one, error in examine.repair(report):
+            said = f"cannot be done: {error}" if error else "done"
+            print(f"{one.topic} {one.name}: {one.remedy}: {said}", file=sys.stderr)
+        report = examine.examine()
+    if args.json:
+        findings = [one._asdict() | {"fix": one.fix is not None} for one in report.findings]
+        print(json.dumps({"can_hold": report.can_hold, "findings": findings}, indent=2))
+    else:
+        print("\n".join(lines(report, terminal.width())))
+    return EXIT_OK if report.can_hold else EXIT_HOST
+
+
+def lines(report: examine.Report, width: int) -> list[str]:
+    """The report for people, no line longer than *width* columns."""
+    found: list[str] = []
+    topic = ""
+    for one in report.findings:
+        found += _lines(one, "" if one.topic == topic else one.topic, width)
+        topic = one.topic
+    verdict = "bounds can be held on this host" if report.can_hold else "no bound can be held on this host"
+    colour = terminal.GOOD if report.can_hold else terminal.BAD
+    return [*found, "", terminal.painted(verdict, colour)]
+
+
+def _lines(one: Finding, topic: str, width: int) -> list[str]:
+    text = textwrap.wrap(one.fact, max(width - _INDENT, 20)) or [""]
+    mark = terminal.painted(f"{_WORDS[one.verdict]:4}", _COLOURS[one.verdict])
+    found = [f"{topic:7} {mark} {one.name:13.13} {text[0]}"]
+    found += [" " * _INDENT + more for more in text[1:]]
+    if one.remedy and one.verdict != GOOD:
+        found += [
+            " " * _INDENT + ("→ " if at == 0 else "  ") + more
+            for at, more in enumerate(textwrap.wrap(one.remedy, max(width - _INDENT - 2, 20)))
+        ]
+    return found

@@ -1,0 +1,165 @@
+"""Control groups, Bede's own parts, and the backend that would be chosen."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+from ocihook import config, fs
+from ocihook.agent import client
+from ocihook.backends import choose, node_limit, tier
+from ocihook.cgroup import path
+from ocihook.doctor.finding import BAD, GOOD, NOTE, WARN, Finding, of_error
+from ocihook.engines import engine, programs
+from ocihook.errors import BedeError
+from ocihook.state import notify
+
+UNITS = ("bede-agent.socket", "bede-agent.service")
+
+
+def control_groups() -> Iterator[Finding]:
+    """The version, and whether containers can have the memory controller."""
+    try:
+        mount = path.mount_point()
+    except BedeError as error:
+        yield of_error("cgroup", "version", error)
+        return
+    yield Finding("cgroup", "version", GOOD, f"v2, on {mount}")
+    user = os.geteuid()
+    where = mount if user == 0 else f"{mount}/user.slice/user-{user}.slice/user@{user}.service"
+    controllers = fs.read_or(f"{where}/cgroup.controllers", "").split()
+    handed = fs.read_or(f"{where}/cgroup.subtree_control", "").split()
+    if "memory" not in controllers:
+        old = "memory" in fs.read_or("/proc/self/cgroup", "").replace(",", ":").split(":")
+        yield Finding(
+            "cgroup",
+            "memory",
+            BAD,
+            "the memory controller is on cgroup v1" if old else f"{where} has no memory controller",
+            "Boot with systemd.unified_cgroup_hierarchy=1"
+            if old
+            else "Boot without cgroup_disable=memory"
+            if user == 0
+            else "Add Delegate=memory to user@.service",
+        )
+    elif "memory" not in handed:
+        yield Finding(
+            "cgroup",
+            "memory",
+            WARN,
+            f"{where} does not hand the memory controller on (yet)",
+            f"Write +memory to {where}/cgroup.subtree_control",
+            lambda: fs.write(f"{where}/cgroup.subtree_control", "+memory"),
+        )
+    else:
+        rest = "" if "cpuset" in controllers else "; cpuset is not, so a container's CPUs cannot be chosen"
+        yield Finding("cgroup", "memory", GOOD, f"handed on to containers{rest}")
+
+
+def kernel(patched: bool) -> Finding:
+    """What holds bounds here."""
+    release = os.uname().release
+    if patched:
+        return Finding("kernel", "kernel", GOOD, f"{release}, with Bede's patches: it has memory.node_limit")
+    return Finding("kernel", "kernel", GOOD, f"{release}, stock: the fence and demotion hold bounds")
+
+
+def is_patched() -> bool:
+    """Whether the kernel limits nodes by itself."""
+    try:
+        return choose.for_host(path.mount_point()) == choose.NODE_LIMIT
+    except BedeError:
+        return False
+
+
+def backend(settings: config.Config) -> Finding:
+    """Which would be chosen and why, or why none."""
+    try:
+        path.mount_point()
+        if is_patched():
+            tiers = node_limit.check(settings, "")
+            why = "node_limit: the kernel has memory.node_limit and holds bounds by itself"
+        else:
+            tiers = tier.possible(settings)
+            why = "tier: the kernel has a lower memory tier to demote to, and no limit by node"
+    except BedeError as error:
+        return of_error("bede", "backend", error)
+    local, far = (" and ".join(map(str, one)) for one in (tiers.local, tiers.far))
+    return Finding("bede", "backend", GOOD, f"{why} (local: node {local}; far: node {far})")
+
+
+def own_parts(settings: config.Config, *, patched: bool) -> Iterator[Finding]:
+    """The agent, the programs that engines start, the configuration."""
+    yield _agent(patched)
+    beside = os.path.dirname(os.path.realpath(sys.argv[0]))
+    for program in ("bede-hook", "bede-runtime"):
+        whole = f"{beside}/{program}"
+        if os.access(whole, os.X_OK):
+            yield Finding("bede", program, GOOD, whole)
+        else:
+            yield Finding("bede", program, WARN, f"{whole} is not there", "Install Bede again")
+    given = "its own" if os.path.exists(config.PATH) else "none, so the defaults hold"
+    wanted = settings.on_unsupported
+    yield Finding("bede", "settings", GOOD, f"{given}; where no bound can be held: {wanted}")
+
+
+def _agent(patched: bool) -> Finding:
+    if os.geteuid() != 0:
+        return Finding("bede", "agent", NOTE, "only root may ask the agent of the host")
+    try:
+        pid = client.ask({"op": "ping"}, timeout=5)["pid"]
+    except BedeError as error:
+        if patched:
+            return Finding(
+                "bede", "agent", NOTE, "not running; without it children that leave are not put back"
+            )
+        units = os.path.isdir(notify.SYSTEMD) and programs.find("systemctl") is not None
+        return Finding(
+            "bede",
+            "agent",
+            WARN,
+            f"{error.message}; the next bound container starts it",
+            "systemctl enable --now " + " ".join(UNITS) if units else "",
+            _start if units else None,
+        )
+    return Finding("bede", "agent", GOOD, f"runs as process {pid}")
+
+
+def _start() -> None:
+    programs.output("systemctl", "enable", "--now", *UNITS)
+
+
+def engines() -> Iterator[Finding]:
+    """Each container engine, whether it is configured, and how annotations reach it."""
+    for one in engine.all_states():
+        version = f"{one.version}: " if one.version else ""
+        if not one.installed:
+            yield Finding("engine", one.name, NOTE, "not installed")
+        elif one.configured:
+            yield Finding("engine", one.name, GOOD, f"{version}configured; {one.note}")
+        else:
+            yield Finding(
+                "engine",
+                one.name,
+                WARN,
+                f"{version}not configured: annotations do nothing, and nobody says so",
+                f"bede configure {one.name}",
+            )
+
+
+def runtimes(settings: config.Config) -> Iterator[Finding]:
+    """The OCI runtimes, and which of them is behind bede-runtime."""
+    there = [name for name in ("runc", "crun", "youki") if programs.find(name)]
+    chosen = settings.runtime or next((name for name in ("runc", "crun") if name in there), None)
+    for name in there:
+        behind = "; behind bede-runtime" if name == chosen else ""
+        yield Finding("engine", name, GOOD, f"{engine.version(name) or 'no version'}{behind}")
+    if chosen is None or (chosen not in there and not os.access(chosen, os.X_OK)):
+        yield Finding(
+            "engine",
+            "runtime",
+            WARN,
+            f"{chosen or 'runc or crun'}, for bede-runtime, is not there",
+            f"Install runc or crun, or set runtime: in {config.PATH}",
+        )
