@@ -1,0 +1,51 @@
+"""Clean copies of this checkout, and the Debian package that one makes."""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+#: A build must do without what happens to be in somebody's environment.
+BUILD = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
+
+
+@functools.cache
+def tracked() -> tuple[str, ...]:
+    """The files that a clean checkout would have, as they are here."""
+    line = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    names = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split("\0")
+    return tuple(sorted(name for name in names if name and (ROOT / name).exists()))
+
+
+def checkout(target: Path) -> Path:
+    """A clean checkout at *target*."""
+    for name in tracked():
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy)
+    return target
+
+
+def debian(source: Path) -> Path:
+    """The Debian package of the clean checkout *source*, which is left beside it."""
+    line = ["dpkg-buildpackage", "-b", "-us", "-uc"]
+    done = subprocess.run(line, cwd=source, env=BUILD, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (found,) = source.parent.glob("bede_*.deb")
+    return found
+
+
+def version() -> str:
+    """The version of this checkout."""
+    found = re.search(r'__version__ = "([^"]+)"', (ROOT / "ocihook/__init__.py").read_text())
+    assert found is not None
+    return found[1]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This environment, without what would lead Python to the checkout."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    return kept | more
