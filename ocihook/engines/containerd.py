@@ -1,9 +1,9 @@
 """containerd: the runtime `bede` of its CRI side, which is what Kubernetes asks for.
 
-It goes into a drop-in where config.toml imports one, else into a block at the end of config.toml. Where files are
-of version 2, a file's section of the plugin replaces that of every file before it: there the block goes into the
-last file that has one. containerd 1 also forgets its built-in runtimes where a file names any: the block names
-them too. What comes out is compared with what `containerd config dump` said before: nothing may be lost.
+It goes into a drop-in where config.toml imports one, else into a block at the end of config.toml. In files of
+version 2 a section of the plugin replaces that of every file before: there the block goes into the last file
+that has one. containerd 1 also forgets its built-in runtime where a file names any: the block names that too.
+What comes out is compared with what `containerd config dump` said before: nothing may be lost.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from ocihook.engines import containerd_dump, containerd_files, edits, programs, toml
-from ocihook.engines.containerd_dump import PROGRAM, RUNC
-from ocihook.engines.containerd_files import HEAD, WRAPPER, File
+from ocihook.engines.containerd_dump import PROGRAM
+from ocihook.engines.containerd_files import HEAD, RUNC, WRAPPER, File
 from ocihook.engines.edits import Edit, Plan
 from ocihook.engines.engine import Engine
 from ocihook.engines.engine import version as version_of
@@ -44,23 +44,28 @@ def state() -> Engine:
 def configure(set_default: bool) -> Plan:
     """Add the runtime class, and make it the default one. Raises BedeError."""
     files = containerd_files.load()
-    version = containerd_files.version(files)
     base = _base(files)
-    if version is None:
-        version = containerd_dump.speaks()
-        base = [file for file in base if file.path != containerd_files.CONFIG]
+    own = containerd_files.version(base)
+    version = own or containerd_files.version(files) or containerd_dump.speaks()
     # What was made the default stays it until somebody unconfigures it.
     set_default |= _in_files(files, version).get("default_runtime_name") == "bede"
     dumped = containerd_dump.dump(base, version)
     table = containerd_dump.cri(dumped) or _in_files(base, version)
     if toml.get(table, "runtimes", "bede") is not None:
         raise InputError("containerd has a runtime bede that is not Bede's", "Take it out, or rename it")
-    target = _target(base, version)
-    after = _added(target, base, version, table, set_default)
-    planned = [file for file in base if file.path != target] + [after]
+    path = _target(base, version)
+    target = next((file for file in base if file.path == path), None) or File(path, "", {})
+    text, blocks = _blocks(target, version, table, set_default)
+    body = "\n\n".join(toml.tables(*block) for block in blocks.items())
+    if target not in base:
+        text = f"{HEAD}\nversion = {version}\n\n{body}\n"
+        base = [*base, target]
+    else:  # a file of comments has no version yet
+        text = toml.append(text, body if target.data else f"version = {version}\n\n{body}")
+    after = File(path, text, toml.load(text, path))
+    planned = [after if file is target else file for file in base]
     if dumped is not None:
-        order = [file.path for file in base] + [after.path]
-        _check(dumped, sorted(planned, key=lambda file: order.index(file.path)), version)
+        _check(dumped, planned, version)
     return Plan(_edits(files, planned), THEN)
 
 
@@ -72,13 +77,12 @@ def unconfigure() -> Plan:
 
 def runtime(wrapper: str, like: dict[str, Any]) -> dict[str, Any]:
     """The table of runtime `bede`, which is that of *like* with *wrapper* in the place of runc."""
-    own = dict(_said(like)) if like.get("runtime_type") == RUNC else {"runtime_type": RUNC}
+    own: dict[str, Any] = {"runtime_type": RUNC}
+    if like.get("runtime_type") == RUNC:
+        own = _said(like)
     for name in ("pod_annotations", "container_annotations"):
         own[name] = [*(one for one in own.get(name, []) if one not in ANNOTATIONS), *ANNOTATIONS]
-    own["options"] = {
-        "BinaryName": wrapper,
-        **{k: v for k, v in own.get("options", {}).items() if k != "BinaryName"},
-    }
+    own["options"] = {**own.get("options", {}), "BinaryName": wrapper}
     return own
 
 
@@ -96,43 +100,34 @@ def _target(base: list[File], version: int) -> str:
     return containerd_files.OWN if containerd_files.imports_own(base) else containerd_files.CONFIG
 
 
-def _added(target: str, base: list[File], version: int, table: dict[str, Any], set_default: bool) -> File:
-    """*target* with the runtime, for a CRI side that has *table* without it. Raises BedeError."""
-    before = next((file for file in base if file.path == target), None)
-    text = before.text if before else None
-    name = containerd_files.plugin(version)
-    where = ("plugins", name, "containerd")
+def _blocks(
+    target: File, version: int, table: dict[str, Any], set_default: bool
+) -> tuple[str, dict[tuple[str, ...], dict[str, Any]]]:
+    """The target's text, and the tables to append to it, where the CRI side has *table*. Raises BedeError."""
+    text = target.text
+    where = ("plugins", containerd_files.plugin(version), "containerd")
     runtimes = table.get("runtimes") or {}
     default = table.get("default_runtime_name") or "runc"
-    blocks = {}
+    blocks: dict[tuple[str, ...], dict[str, Any]] = {}
     if set_default:
         if default not in ("runc", "bede"):
             raise InputError(
                 f'the default runtime of containerd is "{default}"',
                 "Take default_runtime_name out of its files first, or leave --set-default away",
             )
-        changed = containerd_files.with_default(text or "", name, target)
+        changed = containerd_files.with_default(text, where[1], target.path)
         if changed is None:
             blocks[where] = {"default_runtime_name": "bede"}
         else:
             text = changed
-    there = toml.get(before.data if before else {}, *where, "runtimes") or {}
     if version == 2:
-        missing = {one: _said(runtimes[one]) for one in runtimes if one not in there}
-        # Built in, unless a file names any.
-        blocks |= {(*where, "runtimes", one): said for one, said in (missing or {}).items()}
-        if "runc" not in there and "runc" not in runtimes:
-            blocks[(*where, "runtimes", "runc")] = {"runtime_type": RUNC}
-    wrapper = edits.program(WRAPPER)
-    blocks[(*where, "runtimes", "bede")] = runtime(
-        wrapper, runtimes.get(default) or runtimes.get("runc") or {}
-    )
-    body = "\n\n".join(toml.tables(path, values) for path, values in blocks.items())
-    if text is None:
-        text = f"{HEAD}\nversion = {version}\n\n{body}\n"
-    else:
-        text = toml.append(text, body)
-    return File(target, text, toml.load(text, target))
+        # Of the built-in one nothing is left where a file names any.
+        known = runtimes or {"runc": {"runtime_type": RUNC}}
+        there = toml.get(target.data, *where, "runtimes") or {}
+        blocks |= {(*where, "runtimes", one): _said(known[one]) for one in known if one not in there}
+    like = runtimes.get(default) or runtimes.get("runc") or {}
+    blocks[(*where, "runtimes", "bede")] = runtime(edits.program(WRAPPER), like)
+    return text, blocks
 
 
 def _check(before: dict[str, Any], planned: list[File], version: int) -> None:
@@ -177,11 +172,6 @@ def _edits(files: list[File], planned: list[File]) -> list[Edit]:
     """What makes *planned* of *files*: config.toml last, which names the others."""
     before = {file.path: file.text for file in files}
     after = {file.path: file.text for file in planned}
-    found = [
-        Edit(path, before.get(path), after.get(path), _is_ours(before.get(path))) for path in before | after
-    ]
+    kept = [file.path for file in _base(files)]
+    found = [Edit(path, before.get(path), after.get(path), path not in kept) for path in before | after]
     return sorted(found, key=lambda edit: edit.path == containerd_files.CONFIG)
-
-
-def _is_ours(text: str | None) -> bool:
-    return text is not None and text.startswith(HEAD)

@@ -7,12 +7,12 @@ import tempfile
 import tomllib
 from typing import Any
 
+from ocihook import fs
 from ocihook.engines import containerd_files, programs, toml
 from ocihook.engines.containerd_files import File
 from ocihook.errors import InputError, RuntimeMissingError
 
 PROGRAM = "containerd"
-RUNC = "io.containerd.runc.v2"
 
 
 def speaks() -> int:
@@ -34,11 +34,12 @@ def dump(files: list[File], version: int) -> dict[str, Any] | None:
         return None
     with tempfile.TemporaryDirectory(prefix="bede-") as private:
         copies = []
+        files = [file for file in files if file.data]  # one without a version would be of version 1
         for number, file in enumerate(files):
             copies.append(f"{private}/{number:03}.toml")
-            _write(copies[-1], containerd_files.without_imports(file))
+            fs.replace(copies[-1], containerd_files.without_imports(file))
         main = f"{private}/main.toml"
-        _write(main, f"version = {version}\n{f'imports = {copies}' if copies else ''}\n")
+        fs.replace(main, f"version = {version}\n{f'imports = {copies}' if copies else ''}\n")
         try:
             return tomllib.loads(programs.output(PROGRAM, "--config", main, "config", "dump"))
         except RuntimeMissingError as error:
@@ -63,24 +64,22 @@ def cri(dumped: dict[str, Any] | None) -> dict[str, Any]:
 
 def lost(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """The settings of *before* that are not in *after*, but for what `bede configure` means to change."""
-    without = []
-    for dumped in (before, after):
-        dumped = copy.deepcopy(dumped)
-        dumped.pop("imports", None)
-        table = cri(dumped)
-        table.pop("default_runtime_name", None)
-        if isinstance(table.get("runtimes"), dict):
-            table["runtimes"].pop("bede", None)
-        without.append(dumped)
-    return _missing(*without, path="")
+    return _missing(_others(before), _others(after), "")
+
+
+def _others(dumped: dict[str, Any]) -> dict[str, Any]:
+    dumped = copy.deepcopy(dumped)
+    dumped.pop("imports", None)
+    table = cri(dumped)
+    table.pop("default_runtime_name", None)
+    if isinstance(table.get("runtimes"), dict):
+        table["runtimes"].pop("bede", None)
+    return dumped
 
 
 def _missing(before: Any, after: Any, path: str) -> list[str]:
-    if isinstance(before, dict) and isinstance(after, dict):
+    if isinstance(before, dict) and (after is None or isinstance(after, dict)):
+        after = after or {}
         return [one for name in before for one in _missing(before[name], after.get(name), f"{path}.{name}")]
-    return [] if before == after else [path.lstrip(".")]
-
-
-def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        file.write(text)
+    # A dump shows some settings that nobody made, of the built-in runtime alone.
+    return [] if before == after or not (before or after) else [path.lstrip(".")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import glob
 import os
@@ -17,6 +18,7 @@ from ocihook.errors import InputError
 CONFIG = "/etc/containerd/config.toml"  #: tests point these elsewhere
 OWN = "/etc/containerd/conf.d/bede.toml"
 WRAPPER = "bede-runtime"
+RUNC = "io.containerd.runc.v2"
 HEAD = (
     "# Made by bede configure containerd: a runtime class that holds the local memory of pods to its bound."
 )
@@ -24,7 +26,7 @@ HEAD = (
 _PLUGINS = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.runtime"}
 _MARK = "# bede: default"
 _LINE = re.compile(rf"^[ \t]*default_runtime_name = \"bede\" {_MARK}\r?\n", re.MULTILINE)
-_DEFAULT = re.compile(r"^([ \t]*default_runtime_name[ \t]*=[ \t]*[\"'])(runc|bede)([\"'])", re.MULTILINE)
+_DEFAULT = re.compile(r"^([ \t]*default_runtime_name[ \t]*=[ \t]*[\"'])(runc|bede|)([\"'])", re.MULTILINE)
 
 
 class File(NamedTuple):
@@ -91,9 +93,7 @@ def without_ours(file: File) -> File | None:
         if isinstance(runtimes, dict) and is_ours(runtimes.get("bede")):
             text = _taken_out(text, name, file.path)
         data = toml.load(text, file.path)
-    if file.path == OWN and not _rest(data):
-        return None
-    if file.text.startswith(HEAD) and not _rest(data):
+    if (file.path == OWN or file.text.startswith(HEAD)) and not _others(file.data):
         return None
     return File(file.path, text, data)
 
@@ -110,7 +110,7 @@ def with_default(text: str, name: str, path: str) -> str | None:
             f'the default runtime in {path} is "{default}"',
             "Take default_runtime_name out of it first, or leave --set-default away",
         )
-    if default in ("runc", "bede"):
+    if default is not None:
         return _DEFAULT.sub(r"\1bede\3", text)
     header = (
         rf"^([ \t]*)\[[ \t]*plugins[ \t]*\.[ \t]*[\"']{re.escape(name)}[\"'][ \t]*\.[ \t]*containerd[ \t]*\]"
@@ -142,22 +142,35 @@ def _taken_out(text: str, name: str, path: str) -> str:
     del wanted["plugins"][name]["containerd"]["runtimes"]["bede"]
     try:
         document = tomlkit.parse(text)
-        document["plugins"][name]["containerd"]["runtimes"].remove("bede")  # type: ignore[index, union-attr]
+        document["plugins"][name]["containerd"]["runtimes"].remove("bede")
         text = tomlkit.dumps(document)
-        if toml.load(text, path) == wanted:
+        if _filled(toml.load(text, path)) == _filled(wanted):
             return text
     except (tomlkit.exceptions.TOMLKitError, InputError):
         pass
     raise InputError(f"the runtime bede cannot be taken out of {path}", "Take it out by hand")
 
 
-def _rest(data: dict[str, Any]) -> bool:
-    """Whether anything is said besides the version."""
-    return any(_says(value) for name, value in data.items() if name != "version")
+def _others(data: dict[str, Any]) -> dict[str, Any]:
+    """What is said besides the version and what `bede configure` says in a file of its own."""
+    data = copy.deepcopy(data)
+    data.pop("version", None)
+    for name in _PLUGINS.values():
+        table = toml.get(data, "plugins", name, "containerd") or {}
+        runtimes = table.get("runtimes", {})
+        if is_ours(runtimes.get("bede")):
+            del runtimes["bede"]
+            if toml.get(runtimes, "runc", "runtime_type") == RUNC:
+                del runtimes["runc"]
+        if table.get("default_runtime_name") == "bede":
+            del table["default_runtime_name"]
+    return _filled(data)
 
 
-def _says(value: object) -> bool:
-    return any(_says(one) for one in value.values()) if isinstance(value, dict) else True
+def _filled(data: dict[str, Any]) -> dict[str, Any]:
+    """*data* without tables that say nothing."""
+    filled = {name: _filled(value) if isinstance(value, dict) else value for name, value in data.items()}
+    return {name: value for name, value in filled.items() if value != {}}
 
 
 def _imports(file: File) -> list[str]:

@@ -1,7 +1,7 @@
 """CRI-O: a runtime handler `bede` in a drop-in of /etc/crio/crio.conf.d.
 
 Of the files in that directory the last one by name that has a setting counts. The handler is the default
-runtime's with another program: its monitor is where this host has it, its state where the real runtime keeps it.
+runtime's with another program: so its monitor is where this host has it, and its state is the real runtime's.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def unconfigure() -> Plan:
     data = _load(before)
     after: str | None = before
     bede = _runtimes(data).get("bede")
-    if _is_ours(bede):
+    if bede is not None and _is_ours(bede):
         if before in (generated(bede["path"], False), generated(bede["path"], True)):
             after = None
         else:

@@ -73,7 +73,7 @@ def diff(edits: list[Edit]) -> str:
         before = (edit.before or "").splitlines(keepends=True)
         after = (edit.after or "").splitlines(keepends=True)
         names = ["/dev/null" if text is None else edit.path for text in (edit.before, edit.after)]
-        for line in difflib.unified_diff(before, after, *names):
+        for line in difflib.unified_diff(before, after, names[0], names[1]):
             out.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
         if not before and not after:  # of an empty file there is nothing else to show
             out += [f"--- {names[0]}\n", f"+++ {names[1]}\n"]

@@ -94,19 +94,22 @@ def remove(text: str, path: Sequence[str]) -> str:
 def _insert(text: str, there: _Object, name: str, value: Any, indent: str, unit: str) -> str:
     if there.members:
         last = there.members[-1]
-        start = there.members[-2].end if len(there.members) > 1 else there.start
-        space = text[text.index(",", start) + 1 : last.start] if len(there.members) > 1 else ""
-        space = space or text[there.start : there.members[0].start]
-        at, before, after = last.end, f",{space}", ""
+        if len(there.members) > 1:
+            space = text[text.index(",", there.members[-2].end) + 1 : last.start]
+        elif _is_broken(text, there):
+            space = text[there.start : last.start]
+        else:
+            space = " " if text[last.value - 1].isspace() else ""
+        at, before = last.end, f",{space}"
         inner = _indent(text, last.start) if _is_broken(text, there) else None
     else:  # what is between the braces stays behind the member, so that it is what a removal leaves
         at = there.start
         between = text[there.start : there.end]
         broken = "\n" in between
         inner = indent + unit if broken else None
-        before, after = (_eol(text) + indent + unit, "") if broken else (between, "")
+        before = _eol(text) + indent + unit if broken else between
     body = f"{json.dumps(name)}: {_dump(value, text, inner, unit)}"
-    return text[:at] + before + body + after + text[at:]
+    return text[:at] + before + body + text[at:]
 
 
 def _dump(value: Any, text: str, indent: str | None, unit: str) -> str:

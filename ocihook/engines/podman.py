@@ -1,8 +1,8 @@
 """Podman: one hook file a stage, in a directory that its `hooks_dir` names.
 
-Podman reads /usr/share/containers/oci/hooks.d alone unless containers.conf says otherwise, so beside the files
-in /etc (of a user: in ~/.config) there is a drop-in of containers.conf.d that adds their directory. A file
-masks those of its name in directories before its own: that is how hooks of a package are switched off.
+Podman reads /usr/share/containers/oci/hooks.d alone unless containers.conf says otherwise. So beside the
+files in /etc, or a user's in ~/.config, there is a drop-in of containers.conf.d that adds their directory. A
+file masks those of its name in directories before its own: that is how hooks of a package are switched off.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _drop_in() -> str:
 
 
 def _files(wanted: dict[str, str], base: list[str]) -> list[Edit]:
-    """The edits that leave *wanted* (text by stage) of ours, where hooks_dir is *base* without our drop-in."""
+    """The edits that leave *wanted* (text by stage) of ours; *base* is hooks_dir without our drop-in."""
     own = _own()
     hooks = []
     for stage in bundle.STAGES:

@@ -1,0 +1,78 @@
+"""Files are written whole, keep what they had, and what they were is kept."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ocihook.engines import edits
+from ocihook.engines.edits import Edit
+from ocihook.errors import AccessError, InputError
+
+
+def test_mode_is_kept_and_the_old_text_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_text("old\n")
+    path.chmod(0o640)
+    (line,) = edits.apply([Edit(str(path), "old\n", "new\n")])
+    (kept,) = tmp_path.glob("one.bede-*")
+    assert (path.read_text(), kept.read_text()) == ("new\n", "old\n")
+    assert path.stat().st_mode & 0o777 == kept.stat().st_mode & 0o777 == 0o640
+    assert line == f"wrote {path} (before: {kept})"
+
+
+def test_a_drop_in_s_old_text_is_not_where_it_would_be_read(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    path = tmp_path / "conf.d/one.conf"
+    path.write_text("old\n")
+    edits.apply([Edit(str(path), "old\n", None)])
+    assert list((tmp_path / "conf.d").iterdir()) == []
+    assert [one.read_text() for one in tmp_path.glob("one.conf.bede-*")] == ["old\n"]
+
+
+def test_directories_are_for_everybody_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "a/b/c.json"
+    before = os.umask(0o077)
+    try:
+        edits.apply([Edit(str(path), None, "x")])
+    finally:
+        os.umask(before)
+    assert [one.stat().st_mode & 0o777 for one in (path, path.parent, path.parent.parent)] == [
+        0o644,
+        0o755,
+        0o755,
+    ]
+
+
+def test_a_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    link = str(tmp_path / "link")
+    assert edits.read(link) == "old"
+    with pytest.raises(AccessError, match="symbolic link") as refused:
+        edits.apply([Edit(str(tmp_path / "other"), None, "x"), Edit(link, "old", "new")])
+    assert refused.value.hint
+    assert sorted(one.name for one in tmp_path.iterdir() if one.name != "etc") == ["link", "real"]
+
+
+def test_a_file_that_changed_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_text("theirs")
+    with pytest.raises(AccessError, match="meanwhile"):
+        edits.apply([Edit(str(path), "old", "new")])
+    assert path.read_text() == "theirs"
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="regular"):
+        edits.read(str(tmp_path))
+    assert edits.read(str(tmp_path / "none")) is None
+
+
+def test_a_diff_tells_of_new_files_and_of_removed_ones() -> None:
+    text = edits.diff(
+        [Edit("/new", None, "a\n"), Edit("/gone", "b", None), Edit("/other", "c\nd\n", "c\ne\n")]
+    )
+    assert "--- /dev/null\n+++ /new\n@@ -0,0 +1 @@\n+a\n" in text
+    assert "--- /gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-b\n\\ No newline at end of file\n" in text
+    assert "--- /other\n+++ /other\n@@ -1,2 +1,2 @@\n c\n-d\n+e\n" in text
