@@ -9,13 +9,14 @@ PACKAGES += make flex bison bc libelf-dev ccache patch xz-utils
 # and the fuzz targets in C: clang, and what -fsanitize=fuzzer links
 PACKAGES += clang libclang-rt-dev
 # and the Debian package
-PACKAGES += debhelper dh-python help2man lintian python3-all-dev python3-cffi python3-setuptools python3-shtab
+PACKAGES += build-essential debhelper dh-python dpkg-dev fakeroot help2man lintian man-db python3-all-dev
+PACKAGES += python3-cffi python3-setuptools python3-shtab
 # Stamps carry a hash of what they were made from, so a checkout's time stamps do not matter.
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
 BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
 
-.PHONY: demo test lint unit fuzz vm-test kernel-debug soak deps build packages clean
+.PHONY: demo test lint unit fuzz vm-test kernel-debug soak deps build packages wheel deb clean
 .NOTPARALLEL:
 
 demo: build
@@ -47,6 +48,21 @@ kernel-debug: build
 # The long form of what `test` has a short form of: hundreds of kills, a crowd, thousands of cycles, fork storms.
 soak: build
 	BEDE_SOAK=1 $(BIN)/pytest -q tests/soak
+
+# A copy of what is tracked: what else lies in a checkout shall not get into a package.
+CLEAN := build/package/bede
+clean-copy = rm -rf $(CLEAN) && mkdir -p $(CLEAN) dist && git ls-files -z | xargs -0 cp --parents -t $(CLEAN)
+
+# The wheel, by way of the sdist.
+wheel: build
+	@$(clean-copy)
+	@$(BIN)/python -m build --no-isolation --outdir dist $(CLEAN)
+
+# The Debian package, with the host's own Python.
+deb: packages
+	@$(clean-copy)
+	@cd $(CLEAN) && env PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage -b -us -uc
+	@cp build/package/bede_*.deb dist/
 
 deps: packages $(VENV_STAMP)
 
