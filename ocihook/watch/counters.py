@@ -1,0 +1,121 @@
+"""What the kernel has counted of one bound container since its cgroup was made."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ocihook import fs
+from ocihook.backends import choose
+from ocihook.cgroup import memory, path
+from ocihook.cgroup.path import Cgroup
+from ocihook.errors import HostError
+from ocihook.watch.limited import PAGE
+
+#: What ``memory.stat`` calls its counts of demoted pages: kswapd, direct, khugepaged, since 7.3 proactive.
+DEMOTED = "pgdemote_"
+PROMOTED = "pgpromote_success"
+
+
+class Pressure(NamedTuple):
+    """``memory.pressure``: how long tasks waited for memory; some of them, or all at once."""
+
+    some: float  #: per cent of the last 10 s
+    full: float  #: likewise
+    some_us: int  #: microseconds in all
+    full_us: int  #: likewise
+
+
+class Counters(NamedTuple):
+    """Counts since the container's cgroup was made, descendants included; None where nobody counts that.
+
+    The kernel brings ``memory.stat`` up to date once 64 pages a CPU have changed, or every two seconds.
+    """
+
+    demoted: int | None = None  #: bytes, ``pgdemote_*`` of ``memory.stat``: whoever asked for it
+    promoted: int | None = None  #: bytes, ``pgpromote_success`` of ``memory.stat``: NUMA balancing
+    steered: int | None = None  #: bytes placed far at once: ``memory.node_events`` of a patched kernel
+    promotion_denied: int | None = None  #: bytes, likewise
+    over: int | None = None  #: bytes placed past a limit, likewise
+    pressure: Pressure | None = None
+    high: int | None = None  #: ``memory.events``: times that ``memory.high`` (Bede's fence) was passed
+    max: int | None = None  #: likewise: times that ``memory.max`` was reached
+    oom_kill: int | None = None  #: likewise: processes killed
+    stalls: int | None = None  #: the agent's: times that nothing could be demoted
+    fence_events: int | None = None  #: the agent's: times that a task met the fence, since the agent's start
+
+
+def read(one: dict[str, Any]) -> Counters | None:
+    """The counters of *one* of ``containers.listing()``; None where its cgroup has gone.
+
+    Raises HostError where that cannot be told.
+    """
+    cgroup = path.reopen(one["cgroup"], one["inode"]) if "inode" in one else path.open_below(one["cgroup"])
+    if cgroup is None:
+        return None
+    with cgroup:
+        return of(cgroup, one)
+
+
+def of(cgroup: Cgroup, one: dict[str, Any]) -> Counters | None:
+    """Like :func:`read`, of a container whose *cgroup* is open."""
+    stat = _text(cgroup, "memory.stat")
+    if not stat:
+        return None  # every cgroup has it until it is removed
+    demoted, promoted = moved(stat)
+    events = keyed(_text(cgroup, "memory.events"))
+    placed = _node_events(cgroup)
+    held = one["backend"] != choose.NODE_LIMIT
+    return Counters(
+        demoted,
+        promoted,
+        placed.get("steered"),
+        placed.get("promotion_denied"),
+        placed.get("over"),
+        pressure(_text(cgroup, "memory.pressure")),
+        events.get("high"),
+        events.get("max"),
+        events.get("oom_kill"),
+        one["stalls"] if held else None,
+        one["fence_events"] if held else None,
+    )
+
+
+def moved(stat: str) -> tuple[int | None, int | None]:
+    """(demoted, promoted) in bytes by the text of ``memory.stat``; None where it has no such counter."""
+    counts = keyed(stat)
+    demoted = [pages for name, pages in counts.items() if name.startswith(DEMOTED)]
+    promoted = counts.get(PROMOTED)
+    return sum(demoted) * PAGE if demoted else None, None if promoted is None else promoted * PAGE
+
+
+def pressure(text: str) -> Pressure | None:
+    """The text of ``memory.pressure``; None where the kernel keeps no account of it."""
+    found: dict[str, tuple[float, int]] = {}
+    for line in text.splitlines():
+        name, _, rest = line.partition(" ")
+        fields = dict(field.partition("=")[::2] for field in rest.split())
+        try:
+            found[name] = (float(fields["avg10"]), int(fields["total"]))
+        except (KeyError, ValueError):
+            return None
+    if "some" not in found:
+        return None
+    some, full = found["some"], found.get("full", (0.0, 0))
+    return Pressure(some[0], full[0], some[1], full[1])
+
+
+def keyed(text: str) -> dict[str, int]:
+    """A flat keyed file such as ``memory.events``; what is no number is left out."""
+    pairs = (line.partition(" ")[::2] for line in text.splitlines())
+    return {name: number for name, value in pairs if (number := fs.number(value)) is not None}
+
+
+def _text(cgroup: Cgroup, name: str) -> str:
+    return fs.read_or(name, "", dir_fd=cgroup.fd)
+
+
+def _node_events(cgroup: Cgroup) -> dict[str, int]:
+    try:
+        return {name: pages * PAGE for name, pages in memory.node_events(cgroup.fd).items()}
+    except (OSError, HostError):
+        return {}  # a stock kernel

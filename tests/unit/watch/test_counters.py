@@ -1,0 +1,89 @@
+"""Counters out of the texts that kernels gave: Debian's 6.12 and 7.3, and the patched 7.3."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocihook.cgroup import path
+from ocihook.watch import counters
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+OLD = "anon 103690240\nfile 8192\npgdemote_kswapd 1\npgdemote_direct 17401\npgdemote_khugepaged 0\n"
+OLD += "pgpromote_success 20797\npgscan_direct 17431\n"
+NEW = OLD.replace("pgdemote_direct 17401", "pgdemote_direct 9912") + "pgdemote_proactive 7443\n"
+PRESSURE = "some avg10=4.87 avg60=0.90 avg300=0.19 total=570110\n"
+FULL = "full avg10=1.08 avg60=0.19 avg300=0.04 total=570100\n"
+HELD = {"cgroup": "/kept", "backend": "tier", "stalls": 3, "fence_events": 62}
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cgroup /kept of a host whose cgroups are in *tmp_path*."""
+    monkeypatch.setattr(path, "mount_point", lambda: str(tmp_path))
+    directory = tmp_path / "kept"
+    directory.mkdir()
+    (directory / "memory.stat").write_text(NEW)
+    (directory / "memory.events").write_text("low 0\nhigh 176\nmax 2\noom 0\noom_kill 1\n")
+    (directory / "memory.pressure").write_text(PRESSURE + FULL)
+    return directory
+
+
+def test_demotions_are_the_sum_of_whoever_asked() -> None:
+    assert counters.moved(OLD) == (17402 * PAGE, 20797 * PAGE)
+    assert counters.moved(NEW) == ((1 + 9912 + 7443) * PAGE, 20797 * PAGE)
+
+
+def test_what_a_kernel_does_not_count_is_none() -> None:
+    assert counters.moved("anon 4096\n") == (None, None)
+    assert counters.pressure("") is None
+    assert counters.pressure("nonsense") is None
+    assert counters.pressure("full avg10=x total=1") is None
+
+
+def test_pressure() -> None:
+    assert counters.pressure(PRESSURE + FULL) == (4.87, 1.08, 570110, 570100)
+    assert counters.pressure(PRESSURE) == (4.87, 0.0, 570110, 0)
+
+
+def test_of_a_held_container(kept: Path) -> None:
+    found = counters.read(HELD)
+    assert found is not None
+    assert (found.demoted, found.promoted) == (17356 * PAGE, 20797 * PAGE)
+    assert (found.high, found.max, found.oom_kill) == (176, 2, 1)
+    assert (found.stalls, found.fence_events) == (3, 62)
+    assert (found.steered, found.promotion_denied, found.over) == (None, None, None)
+    assert found.pressure is not None
+    assert found.pressure.some_us == 570110
+
+
+def test_beside_a_limit_of_the_kernel(kept: Path) -> None:
+    (kept / "memory.node_events").write_text("steered 17098\ndemoted 32\npromotion_denied 5\nover 0\n")
+    found = counters.read(HELD | {"backend": "node_limit", "inode": kept.stat().st_ino})
+    assert found is not None
+    assert (found.steered, found.promotion_denied, found.over) == (17098 * PAGE, 5 * PAGE, 0)
+    assert (found.stalls, found.fence_events) == (None, None)  # no agent counts them
+
+
+def test_without_pressure_and_events(kept: Path) -> None:
+    (kept / "memory.pressure").unlink()
+    (kept / "memory.events").unlink()
+    found = counters.read(HELD)
+    assert found is not None
+    assert (found.pressure, found.high, found.max, found.oom_kill) == (None, None, None, None)
+
+
+def test_gone(kept: Path) -> None:
+    assert counters.read(HELD | {"cgroup": "/other"}) is None
+    assert counters.read(HELD | {"inode": kept.stat().st_ino + 1}) is None  # another of the same name
+    (kept / "memory.stat").unlink()
+    assert counters.read(HELD) is None
+
+
+@given(st.text())
+def test_no_text_is_an_error(text: str) -> None:
+    counters.moved(text)
+    counters.pressure(text)
+    counters.keyed(text)
