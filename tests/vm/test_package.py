@@ -1,0 +1,55 @@
+"""The Debian package in a machine without Bede; what happens there is in guest/package.py."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import machines
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import packages
+
+SECONDS = 400
+OLD = "0.0.1"
+#: Containers see the machine's /usr, and have to find their programs there.
+THERE = "/usr/lib/bede-tests"
+STEPS = "installed\nupgraded\nrefused\nremoved\npurged\n"
+
+
+def older(source: Path) -> None:
+    """Make the clean checkout *source* one of an older version, with a module that is no more."""
+    (source / "ocihook/gone.py").write_text('"""Of another time."""\n')
+    for name in ("ocihook/__init__.py", "debian/changelog"):
+        path = source / name
+        path.write_text(path.read_text().replace(packages.version(), OLD, 1))
+
+
+def share(work: Path) -> Path:
+    """What the machine gets: two packages, and what the test consists of."""
+    target = work / "share"
+    for name, change in (("old", older), ("new", lambda _: None)):
+        source = packages.checkout(work / name / "bede")
+        change(source)
+        (target / name).parent.mkdir(exist_ok=True)
+        shutil.copy(packages.debian(source), target / f"{name}.deb")
+    for part in ("tests/vm/guest", "ocihook/demo"):
+        shutil.copytree(work / "new/bede" / part, target / "checkout" / part)
+    shutil.copy(work / "new/bede/ocihook/__init__.py", target / "checkout/ocihook")
+    return target
+
+
+def test_it_installs_upgrades_removes_and_purges_under_containers(tmp_path: Path) -> None:
+    command = (
+        f"cp -r /share/checkout {THERE} &&"
+        f" BEDE_VERSION={packages.version()} PYTHONPATH={THERE} python3 -B {THERE}/tests/vm/guest/package.py"
+    )
+    boot = machines.boot(
+        *("sh", "-c", command),
+        kernel="debian-6.12",
+        topology="two-tier",
+        seconds=SECONDS,
+        share=share(tmp_path),
+        bare=True,
+    )
+    assert boot.status == 0, boot.tail()
+    assert boot.out == STEPS
