@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from ocihook import fs
@@ -9,11 +10,15 @@ from ocihook.backends import choose
 from ocihook.cgroup import memory, path
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import HostError
+from ocihook.topology import nodes
 from ocihook.watch.limited import PAGE
 
 #: What ``memory.stat`` calls its counts of demoted pages: kswapd, direct, khugepaged, since 7.3 proactive.
 DEMOTED = "pgdemote_"
-PROMOTED = "pgpromote_success"
+#: What NUMA balancing moved in all, and what of it came from a far node: counted in its tiering mode only.
+MIGRATED, PROMOTED = "numa_pages_migrated", "pgpromote_success"
+BALANCING = "/proc/sys/kernel/numa_balancing"  #: tests point it elsewhere
+_TIERING = 2
 
 
 class Pressure(NamedTuple):
@@ -32,7 +37,7 @@ class Counters(NamedTuple):
     """
 
     demoted: int | None = None  #: bytes, ``pgdemote_*`` of ``memory.stat``: whoever asked for it
-    promoted: int | None = None  #: bytes, ``pgpromote_success`` of ``memory.stat``: NUMA balancing
+    promoted: int | None = None  #: bytes, of ``memory.stat``: what NUMA balancing brought back
     steered: int | None = None  #: bytes placed far at once: ``memory.node_events`` of a patched kernel
     promotion_denied: int | None = None  #: bytes, likewise
     over: int | None = None  #: bytes placed past a limit, likewise
@@ -61,13 +66,13 @@ def of(cgroup: Cgroup, one: dict[str, Any]) -> Counters | None:
     stat = _text(cgroup, "memory.stat")
     if not stat:
         return None  # every cgroup has it until it is removed
-    demoted, promoted = moved(stat)
+    counts = keyed(stat)
     events = keyed(_text(cgroup, "memory.events"))
     placed = _node_events(cgroup)
     held = one["backend"] != choose.NODE_LIMIT
     return Counters(
-        demoted,
-        promoted,
+        demoted(counts),
+        promoted(counts),
         placed.get("steered"),
         placed.get("promotion_denied"),
         placed.get("over"),
@@ -80,12 +85,31 @@ def of(cgroup: Cgroup, one: dict[str, Any]) -> Counters | None:
     )
 
 
-def moved(stat: str) -> tuple[int | None, int | None]:
-    """(demoted, promoted) in bytes by the text of ``memory.stat``; None where it has no such counter."""
-    counts = keyed(stat)
-    demoted = [pages for name, pages in counts.items() if name.startswith(DEMOTED)]
-    promoted = counts.get(PROMOTED)
-    return sum(demoted) * PAGE if demoted else None, None if promoted is None else promoted * PAGE
+def demoted(stat: dict[str, int]) -> int | None:
+    """Demoted bytes by the counts of ``memory.stat``; None where this kernel has none of it."""
+    pages = [count for name, count in stat.items() if name.startswith(DEMOTED)]
+    return sum(pages) * PAGE if pages else None
+
+
+def promoted(stat: dict[str, int]) -> int | None:
+    """Promoted bytes by the counts of ``memory.stat``; None where nobody counts them.
+
+    The kernel calls it promotion in the tiering mode of NUMA balancing alone (``kernel.numa_balancing`` 2), not
+    in the usual one (1), which promotes too. It moves pages to nodes with processors: where that is one node, all
+    that it moved was promoted. Where there are several, some of it went from one to another.
+    """
+    counted = PROMOTED
+    if _one_near():
+        counted = MIGRATED if MIGRATED in stat else PROMOTED
+    elif not (fs.number(fs.read_or(BALANCING, "").strip()) or 0) & _TIERING:
+        return None
+    return stat[counted] * PAGE if counted in stat else None
+
+
+@functools.cache
+def _one_near() -> bool:
+    with_cpu = set(nodes.read_list(f"{nodes.NODES}/has_cpu"))
+    return len(with_cpu.intersection(nodes.with_memory())) == 1
 
 
 def pressure(text: str) -> Pressure | None:

@@ -8,15 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihook.cgroup import path
+from ocihook.topology import nodes
 from ocihook.watch import counters
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 OLD = "anon 103690240\nfile 8192\npgdemote_kswapd 1\npgdemote_direct 17401\npgdemote_khugepaged 0\n"
-OLD += "pgpromote_success 20797\npgscan_direct 17431\n"
+OLD += "pgpromote_success 20797\nnuma_pages_migrated 20800\npgscan_direct 17431\n"
 NEW = OLD.replace("pgdemote_direct 17401", "pgdemote_direct 9912") + "pgdemote_proactive 7443\n"
 PRESSURE = "some avg10=4.87 avg60=0.90 avg300=0.19 total=570110\n"
 FULL = "full avg10=1.08 avg60=0.19 avg300=0.04 total=570100\n"
 HELD = {"cgroup": "/kept", "backend": "tier", "stalls": 3, "fence_events": 62}
+
+
+@pytest.fixture
+def one_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host with one node that has processors."""
+    monkeypatch.setattr(counters, "_one_near", lambda: True)
 
 
 @pytest.fixture
@@ -32,12 +39,38 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_demotions_are_the_sum_of_whoever_asked() -> None:
-    assert counters.moved(OLD) == (17402 * PAGE, 20797 * PAGE)
-    assert counters.moved(NEW) == ((1 + 9912 + 7443) * PAGE, 20797 * PAGE)
+    assert counters.demoted(counters.keyed(OLD)) == 17402 * PAGE
+    assert counters.demoted(counters.keyed(NEW)) == (1 + 9912 + 7443) * PAGE
 
 
-def test_what_a_kernel_does_not_count_is_none() -> None:
-    assert counters.moved("anon 4096\n") == (None, None)
+@pytest.mark.parametrize(
+    ("near", "mode", "promoted"),
+    (
+        ("0", "1", 20800),  # whatever moved, moved to the one node with processors
+        ("0", "2", 20800),
+        ("0-1", "2", 20797),
+        ("0-1", "3", 20797),
+        ("0-1", "1", None),  # it may have moved from one of them to the other
+        ("0-1", "0", None),
+    ),
+)
+def test_promotions(
+    near: str, mode: str, promoted: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("has_cpu", near), ("has_memory", "0-2"), ("mode", f"{mode}\n")):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(nodes, "NODES", str(tmp_path))
+    monkeypatch.setattr(counters, "BALANCING", str(tmp_path / "mode"))
+    counters._one_near.cache_clear()
+    found = counters.promoted(counters.keyed(NEW))
+    counters._one_near.cache_clear()
+    assert found == (None if promoted is None else promoted * PAGE)
+
+
+def test_what_a_kernel_does_not_count_is_none(one_near: None) -> None:
+    assert counters.demoted({"anon": 4096}) is None
+    assert counters.promoted({"anon": 4096}) is None
+    assert counters.promoted({"pgpromote_success": 2}) == 2 * PAGE
     assert counters.pressure("") is None
     assert counters.pressure("nonsense") is None
     assert counters.pressure("full avg10=x total=1") is None
@@ -48,10 +81,10 @@ def test_pressure() -> None:
     assert counters.pressure(PRESSURE) == (4.87, 0.0, 570110, 0)
 
 
-def test_of_a_held_container(kept: Path) -> None:
+def test_of_a_held_container(kept: Path, one_near: None) -> None:
     found = counters.read(HELD)
     assert found is not None
-    assert (found.demoted, found.promoted) == (17356 * PAGE, 20797 * PAGE)
+    assert (found.demoted, found.promoted) == (17356 * PAGE, 20800 * PAGE)
     assert (found.high, found.max, found.oom_kill) == (176, 2, 1)
     assert (found.stalls, found.fence_events) == (3, 62)
     assert (found.steered, found.promotion_denied, found.over) == (None, None, None)
@@ -84,6 +117,6 @@ def test_gone(kept: Path) -> None:
 
 @given(st.text())
 def test_no_text_is_an_error(text: str) -> None:
-    counters.moved(text)
+    counters.demoted(counters.keyed(text))
     counters.pressure(text)
     counters.keyed(text)

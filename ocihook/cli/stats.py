@@ -1,0 +1,92 @@
+"""`bede stats`: what bound containers hold and do, in lines."""
+
+import argparse
+import json
+import time
+
+from ocihook.cli import terminal
+from ocihook.watch import roster, table
+from ocihook.watch.look import Looker, Row
+from ocihook.watch.roster import Roster
+
+DETAILS = """\
+Without a name: all bound containers; with --follow also those that come later. A container is named as in
+`bede set`: its name, its id or the beginning of it, or the path of its cgroup.
+
+  %           local usage as per cent of the bound
+  DEMOTED/s   bytes a second that went to the far nodes (memory.stat: pgdemote_*), over the last interval
+  PROMOTED/s  bytes a second that NUMA balancing brought back (numa_pages_migrated, pgpromote_success)
+  PRESSURE    per cent of the last 10 s in which some task waited for memory (memory.pressure)
+  EVENTS      since the container's start, the worst first: processes killed for want of memory, stalls
+              (nothing could be demoted), memory.max reached, bytes over a limit of the kernel's, and
+              memory.high, which is Bede's fence, passed
+
+"-" is what this kernel does not count. --json has all of it in bytes, and null for that: a list, or with
+--follow an object a line. --csv has the same as columns, and one header.
+
+examples:
+  sudo bede stats
+  sudo bede stats web --follow
+  sudo bede stats --follow --interval 0.2 --csv > usage.csv
+  sudo bede stats --json | jq '.[] | select(.local > .bound) | .name'
+"""
+LEAST = 0.01  #: seconds
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to look at, how often, and how to print it."""
+    parser.add_argument("containers", nargs="*", metavar="CONTAINER", help="only these (default: all)")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="JSON, sizes in bytes")
+    form.add_argument("--csv", action="store_true", help="CSV, sizes in bytes")
+    parser.add_argument("-f", "--follow", action="store_true", help="again and again, until interrupted")
+    parser.add_argument(
+        "--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print until there is no more to print."""
+    roster.check(args.interval, LEAST)
+    try:
+        with Roster(args.containers) as found, Looker(found) as looker:
+            _print(args, found, looker)
+    except KeyboardInterrupt:
+        if not args.follow:
+            raise
+    return 0
+
+
+def _print(args: argparse.Namespace, found: Roster, looker: Looker) -> None:
+    widths: dict[str, int] = {}
+    first = True
+    if args.csv:
+        print(",".join(table.CSV), flush=True)
+    looker.look()  # rates are of an interval
+    due = time.monotonic()
+    while True:
+        due = max(due + args.interval, time.monotonic())
+        time.sleep(max(0.0, due - time.monotonic()))
+        rows = looker.look()
+        _show(args, rows, widths, first)
+        first = False
+        if not args.follow or (found.named is not None and not rows and not found.error):
+            return
+
+
+def _show(args: argparse.Namespace, rows: list[Row], widths: dict[str, int], first: bool) -> None:
+    if args.json and not args.follow:
+        print(json.dumps([table.record(row) for row in rows], indent=2))
+    elif args.json:
+        print("".join(json.dumps(table.record(row)) + "\n" for row in rows), end="", flush=True)
+    elif args.csv:
+        records = (table.record(row) for row in rows)
+        text = "".join(table.csv_line([one[name] for name in table.CSV]) for one in records)
+        print(text, end="", flush=True)
+    else:
+        before = dict(widths)
+        head, *rest = table.lines(rows, widths)
+        # Lines below each other are of one head, until a column has to be wider.
+        if first or widths != before or len(rows) > 1:
+            rest.insert(0, terminal.painted(head, terminal.BOLD))
+        print("\n".join(rest), flush=True)

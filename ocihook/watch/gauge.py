@@ -1,0 +1,130 @@
+"""Local and far usage of many containers at one instant, often: the agent is not asked.
+
+A patched kernel counts exactly what its limits hold (``memory.node_current``), flushing nothing. Elsewhere
+the generations of the multi-generational LRU (debugfs ``lru_gen``, root's, one read for all containers) are
+as exact, plus what is unevictable. Without them ``memory.numa_stat`` is read behind ``cpu.stat``, which brings
+it up to date on 6.12; on 7.3 it does not, and the figures can be up to two seconds old (docs/holding.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable
+
+from ocihook import fs
+from ocihook.cgroup import memory
+from ocihook.cgroup.path import Cgroup
+from ocihook.errors import BedeError
+from ocihook.topology.nodes import Tiers
+from ocihook.watch.limited import PAGE
+
+LRU_GEN = "/sys/kernel/debug/lru_gen"  #: tests point these elsewhere
+LRU_ENABLED = "/sys/kernel/mm/lru_gen/enabled"
+_UNEVICTABLE = "unevictable "
+
+
+class Gauge:
+    """Measures open cgroups; a context manager: leaving closes what it reads."""
+
+    def __init__(self, tiers: Tiers) -> None:
+        self.tiers = tiers  #: which nodes are local and far; may be replaced
+        self._lru = -1
+        # Where it is off the file is there, and empty of pages.
+        if (int(fs.read_or(LRU_ENABLED, "0"), 16) & 1) == 1:
+            with contextlib.suppress(OSError):
+                self._lru = os.open(LRU_GEN, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+
+    def close(self) -> None:
+        """Let go of the file; a second call does nothing."""
+        if self._lru >= 0:
+            os.close(self._lru)
+            self._lru = -1
+
+    def __enter__(self) -> Gauge:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def look(self, cgroups: Iterable[Cgroup]) -> dict[str, tuple[int, int]]:
+        """{path: (local, far)} in bytes, descendants included; without those that have gone."""
+        found: dict[str, tuple[int, int]] = {}
+        others: list[Cgroup] = []
+        for cgroup in cgroups:
+            try:
+                found[cgroup.path] = self._split(memory.node_usage(cgroup.fd))
+            except (OSError, BedeError):
+                others.append(cgroup)
+        pages = self._generations([cgroup.path for cgroup in others]) if others else {}
+        for cgroup in others:
+            with contextlib.suppress(OSError, BedeError):
+                found[cgroup.path] = self._of(cgroup, pages.get(cgroup.path))
+        return found
+
+    def _generations(self, paths: Collection[str]) -> dict[str, dict[int, int]]:
+        if self._lru < 0:
+            return {}
+        parts: list[bytes] = []
+        at = 0
+        try:
+            while part := os.pread(self._lru, 1 << 20, at):
+                parts.append(part)
+                at += len(part)
+            return generations(b"".join(parts), paths)
+        except (OSError, ValueError, IndexError):
+            return {}
+
+    def _of(self, cgroup: Cgroup, pages: dict[int, int] | None) -> tuple[int, int]:
+        if pages is None:
+            fs.read_or("cpu.stat", "", dir_fd=cgroup.fd)
+        stat = fs.read("memory.numa_stat", dir_fd=cgroup.fd)
+        if pages is None:
+            return memory.local_far(stat, self.tiers.local, self.tiers.far)
+        locked = "".join(line for line in stat.splitlines() if line.startswith(_UNEVICTABLE))
+        local, far = memory.local_far(locked, self.tiers.local, self.tiers.far)
+        more_local, more_far = self._split({node: count * PAGE for node, count in pages.items()})
+        return local + more_local, far + more_far
+
+    def _split(self, used: dict[int, int]) -> tuple[int, int]:
+        local = sum(used.get(node, 0) for node in self.tiers.local)
+        return local, sum(used.get(node, 0) for node in self.tiers.far)
+
+
+def generations(text: bytes, paths: Collection[str]) -> dict[str, dict[int, int]]:
+    """{path: {node: pages}} by the text of ``lru_gen``, of each of *paths* with what is below it.
+
+    Raises ValueError or IndexError where that is of another form.
+    """
+    found: dict[str, dict[int, int]] = {}
+    wanted = {os.fsencode(path): path for path in paths}
+    seen: set[bytes] = set()
+    for block in (b"\n" + text).split(b"\nmemcg ")[1:]:
+        head, _, rest = block.partition(b"\n")
+        number, _, where = head.strip().partition(b" ")
+        # The file is read in parts: one before which a cgroup was made meanwhile can be there twice.
+        if number in seen:
+            continue
+        above = [path for name, path in wanted.items() if where == name or where.startswith(name + b"/")]
+        if not above:
+            continue
+        seen.add(number)
+        counts = _counts(rest)
+        for path in above:
+            sums = found.setdefault(path, {})
+            for node, pages in counts.items():
+                sums[node] = sums.get(node, 0) + pages
+    return found
+
+
+def _counts(block: bytes) -> dict[int, int]:
+    counts: dict[int, int] = {}
+    node = -1
+    for line in block.splitlines():
+        words = line.split()
+        if words[:1] == [b"node"]:
+            node = int(words[1])
+        elif words:
+            # generation, age, anonymous and file pages; an x marks a generation that is no more
+            counts[node] = counts.get(node, 0) + sum(int(word.rstrip(b"x")) for word in words[2:4])
+    return counts

@@ -1,0 +1,140 @@
+"""Bound containers as they are at one instant, and what they do by the second since the instant before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ocihook.backends import choose
+from ocihook.cgroup import memory, path
+from ocihook.cgroup.path import Cgroup
+from ocihook.errors import BedeError
+from ocihook.spec import nodelimit
+from ocihook.watch import counters
+from ocihook.watch.counters import Counters
+from ocihook.watch.gauge import Gauge
+from ocihook.watch.roster import Roster
+
+
+@dataclass(frozen=True)
+class Row:
+    """One container at one instant; bytes, and bytes a second where the instant before is known."""
+
+    time: float  #: seconds since the epoch
+    clock: float  #: seconds of the monotonic clock
+    one: dict[str, Any]  #: of ``containers.listing()``: who it is
+    bound: int
+    local: int
+    far: int
+    counters: Counters
+    demoting: float | None = None
+    promoting: float | None = None
+    steering: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return printable(self.one["name"] or self.one["id"][:12])
+
+    @property
+    def share(self) -> float:
+        """Local usage as per cent of the bound."""
+        return 100 * self.local / self.bound if self.bound else 0.0
+
+    @property
+    def overshoot(self) -> int:
+        """The highest that local usage was past the bound, as far as anybody knows; bytes."""
+        return max(int(self.one["overshoot"]), self.local - self.bound, 0)
+
+
+def printable(text: str) -> str:
+    """*text* without what a terminal would obey or cannot show: names are whatever somebody chose."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def rate(before: int | None, after: int | None, seconds: float) -> float | None:
+    """Growth of a counter by the second; one that is smaller than before has begun anew at 0."""
+    if before is None or after is None or seconds <= 0:
+        return None
+    return (after - before if after >= before else after) / seconds
+
+
+class Looker:
+    """Looks at the containers of a roster; a context manager: leaving closes their cgroups."""
+
+    def __init__(self, roster: Roster) -> None:
+        self.roster = roster
+        self._gauge = Gauge(roster.tiers)
+        self._open: dict[str, Cgroup] = {}
+        self._before: dict[str, Row] = {}
+
+    def close(self) -> None:
+        """Let go of all descriptors."""
+        self._gauge.close()
+        self._keep(())
+
+    def __enter__(self) -> Looker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def look(self) -> list[Row]:
+        """All of them now; those that have ended are left out. Raises HostError."""
+        found = self.roster.found
+        self._keep({one["cgroup"] for one in found})
+        for one in found:
+            if one["cgroup"] not in self._open and (cgroup := _reopen(one)) is not None:
+                self._open[one["cgroup"]] = cgroup
+        self._gauge.tiers = self.roster.tiers
+        epoch, clock = time.time(), time.monotonic()
+        used = self._gauge.look(self._open.values())
+        rows = [self._row(one, used, epoch, clock) for one in found if one["cgroup"] in used]
+        there = {row.one["cgroup"]: row for row in rows if row is not None}
+        self._keep(there)
+        self._before = there
+        return list(there.values())
+
+    def _row(
+        self, one: dict[str, Any], used: dict[str, tuple[int, int]], epoch: float, clock: float
+    ) -> Row | None:
+        where = one["cgroup"]
+        counts = counters.of(self._open[where], one)
+        if counts is None:
+            return None
+        before = self._before.get(where)
+        past = before.counters if before else Counters()
+        seconds = clock - before.clock if before else 0.0
+        return Row(
+            epoch,
+            clock,
+            one,
+            self._bound(one),
+            *used[where],
+            counts,
+            rate(past.demoted, counts.demoted, seconds),
+            rate(past.promoted, counts.promoted, seconds),
+            rate(past.steered, counts.steered, seconds),
+        )
+
+    def _bound(self, one: dict[str, Any]) -> int:
+        """What the kernel holds this instant, where the kernel does; else as the agent said last."""
+        if one["backend"] == choose.NODE_LIMIT:
+            try:
+                limits = memory.node_limits(self._open[one["cgroup"]].fd)
+                return nodelimit.bound_of(limits, self.roster.tiers.local) or int(one["bound"])
+            except (OSError, BedeError):
+                pass
+        return int(one["bound"])
+
+    def _keep(self, paths: Iterable[str]) -> None:
+        keep = set(paths)
+        for gone in [where for where in self._open if where not in keep]:
+            self._open.pop(gone).close()
+            self._before.pop(gone, None)
+
+
+def _reopen(one: dict[str, Any]) -> Cgroup | None:
+    return path.reopen(one["cgroup"], one["inode"]) if "inode" in one else path.open_below(one["cgroup"])

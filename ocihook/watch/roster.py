@@ -1,0 +1,58 @@
+"""Which containers are bound, asked again and again beside whatever measures them.
+
+A thread of its own: an agent that restarts or an engine that is slow to tell a name holds no measurement up.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from ocihook import config
+from ocihook.errors import BedeError, InputError
+from ocihook.topology import nodes
+from ocihook.watch import containers
+
+SECONDS = 1.0  #: between two looks
+
+
+class Roster:
+    """What ``bede ps`` knows, a second old at most while the agent answers. A context manager."""
+
+    def __init__(self, names: list[str] | None = None, seconds: float = SECONDS) -> None:
+        """Ask for the first time; *names* limits it to these containers. Raises BedeError."""
+        self.tiers = nodes.find(config.load().far_nodes)
+        self.error = ""  #: why the last look failed
+        found = containers.listing()
+        #: the cgroups of those that were named, which stay what they are; None: all, also those that come
+        self.named = {containers.find(name, found)["cgroup"] for name in names} if names else None
+        self.found: list[dict[str, Any]] = self._chosen(found)
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="roster", daemon=True)
+
+    def __enter__(self) -> Roster:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._ended.set()  # it may be waiting for an agent that does not answer: nobody waits for it
+
+    def _chosen(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [one for one in found if self.named is None or one["cgroup"] in self.named]
+
+    def _follow(self) -> None:
+        while not self._ended.wait(self._seconds):
+            try:
+                self.found, self.error = self._chosen(containers.listing()), ""
+                self.tiers = nodes.find(config.load().far_nodes)
+            except BedeError as error:
+                self.error = error.message
+            except OSError as error:
+                self.error = str(error)
+
+
+def check(seconds: float, least: float) -> None:
+    """Raises InputError unless *seconds* can be an interval, of *least* seconds or more."""
+    if not least <= seconds <= 86400:
+        raise InputError(f"an interval of {seconds:g} s cannot be", f"Give {least:g} to 86400 seconds")

@@ -1,0 +1,165 @@
+"""What was seen of containers, for people (a table) and for programs (JSON, CSV). Pure."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from ocihook.watch.counters import Counters
+from ocihook.watch.look import Row, printable
+
+COLUMNS = (
+    "CONTAINER",
+    "NAME",
+    "BOUND",
+    "LOCAL",
+    "%",
+    "FAR",
+    "DEMOTED/s",
+    "PROMOTED/s",
+    "PRESSURE",
+    "EVENTS",
+)
+_UNITS = "KMGTPE"
+#: columns that hold words; the others are numbers, and stand to the right
+_WORDS = frozenset(("CONTAINER", "NAME", "EVENTS"))
+#: (the letter of a narrow screen, the word of a wide one): what is worst comes first
+EVENTS = (
+    ("k", "killed", "oom_kill"),
+    ("s", "stalls", "stalls"),
+    ("m", "max", "max"),
+    ("o", "over", "over"),
+    ("h", "high", "high"),
+)
+
+
+def size(amount: float | None) -> str:
+    """Bytes in five columns at most: ``512K``, ``31.6M``, ``128M``, ``1.25T``; None is "-"."""
+    if amount is None:
+        return "-"
+    if amount < 1024:
+        return "0" if amount < 512 else "1K"  # memory comes in pages
+    value = amount / 1024
+    unit = 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value /= 1024
+        unit += 1
+    digits = 0 if value >= 99.95 or unit == 0 else 1 if value >= 9.995 or unit == 1 else 2
+    text = f"{value:.{digits}f}"
+    if "." in text and not text.rpartition(".")[2].strip("0"):
+        text = text.partition(".")[0]
+    return text + _UNITS[unit]
+
+
+def per_cent(value: float | None) -> str:
+    """``97.7``, ``0``, ``100``: without a sign; None is "-"."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 99.95 or value < 0.05 else f"{value:.1f}"
+
+
+def events(counts: Counters, narrow: bool = False) -> str:
+    """What happened that is worth a look, the worst first; "-" where nothing did."""
+    seen = []
+    for letter, word, name in EVENTS:
+        number = getattr(counts, name)
+        if number:
+            text = size(number) if name == "over" else count(number)
+            seen.append(f"{text}{letter}" if narrow else f"{word} {text}")
+    return (" " if narrow else ", ").join(seen) or "-"
+
+
+def count(number: int) -> str:
+    """A number in four columns: ``176``, ``9999``, ``12k``, ``3m``."""
+    for unit in ("", "k", "m", "g"):
+        if number < 10000:
+            return f"{number}{unit}"
+        number //= 1000
+    return f"{number}t"
+
+
+def cells(row: Row) -> dict[str, str]:
+    """What stands in each of :data:`COLUMNS`."""
+    pressure = row.counters.pressure
+    return {
+        "CONTAINER": printable(row.one["id"][:12]),
+        "NAME": printable(row.one["name"]) or "-",
+        "BOUND": size(row.bound),
+        "LOCAL": size(row.local),
+        "%": per_cent(row.share),
+        "FAR": size(row.far),
+        "DEMOTED/s": size(row.demoting),
+        "PROMOTED/s": size(row.promoting),
+        "PRESSURE": per_cent(pressure.some if pressure else None),
+        "EVENTS": events(row.counters),
+    }
+
+
+def lines(rows: Sequence[Row], widths: dict[str, int] | None = None) -> list[str]:
+    """A head and a line a container; *widths* are the least, and grow: give them again for lines below."""
+    least = widths if widths is not None else {}
+    table = [dict(zip(COLUMNS, COLUMNS, strict=True)), *map(cells, rows)]
+    for name in COLUMNS:
+        least[name] = max(least.get(name, 0), *(len(line[name]) for line in table))
+
+    def placed(line: dict[str, str]) -> str:
+        return "  ".join(
+            text.ljust(least[name]) if name in _WORDS else text.rjust(least[name])
+            for name, text in line.items()
+        ).rstrip()
+
+    return [placed(line) for line in table]
+
+
+def record(row: Row) -> dict[str, Any]:
+    """For JSON: bytes, bytes a second, pressure in per cent and microseconds; null is "not counted"."""
+    counts = row.counters
+    pressure = counts.pressure
+    return {
+        "time": round(row.time, 3),
+        **{name: row.one[name] for name in ("id", "name", "cgroup", "backend")},
+        "bound": row.bound,
+        "local": row.local,
+        "far": row.far,
+        "demoted": counts.demoted,
+        "promoted": counts.promoted,
+        "steered": counts.steered,
+        "promotion_denied": counts.promotion_denied,
+        "over": counts.over,
+        "demoted_per_second": _rounded(row.demoting),
+        "promoted_per_second": _rounded(row.promoting),
+        "steered_per_second": _rounded(row.steering),
+        "pressure_some": pressure.some if pressure else None,
+        "pressure_full": pressure.full if pressure else None,
+        "pressure_some_us": pressure.some_us if pressure else None,
+        "pressure_full_us": pressure.full_us if pressure else None,
+        "high": counts.high,
+        "max": counts.max,
+        "oom_kill": counts.oom_kill,
+        "stalls": counts.stalls,
+        "fence_events": counts.fence_events,
+        "overshoot": row.overshoot,
+    }
+
+
+#: the columns of ``bede stats --csv``, which are the names of :func:`record`
+CSV = (
+    *("time", "id", "name", "cgroup", "backend", "bound", "local", "far", "demoted", "promoted", "steered"),
+    *("promotion_denied", "over", "demoted_per_second", "promoted_per_second", "steered_per_second"),
+    *("pressure_some", "pressure_full", "pressure_some_us", "pressure_full_us"),
+    *("high", "max", "oom_kill", "stalls", "fence_events", "overshoot"),
+)
+
+
+def csv_line(values: Sequence[Any]) -> str:
+    """One line of CSV with its newline; None is empty, and what no terminal could show is "?"."""
+    out = io.StringIO()
+    text = [printable(value) if isinstance(value, str) else value for value in values]
+    csv.writer(out, lineterminator="\n").writerow(text)
+    return out.getvalue()
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
