@@ -10,25 +10,28 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
+from ocihook import fs
+from ocihook.cgroup import kin, path
 from ocihook.engines import programs
 from ocihook.errors import BedeError
 
 DOCKER = "/run/docker.sock"  #: tests point it elsewhere
 SECONDS = 3.0  #: a name is not worth more
+_GENERATIONS = 5  # between a container's first process and conmon is at most a runtime
 
 
-def of(cgroups: Iterable[str]) -> dict[str, str]:
-    """{id: name} of the containers in *cgroups* (their paths); only the engines that made any are asked.
+def of(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """{id: name} of *containers*, each its (id, path of its cgroup); only engines that made any are asked.
 
     Without an answer there are no names.
     """
-    paths = list(cgroups)
     found: dict[str, str] = {}
-    if any("libpod-" in path for path in paths):
-        found |= _of_podman()
-    if any("docker" in path for path in paths):
-        found |= _of_docker()
-    return found
+    docker = False
+    for id, where in containers:
+        if "libpod-" in where and (name := _of_conmon(id, where)):
+            found[id] = name
+        docker |= "docker" in where
+    return found | (_of_docker() if docker else {})
 
 
 def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
@@ -42,13 +45,24 @@ def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
     return None
 
 
-def _of_podman() -> dict[str, str]:
-    form = "{{.ID}} {{.Names}}"
+def _of_conmon(id: str, where: str) -> str:
+    """The name in the command line of conmon(8), which Podman starts above each container; "" for none.
+
+    To run Podman would take a hundred times as long, and is not for a process without privileges.
+    """
+    cgroup = None
     with contextlib.suppress(BedeError):
-        text = programs.output("podman", "ps", "--no-trunc", "--format", form, seconds=SECONDS)
-        pairs = [line.partition(" ") for line in text.splitlines()]
-        return {id: _printable(name.split(",")[0]) for id, _, name in pairs}
-    return {}
+        cgroup = path.open_below(where)
+    if cgroup is None:
+        return ""
+    with cgroup:
+        pid = fs.number(fs.read_or("cgroup.procs", "", dir_fd=cgroup.fd).partition("\n")[0]) or 0
+    for _ in range(_GENERATIONS):
+        words = fs.read_or(f"{path.PROC}/{pid}/cmdline", "").split("\0")
+        if words[0].endswith("conmon") and id in words and "-n" in words[:-1]:
+            return _printable(words[words.index("-n") + 1])
+        pid = kin.parent_of(pid) if pid else 0
+    return ""
 
 
 def _of_docker() -> dict[str, str]:

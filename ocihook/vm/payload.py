@@ -26,6 +26,7 @@ PLACES = (
     ("examples/containerd", "*.toml", "etc/containerd/conf.d"),
     ("ocihook/agent/units", "*.s*", UNITS[1:]),
 )
+OFF = ("bede-metrics.service",)  #: units that are there, and not started
 MACHINE_ONLY = CHECKOUT / "ocihook" / "vm"  #: builds machines; nothing in a machine needs it
 
 
@@ -78,7 +79,7 @@ def _links(files: dict[str, Path]) -> dict[str, str]:
     """The units of the project that the machine starts with, and those that it masks."""
     units = {Path(name).name for name in files if name.startswith(UNITS[1:] + "/")}
     sockets = {unit for unit in units if unit.endswith(".socket")}
-    alone = {unit for unit in units if unit.endswith(".service") and "@" not in unit}
+    alone = {unit for unit in units if unit.endswith(".service") and "@" not in unit}.difference(OFF)
     wanted = {f"{WANTS}/{unit}": f"{UNITS}/{unit}" for unit in sockets | alone}
     return wanted | dict.fromkeys(masked(), "/dev/null")
 

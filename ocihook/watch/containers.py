@@ -18,7 +18,7 @@ def listing() -> list[dict[str, Any]]:
     What the kernel holds by itself comes from its cgroups, the rest from the agent. Raises BedeError.
     """
     found = _beside_limits() if limited.is_kernel() else client.listing()[0]
-    known = names.of([one["cgroup"] for one in found])
+    known = names.of((one["id"], one["cgroup"]) for one in found)
     return [{"name": known.get(one["id"], ""), **one} for one in found]
 
 

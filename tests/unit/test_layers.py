@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ocihook"
 LAYERS = (
-    ("cli", "hook", "runtime", "agent", "watch", "doctor", "launch", "engines", "vm", "demo"),
+    ("cli", "hook", "runtime", "agent", "watch", "doctor", "metrics", "launch", "engines", "vm", "demo"),
     ("backends",),
     ("state", "cgroup", "topology", "native"),
     ("spec", "fs", "config", "errors"),
@@ -22,6 +22,7 @@ SIDEWAYS = {
     ("watch", "agent"),
     ("watch", "engines"),
     ("launch", "engines"),
+    ("metrics", "watch"),
     ("doctor", "engines"),
     ("doctor", "agent"),
     ("config", "fs"),

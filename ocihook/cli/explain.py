@@ -1,0 +1,40 @@
+"""`bede explain CONTAINER`: why its bound is what it is."""
+
+import argparse
+import json
+import textwrap
+
+from ocihook.cli import terminal
+from ocihook.watch import containers, explain
+
+DETAILS = """\
+It tells what was asked for, what is in force and by which of the kernel's files, where that came from, what
+is in the way of it, and what would be different with another backend. --json has the same facts.
+
+examples:
+  bede explain web
+  bede explain --json 4f1c | jq -r '.facts["in force"]'
+"""
+_INDENT = 14
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which container."""
+    parser.add_argument("container", metavar="CONTAINER", help="its name, id, or cgroup")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what there is to know."""
+    one = containers.find(args.container)
+    facts = explain.explain(one)
+    if args.json:
+        print(json.dumps({"container": one, "facts": {fact.about: fact.text for fact in facts}}, indent=2))
+        return 0
+    print(terminal.painted(f"{one['name'] or one['id']}", terminal.BOLD), f"({one['cgroup']})")
+    for fact in facts:
+        first, *rest = textwrap.wrap(fact.text, max(terminal.width() - _INDENT, 20)) or [""]
+        print(f"{fact.about:{_INDENT - 1}} {first}")
+        for line in rest:
+            print(" " * _INDENT + line)
+    return 0

@@ -1,0 +1,133 @@
+"""What Prometheus is told, names and units after its conventions (naming, base units, ``_total``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+
+import ocihook
+from ocihook import config
+from ocihook.errors import BedeError
+from ocihook.topology import nodes
+from ocihook.watch import containers, counters
+
+LABELS = ("container", "name")
+
+
+class _Of(NamedTuple):
+    """A metric of a container: its name without the unit, the help, and whether it only grows."""
+
+    name: str
+    help: str
+    total: bool = False
+
+
+#: by the field of what ``bede ps --json`` tells
+LISTED = {
+    "bound": _Of("bound_bytes", "Most local memory that the container may hold."),
+    "local": _Of("local_bytes", "Local memory that the container holds."),
+    "far": _Of("far_bytes", "Far memory that the container holds."),
+    "overshoot": _Of(
+        "overshoot_bytes", "Local memory beyond the bound: the highest since it was set, or now (node_limit)."
+    ),
+    "stalled": _Of("stalled", "1 while nothing of a container above its bound can be demoted."),
+}
+#: by the field of :class:`ocihook.watch.counters.Counters`
+COUNTED = {
+    "demoted": _Of("demoted_bytes", "Memory moved from local to far nodes.", True),
+    "promoted": _Of("promoted_bytes", "Memory moved from far to local nodes by NUMA balancing.", True),
+    "steered": _Of("steered_bytes", "Memory placed on a far node for the sake of the bound.", True),
+    "promotion_denied": _Of("promotion_denied_bytes", "Memory not promoted for the sake of the bound.", True),
+    "high": _Of(
+        "memory_high_events", "Times that memory.high, Bede's fence on a stock kernel, was passed.", True
+    ),
+    "max": _Of("memory_max_events", "Times that memory.max was reached.", True),
+    "oom_kill": _Of("oom_kills", "Processes killed for want of memory.", True),
+    "stalls": _Of("stalls", "Times that nothing of a container above its bound could be demoted.", True),
+}
+#: by the field of ``outside`` of what ``bede ps --json`` tells
+OUTSIDE = {
+    "returned": _Of("returned_processes", "Processes found outside the cgroup and put back.", True),
+    "failed": _Of(
+        "unreturned_processes", "Processes found outside the cgroup that could not be put back.", True
+    ),
+}
+
+
+class Collector:
+    """Looks at the host anew whenever it is asked."""
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand: what there is depends on the host."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything there is to tell now."""
+        yield InfoMetricFamily("bede_build", "The version of Bede.", {"version": ocihook.__version__})
+        yield from _nodes()
+        found: list[dict[str, Any]] = []
+        up = 1
+        try:
+            found = containers.listing()
+        except BedeError:
+            up = 0
+        yield GaugeMetricFamily("bede_up", "1 where the bound containers could be listed.", up)
+        yield GaugeMetricFamily("bede_containers", "Bound containers.", len(found))
+        yield from _families(found)
+
+
+def _families(found: list[dict[str, Any]]) -> Iterator[Metric]:
+    info = InfoMetricFamily("bede_container", "How a container's bound is held.", labels=LABELS)
+    families: dict[str, Metric] = {}
+    for one in found:
+        labels = (one["id"], one["name"])
+        info.add_metric(labels, {name: str(one[name]) for name in ("backend", "runtime", "cgroup")})
+        for metric, value in _values(one):
+            family = families.get(metric.name)
+            if family is None:
+                make = CounterMetricFamily if metric.total else GaugeMetricFamily
+                family = families[metric.name] = make(
+                    f"bede_container_{metric.name}", metric.help, labels=LABELS
+                )
+            family.add_metric(labels, value)  # type: ignore[attr-defined]
+    yield info
+    yield from families.values()
+
+
+def _values(one: dict[str, Any]) -> Iterator[tuple[_Of, float]]:
+    yield from ((metric, float(one[name])) for name, metric in LISTED.items())
+    outside = one.get("outside") or {}
+    yield from ((metric, float(outside[name])) for name, metric in OUTSIDE.items() if name in outside)
+    try:
+        counted = counters.read(one)
+    except BedeError:
+        counted = None
+    if counted is None:
+        return  # it ended just now
+    fields = counted._asdict()
+    yield from ((metric, float(fields[name])) for name, metric in COUNTED.items() if fields[name] is not None)
+    if counted.pressure is not None:
+        some, full = counted.pressure.some_us / 1e6, counted.pressure.full_us / 1e6
+        yield _Of("pressure_waiting_seconds", "Time in which some task waited for memory.", True), some
+        yield _Of("pressure_stalled_seconds", "Time in which all tasks waited for memory.", True), full
+
+
+def _nodes() -> Iterator[Metric]:
+    try:
+        tiers = nodes.find(config.load().far_nodes)
+    except BedeError:
+        return
+    labels = ("node", "tier")
+    size = GaugeMetricFamily("bede_node_memory_bytes", "Memory of a node.", labels=labels)
+    free = GaugeMetricFamily(
+        "bede_node_available_bytes", "Of it what is free, or page cache that can be dropped.", labels=labels
+    )
+    for tier, members in (("local", tiers.local), ("far", tiers.far)):
+        for node in members:
+            available, total = nodes.room((node,))
+            size.add_metric((str(node), tier), total)
+            free.add_metric((str(node), tier), available)
+    yield size
+    yield free
