@@ -94,9 +94,10 @@ def demoted(stat: dict[str, int]) -> int | None:
 def promoted(stat: dict[str, int]) -> int | None:
     """Promoted bytes by the counts of ``memory.stat``; None where nobody counts them.
 
-    The kernel calls it promotion in the tiering mode of NUMA balancing alone (``kernel.numa_balancing`` 2), not
-    in the usual one (1), which promotes too. It moves pages to nodes with processors: where that is one node, all
-    that it moved was promoted. Where there are several, some of it went from one to another.
+    The kernel calls it promotion in the tiering mode of NUMA balancing alone (``kernel.numa_balancing`` 2),
+    not in the usual one (1), which promotes too. It moves pages to nodes with processors: where that is
+    one node, all that it moved was promoted. Where there are several, some of it went from one to
+    another.
     """
     counted = PROMOTED
     if _one_near():

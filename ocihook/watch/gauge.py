@@ -1,9 +1,10 @@
 """Local and far usage of many containers at one instant, often: the agent is not asked.
 
-A patched kernel counts exactly what its limits hold (``memory.node_current``), flushing nothing. Elsewhere
-the generations of the multi-generational LRU (debugfs ``lru_gen``, root's, one read for all containers) are
-as exact, plus what is unevictable. Without them ``memory.numa_stat`` is read behind ``cpu.stat``, which brings
-it up to date on 6.12; on 7.3 it does not, and the figures can be up to two seconds old (docs/holding.md).
+A patched kernel counts exactly what its limits hold (``memory.node_current``), flushing nothing.
+Elsewhere the generations of the multi-generational LRU (debugfs ``lru_gen``, root's, one read for all
+containers) are as exact, plus what is unevictable. Without them ``memory.numa_stat`` is read behind
+``cpu.stat``, which brings it up to date on 6.12; on 7.3 it does not, and the figures can be up to two
+seconds old (docs/holding.md).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _UNITS = "KMGTPE"
 _WORDS = frozenset(("CONTAINER", "NAME", "EVENTS"))
 #: (the letter of a narrow screen, the word of a wide one): what is worst comes first
 EVENTS = (
-    ("k", "killed", "oom_kill"),
+    ("x", "killed", "oom_kill"),
     ("s", "stalls", "stalls"),
     ("m", "max", "max"),
     ("o", "over", "over"),

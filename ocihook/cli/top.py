@@ -1,0 +1,138 @@
+"""`bede top`: the bound containers, live, on the whole screen."""
+
+import argparse
+import contextlib
+import io
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+from rich.console import Console, Group
+from rich.live import Live
+
+from ocihook.cli import terminal
+from ocihook.errors import InputError
+from ocihook.watch import order, roster, screen
+from ocihook.watch.keys import Keys
+from ocihook.watch.look import Looker, Row
+from ocihook.watch.roster import Roster
+
+DETAILS = """\
+A line a container: its local usage against its bound as a bar (an arrow behind the mark: it is past its
+bound), what is far, what is demoted and promoted by the second, how long tasks waited for memory, and what
+happened. A wider terminal shows longer bars and more columns. Where the agent is away, the screen says so,
+and goes on with what the kernel tells.
+
+keys:
+  q                 quit
+  s S, > <, arrows  sort by the next column, or the one before
+  n l b f d p w o   sort by name, local, bound, far, demoted, promoted, pressure (waiting), overshoot;
+                    the same again: the other way round
+  r                 the other way round
+  up down, j k      scroll; also by page
+  h                 help
+
+examples:
+  sudo bede top
+  sudo bede top --sort demoted --interval 0.5
+  ssh -t host sudo bede top
+"""
+LEAST = 0.1  #: seconds
+MOVES = {"down": 1, "j": 1, "up": -1, "k": -1}
+STEPS = {"s": 1, ">": 1, "right": 1, "S": -1, "<": -1, "left": -1}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to begin with."""
+    add = parser.add_argument
+    add("containers", nargs="*", metavar="CONTAINER", help="only these (default: all)")
+    add("--sort", default="local", metavar="KEY", help=f"{', '.join(order.KEYS)}, or its letter")
+    add("--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Watch until the person at the screen, or a signal, ends it."""
+    view = screen.View(order.Order(order.parse(args.sort)), interval=args.interval)
+    roster.check(args.interval, LEAST)
+    if not (terminal.is_terminal() and sys.stdin.isatty()):
+        raise InputError("bede top needs a terminal", "Use bede stats --follow, which prints lines")
+    view.host = os.uname().nodename
+    view.fancy = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    with Roster(args.containers) as found, Looker(found) as looker:
+        screenful = Screen(found, looker, view)
+        while (ended := screenful.show()) == signal.SIGTSTP:
+            os.kill(os.getpid(), signal.SIGSTOP)  # the terminal is as it was; from here on fg
+    return 0 if ended in (0, signal.SIGINT) else 128 + ended
+
+
+class Screen:
+    """The loop of looks and keys."""
+
+    def __init__(self, found: Roster, looker: Looker, view: screen.View) -> None:
+        self.found, self.looker, self.view = found, looker, view
+        self.rows: list[Row] = []
+        self.console = Console(highlight=False, emoji=False, markup=False)
+
+    def show(self) -> int:
+        """Until quit (0) or one of the signals that end it: its number."""
+        live = Live(
+            console=self.console,
+            screen=True,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        with _quiet() as said, Keys(sys.stdin.fileno()) as keys, live:
+            due = 0.0
+            while True:
+                if time.monotonic() >= due:
+                    self.rows = self.looker.look()
+                    due = time.monotonic() + self.view.interval
+                self._draw(live, said.getvalue())
+                pressed = keys.wait(due - time.monotonic())
+                keys.signals.discard(signal.SIGWINCH)  # the next drawing asks for the size
+                if keys.signals:
+                    return keys.signals.pop()
+                for key in pressed:
+                    if key in ("q", "Q", "\x03"):
+                        return 0
+                    self._press(key)
+
+    def _press(self, key: str) -> None:
+        view = self.view
+        if key in ("h", "?"):
+            view.help = not view.help
+        elif key == "r":
+            view.order.reversed = not view.order.reversed
+        elif key in STEPS:
+            view.order.step(STEPS[key])
+        elif key in order.LETTERS:
+            view.order.choose(order.LETTERS[key])
+        elif key in MOVES:
+            view.first += MOVES[key]
+        elif key in ("page-down", " ", "page-up"):
+            page = max(self.console.size.height - 4, 1)
+            view.first += -page if key == "page-up" else page
+
+    def _draw(self, live: Live, said: str) -> None:
+        width, height = self.console.size
+        last = said.strip().splitlines()[-1:]
+        if self.found.error:
+            self.view.note = (
+                f"{self.found.error}; bounds and names are as they were, the rest is the kernel's"
+            )
+        else:
+            self.view.note = last[0] if last else ""
+        self.view.clock = time.strftime("%H:%M:%S")
+        live.update(Group(*screen.lines(self.rows, self.view, width, height)), refresh=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[io.StringIO]:
+    """Nothing but the view on the screen: what is said on standard error meanwhile is shown in it."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        yield said

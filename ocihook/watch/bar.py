@@ -1,0 +1,35 @@
+"""A bar of local usage against its bound. Pure."""
+
+from __future__ import annotations
+
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+PLAIN = " #"
+
+
+def parts(local: int, bound: int, width: int, fancy: bool = True) -> tuple[str, str, str]:
+    """(what is used, the room up to the bound, its mark and what is past it), together *width* columns.
+
+    The mark stands two columns from the end; past it, one arrow for anything, two for a tenth of the bound.
+    """
+    room = max(width - 3, 1)
+    share = local / bound if bound else 0.0
+    eighths = min(round(share * room * 8), room * 8)
+    full, rest = divmod(eighths, 8)
+    used = ("█" if fancy else "#") * full
+    if rest and fancy:
+        used += EIGHTHS[rest]
+    past = 0 if share <= 1 else 1 if share < 1.1 else 2
+    mark = "▏" if fancy else "|"
+    beyond = ("▶" if fancy else ">") * past
+    return used, " " * (room - len(used)), f"{mark}{beyond:2}"
+
+
+def shares(local: int, far: int, width: int) -> tuple[int, int]:
+    """Columns for *local* and *far* of *width*, in proportion; what there is at all has one."""
+    total = local + far
+    if not total or width < 2:
+        return 0, 0
+    columns = round(width * local / total)
+    columns = max(columns, 1) if local else 0
+    columns = min(columns, width - 1) if far else width
+    return columns, width - columns

@@ -1,0 +1,99 @@
+"""Single key strokes from a terminal, which gets its old ways back whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import termios
+import tty
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+
+ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
+PAGES = {"5~": "page-up", "6~": "page-down"}
+#: what wakes a reader besides keys
+SIGNALS = (signal.SIGWINCH, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP)
+
+
+def parse(text: str) -> list[str]:
+    """The keys in what a terminal sent: characters, and names such as "up"; other sequences are left out."""
+    found = []
+    while text:
+        key, text = text[0], text[1:]
+        if key == "\033" and text[:1] in ("[", "O"):
+            end = next((at for at, char in enumerate(text[1:], 1) if "@" <= char <= "~"), len(text) - 1)
+            sequence, text = text[1 : end + 1], text[end + 1 :]
+            named = ARROWS.get(sequence) or PAGES.get(sequence)
+            found += [named] if named else []
+        elif key.isprintable() or key == "\x03":
+            found.append(key)
+    return found
+
+
+class Keys:
+    """Keys of the terminal *fd*, unechoed, and signals as they come. A context manager."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.signals: set[int] = set()  #: that have come, until somebody takes them out
+
+    def __enter__(self) -> Keys:
+        self._stack = contextlib.ExitStack()
+        try:
+            self._stack.enter_context(_unbuffered(self.fd))
+            self._wake = self._stack.enter_context(_wakeups())
+            for number in SIGNALS:
+                self._stack.callback(signal.signal, number, signal.signal(number, self._came))
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        self.signals.add(number)
+
+    def wait(self, seconds: float) -> list[str]:
+        """The keys that come within *seconds*; none also where a signal came, or the terminal is gone."""
+        ready, _, _ = select.select([self.fd, self._wake], [], [], max(seconds, 0.0))
+        if self._wake in ready:
+            os.read(self._wake, 4096)
+        if self.fd not in ready:
+            return []
+        try:
+            data = os.read(self.fd, 1024)
+        except OSError:
+            data = b""
+        if not data:
+            self.signals.add(signal.SIGHUP)
+        return parse(data.decode("utf-8", "replace"))
+
+
+@contextlib.contextmanager
+def _unbuffered(fd: int) -> Iterator[None]:
+    before = termios.tcgetattr(fd)
+    try:
+        tty.setcbreak(fd)
+        yield
+    finally:
+        with contextlib.suppress(termios.error):  # the terminal may be gone
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+@contextlib.contextmanager
+def _wakeups() -> Iterator[int]:
+    """A descriptor that is readable when a signal has come."""
+    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield read
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(read)
+        os.close(write)

@@ -1,0 +1,65 @@
+"""By what the rows of the full-screen view are sorted. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ocihook.errors import InputError
+from ocihook.watch.look import Row
+
+
+def _number(value: float | None) -> float:
+    return -1.0 if value is None else value
+
+
+#: key → (its letter, what is sorted by, whether the highest comes first); in the order of the columns
+KEYS: dict[str, tuple[str, Callable[[Row], float | str], bool]] = {
+    "name": ("n", lambda row: row.name.casefold(), False),
+    "local": ("l", lambda row: row.local, True),
+    "bound": ("b", lambda row: row.bound, True),
+    "far": ("f", lambda row: row.far, True),
+    "demoted": ("d", lambda row: _number(row.demoting), True),
+    "promoted": ("p", lambda row: _number(row.promoting), True),
+    "pressure": ("w", lambda row: row.counters.pressure.some if row.counters.pressure else -1.0, True),
+    "overshoot": ("o", lambda row: row.overshoot / row.bound if row.bound else 0.0, True),
+}
+LETTERS = {letter: key for key, (letter, _, _) in KEYS.items()}
+
+
+@dataclass
+class Order:
+    """A sort key, and whether it is turned round."""
+
+    key: str = "local"
+    reversed: bool = False
+
+    def sorted(self, rows: Sequence[Row]) -> list[Row]:
+        """*rows* in this order; equals by name, so that rows do not jump about."""
+        _, value, highest = KEYS[self.key]
+        named = sorted(rows, key=lambda row: (row.name.casefold(), row.one["cgroup"]))
+        return sorted(named, key=value, reverse=highest != self.reversed)
+
+    def choose(self, key: str) -> None:
+        """Sort by *key*; by the same again: the other way round."""
+        self.reversed = key == self.key and not self.reversed
+        self.key = key
+
+    def step(self, by: int) -> None:
+        """Sort by the column *by* places to the right."""
+        names = list(KEYS)
+        self.key, self.reversed = names[(names.index(self.key) + by) % len(names)], False
+
+    @property
+    def descending(self) -> bool:
+        """Whether the highest comes first."""
+        return KEYS[self.key][2] != self.reversed
+
+
+def parse(text: str) -> str:
+    """The sort key that *text* is the name, its beginning or the letter of. Raises InputError."""
+    text = text.casefold()
+    found = [LETTERS[text]] if text in LETTERS else [key for key in KEYS if text and key.startswith(text)]
+    if len(found) != 1:
+        raise InputError(f"no sort key is called {text[:40]!r}", f"One of {', '.join(KEYS)}")
+    return found[0]
