@@ -34,7 +34,10 @@ def test_docker_and_containerd_name_the_wrapper() -> None:
     docker = json.loads((EXAMPLES / "docker/daemon.json").read_text())
     assert docker == {"runtimes": {"bede": {"path": "/usr/bin/bede-runtime"}}}
     containerd = tomllib.loads((EXAMPLES / "containerd/bede.toml").read_text())
-    (runtime,) = containerd["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]["runtimes"].values()
+    runtimes = containerd["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]["runtimes"]
+    # containerd 1 forgets its built-in runtime where a file names any.
+    assert set(runtimes) == {"runc", "bede"}
+    runtime = runtimes["bede"]
     assert runtime["runtime_type"] == "io.containerd.runc.v2"
     assert runtime["pod_annotations"] == ["bede.*"]
     assert runtime["options"]["BinaryName"] == "/usr/bin/bede-runtime"

@@ -9,7 +9,7 @@ import pytest
 
 from ocihook.engines import containerd, containerd_dump, containerd_files, edits, programs, toml
 from ocihook.engines.containerd_files import File
-from ocihook.errors import InputError
+from ocihook.errors import InputError, RuntimeMissingError
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples/containerd/bede.toml"
 V2, V3 = "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.runtime"
@@ -246,6 +246,33 @@ def test_a_setting_that_would_be_lost_is_an_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(containerd_dump, "dump", forgetful)
     with pytest.raises(InputError, match=r"cni\.bin_dir"):
         containerd.configure(False)
+
+
+def test_the_example_is_what_is_written_where_nothing_else_is() -> None:
+    put('version = 2\nimports = ["conf.d/*.toml"]\n')
+    carry_out(containerd.configure(False))
+    assert Path(containerd_files.OWN).read_text() == EXAMPLE.read_text()
+
+
+def test_containerd_is_asked_of_copies_that_import_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(f'imports = ["conf.d/*.toml"]\n{DEBIAN}')
+    seen: dict[str, str] = {}
+
+    def output(*words: str) -> str:
+        main = tomllib.loads(Path(words[2]).read_text())
+        seen.update({name: Path(name).read_text() for name in main["imports"]})
+        if "enable_cdi" in "".join(seen.values()):
+            raise RuntimeMissingError(f"containerd --config x failed: {main['imports'][0]}: wrong")
+        return "version = 2\n"
+
+    monkeypatch.setattr(programs, "find", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(programs, "output", output)
+    assert containerd_dump.dump(containerd_files.load(), 2) == {"version": 2}
+    assert list(seen.values()) == [DEBIAN]
+    assert not any(Path(name).exists() for name in seen)
+    put(f'{DEBIAN}  [plugins."{V2}".x]\n  enable_cdi = 1\n')
+    with pytest.raises(InputError, match=f"configuration: {path}: wrong"):
+        containerd_dump.dump(containerd_files.load(), 2)
 
 
 def test_without_containerd_a_dry_run_goes_by_the_files() -> None:

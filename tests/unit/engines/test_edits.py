@@ -1,13 +1,16 @@
 """Files are written whole, keep what they had, and what they were is kept."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from ocihook.engines import edits
 from ocihook.engines.edits import Edit
-from ocihook.errors import AccessError, InputError
+from ocihook.errors import AccessError, InputError, RuntimeMissingError
+
+PROGRAM = edits.program  # before the fixture of all these tests replaces it
 
 
 def test_mode_is_kept_and_the_old_text_beside_it(tmp_path: Path) -> None:
@@ -76,3 +79,26 @@ def test_a_diff_tells_of_new_files_and_of_removed_ones() -> None:
     assert "--- /dev/null\n+++ /new\n@@ -0,0 +1 @@\n+a\n" in text
     assert "--- /gone\n+++ /dev/null\n@@ -1 +0,0 @@\n-b\n\\ No newline at end of file\n" in text
     assert "--- /other\n+++ /other\n@@ -1,2 +1,2 @@\n c\n-d\n+e\n" in text
+
+
+def test_a_program_of_ours_is_beside_bede_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    for name in ("bede", "bede-hook"):
+        (there / name).write_text("")
+    (tmp_path / "bede").symlink_to("there/bede")
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "bede")])
+    monkeypatch.setattr(edits, "ROOT", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(edits.os, "geteuid", lambda: 1000)
+    assert PROGRAM("bede-hook") == str(there / "bede-hook")
+    with pytest.raises(RuntimeMissingError, match="not beside"):
+        PROGRAM("bede-runtime")
+
+
+def test_root_names_no_program_that_others_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "bede-hook"
+    path.write_text("")
+    path.chmod(0o775)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "bede")])
+    with pytest.raises(AccessError, match="others than root"):
+        PROGRAM("bede-hook")
