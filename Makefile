@@ -10,7 +10,7 @@ PACKAGES += make flex bison bc libelf-dev ccache patch xz-utils
 PACKAGES += clang libclang-rt-dev
 # and the Debian package
 PACKAGES += build-essential debhelper dh-python dpkg-dev fakeroot help2man lintian man-db python3-all-dev
-PACKAGES += python3-cffi python3-setuptools python3-shtab
+PACKAGES += python3-cffi python3-prometheus-client python3-rich python3-setuptools python3-shtab python3-tomlkit zsh
 # Stamps carry a hash of what they were made from, so a checkout's time stamps do not matter.
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)

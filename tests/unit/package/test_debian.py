@@ -143,7 +143,7 @@ def test_the_pages_of_the_hook_and_the_wrapper_name_what_they_take(root: Path) -
     assert "config.yaml" in wrapper
 
 
-def test_bash_takes_its_completion(root: Path, parsers: dict[str, argparse.ArgumentParser]) -> None:
+def test_both_shells_take_their_completion(root: Path, parsers: dict[str, argparse.ArgumentParser]) -> None:
     script = root / "usr/share/bash-completion/completions/bede"
     line = ["bash", "-c", '. "$0"; complete -p bede', str(script)]
     assert "-F _shtab_bede" in subprocess.run(line, capture_output=True, text=True, check=True).stdout
@@ -153,3 +153,5 @@ def test_bash_takes_its_completion(root: Path, parsers: dict[str, argparse.Argum
     assert "_shtab_bede_vm" not in text
     zsh = root / "usr/share/zsh/vendor-completions/_bede"
     assert zsh.read_text().startswith("#compdef bede\n")
+    done = subprocess.run(["zsh", "-n", zsh], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

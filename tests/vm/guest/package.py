@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import helpers
-from helpers import MIB, agent_pid, records, run, slack
+from helpers import MIB, agent_pid, records, run, slack, wait_until
 
 OLD, NEW = "/share/old.deb", "/share/new.deb"
 BOUND, DEMAND = 16 * MIB, 48
@@ -130,9 +130,11 @@ def upgrade(*containers):
 
 
 def refused(*containers):
-    """A removal while a container runs that only bede-runtime can stop."""
+    """A removal while a container runs that only bede-runtime can stop, or Docker would not go on."""
     assert run("bede", "configure", "docker").returncode == 0
     assert run("systemctl", "reload", "docker").returncode == 0
+    runtimes = ("docker", "info", "--format", "{{json .Runtimes}}")
+    wait_until("Docker has taken notice", lambda: "bede" in run(*runtimes).stdout)
     with helpers.Container("docker", "held", "16M", 24) as container:
         container.fill()
         found = dpkg("-r", "bede")
@@ -141,7 +143,15 @@ def refused(*containers):
         installed(os.environ["BEDE_VERSION"])
         bound(*containers)
         assert container.stop()[0] == 7
-    assert "bede-runtime" in DAEMON.read_text()
+    configured = DAEMON.read_text()
+    assert "bede-runtime" in configured
+    DAEMON.write_text(configured.replace("}", "", 1))
+    found = dpkg("-r", "bede")
+    assert found.returncode != 0
+    assert f"docker's configuration; take it out of {DAEMON}" in found.stderr
+    installed(os.environ["BEDE_VERSION"])
+    bound(*containers)
+    DAEMON.write_text(configured)
 
 
 def remove(plain, limited):
