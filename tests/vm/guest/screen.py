@@ -1,4 +1,4 @@
-"""A program on a terminal of its own, its keys pressed and its screen read: only what Rich and bede use of one."""
+"""A program on a terminal of its own, its keys pressed and its screen read: what Rich and bede use of one."""
 
 import contextlib
 import fcntl

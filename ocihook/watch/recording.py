@@ -1,0 +1,138 @@
+"""What `bede record` writes and `bede plot` reads: CSV, a line a container and instant. Pure."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ocihook import fs
+from ocihook.errors import InputError
+from ocihook.watch.look import Row, printable
+from ocihook.watch.table import csv_line
+
+#: column → what it is
+COLUMNS = {
+    "time": "seconds since the epoch",
+    "seconds": "since the recording began",
+    "container": "id",
+    "name": "as its engine calls it, if it does",
+    "bound": "bytes",
+    "local": "bytes",
+    "far": "bytes",
+    "demoted": "bytes since the container's start",
+    "promoted": "likewise",
+    "steered": "likewise: placed far at once, by a patched kernel",
+    "waited": "microseconds in which some task waited for memory (memory.pressure), since its start",
+}
+HEADER = ",".join(COLUMNS)
+LONGEST = 4096  #: characters of a line
+
+
+class Point(NamedTuple):
+    """One container at one instant: seconds, then bytes; None where the kernel does not count it."""
+
+    seconds: float
+    bound: int
+    local: int
+    far: int
+    demoted: int | None
+    promoted: int | None
+    steered: int | None
+    waited: int | None  #: microseconds
+
+
+@dataclass
+class Series:
+    """One container over time."""
+
+    id: str
+    name: str
+    points: list[Point] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.name or self.id[:12]
+
+
+@dataclass
+class Recording:
+    """One file: its containers in the order in which they came."""
+
+    name: str
+    start: float = 0.0  #: seconds since the epoch
+    series: list[Series] = field(default_factory=list)
+
+    @property
+    def end(self) -> float:
+        """Seconds to the last point."""
+        return max((one.points[-1].seconds for one in self.series), default=0.0)
+
+
+def line(row: Row, start: float) -> str:
+    """*row* as a line of CSV; *start* is the monotonic clock's when the recording began."""
+    counts = row.counters
+    waited = counts.pressure.some_us if counts.pressure else None
+    who = (row.one["id"], row.one["name"])
+    sizes = (row.bound, row.local, row.far, counts.demoted, counts.promoted, counts.steered, waited)
+    return csv_line((f"{row.time:.4f}", f"{row.clock - start:.4f}", *who, *sizes))
+
+
+def parse(lines: Iterable[str], name: str) -> Recording:
+    """The recording in the *lines* of file *name*. Raises InputError, which tells the line."""
+    found = Recording(name)
+    by_id: dict[str, Series] = {}
+    number = 0
+    for number, text in enumerate(lines, 1):
+        where = f"{printable(name)}, line {number}"
+        if number == 1:
+            if text.rstrip("\r\n") != HEADER:
+                raise InputError(f"{where}: not a recording", "`bede record` makes one")
+            continue
+        epoch, id, title, point = _point(text, where)
+        one = by_id.get(id)
+        if one is None:
+            found.start = found.start or epoch - point.seconds
+            one = by_id[id] = Series(id, title)
+            found.series.append(one)
+        elif point.seconds < one.points[-1].seconds:
+            raise InputError(f"{where}: time goes backwards")
+        one.name = one.name or title
+        one.points.append(point)
+    if number == 0:
+        raise InputError(f"{printable(name)} is empty", "`bede record` makes a recording")
+    return found
+
+
+def _point(text: str, where: str) -> tuple[float, str, str, Point]:
+    hint = f"The columns are {HEADER}"
+    if not text.endswith("\n"):
+        raise InputError(f"{where}: the line is cut off", "Remove it, or record again")
+    try:
+        (words,) = csv.reader([text[:LONGEST]], strict=True)
+        epoch, seconds, id, title, *sizes = words
+        point = Point(_seconds(seconds), *map(_size, sizes[:3]), *map(_count, sizes[3:]))
+        return _seconds(epoch), id, title, point
+    except (ValueError, TypeError, csv.Error):
+        raise InputError(f"{where}: not a line of a recording: {text[:60].rstrip()!a}", hint) from None
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value) or not 0 <= value < 1e12:
+        raise ValueError(text)
+    return value
+
+
+def _size(text: str) -> int:
+    value = fs.number(text)
+    if value is None:
+        raise ValueError(text)
+    return value
+
+
+def _count(text: str) -> int | None:
+    return _size(text) if text else None
