@@ -46,10 +46,11 @@ def test_vm_run_takes_the_command_after_its_own_options(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(vm_run, "run", run)
     args = ["vm", "run", "--kernel", "debian-7.3", "--memory", "1G,512M", "--timeout", "5", "--out", "o"]
+    args += ["--bare"]
     assert cli.main([*args, "--", "sh", "-c", "exit 42", "--kernel"]) == 42
     assert seen[0].argv == ["sh", "-c", "exit 42", "--kernel"]
     assert (seen[0].kernel, seen[0].memory, seen[0].timeout) == ("debian-7.3", [1024, 512], 5)
-    assert seen[0].out == Path("o")
+    assert (seen[0].out, seen[0].bare) == (Path("o"), True)
 
 
 @pytest.mark.parametrize(
