@@ -71,7 +71,8 @@ def carry_out(plan: Plan, dry_run: bool) -> None:
     """Do what *plan* says, or print it; then what there is to say."""
     changes = plan.changes()
     if dry_run:
-        print(edits.diff(changes), end="")
+        text = edits.diff(changes).encode("utf-8", "surrogateescape")
+        print(text.decode("utf-8", "replace"), end="")
     else:
         for line in edits.apply(changes):
             print(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import stat
 import sys
@@ -97,7 +98,9 @@ def backup_of(path: str) -> str:
     directory, name = os.path.split(path)
     if directory.endswith(".d"):  # CRI-O reads whatever is in crio.conf.d
         directory = os.path.dirname(directory)
-    return f"{directory}/{name}.bede-{time.strftime('%Y%m%d%H%M%S')}"
+    kept = f"{directory}/{name}.bede-{time.strftime('%Y%m%d%H%M%S')}"
+    others = (f"{kept}-{number}" for number in itertools.count(2))
+    return next(path for path in itertools.chain([kept], others) if not os.path.lexists(path))
 
 
 def _write(edit: Edit) -> str:
@@ -105,13 +108,13 @@ def _write(edit: Edit) -> str:
     said = ""
     try:
         _make(directory)
-        at = fs.open_directory(directory)
+        at = fs.open_directory(os.path.realpath(directory))
         try:
             mode, owner = 0o644, None
+            if _text(name, at) != edit.before:
+                raise AccessError(f"{edit.path} was changed meanwhile", "Run it again")
             if edit.before is not None:
                 found = os.stat(name, dir_fd=at, follow_symlinks=False)
-                if not stat.S_ISREG(found.st_mode) or fs.read(name, dir_fd=at) != edit.before:
-                    raise AccessError(f"{edit.path} was changed meanwhile", "Run it again")
                 mode, owner = stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid)
                 if not edit.ours:
                     kept = backup_of(edit.path)
@@ -126,6 +129,13 @@ def _write(edit: Edit) -> str:
     except OSError as error:
         raise AccessError(f"{edit.path} cannot be written: {error.strerror}") from None
     return f"wrote {edit.path}{said}"
+
+
+def _text(name: str, at: int) -> str | None:
+    try:
+        return fs.read(name, dir_fd=at)
+    except FileNotFoundError:
+        return None
 
 
 def _make(directory: str) -> None:

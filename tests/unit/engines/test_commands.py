@@ -58,6 +58,16 @@ def test_only_root_writes_but_everybody_may_look(
 
 
 @pytest.mark.usefixtures("installed")
+def test_a_file_that_is_not_utf_8_can_be_shown_and_keeps_its_bytes() -> None:
+    path = Path(docker.PATH)
+    path.parent.mkdir()
+    path.write_bytes(b'{"labels": ["a=\xff"]}')
+    assert main.main(["configure", "docker", "--dry-run"]) == 0
+    assert main.main(["configure", "docker"]) == 0
+    assert b"a=\xff" in path.read_bytes()
+
+
+@pytest.mark.usefixtures("installed")
 def test_podman_needs_no_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["configure", "podman", "--set-default", "--dry-run"]) == 0
     out, err = capsys.readouterr()

@@ -102,3 +102,26 @@ def test_root_names_no_program_that_others_can_write(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "bede")])
     with pytest.raises(AccessError, match="others than root"):
         PROGRAM("bede-hook")
+
+
+def test_a_file_that_came_meanwhile_stays(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_text("theirs")
+    with pytest.raises(AccessError, match="meanwhile"):
+        edits.apply([Edit(str(path), None, "new")])
+    assert path.read_text() == "theirs"
+
+
+def test_two_changes_in_one_second_keep_two_texts(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_text("0")
+    for number in range(4):
+        edits.apply([Edit(str(path), str(number), str(number + 1))])
+    assert sorted(one.read_text() for one in tmp_path.glob("one.bede-*")) == ["0", "1", "2", "3"]
+
+
+def test_a_directory_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    edits.apply([Edit(str(tmp_path / "link/one"), None, "x")])
+    assert (tmp_path / "real/one").read_text() == "x"

@@ -148,7 +148,10 @@ def test_a_user_has_hooks_of_ones_own(tmp_path):
         hidden.rename(SHARE)
     done = run(*user, "bede", "configure", "docker")
     assert (done.returncode, done.stderr.count("\n")) == (4, 1)
-    assert run(*user, "bede", "configure", "containerd", "--dry-run").returncode == 0
+    for engine in ("docker", "containerd", "crio"):
+        done = run(*user, "bede", "configure", engine, "--set-default", "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert "+++ /etc/" in done.stdout
 
 
 def test_docker_gets_a_runtime_and_loses_it():
