@@ -1,0 +1,73 @@
+"""`bede plot`: recordings as a picture, or as a page for a browser."""
+
+import argparse
+import os
+from pathlib import Path
+
+from ocihook.errors import AccessError, InputError
+from ocihook.watch import chart, recording
+
+DETAILS = """\
+Local and far memory over time, stacked, with the bound as a line, and below it what was demoted and promoted
+by the second; a container below the other, all with the same time. Several FILEs are runs side by side, with
+the same axes: a container is the same in both by its name, or where it is the only one of its run.
+
+OUT.png needs matplotlib (python3-matplotlib). OUT.html needs nothing, neither to draw nor to see it: one file
+that fetches nothing, with values under the pointer, and a legend whose names can be switched off.
+
+examples:
+  bede plot run.csv -o run.png
+  bede plot run.csv -o run.html --container web --title "web, bound 2G"
+  bede plot stock.csv patched.csv -o compared.html
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to draw, and where to."""
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="what bede record wrote")
+    add("-o", "--output", required=True, metavar="OUT", help="the picture (.png) or page (.html) to write")
+    add("--title", default="", metavar="T", help="what stands above it")
+    add("--container", action="append", default=[], metavar="NAME", help="only these; may be given again")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw it."""
+    ending = Path(args.output).suffix.lower()
+    if ending not in (".png", ".html"):
+        raise InputError(f"{args.output} is neither a .png nor a .html", "Its ending says what to draw")
+    drawn = chart.build([_read(name) for name in args.files], args.container, args.title)
+    if ending == ".png":
+        from ocihook.watch import picture
+
+        _write(args.output, picture.png(drawn))
+    else:
+        from ocihook.watch import page
+
+        _write(args.output, page.page(drawn).encode("utf-8", "replace"))
+    return 0
+
+
+def _read(name: str) -> recording.Recording:
+    try:
+        with Path(name).open(encoding="utf-8", errors="replace", newline="\n") as file:
+            return recording.parse(file, Path(name).name)
+    except PermissionError:
+        raise AccessError(f"{name} may not be read") from None
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {error.strerror}") from None
+
+
+def _write(name: str, data: bytes) -> None:
+    """Whole or not at all."""
+    beside = f"{name}.{os.getpid()}.tmp"
+    try:
+        try:
+            Path(beside).write_bytes(data)
+            Path(beside).replace(name)
+        finally:
+            Path(beside).unlink(missing_ok=True)
+    except PermissionError:
+        raise AccessError(f"{name} may not be written") from None
+    except OSError as error:
+        raise InputError(f"{name} cannot be written: {error.strerror}") from None

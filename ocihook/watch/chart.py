@@ -1,0 +1,233 @@
+"""What `bede plot` draws, whatever it is drawn on: containers below each other, runs side by side. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ocihook.errors import InputError
+from ocihook.watch.look import printable, rate
+from ocihook.watch.recording import Point, Recording, Series
+
+MIB = 1 << 20
+LOCAL, FAR, BOUND, INK, GRID = "#2b6cb0", "#f0b35a", "#b3261e", "#26313d", "#dfe4ea"
+DEMOTED, PROMOTED, STEERED = "#7b4fb5", "#2f8f5b", "#8a8f98"
+POINTS = 800  #: at most so many runs of neighbours are drawn, each by its peaks
+WINDOWS = 240  #: at most so many rates are drawn
+LEAST_WINDOW = 0.25  #: seconds: the kernel's counters move by batches of pages
+PATIENCE = 5.0  #: seconds that a lowered bound may take
+MOST_CONTAINERS = 24
+MOST_RUNS = 4
+
+
+@dataclass(frozen=True)
+class Window:
+    """From when to when (seconds), and MiB a second meanwhile; None where nobody counts that."""
+
+    begin: float
+    end: float
+    demoted: float | None
+    promoted: float | None
+    steered: float | None
+
+
+@dataclass(frozen=True)
+class Track:
+    """One container in one run."""
+
+    title: str
+    points: list[Point]
+    windows: list[Window]
+    highest: int  #: local usage, bytes
+    overshoot: int  #: local usage past the bound of that moment, at its highest; bytes
+    share: float  #: the same as per cent of that bound
+    far: int  #: highest, bytes
+
+    @property
+    def facts(self) -> str:
+        """One line of what there is to see."""
+        past = "none" if not self.overshoot else f"{mebibytes(self.overshoot)} ({self.share:.2f} %)"
+        return f"highest local {mebibytes(self.highest)}, overshoot {past}, far {mebibytes(self.far)}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One container in all runs, drawn with the same axes."""
+
+    tracks: list[Track | None]
+    top: float  #: MiB
+    fastest: float  #: MiB a second
+
+
+@dataclass(frozen=True)
+class Chart:
+    """All there is to draw."""
+
+    title: str
+    runs: list[str]
+    lines: list[Line] = field(default_factory=list)
+    end: float = 1.0  #: seconds: where the time axis ends
+
+    @property
+    def steered(self) -> bool:
+        """Whether any kernel placed memory far at once."""
+        tracks = [track for line in self.lines for track in line.tracks if track]
+        return any(window.steered is not None for track in tracks for window in track.windows)
+
+
+def mebibytes(size: float) -> str:
+    """``127.6 MiB``."""
+    return f"{size / MIB:.1f} MiB"
+
+
+def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
+    """Of each of at most *most* runs of neighbours its peaks of local and far, and changes of bound."""
+    step = -(-len(points) // most) or 1
+    if step == 1:
+        return list(points)
+    keep = {0, len(points) - 1}
+    for begin in range(0, len(points), step):
+        run = range(begin, min(begin + step, len(points)))
+        keep.add(max(run, key=lambda at: points[at].local))
+        keep.add(max(run, key=lambda at: points[at].far))
+        keep.update(at for at in run if at and points[at].bound != points[at - 1].bound)
+    return [points[at] for at in sorted(keep)]
+
+
+def windows(points: Sequence[Point], end: float) -> list[Window]:
+    """Rates between points at least a window apart; *end* seconds are the whole time axis."""
+    least = max(end / WINDOWS, LEAST_WINDOW)
+    found = []
+    before = points[0]
+    for point in points[1:]:
+        seconds = point.seconds - before.seconds
+        if seconds < least and not (point is points[-1] and seconds >= least / 2):
+            continue
+        values = [
+            None if value is None else value / MIB
+            for value in (
+                rate(before.demoted, point.demoted, seconds),
+                rate(before.promoted, point.promoted, seconds),
+                rate(before.steered, point.steered, seconds),
+            )
+        ]
+        found.append(Window(before.seconds, point.seconds, *values))
+        before = point
+    return found
+
+
+def ticks(top: float, most: int = 5) -> list[float]:
+    """Round numbers from 0 to *top*: a power of two apart from 1 on, as memory is sized; else 1, 2 or 5."""
+    if not (top > 0 and math.isfinite(top)):
+        return [0.0]
+    rough = top / most
+    ten = 10.0 ** math.floor(math.log10(rough))
+    step = next(ten * by for by in (1, 2, 5, 10) if ten * by >= rough * (1 - 1e-9))
+    if rough >= 1:
+        step = 2.0 ** math.ceil(math.log2(rough))
+    return [at * step for at in range(int(top / step + 1e-9) + 1)]
+
+
+def seconds(end: float, most: int = 8) -> list[float]:
+    """Round moments from 0 to *end*, for the axis of time."""
+    steps = [by * ten for ten in (0.1, 1.0) for by in (1, 2, 5)]
+    steps += [10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400]
+    step = next((by for by in steps if end / by <= most), end / most)
+    return [at * step for at in range(int(end / step + 1e-9) + 1)]
+
+
+def build(recordings: Sequence[Recording], names: Sequence[str] = (), title: str = "") -> Chart:
+    """The chart of *recordings*, a run each; *names* chooses containers by name, id or its beginning.
+
+    Raises InputError where there is nothing to draw, or too much.
+    """
+    if len(recordings) > MOST_RUNS:
+        raise InputError(f"{len(recordings)} runs side by side are too many", f"Give {MOST_RUNS} at most")
+    chosen = [_chosen(recording, names) for recording in recordings]
+    for name in names:
+        if not any(_is(one, name) for recording in recordings for one in recording.series):
+            raise InputError(f"no recording has a container called {name[:80]!r}", _known(recordings))
+    if not any(chosen):
+        raise InputError("nothing was recorded: there is no line but the header", "Record bound containers")
+    rows = _rows(chosen)
+    if len(rows) > MOST_CONTAINERS:
+        raise InputError(
+            f"{len(rows)} containers are too many for one picture", "Choose some by --container NAME"
+        )
+    end = max(one.points[-1].seconds for series in chosen for one in series) or 1.0
+    shown = printable(title) or "Local and far memory over time"
+    return Chart(shown, [printable(one.name) for one in recordings], [_line(row, end) for row in rows], end)
+
+
+def _is(one: Series, name: str) -> bool:
+    return bool(name) and (name == one.name or one.id.startswith(name))
+
+
+def _known(recordings: Sequence[Recording]) -> str:
+    titles = list(dict.fromkeys(printable(one.title) for run in recordings for one in run.series))
+    return f"There are {', '.join(titles[:8])}" if titles else "They are empty"
+
+
+def _chosen(recording: Recording, names: Sequence[str]) -> list[Series]:
+    return [one for one in recording.series if not names or any(_is(one, name) for name in names)]
+
+
+def _rows(chosen: list[list[Series]]) -> list[list[Series | None]]:
+    """The containers below each other: what has one name is the same; so is what is alone in each run."""
+    if len(chosen) > 1 and all(len(series) == 1 for series in chosen):
+        return [[series[0] for series in chosen]]
+    # A name can be given anew: then a run has several of it, which keep their order.
+    rows: dict[tuple[str, int], list[Series | None]] = {}
+    for run, series in enumerate(chosen):
+        count: dict[str, int] = {}
+        for one in series:
+            nth = count[one.title] = count.get(one.title, 0) + 1
+            rows.setdefault((one.title, nth), [None] * len(chosen))[run] = one
+    return list(rows.values())
+
+
+def _line(row: Sequence[Series | None], end: float) -> Line:
+    tracks = [_track(one, end) if one else None for one in row]
+    points = [point for track in tracks if track for point in track.points]
+    top = max(max(point.bound, point.local + point.far) for point in points) / MIB
+    rates = [
+        value or 0.0
+        for track in tracks
+        if track
+        for window in track.windows
+        for value in (window.demoted, window.promoted, window.steered)
+    ]
+    return Line(tracks, 1.1 * top or 1.0, 1.1 * max(rates, default=0.0) or 1.0)
+
+
+def overshoot(points: Sequence[Point]) -> tuple[int, float]:
+    """The most that local usage was past the bound of its moment: bytes, and per cent of that bound.
+
+    What is above a bound that was just lowered has :data:`PATIENCE` seconds to go.
+    """
+    past, share = 0, 0.0
+    lowered = -math.inf
+    bound = 0
+    for point in points:
+        if point.bound < bound:
+            lowered = point.seconds
+        bound = point.bound
+        if point.local <= bound:
+            lowered = -math.inf
+        elif point.local - bound > past and point.seconds - lowered > PATIENCE:
+            past, share = point.local - bound, 100 * (point.local - bound) / bound if bound else 0.0
+    return past, share
+
+
+def _track(one: Series, end: float) -> Track:
+    past, share = overshoot(one.points)
+    return Track(
+        printable(one.title),
+        thinned(one.points),
+        windows(one.points, end),
+        max(point.local for point in one.points),
+        past,
+        share,
+        max(point.far for point in one.points),
+    )
