@@ -13,7 +13,7 @@ from ocihook.watch.page_parts import SCRIPT, STYLE
 
 ONE_RUN, WIDTH = 1000, 560  #: units of the drawing: a run that is alone, and one of several
 LEFT, RIGHT = 44, 12  #: beside the panels
-TOP, USAGE, GAP, RATES, FOOT = 8, 190, 20, 70, 24  #: from above downwards
+TOP, USAGE, GAP, RATES, FOOT = 20, 190, 28, 70, 24  #: from above downwards
 HEIGHT = TOP + USAGE + GAP + RATES + FOOT
 KINDS = ("local", "far", "bound", "demoted", "promoted", "steered")
 
@@ -111,8 +111,8 @@ def _drawing(chart: Chart, line: Line, track: Track) -> str:
         return foot - RATES * value / line.fastest
 
     parts = [
-        _grid(((usage(mark * MIB), f"{mark:g}") for mark in ticks(line.top)), right, "MiB"),
-        _grid(((speed(mark), f"{mark:g}") for mark in ticks(line.fastest, 3)), right, "MiB/s"),
+        _grid(((usage(mark * MIB), f"{mark:g}") for mark in ticks(line.top)), right, TOP, "MiB"),
+        _grid(((speed(mark), f"{mark:g}") for mark in ticks(line.fastest, 3)), right, base + GAP, "MiB/s"),
     ]
     for moment in seconds(chart.end, 8 if width == ONE_RUN else 5):
         end = "end" if x(moment) > right - 10 else "middle"
@@ -135,14 +135,12 @@ def _drawing(chart: Chart, line: Line, track: Track) -> str:
     return f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-def _grid(marks: Iterable[tuple[float, str]], right: float, unit: str) -> str:
-    parts = []
-    highest = 0.0
+def _grid(marks: Iterable[tuple[float, str]], right: float, top: float, unit: str) -> str:
+    parts = [f'<text x="0" y="{top - 7}">{unit}</text>']
     for y, text in marks:
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
-        highest = y
-    return "".join(parts) + f'<text x="{LEFT + 3}" y="{highest - 3:.1f}">{unit}</text>'
+    return "".join(parts)
 
 
 def _steps(times: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:

@@ -12,6 +12,7 @@ h1 { font-size: 1.35rem; margin: 0 0 .6rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.05rem; margin: 0; overflow-wrap: anywhere; }
 h2 span { color: var(--soft); font-weight: normal; margin-left: .6rem; }
 p { margin: .1rem 0 .2rem; color: var(--soft); font-size: .87rem; font-variant-numeric: tabular-nums; }
+section.runs2 p, section.runs3 p, section.runs4 p { min-height: 2.8em; }
 section { display: grid; gap: 0 1.5rem; margin: 1.2rem 0; }
 section.runs2 { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 section.runs3 { grid-template-columns: repeat(3, minmax(0, 1fr)); }
@@ -47,7 +48,6 @@ const cells = [...document.querySelectorAll('article[data-cell]')].map(element =
   svg: element.querySelector('svg'), text: element.querySelector('p'),
   said: element.querySelector('p').textContent,
   cursor: element.querySelector('.cursor'), of: data.cells[Number(element.dataset.cell)] }));
-const size = value => value >= 1024 ? (value / 1024).toFixed(2) + ' GiB' : value.toFixed(1) + ' MiB';
 const at = (times, time) => { // the last that is not later
   let low = 0, high = times.length;
   while (low < high) { const middle = (low + high) >> 1;
@@ -60,13 +60,15 @@ const show = time => { for (const cell of cells) {
   const index = at(cell.of.t, time), times = cell.of.t;
   if (index < 0 || time > times[times.length - 1] + data.end / 100) {
     cell.text.textContent = time.toFixed(2) + ' s: not there'; continue; }
-  const parts = ['local ' + size(cell.of.l[index]), 'far ' + size(cell.of.f[index]),
-    'bound ' + size(cell.of.b[index])];
+  const sizes = [['local', cell.of.l], ['far', cell.of.f], ['bound', cell.of.b]];
+  const named = sizes.map(([name, values]) => name + ' ' + values[index].toFixed(1));
+  let text = time.toFixed(2) + ' s: ' + named.join(', ') + ' MiB';
   const rate = cell.of.r[at(cell.of.r.map(one => one[0]), time)];
-  if (rate && time <= rate[1]) ['demoted', 'promoted', 'steered'].forEach((name, place) => {
-    const value = rate[2 + place];
-    if (value !== null) parts.push(name + ' ' + value.toFixed(1) + ' MiB/s'); });
-  cell.text.textContent = time.toFixed(2) + ' s: ' + parts.join(', '); } };
+  if (rate && time <= rate[1]) {
+    const moved = ['demoted', 'promoted', 'steered'].map((name, place) =>
+      rate[2 + place] === null ? '' : name + ' ' + rate[2 + place].toFixed(1));
+    text += '; ' + moved.filter(Boolean).join(', ') + ' MiB/s'; }
+  cell.text.textContent = text; } };
 const hide = () => { for (const cell of cells) {
   cell.cursor.style.visibility = 'hidden'; cell.text.textContent = cell.said; } };
 for (const cell of cells) {
