@@ -131,6 +131,8 @@ def ticks(top: float, most: int = 5) -> list[float]:
 
 def seconds(end: float, most: int = 8) -> list[float]:
     """Round moments from 0 to *end*, for the axis of time."""
+    if end < 1:
+        return ticks(end, most)
     steps = [by * ten for ten in (0.1, 1.0) for by in (1, 2, 5)]
     steps += [10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400]
     step = next((by for by in steps if end / by <= most), end / most)

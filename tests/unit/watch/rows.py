@@ -1,0 +1,23 @@
+"""Rows as a look gives them, for tests of what is made of them."""
+
+from typing import Any
+
+from ocihook.watch.counters import Counters, Pressure
+from ocihook.watch.look import Row
+
+MIB = 1 << 20
+QUIET = Counters(demoted=0, promoted=0, pressure=Pressure(0.0, 0.0, 0, 0), high=0, max=0, oom_kill=0)
+
+
+def row(name: str = "web", bound: float = 128, local: float = 64, far: float = 0, **more: Any) -> Row:
+    """A container of *bound*, *local* and *far* MiB; *more* of :class:`Row`, or "id", "overshoot"."""
+    one = {
+        "id": more.pop("id", name),
+        "name": name,
+        "cgroup": f"/{name}",
+        "backend": "tier",
+        "overshoot": more.pop("overshoot", 0),
+    }
+    values: dict[str, Any] = {"time": 1700000000.0, "clock": 10.0, "counters": QUIET} | more
+    sizes = {"bound": int(bound * MIB), "local": int(local * MIB), "far": int(far * MIB)}
+    return Row(one=one, **sizes, **values)

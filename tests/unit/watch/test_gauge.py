@@ -1,0 +1,97 @@
+"""Local and far usage out of the kernel's files."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocihook.cgroup.path import Cgroup
+from ocihook.topology.nodes import Tiers
+from ocihook.watch import gauge
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+LRU = b"""memcg     1 /
+ node     0
+          0      16588        100           1
+memcg     7 /kept
+ node     0
+          9      16588       3246           1
+         10      10080         25x          2
+ node     1
+          2      17588        224           0
+memcg    12 /kept/below
+ node     1
+          1          9          6           4
+memcg    13 /kept-other
+ node     0
+          1          9       1000        1000
+"""
+NUMA = "anon N0=1 N1=1\ninactive_anon N0=4096 N1=8192\nactive_file N0=0 N1=4096\nunevictable N0=12288 N1=0\n"
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cgroup]:
+    """The cgroup /kept, open, of a host without anything exact."""
+    monkeypatch.setattr(gauge, "LRU_GEN", str(tmp_path / "lru_gen"))
+    monkeypatch.setattr(gauge, "LRU_ENABLED", str(tmp_path / "enabled"))
+    directory = tmp_path / "kept"
+    directory.mkdir()
+    (directory / "memory.numa_stat").write_text(NUMA)
+    with Cgroup(str(tmp_path), "/kept", os.open(directory, os.O_RDONLY)) as cgroup:
+        yield cgroup
+
+
+def look(cgroup: Cgroup) -> dict[str, tuple[int, int]]:
+    with gauge.Gauge(Tiers((0,), (1,))) as found:
+        return found.look([cgroup])
+
+
+def test_generations_count_what_is_below_and_no_neighbour() -> None:
+    assert gauge.generations(LRU, ["/kept"]) == {"/kept": {0: 3246 + 1 + 25 + 2, 1: 224 + 10}}
+    assert gauge.generations(LRU, ["/kept/below", "/none"]) == {"/kept/below": {1: 10}}
+
+
+def test_a_cgroup_that_is_there_twice_counts_once() -> None:
+    again = LRU[LRU.index(b"memcg     7") :]
+    assert gauge.generations(LRU + again, ["/kept"]) == gauge.generations(LRU, ["/kept"])
+
+
+def test_a_cgroup_called_like_a_head_is_none() -> None:
+    text = b"memcg     7 /a memcg 9 /kept\n node     0\n 1 1 5 5\n"
+    assert gauge.generations(text, ["/kept"]) == {}
+
+
+@given(st.binary())
+def test_no_text_is_an_odd_error(text: bytes) -> None:
+    with contextlib.suppress(ValueError, IndexError):
+        gauge.generations(text, ["/kept", "/"])
+
+
+def test_limits_of_the_kernel_are_exact(kept: Cgroup, tmp_path: Path) -> None:
+    (tmp_path / "kept/memory.node_current").write_text("N0=4096 N1=8192 N2=4096\n")
+    assert look(kept) == {"/kept": (4096, 8192)}
+
+
+def test_generations_and_what_is_unevictable(kept: Cgroup, tmp_path: Path) -> None:
+    (tmp_path / "enabled").write_text("0x0007\n")
+    (tmp_path / "lru_gen").write_bytes(LRU)
+    assert look(kept) == {"/kept": (3274 * PAGE + 12288, 234 * PAGE)}
+
+
+def test_statistics_where_there_are_no_generations(kept: Cgroup, tmp_path: Path) -> None:
+    whole = {"/kept": (4096 + 12288, 8192 + 4096)}
+    assert look(kept) == whole
+    (tmp_path / "lru_gen").write_bytes(LRU)
+    assert look(kept) == whole  # they are off, and the file is empty of pages
+    (tmp_path / "enabled").write_text("0x0007\n")
+    (tmp_path / "lru_gen").write_bytes(b"memcg nonsense /kept\n node x\n")
+    assert look(kept) == whole
+
+
+def test_one_that_has_gone_is_left_out(kept: Cgroup, tmp_path: Path) -> None:
+    (tmp_path / "kept/memory.numa_stat").unlink()
+    assert look(kept) == {}

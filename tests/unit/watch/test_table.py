@@ -1,0 +1,89 @@
+"""What people and programs read of containers."""
+
+import csv
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rows import MIB, QUIET, row
+
+from ocihook.watch import table
+from ocihook.watch.look import printable, rate
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    (
+        (None, "-"),
+        (0, "0"),
+        (4096, "4K"),
+        (MIB, "1M"),
+        (int(31.64 * MIB), "31.6M"),
+        (130 * MIB, "130M"),
+        (1023 * 1024, "1M"),
+        (999 * MIB, "999M"),
+        (int(1.25 * 2**40), "1.25T"),
+    ),
+)
+def test_size(size: int | None, text: str) -> None:
+    assert table.size(size) == text
+
+
+@given(st.floats(min_value=0, max_value=2.0**63))
+def test_size_fits_and_is_near(size: float) -> None:
+    text = table.size(size)
+    assert len(text) <= 5
+    if size >= 1024:
+        value = float(text[:-1]) * 1024.0 ** ("KMGTPE".index(text[-1]) + 1)
+        assert abs(value - size) <= 0.06 * size if text[-1] != "K" else abs(value - size) <= 512
+
+
+def test_events_say_the_worst_first_and_nothing_of_nothing() -> None:
+    counts = QUIET._replace(oom_kill=1, stalls=2, high=12345, over=8192)
+    assert table.events(counts) == "killed 1, stalls 2, over 8K, high 12k"
+    assert table.events(counts, narrow=True) == "1x 2s 8Ko 12kh"
+    assert table.events(QUIET) == "-"
+    assert table.events(QUIET._replace(high=None)) == "-"
+
+
+def test_lines_stand_below_each_other() -> None:
+    widths: dict[str, int] = {}
+    head, *lines = table.lines([row("web"), row("a-longer-name", 2048, 2000.5, 12)], widths)
+    for name in ("BOUND", "LOCAL", "FAR"):
+        end = head.index(name) + len(name)
+        assert all(line[end - 1] != " " and line[end : end + 1] in ("", " ") for line in lines)
+    # A line that is printed later stands below those.
+    assert table.lines([row("x")], widths)[0] == head
+
+
+def test_names_cannot_speak_to_the_terminal() -> None:
+    name = "\x1b]0;owned\x07\nname\udcff"
+    (line,) = table.lines([row(name, id=name)])[1:]
+    assert "\x1b" not in line
+    assert "\n" not in line
+    line.encode()
+    assert printable("plain ñ 研") == "plain ñ 研"
+
+
+def test_json_and_csv_have_the_same() -> None:
+    record = table.record(row(demoting=1.6, promoting=None))
+    assert tuple(record) == table.CSV
+    assert (record["demoted_per_second"], record["promoted_per_second"], record["steered"]) == (2, None, None)
+    assert json.loads(json.dumps(record)) == record
+
+
+@given(st.lists(st.text(), min_size=2))
+def test_csv_is_one_line_and_read_back(words: list[str]) -> None:
+    line = table.csv_line(words)
+    assert line.count("\n") == 1
+    assert line.endswith("\n")
+    assert next(csv.reader([line])) == [printable(word) for word in words]
+
+
+def test_rates() -> None:
+    assert rate(100, 300, 2.0) == 100
+    assert rate(300, 40, 2.0) == 20  # the counter has begun anew
+    assert rate(None, 1, 1.0) is None
+    assert rate(1, None, 1.0) is None
+    assert rate(1, 2, 0.0) is None
