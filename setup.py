@@ -74,6 +74,6 @@ setup(
         ],
         "plot": ["matplotlib>=3.6,<4"],  # pictures, of `bede plot` and of the demo
         "completion": ["shtab>=1.5,<2"],  # shells' completion from the argument parsers
-        "docs": ["mkdocs>=1.4,<2"],  # the site made of docs/
+        "docs": ["mkdocs>=1.6,<2"],  # the site made of docs/
     },
 )

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 def mebibytes(size: int) -> str:
     """A size for people: exact where it is round, else to a tenth of a MiB."""
     exact = format_size(size)
-    return exact if len(exact) <= 6 else f"{size / 2**20:.1f}M"
+    return exact if len(exact) <= 6 and exact[-1] in "MGT" else f"{size / 2**20:.1f}M"
 
 
 def _outside(seen: dict[str, Any] | None) -> str:

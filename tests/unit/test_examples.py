@@ -57,4 +57,4 @@ def test_the_made_bundle_needs_no_edit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("directory", sorted(path for path in EXAMPLES.iterdir() if path.is_dir()))
 def test_each_says_the_commands(directory: Path) -> None:
-    assert "\n    " in (directory / "README.md").read_text()
+    assert "\n```sh\n" in (directory / "README.md").read_text()

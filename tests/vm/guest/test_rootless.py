@@ -100,7 +100,7 @@ def test_a_user_sees_and_sets_its_own_only(bob, demotion):
     ):
         listed = wait_until("it is held", lambda: rows(run(*bob, "bede", "ps")))
         assert len(listed) == 1
-        assert listed[0].split()[1] == f"{BOUND}M"
+        assert listed[0].split()[1:3] == ["bobs", f"{BOUND}M"]
         id = listed[0].split()[0]
         assert run(*bob, "bede", "set", id, "48M").returncode == 0
         refused = run(*bob, "bede", "set", "roots", "48M")

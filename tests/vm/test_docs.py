@@ -1,0 +1,120 @@
+"""Every command in the documentation is run, in the order in which a person comes by it."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import machines
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import blocks
+import packages
+
+SECONDS = 900
+#: pages as one follows the other on one host
+ORDER = (
+    "install",
+    "podman",
+    "docker",
+    "containerd",
+    "operating",
+    "emulation",
+    "troubleshooting",
+    "uninstall",
+)
+EXAMPLES = ("podman", "docker", "containerd", "crio", "runc", "crun", "prometheus")
+MACHINE = (
+    *(f"docs/{name}.md" for name in ORDER[:-1]),
+    *(f"examples/{name}/README.md" for name in EXAMPLES),
+    f"docs/{ORDER[-1]}.md",
+)
+#: What cannot be run there, and the test that does it or its like.
+ELSEWHERE = {
+    "make demo": "tests/vm/guest/test_bounds.py",
+    "make test": ".ci/run",
+    "make fuzz": "tests/fuzz/libfuzzer.py",
+    "make soak": "tests/soak/test_soak.py",
+    "make deb": "tests/vm/test_package.py",
+    "make wheel": "tests/unit/package/test_wheel.py",
+    "pip install": "tests/unit/package/test_wheel.py",
+    "bede top": "tests/vm/guest/test_watch.py",
+    "bede plot": "tests/unit/watch/test_chart.py",
+    "bede configure podman": "tests/vm/guest/test_configure.py",
+    "podman run": "tests/vm/guest/test_rootless.py",
+    "systemctl enable --now bede-metrics": "tests/vm/guest/test_metrics.py",
+    "bede configure crio": "tests/unit/engines/test_crio.py",
+    "systemctl restart crio": "tests/unit/engines/test_crio.py",
+}
+ROW = re.compile(r"^\S{3,12}  +\S+ +([0-9.]+)M +([0-9.]+)M +([0-9.]+)M ", re.MULTILINE)
+
+
+def test_every_block_is_run_by_somebody() -> None:
+    """A block outside of the pages that a machine runs says who runs it."""
+    for path in blocks.pages():
+        for block in blocks.of(path):
+            where = f"{block.page}, line {block.line}"
+            if block.kind == "machine":
+                assert block.page in MACHINE, f"{where}: no machine runs this page"
+            elif block.kind == "elsewhere":
+                for line in block.text.splitlines():
+                    runs = [test for start, test in ELSEWHERE.items() if line.startswith(start)]
+                    assert runs, f"{where}: nobody runs {line!r}"
+                    assert (blocks.ROOT / runs[0]).exists(), f"{where}: {runs[0]} is not there"
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    """The package, and the commands page by page."""
+    source = packages.checkout(tmp_path / "source/bede")
+    (tmp_path / "share/dist").mkdir(parents=True)
+    shutil.copy(packages.debian(source), tmp_path / "share/dist")
+    shutil.copy(machines.GUEST / "pages.py", tmp_path / "share")
+    shutil.copytree(source / "examples", tmp_path / "share/examples")
+    found = []
+    for page in MACHINE:
+        texts = [block.text for block in blocks.of(blocks.ROOT / page) if block.kind == "machine"]
+        assert texts, f"{page} has no commands"
+        found.append((page, "\n".join(texts)))
+    (tmp_path / "share/pages.json").write_text(json.dumps(found))
+    return tmp_path / "share"
+
+
+def test_the_pages_work_one_after_the_other(share: Path) -> None:
+    boot = machines.boot(
+        *("python3", "-B", "/share/pages.py", "/share/pages.json"),
+        kernel="debian-6.12",
+        topology="two-tier",
+        seconds=SECONDS,
+        share=share,
+        bare=True,
+    )
+    assert boot.status == 0, boot.tail(40)
+    done = re.findall(r"^== (?!status)(.*)$", boot.out, re.MULTILINE)
+    assert done == list(MACHINE)
+    assert "internal error" not in boot.out
+    assert "Traceback" not in boot.out
+    rows = [tuple(map(float, row)) for row in ROW.findall(boot.out)]
+    assert len(rows) >= 10, boot.out
+    for bound, local, _ in rows:
+        assert local <= bound + max(bound / 50, 1), boot.out
+    assert any(far > 32 for _, _, far in rows)
+
+
+def test_what_the_pages_have_a_checkout_do() -> None:
+    found = [block for path in blocks.pages() for block in blocks.of(path) if block.kind == "host"]
+    assert found
+    for block in found:
+        done = subprocess.run(
+            ["bash", "-euc", block.text],
+            cwd=blocks.ROOT,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block.page}, line {block.line}: {done.stderr}"
