@@ -109,7 +109,8 @@ def lines(rows: Sequence[Row], view: View, width: int, height: int) -> list[Text
     found = [*top, *body, *blank, Text(HELP, style=DIM)][:height]
     for line in found:
         if not view.fancy:
-            line.plain = line.plain.translate(ASCII)
+            plain = line.plain.translate(ASCII)
+            line.plain = "".join(char if char.isascii() else "?" for char in plain)
         line.truncate(width)
         line.no_wrap = True
     return found

@@ -117,7 +117,9 @@ class Reader(html.parser.HTMLParser):
         self.fetches += [name for name, _ in attrs if name.startswith("on") or name == "style"]
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        depth = len(self.open)
         self.handle_starttag(tag, attrs)
+        del self.open[depth:]
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag

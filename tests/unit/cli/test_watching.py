@@ -1,0 +1,89 @@
+"""`bede stats`, `record` and `top` beside containers that are files of the test's."""
+
+import csv
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocihook.cgroup import path
+from ocihook.cli import main as cli
+from ocihook.topology import nodes
+from ocihook.watch import containers, gauge, recording, table
+
+ONE = {"id": "web-id", "name": "web", "key": "", "cgroup": "/web", "backend": "tier", "bound": 8192}
+
+
+@pytest.fixture(autouse=True)
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The one bound container of this host: its cgroup."""
+    listed: list[dict[str, Any]] = [ONE | {"overshoot": 0, "stalls": 0, "fence_events": 0}]
+    monkeypatch.setattr(path, "mount_point", lambda: str(tmp_path))
+    monkeypatch.setattr(containers, "listing", lambda: list(listed))
+    monkeypatch.setattr(nodes, "find", lambda far: nodes.Tiers((0,), (1,)))
+    monkeypatch.setattr(gauge, "LRU_ENABLED", str(tmp_path / "none"))
+    directory = tmp_path / "web"
+    directory.mkdir()
+    (directory / "memory.numa_stat").write_text("inactive_anon N0=4096 N1=12288\n")
+    (directory / "memory.stat").write_text("pgdemote_direct 2\n")
+    return directory
+
+
+def test_stats_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["stats", "--interval", "0.01"]) == 0
+    _head, line = capsys.readouterr().out.splitlines()
+    assert line.split() == ["web-id", "web", "8K", "4K", "50.0", "12K", "0", "-", "-", "-"]
+    assert cli.main(["stats", "web", "--json", "--interval", "0.01"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)
+    assert (one["local"], one["far"], one["demoted"], one["promoted"]) == (4096, 12288, 8192, None)
+
+
+def test_stats_follow_ends_with_the_container(web: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    threading.Timer(0.2, (web / "memory.stat").unlink).start()
+    assert cli.main(["stats", "web", "--follow", "--csv", "--interval", "0.01"]) == 0
+    head, *lines = csv.reader(capsys.readouterr().out.splitlines())
+    assert tuple(head) == table.CSV
+    assert lines
+    assert {line[1] for line in lines} == {"web-id"}
+
+
+def test_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.csv"
+    words = ["record", "-o", str(out), "--interval", "0.01", "--seconds", "0.1"]
+    assert cli.main(words) == 0
+    with out.open(newline="\n") as file:
+        (one,) = recording.parse(file, "out.csv").series
+    assert one.points[0].far == 12288
+    assert len(one.points) <= 10
+    size = out.stat().st_size
+    assert cli.main(words) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert out.stat().st_size == size
+    assert cli.main([*words, "--force"]) == 0
+    assert cli.main(["record", "-o", str(out), "--seconds", "0"]) == 2
+    assert cli.main(["record", "-o", str(tmp_path / "no/out.csv")]) == 2
+
+
+def test_record_to_a_pipe_whose_reader_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as out:
+        monkeypatch.setattr("sys.stdout", out)
+        assert cli.main(["record", "-o", "-"]) == 141
+
+
+def test_top_needs_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["top"]) == 2
+    assert capsys.readouterr().err == (
+        "bede: bede top needs a terminal. Use bede stats --follow, which prints lines.\n"
+    )
+
+
+@pytest.mark.parametrize("command", ("stats", "top", "record", "plot"))
+def test_help_has_examples_and_fits(command: str) -> None:
+    text = cli.command_parser(command).format_help()
+    assert f"bede {command}" in text.partition("examples:")[2]
+    assert all(len(line) <= 112 for line in text.splitlines())
