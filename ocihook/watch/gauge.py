@@ -106,7 +106,10 @@ def generations(text: bytes, paths: Collection[str]) -> dict[str, dict[int, int]
         # The file is read in parts: one before which a cgroup was made meanwhile can be there twice.
         if number in seen:
             continue
-        above = [path for name, path in wanted.items() if where == name or where.startswith(name + b"/")]
+        above = []
+        while where:
+            above += [wanted[where]] if where in wanted else []
+            where = where.rpartition(b"/")[0]
         if not above:
             continue
         seen.add(number)

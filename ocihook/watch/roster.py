@@ -26,7 +26,8 @@ class Roster:
         found = containers.listing()
         #: the cgroups of those that were named, which stay what they are; None: all, also those that come
         self.named = {containers.find(name, found)["cgroup"] for name in names} if names else None
-        self.found: list[dict[str, Any]] = self._chosen(found)
+        self.found: list[dict[str, Any]] = []
+        self.found = self._chosen(found)
         self._seconds = seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="roster", daemon=True)
@@ -39,7 +40,11 @@ class Roster:
         self._ended.set()  # it may be waiting for an agent that does not answer: nobody waits for it
 
     def _chosen(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [one for one in found if self.named is None or one["cgroup"] in self.named]
+        """Those to look at: one that was named also while nobody tells of it, until its cgroup has gone."""
+        if self.named is None:
+            return found
+        there = {one["cgroup"]: one for one in [*self.found, *found] if one["cgroup"] in self.named}
+        return list(there.values())
 
     def _follow(self) -> None:
         while not self._ended.wait(self._seconds):

@@ -107,6 +107,16 @@ def test_who_comes_is_seen_and_an_agent_that_is_away_is_no_end(host: Host) -> No
         wait_for(lambda: not found.error)
 
 
+def test_one_that_was_named_is_looked_at_while_it_is_there(host: Host) -> None:
+    with Roster(["web"], seconds=0.005) as found, Looker(found) as looker:
+        host.listed.clear()  # an agent that has just begun knows of nobody
+        host.asked.clear()
+        wait_for(host.asked.is_set)
+        wait_for(lambda: len(looker.look()) == 1)
+        host.end("web")
+        wait_for(lambda: not looker.look())
+
+
 def test_first_answer_has_to_come(host: Host) -> None:
     host.error = AgentError("the agent cannot be reached")
     with pytest.raises(AgentError):
