@@ -77,9 +77,13 @@ def test_stats_says_what_the_kernel_says(container):
 def test_what_is_demoted_is_counted_and_nothing_else(container):
     before, (local, far) = stats()["kept"]["demoted"], container.sample()
     changed(container, "16M")
-    moved = container.sample()[1] - far
-    assert moved >= local - 16 * MIB - NEAR
-    wait_until("it is counted", lambda: abs(stats()["kept"]["demoted"] - before - moved) <= MIB)
+    assert container.sample()[1] - far >= local - 16 * MIB - NEAR
+
+    def agree():
+        moved = container.sample()[1] - far  # it may be more each time
+        return abs(stats()["kept"]["demoted"] - before - moved) <= MIB
+
+    wait_until("as much is counted as has become far", agree)
 
 
 def test_what_is_promoted_is_counted(container):
@@ -87,11 +91,13 @@ def test_what_is_promoted_is_counted(container):
     changed(container, "64M")
     helpers.BALANCING.write_text("1")
     try:
-        wait_until("it is promoted", lambda: container.sample()[0] >= BOUND + 2 * NEAR)
+        wait_until("it is promoted", lambda: container.sample()[0] >= BOUND + 2 * NEAR, 180)
         wait_until("it is counted", lambda: stats()["kept"]["promoted"] >= before + NEAR)
     finally:
         helpers.BALANCING.write_text("0")
-    assert stats()["kept"]["promoted"] == counted(container, "numa_pages_migrated")
+    before = counted(container, "numa_pages_migrated")  # what was prepared for it goes on for a while
+    promoted = stats()["kept"]["promoted"]
+    assert before <= promoted <= counted(container, "numa_pages_migrated")
 
 
 def test_stats_follows_who_comes_and_goes(container):
