@@ -1,0 +1,125 @@
+"""The figures for Prometheus: what they are called, where they are answered."""
+
+import re
+import threading
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+
+from ocihook.errors import AgentError, InputError
+from ocihook.metrics import collect, serve
+from ocihook.watch import counters
+from ocihook.watch.counters import Counters, Pressure
+
+ONE: dict[str, Any] = {
+    "id": "4f" * 32,
+    "name": 'we"b\n',
+    "cgroup": "/x",
+    "backend": "tier",
+    "runtime": "crun",
+    "bound": 1 << 30,
+    "local": 5,
+    "far": 6,
+    "overshoot": 0,
+    "stalled": False,
+    "outside": {"returned": 3, "failed": 0, "seconds": 0.1, "bytes": 1},
+}
+COUNTED = Counters(demoted=4096, pressure=Pressure(0.0, 0.0, 2_500_000, 1), high=7)
+
+
+@pytest.fixture
+def one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect.containers, "listing", lambda: [ONE])
+    monkeypatch.setattr(counters, "read", lambda one: COUNTED)
+
+
+def text() -> str:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(collect.Collector())
+    return generate_latest(registry).decode()
+
+
+def test_names_have_units_and_counters_end_in_total(one: None) -> None:
+    told = text()
+    labels = f'{{container="{ONE["id"]}",name="we\\"b\\n"}}'
+    for line in (
+        f"bede_container_bound_bytes{labels} 1.073741824e+09",
+        f"bede_container_demoted_bytes_total{labels} 4096.0",
+        f"bede_container_pressure_waiting_seconds_total{labels} 2.5",
+        f"bede_container_memory_high_events_total{labels} 7.0",
+        f"bede_container_returned_processes_total{labels} 3.0",
+        "bede_up 1.0",
+        "bede_containers 1.0",
+    ):
+        assert line in told.splitlines()
+    for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", told, re.MULTILINE):
+        assert name.startswith("bede_")
+        assert name.endswith("_total") == (kind == "counter")
+        assert re.search(rf"^# HELP {name} [A-Z0-9].*\.$", told, re.MULTILINE)
+
+
+def test_what_is_not_counted_is_not_told(one: None) -> None:
+    assert "promoted" not in text()
+    assert "oom_kills" not in text()
+
+
+def test_no_agent_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> list[dict[str, Any]]:
+        raise AgentError("the agent cannot be reached")
+
+    monkeypatch.setattr(collect.containers, "listing", fail)
+    assert "\nbede_up 0.0\n" in text()
+
+
+def test_one_that_ends_meanwhile_is_no_error(one: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "read", lambda one: None)
+    assert "bede_container_local_bytes" in text()
+    assert "demoted_bytes" not in text()
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        ("127.0.0.1:9475", ("127.0.0.1", 9475)),
+        ("127.1.2.3:0", ("127.1.2.3", 0)),
+        ("[::1]:80", ("::1", 80)),
+        ("/run/x.sock", "/run/x.sock"),
+    ],
+)
+def test_where_to_listen(given: str, where: object) -> None:
+    assert serve.address(given) == where
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", "9475", "0.0.0.0:1", "[::]:1", "10.0.0.1:1", "localhost:1", "127.0.0.1:65536", "127.0.0.1:-1", "x"],
+)
+def test_where_not(given: str) -> None:
+    with pytest.raises(InputError):
+        serve.address(given)
+
+
+def test_it_answers_one_path(one: None) -> None:
+    there = threading.Event()
+    url: list[str] = []
+
+    def ready(text: str) -> None:
+        url.append(text)
+        there.set()
+
+    threading.Thread(target=serve.serve, args=(("127.0.0.1", 0), ready), daemon=True).start()
+    assert there.wait(30)
+    with urllib.request.urlopen(url[0], timeout=30) as answer:
+        assert answer.headers["Content-Type"].startswith("text/plain; version=")
+        assert b"bede_container_local_bytes" in answer.read()
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(url[0].replace("/metrics", "/"), timeout=30)
+    assert error.value.code == 404
+    for method in ("POST", "DELETE"):
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(urllib.request.Request(url[0], method=method), timeout=30)
+        assert error.value.code == 501

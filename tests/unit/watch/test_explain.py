@@ -1,0 +1,135 @@
+"""What is told of a container's bound, of pretended ones."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ocihook.cgroup import path
+from ocihook.engines import names
+from ocihook.errors import InputError
+from ocihook.topology import nodes
+from ocihook.watch import containers, explain
+
+M = 1 << 20
+TIER: dict[str, Any] = {
+    "id": "web",
+    "key": "web-00000000",
+    "name": "shop",
+    "cgroup": "/web",
+    "backend": "tier",
+    "runtime": "crun",
+    "asked": {"bede.local": "25%"},
+    "created": 1.7e9,
+    "user_high": None,
+    "bound": 64 * M,
+    "nodes": {},
+    "local": 32 * M,
+    "far": M,
+    "overshoot": 0,
+    "stalled": False,
+}
+LIMIT = {
+    **TIER,
+    "backend": "node_limit",
+    "asked": None,
+    "runtime": "",
+    "created": None,
+    "nodes": {"0": 64 * M},
+}
+
+
+@pytest.fixture
+def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    mount = f"31 23 0:27 / {tmp_path}/cgroup rw - cgroup2 cgroup2 rw\n"
+    (tmp_path / "proc/self/mountinfo").write_text(mount)
+    where = tmp_path / "cgroup/web"
+    where.mkdir(parents=True)
+    for name, text in (
+        ("memory.max", str(256 * M)),
+        ("memory.high", str(70 * M)),
+        ("memory.node_limit", f"N0={64 * M} N1=max"),
+        ("cpuset.mems.effective", "0-1"),
+    ):
+        (where / name).write_text(text + "\n")
+    monkeypatch.setattr(path, "PROC", str(tmp_path / "proc"))
+    monkeypatch.setattr(nodes, "TIERS", str(tmp_path / "tiers"))
+    monkeypatch.setattr(explain, "BALANCING", str(tmp_path / "balancing"))
+    monkeypatch.setattr(names, "annotations_of", lambda id, where: None)
+    return where
+
+
+def told(one: dict[str, Any]) -> dict[str, str]:
+    facts = explain.explain(one)
+    assert len({fact.about for fact in facts}) == len(facts)
+    return dict(facts)
+
+
+def test_a_fence(cgroup: Path) -> None:
+    facts = told(TIER)
+    assert facts["asked"] == "bede.local=25%"
+    assert facts["put in force"].startswith("by the createRuntime hook, run by crun, 2023-11-14")
+    assert facts["in force"] == "64M of local memory"
+    assert "70.0 MiB" in facts["held by"]
+    assert facts["now"].startswith("local 32.0 MiB, 50.0 % of the bound; far 1.0 MiB")
+    assert facts["beside it"] == "memory.max 256M, nodes allowed 0-1"
+    assert "memory.node_limit = N0=67108864" in facts["elsewhere"]
+
+
+def test_a_bound_that_was_changed(cgroup: Path) -> None:
+    assert "64M was asked for" in told({**TIER, "bound": 16 * M})["in force"]
+    (cgroup / "memory.max").write_text("max\n")
+    assert told(TIER)["in force"] == "64M of local memory"
+
+
+def test_what_counts_beside_it(cgroup: Path) -> None:
+    facts = told({**TIER, "user_high": 80 * M, "stalled": True, "nodes": {"0": 8 * M}, "overshoot": M})
+    assert "80M" in facts["memory.high"]
+    assert "far memory is full" in facts["stalled"]
+    assert "8M of it at most on node 0" in facts["in force"]
+    assert "at most 1.0 MiB above" in facts["now"]
+
+
+def test_a_limit_of_the_kernels(cgroup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = told(LIMIT)
+    assert facts["asked"].startswith("not known")
+    assert facts["held by"] == f"the kernel: memory.node_limit is N0={64 * M} N1=max"
+    assert "not on these nodes" in facts["elsewhere"]
+    monkeypatch.setattr(names, "annotations_of", lambda id, where: {"bede.local": "64M", "other": "x"})
+    assert told(LIMIT)["asked"] == "bede.local=64M"
+
+
+def test_bede_run(cgroup: Path) -> None:
+    facts = told({**TIER, "runtime": "bede run", "asked": {"bede.local": "64M"}})
+    assert facts["asked"] == "bede run --local 64M"
+    assert facts["put in force"].startswith("by bede run")
+
+
+def test_one_that_has_ended(cgroup: Path) -> None:
+    with pytest.raises(InputError, match="has ended"):
+        explain.explain({**TIER, "cgroup": "/gone"})
+
+
+@pytest.mark.parametrize("name", ["web", "web-00000000", "/web", "shop", "we", "w"])
+def test_a_container_is_found_by(name: str) -> None:
+    other = {**TIER, "id": "xyz", "key": "xyz-0", "name": "webshop", "cgroup": "/xyz"}
+    assert containers.find(name, [other, TIER]) is TIER
+
+
+def test_a_name_goes_before_the_beginning_of_an_id() -> None:
+    other = {**TIER, "id": "shopping", "key": "k", "name": "", "cgroup": "/k"}
+    assert containers.find("shop", [other, TIER]) is TIER
+
+
+@pytest.mark.parametrize("name", ["", "nobody", "hop", "/we"])
+def test_nobody_is_found_by(name: str) -> None:
+    with pytest.raises(InputError, match="no bound container is called"):
+        containers.find(name, [TIER])
+
+
+def test_two_of_one_name_are_told_apart_by_their_cgroups() -> None:
+    other = {**TIER, "id": "abc", "key": "abc-0", "cgroup": "/abc"}
+    with pytest.raises(InputError, match="more than one") as error:
+        containers.find("shop", [TIER, other])
+    assert "/abc" in error.value.hint
