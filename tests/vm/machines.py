@@ -116,6 +116,11 @@ ONCE = {
     "test_configure.py": "debian-7.3",
     "test_crowd.py": "debian-6.12",
     "test_rootless.py": "debian-7.3",
+    "test_doctor.py": "debian-6.12",
+    "test_explain.py": "debian-7.3",
+    "test_journal.py": "debian-6.12",
+    "test_metrics.py": "debian-6.12",
+    "test_run.py": "debian-7.3",
     "test_survival.py": "debian-7.3",
     "test_unit.py": "debian-7.3",
 }
