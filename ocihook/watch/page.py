@@ -121,8 +121,8 @@ def _drawing(chart: Chart, line: Line, track: Track) -> str:
     times = [x(point.seconds) for point in track.points]
     local = [usage(point.local) for point in track.points]
     total = [usage(point.local + point.far) for point in track.points]
-    parts.append(_area("local", times, local, [float(base)] * len(times)))
     parts.append(_area("far", times, total, local))
+    parts.append(_area("local", times, local, [float(base)] * len(times)))
     parts.append(_path("bound", _steps(times, [usage(point.bound) for point in track.points])))
     for kind in KINDS[3:]:
         windows = [(one, rate) for one in track.windows if (rate := getattr(one, kind)) is not None]

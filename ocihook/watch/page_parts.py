@@ -32,7 +32,8 @@ svg { display: block; width: 100%; height: auto; touch-action: pan-y; }
 svg text { fill: var(--soft); font-size: 11px; font-variant-numeric: tabular-nums; }
 svg .grid { stroke: var(--grid); stroke-width: 1; } svg .axis { stroke: var(--ink); stroke-width: 1; }
 svg path { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
-svg path.local { fill: var(--local); } svg path.far { fill: var(--far); }
+svg path.local { fill: var(--local); stroke: var(--local); stroke-width: .9; stroke-linejoin: bevel; }
+  svg path.far { fill: var(--far); }
 svg path.bound { stroke: var(--bound); stroke-width: 2; } svg path.demoted { stroke: var(--demoted); }
 svg path.promoted { stroke: var(--promoted); } svg path.steered { stroke: var(--steered); }
 svg .cursor { stroke: var(--ink); stroke-width: 1; stroke-dasharray: 2 3; visibility: hidden; }

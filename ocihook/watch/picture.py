@@ -107,6 +107,8 @@ def _usage(axes: Any, track: Track, line: Line, named: bool) -> None:
     far = [point.far / MIB for point in track.points]
     bound = [point.bound / MIB for point in track.points]
     axes.stackplot(times, local, far, colors=(LOCAL, FAR), linewidth=0)
+    # A peak between two neighbours is narrower than a pixel: as an area alone it would not be seen.
+    axes.plot(times, local, color=LOCAL, linewidth=0.9, zorder=2.5, solid_joinstyle="bevel")
     axes.step(times, bound, where="post", color=BOUND, linewidth=1.6, zorder=3)
     if not named:
         return
