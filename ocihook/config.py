@@ -50,7 +50,7 @@ def load(path: str | None = None) -> Config:
 
     Raises InputError naming the line, AccessError for a file somebody else could have written.
     """
-    path = path or _default_path()
+    path = path or used()
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
@@ -113,7 +113,8 @@ def _owners() -> tuple[int, ...]:
     return (0, os.geteuid()) if whole else (0, os.geteuid(), _NOBODY)
 
 
-def _default_path() -> str:
+def used() -> str:
+    """The file that :func:`load` reads, whether or not it is there."""
     # Not when the environment belongs to somebody with less power than we have.
     trusted = os.getuid() == os.geteuid() and os.getgid() == os.getegid()
     return (trusted and os.environ.get("BEDE_CONFIG")) or PATH

@@ -30,7 +30,9 @@ class BedeError(Exception):
         text = f"{program}: {self.message}."
         if self.hint:
             text += f" {self.hint}."
-        return " ".join(text.split())
+        line = " ".join(text.split())
+        # What is wrong is often a name, and that may be anybody's: no terminal shall obey it.
+        return line if line.isprintable() else "".join(char if char.isprintable() else "?" for char in line)
 
 
 class InputError(BedeError):

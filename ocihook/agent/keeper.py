@@ -37,6 +37,7 @@ class Keeper:
         self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.nowhere = False  #: nothing is far now, so nothing can be held
         self.ready = False  #: whether what is held from now on is news
+        self._known: set[int] = set()  # the cgroups whose bound has been told of, or is no news
         self._complained: set[str] = set()
 
     def adopt_all(self) -> bool:
@@ -94,8 +95,10 @@ class Keeper:
         except OSError as error:
             why = InputError(f"its processes are not followed: {error}")
             self._complain(why, "not_followed", record.id)
-        if self.ready:
-            self._tell(kept, "bound", f"its local memory is bound to {format_size(record.bound)}")
+        if record.cgroup_ino not in self._known:
+            self._known.add(record.cgroup_ino)
+            if self.ready:
+                self._tell(kept, "bound", f"its local memory is bound to {format_size(record.bound)}")
 
     def drop(self, key: str) -> None:
         """Stop holding *key*: its record is gone, its hook has cleaned up."""
@@ -109,6 +112,8 @@ class Keeper:
         for key, kept in list(self.kept.items()):
             if tiers is None or (tiers.local, tiers.far) != (kept.tiers.local, kept.tiers.far):
                 self._remember(kept)
+                if tiers is None:
+                    self._tell(kept, "unbound", "its bound is lifted: no far memory is left")
                 self._forget(key, restore=tiers is None)
         self.adopt_all()
 
@@ -205,6 +210,7 @@ class Keeper:
             complain(error, event, container)
 
     def _tell_end(self, kept: Kept) -> None:
+        self._known.discard(kept.record.cgroup_ino)
         stats = kept.holder.stats()
         most = (
             f"{stats.overshoot >> 10} KiB above its bound at most"

@@ -24,13 +24,19 @@ KINDS = {"FILE": "file", "DIR": "directory", "CONTAINER": "_bede_containers", "C
 PREAMBLES = {
     "bash": """\
 _bede_containers() {
-  compgen -W "$(bede ps 2>/dev/null | awk 'NR > 1 { print $1; if ($2 != "-") print $2 }')" -- "$1"
+  # Not compgen -W, which expands its words once more: a container's name is anybody's.
+  local word
+  while read -r word; do
+    [[ $word == "$1"* ]] && printf '%s\\n' "$word"
+  done < <(bede ps 2>/dev/null | awk "$_bede_awk")
 }
+_bede_awk='NR > 1 { for (i = 1; i <= 2; i++) if ($i ~ /^[A-Za-z0-9][A-Za-z0-9_.+-]*$/) print $i }'
 _bede_programs() { compgen -c -- "$1"; }""",
     "zsh": """\
 _bede_containers() {
-  compadd -- ${(f)"$(bede ps 2>/dev/null | awk 'NR > 1 { print $1; if ($2 != "-") print $2 }')"}
+  compadd -- ${(f)"$(bede ps 2>/dev/null | awk "$_bede_awk")"}
 }
+_bede_awk='NR > 1 { for (i = 1; i <= 2; i++) if ($i ~ /^[A-Za-z0-9][A-Za-z0-9_.+-]*$/) print $i }'
 _bede_programs() { _command_names -e; }""",
 }
 

@@ -24,10 +24,16 @@ def of(error: BaseException) -> None:
     """Where *error* comes from, if that is to be told."""
     if fs.recorder is _tell:
         for line in "".join(traceback.format_exception(error)).splitlines():
-            print(f"bede: detail: {line}", file=sys.stderr)
+            _print(line)
 
 
 def _tell(op: str, path: str, data: str) -> None:
     text = " ".join(data.split())
     more = "…" if len(text) > _LONGEST else ""
-    print(f"bede: detail: {op} {path}: {text[:_LONGEST]}{more}", file=sys.stderr)
+    _print(f"{op} {path}: {text[:_LONGEST]}{more}")
+
+
+def _print(line: str) -> None:
+    # Files have what containers put into them.
+    shown = "".join(char if char.isprintable() else "?" for char in line)
+    print(f"bede: detail: {shown}", file=sys.stderr)

@@ -6,6 +6,7 @@ import textwrap
 
 from ocihook.cli import terminal
 from ocihook.watch import containers, explain
+from ocihook.watch.look import printable
 
 DETAILS = """\
 It tells what was asked for, what is in force and by which of the kernel's files, where that came from, what
@@ -31,9 +32,9 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"container": one, "facts": {fact.about: fact.text for fact in facts}}, indent=2))
         return 0
-    print(terminal.painted(f"{one['name'] or one['id']}", terminal.BOLD), f"({one['cgroup']})")
+    print(terminal.painted(one["name"] or one["id"], terminal.BOLD), f"({printable(one['cgroup'])})")
     for fact in facts:
-        first, *rest = textwrap.wrap(fact.text, max(terminal.width() - _INDENT, 20)) or [""]
+        first, *rest = textwrap.wrap(printable(fact.text), max(terminal.width() - _INDENT, 20)) or [""]
         print(f"{fact.about:{_INDENT - 1}} {first}")
         for line in rest:
             print(" " * _INDENT + line)

@@ -34,7 +34,7 @@ CHECKOUT_ONLY = ("vm", "demo")
 STATUSES = """\
 exit status:
   0  done
-  1  what was looked for is wrong (of `bede doctor` and `bede demo`), or a mistake of Bede's
+  1  `bede demo`: the bound was passed; of all: a file or an output failed, or a mistake of Bede's
   2  an argument, an annotation, a file given or the configuration is wrong
   3  this host cannot hold a bound
   4  not allowed: not root, or a file that root may not trust
@@ -46,8 +46,11 @@ exit status:
 def main(argv: list[str] | None = None) -> int:
     """Run `bede`; the exit status."""
     args = sys.argv[1:] if argv is None else argv
+    _prepare_output()
     try:
-        return _run(args)
+        status = _run(args)
+        sys.stdout.flush()
+        return status
     except errors.BedeError as error:
         detail.of(error)
         for note in getattr(error, "__notes__", ()):
@@ -60,6 +63,12 @@ def main(argv: list[str] | None = None) -> int:
         # whoever read our output has gone; keep the interpreter from complaining at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        detail.of(error)
+        where = f"{error.filename}: " if error.filename else ""
+        failed = errors.BedeError(f"{where}{error.strerror or error}", "See it with --verbose")
+        print(failed.line("bede"), file=sys.stderr)
+        return failed.exit_code
     except Exception as error:
         detail.of(error)
         what = f"internal error: {type(error).__name__}: {error}"
@@ -67,6 +76,16 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     finally:
         detail.off()
+
+
+def _prepare_output() -> None:
+    """Whatever there is to write on: closed, or of a character set that lacks what we print."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - to the end
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def commands() -> dict[str, str]:

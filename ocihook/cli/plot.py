@@ -61,12 +61,17 @@ def _read(name: str) -> recording.Recording:
 def _write(name: str, data: bytes) -> None:
     """Whole or not at all."""
     beside = f"{name}.{os.getpid()}.tmp"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        try:
-            Path(beside).write_bytes(data)
-            Path(beside).replace(name)
-        finally:
-            Path(beside).unlink(missing_ok=True)
+        # The directory may be anybody's: what lies there already is not written into.
+        with os.fdopen(os.open(beside, flags, 0o644), "wb") as file:
+            try:
+                file.write(data)
+                file.flush()
+                Path(beside).replace(name)
+            except BaseException:
+                Path(beside).unlink(missing_ok=True)
+                raise
     except PermissionError:
         raise AccessError(f"{name} may not be written") from None
     except OSError as error:

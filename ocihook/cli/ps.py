@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     rows = [COLUMNS]
     for one in found:
-        overshoot = f"{100 * one['overshoot'] / one['bound']:.1f} %" if one["overshoot"] else "none"
+        share = 100 * one["overshoot"] / (one["bound"] or 1)  # a limit of the kernel's may be 0
+        overshoot = f"{share:.1f} %" if one["overshoot"] else "none"
         sizes = [mebibytes(one[name]) for name in ("bound", "local", "far")]
         rest = (_outside(one["outside"]), one["backend"], one["runtime"] or "-")
         rows.append((one["id"][:12], one["name"] or "-", *sizes, overshoot, *rest))

@@ -73,7 +73,9 @@ class Screen:
     def __init__(self, found: Roster, looker: Looker, view: screen.View) -> None:
         self.found, self.looker, self.view = found, looker, view
         self.rows: list[Row] = []
-        self.console = Console(highlight=False, emoji=False, markup=False)
+        # Where a shell exports these, they say what the size once was.
+        environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+        self.console = Console(highlight=False, emoji=False, markup=False, _environ=environment)
 
     def show(self) -> int:
         """Until quit (0) or one of the signals that end it: its number."""

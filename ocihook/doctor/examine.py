@@ -35,7 +35,9 @@ def examine() -> Report:
     found.append(host.kernel(patched))
     found += host.runtimes(settings)
     found += host.engines()
-    found += host.own_parts(settings, patched=patched)
+    found += host.own_parts(patched=patched)
+    if not any(one.name == "settings" for one in found):
+        found.append(host.configuration(settings))
     found.append(host.backend(settings))
     return Report(found)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 
 from ocihook import config, fs
@@ -11,7 +10,7 @@ from ocihook.agent import client
 from ocihook.backends import choose, node_limit, tier
 from ocihook.cgroup import path
 from ocihook.doctor.finding import BAD, GOOD, NOTE, WARN, Finding, of_error
-from ocihook.engines import engine, programs
+from ocihook.engines import edits, engine, programs
 from ocihook.errors import BedeError
 from ocihook.state import notify
 
@@ -62,7 +61,7 @@ def kernel(patched: bool) -> Finding:
     release = os.uname().release
     if patched:
         return Finding("kernel", "kernel", GOOD, f"{release}, with Bede's patches: it has memory.node_limit")
-    return Finding("kernel", "kernel", GOOD, f"{release}, stock: the fence and demotion hold bounds")
+    return Finding("kernel", "kernel", GOOD, f"{release}, stock: it has no limit by node")
 
 
 def is_patched() -> bool:
@@ -89,19 +88,23 @@ def backend(settings: config.Config) -> Finding:
     return Finding("bede", "backend", GOOD, f"{why} (local: node {local}; far: node {far})")
 
 
-def own_parts(settings: config.Config, *, patched: bool) -> Iterator[Finding]:
-    """The agent, the programs that engines start, the configuration."""
+def own_parts(*, patched: bool) -> Iterator[Finding]:
+    """The agent, and the programs that engines start."""
     yield _agent(patched)
-    beside = os.path.dirname(os.path.realpath(sys.argv[0]))
     for program in ("bede-hook", "bede-runtime"):
-        whole = f"{beside}/{program}"
-        if os.access(whole, os.X_OK):
-            yield Finding("bede", program, GOOD, whole)
-        else:
-            yield Finding("bede", program, WARN, f"{whole} is not there", "Install Bede again")
-    given = "its own" if os.path.exists(config.PATH) else "none, so the defaults hold"
-    wanted = settings.on_unsupported
-    yield Finding("bede", "settings", GOOD, f"{given}; where no bound can be held: {wanted}")
+        try:
+            yield Finding("bede", program, GOOD, edits.program(program))
+        except BedeError as error:
+            yield Finding("bede", program, WARN, error.message, error.hint)
+
+
+def configuration(settings: config.Config) -> Finding:
+    """Where the settings come from, and what is to be done where no bound can be held."""
+    where = config.used()
+    given = where if os.path.exists(where) else "none, so the defaults hold"
+    return Finding(
+        "bede", "settings", GOOD, f"{given}; where no bound can be held: {settings.on_unsupported}"
+    )
 
 
 def _agent(patched: bool) -> Finding:

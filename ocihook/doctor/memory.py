@@ -93,6 +93,10 @@ def _demotion() -> Finding:
         )
     if enabled:
         return Finding("memory", "demotion", GOOD, "on: reclaim demotes instead of dropping or swapping")
+    if os.geteuid() != 0:
+        return Finding(
+            "memory", "demotion", BAD, "off, and only root can turn it on", "Let root run bede doctor --fix"
+        )
     return Finding(
         "memory",
         "demotion",

@@ -111,7 +111,14 @@ def with_default(text: str, name: str, path: str) -> str | None:
             "Take default_runtime_name out of it first, or leave --set-default away",
         )
     if default is not None:
-        return _DEFAULT.sub(r"\1bede\3", text)
+        text = _DEFAULT.sub(r"\1bede\3", text)
+        table = toml.get(toml.load(text, path), "plugins", name, "containerd")
+        if toml.get(table, "default_runtime_name") != "bede":
+            raise InputError(
+                f"default_runtime_name in {path} is written in a way that Bede does not edit",
+                'Write it as default_runtime_name = "runc", on a line of its own',
+            )
+        return text
     header = (
         rf"^([ \t]*)\[[ \t]*plugins[ \t]*\.[ \t]*[\"']{re.escape(name)}[\"'][ \t]*\.[ \t]*containerd[ \t]*\]"
     )

@@ -46,12 +46,23 @@ def program(name: str) -> str:
     for directory in (os.path.dirname(own), f"{ROOT}/bin"):
         path = f"{directory}/{name}"
         if os.path.isfile(path):
-            found = os.stat(path)
-            # An engine of root's will run it, so root alone may have written it.
-            if os.geteuid() == 0 and (found.st_uid != 0 or found.st_mode & 0o022):
-                raise AccessError(f"others than root can write {path}", "Install Bede, and use that one")
+            # An engine of root's will run it, so root alone may be able to put it there.
+            if os.geteuid() == 0 and (where := _open_to_others(os.path.realpath(path))):
+                raise AccessError(f"others than root can change {where}", "Install Bede, and use that one")
             return path
     raise RuntimeMissingError(f"{name} is not beside {own}", "Install all of Bede")
+
+
+def _open_to_others(path: str) -> str | None:
+    """The part of the absolute *path* that others than root can replace; None where there is none."""
+    while True:
+        found = os.stat(path)
+        sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+        if found.st_uid != 0 or (found.st_mode & 0o022 and not sticky):
+            return path
+        if path == "/":
+            return None
+        path = os.path.dirname(path)
 
 
 def read(path: str) -> str | None:

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 from collections.abc import Iterable
 from typing import Any
@@ -17,21 +18,24 @@ from ocihook.errors import BedeError
 
 DOCKER = "/run/docker.sock"  #: tests point it elsewhere
 SECONDS = 3.0  #: a name is not worth more
-_GENERATIONS = 5  # between a container's first process and conmon is at most a runtime
+_GENERATIONS = 32  # processes of the container, one the child of another, up to conmon
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")  # of Docker and Podman
 
 
 def of(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """{id: name} of *containers*, each its (id, path of its cgroup); only engines that made any are asked.
+    """{cgroup: name} of *containers*, each its (id, path of its cgroup); only the engines of any are asked.
 
     Without an answer there are no names.
     """
     found: dict[str, str] = {}
-    docker = False
+    of_docker: dict[str, str] | None = None
     for id, where in containers:
-        if "libpod-" in where and (name := _of_conmon(id, where)):
-            found[id] = name
-        docker |= "docker" in where
-    return found | (_of_docker() if docker else {})
+        if "libpod-" in where:
+            found[where] = _of_conmon(id, where)
+        elif "docker" in where:
+            of_docker = _of_docker() if of_docker is None else of_docker
+            found[where] = of_docker.get(id, "")
+    return {where: name for where, name in found.items() if name}
 
 
 def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
@@ -58,16 +62,20 @@ def _of_conmon(id: str, where: str) -> str:
     with cgroup:
         pid = fs.number(fs.read_or("cgroup.procs", "", dir_fd=cgroup.fd).partition("\n")[0]) or 0
     for _ in range(_GENERATIONS):
+        pid = kin.parent_of(pid) if pid else 0
+        inside = kin.cgroup_of(pid) or where
+        # What is inside chooses its own command line, and would choose its name.
+        if inside == where or inside.startswith(where + "/"):
+            continue
         words = fs.read_or(f"{path.PROC}/{pid}/cmdline", "").split("\0")
         if words[0].endswith("conmon") and id in words and "-n" in words[:-1]:
-            return _printable(words[words.index("-n") + 1])
-        pid = kin.parent_of(pid) if pid else 0
+            return _name(words[words.index("-n") + 1])
     return ""
 
 
 def _of_docker() -> dict[str, str]:
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-        return {one["Id"]: _printable(one["Names"][0].lstrip("/")) for one in _docker("/containers/json")}
+        return {one["Id"]: _name(one["Names"][0].lstrip("/")) for one in _docker("/containers/json")}
     return {}
 
 
@@ -106,5 +114,6 @@ def _strings(value: object) -> dict[str, str]:
     return {str(name): str(text) for name, text in value.items()}
 
 
-def _printable(name: str) -> str:
-    return name if name.isprintable() else ascii(name)[1:-1]
+def _name(text: str) -> str:
+    """*text* where it is a name that an engine gives; nobody else's word is taken for one."""
+    return text if _NAME.fullmatch(text) else ""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ocihook import config
 from ocihook.backends import bind
+from ocihook.cgroup import path
 from ocihook.errors import AccessError, BedeError, HostError, InputError
 from ocihook.launch import place
 from ocihook.launch.child import Child
@@ -50,19 +51,24 @@ def run(job: Job) -> int:
             record = _bind(oci.State(name, child.pid, _BUNDLE, "", job.annotations), policy, settings)
             if record is not None:
                 _tell("added", record.key, job.bede)
-            with _signals_for(child.pid):
-                status = _go(child, job.argv[0])
-            # What it has left behind stays bound; the agent removes the record with the cgroup.
-            if record is not None and place.is_empty(where):
-                records.remove(record.key)
-                _tell("removed", record.key, job.bede)
-            return status
+            try:
+                with _signals_for(child.pid):
+                    return _go(child, job.argv[0])
+            finally:
+                child.cancel()
+                # What it has left behind stays bound; the agent removes the record with the cgroup.
+                if record is not None and place.is_empty(where):
+                    records.remove(record.key)
+                    _tell("removed", record.key, job.bede)
     finally:
         child.cancel()
 
 
 def _free(name: str) -> None:
-    if records.read_or_none(records.key_of(name, _BUNDLE)) is not None:
+    record = records.read_or_none(records.key_of(name, _BUNDLE))
+    cgroup = path.reopen(record.cgroup, record.cgroup_ino) if record else None
+    if cgroup is not None:
+        cgroup.close()
         raise InputError(f"there is a bound command called {name} already", "Choose another --name")
 
 

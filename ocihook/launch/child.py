@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -32,7 +33,8 @@ class Child:
 
     def release(self) -> OSError | None:
         """Let it become its command; the error where it could not."""
-        os.write(self._gate, _GO)
+        with contextlib.suppress(BrokenPipeError):  # it has ended before it began; its status tells
+            os.write(self._gate, _GO)
         os.close(self._gate)
         self._gate = -1
         number = os.read(self._report, 16)
@@ -68,7 +70,7 @@ def _become(argv: list[str], account: pwd.struct_passwd | None, gate: int, repor
     try:
         if os.read(gate, 1) != _GO:
             os._exit(1)
-        for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE):
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and nobody else
             signal.signal(number, signal.SIG_DFL)
         if account is not None:
             os.initgroups(account.pw_name, account.pw_gid)

@@ -28,7 +28,7 @@ def placed(pid: int, name: str, what: str) -> Iterator[str]:
     """
     if os.path.isdir(notify.SYSTEMD):
         # Empty, it goes by itself.
-        yield _scope(pid, f"{name}.scope", what)
+        yield _scope(pid, f"{_escaped(name)}.scope", ascii(what)[1:-1])
         return
     where = _own(pid, name)
     try:
@@ -46,6 +46,15 @@ def is_empty(where: str) -> bool:
     with cgroup:
         # systemd may remove it between the two.
         return "populated 1" not in fs.read_or("cgroup.events", "", dir_fd=cgroup.fd).splitlines()
+
+
+def _escaped(name: str) -> str:
+    """*name* as systemd-escape(1) writes what a unit's name may not have."""
+    plain = ":_.-"
+    return "".join(
+        char if char.isascii() and (char.isalnum() or char in plain) else f"\\x{ord(char):02x}"
+        for char in name
+    )
 
 
 def _scope(pid: int, unit: str, what: str) -> str:

@@ -12,8 +12,9 @@ from ocihook import config
 from ocihook.errors import BedeError
 from ocihook.topology import nodes
 from ocihook.watch import containers, counters
+from ocihook.watch.look import printable
 
-LABELS = ("container", "name")
+LABELS = ("container", "name", "cgroup")  #: two containers may have one id, never one cgroup
 
 
 class _Of(NamedTuple):
@@ -82,8 +83,8 @@ def _families(found: list[dict[str, Any]]) -> Iterator[Metric]:
     info = InfoMetricFamily("bede_container", "How a container's bound is held.", labels=LABELS)
     families: dict[str, Metric] = {}
     for one in found:
-        labels = (one["id"], one["name"])
-        info.add_metric(labels, {name: str(one[name]) for name in ("backend", "runtime", "cgroup")})
+        labels = (one["id"], one["name"], printable(one["cgroup"]))
+        info.add_metric(labels, {name: str(one[name]) for name in ("backend", "runtime")})
         for metric, value in _values(one):
             family = families.get(metric.name)
             if family is None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import os
 import socket
 import socketserver
 import stat
+import sys
+import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -20,7 +23,8 @@ from ocihook.metrics.collect import Collector
 
 PATH = "/metrics"
 DEFAULT = "127.0.0.1:9475"
-SECONDS = 10.0  #: in which a client has to have asked
+SECONDS = 10.0  #: in which a client has to have asked, and to have its answer
+AT_ONCE = 16  #: clients; a scrape takes milliseconds
 _SYNTAX = "Write a loopback address as 127.0.0.1:9475 or [::1]:9475, or the path of a socket"
 
 
@@ -47,9 +51,20 @@ def address(text: str) -> str | tuple[str, int]:
 class Handler(BaseHTTPRequestHandler):
     """Answers GET /metrics."""
 
-    timeout = SECONDS
     server_version = "bede"
     sys_version = ""
+
+    def setup(self) -> None:
+        """As ever, but that a client has so long in all, however slowly it goes on."""
+        super().setup()
+        self._late = threading.Timer(SECONDS, _hang_up, (self.connection,))
+        self._late.daemon = True
+        self._late.start()
+
+    def finish(self) -> None:
+        """As ever."""
+        self._late.cancel()
+        super().finish()
 
     def do_GET(self) -> None:
         """The figures as text."""
@@ -58,7 +73,12 @@ class Handler(BaseHTTPRequestHandler):
             return
         registry = CollectorRegistry(auto_describe=False)
         registry.register(Collector())
-        body = generate_latest(registry)
+        try:
+            body = generate_latest(registry)
+        except Exception as error:
+            self.send_error(500)
+            print(f"bede metrics: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            return
         self.send_response(200)
         self.send_header("Content-Type", CONTENT_TYPE_LATEST)
         self.send_header("Content-Length", str(len(body)))
@@ -74,27 +94,50 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: a line a scrape is a line that does not matter."""
 
 
-class _Server(socketserver.TCPServer):
+def _hang_up(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("", 0), Handler, bind_and_activate=False)
+        self._free = threading.BoundedSemaphore(AT_ONCE)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Not one more than so many at once: what is beyond that is hung up on."""
+        return self._free.acquire(blocking=False)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """As ever, and make room."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no event."""
+        """A client that goes away is no event; what else goes wrong is one."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            print(f"bede metrics: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 
 def serve(where: str | tuple[str, int], ready: Callable[[str], None]) -> None:
     """Answer at *where* until interrupted; *ready* is called with it once it listens. Raises AccessError."""
     try:
         with _bound(where) as listener:
-            server = _Server(("", 0), Handler, bind_and_activate=False)
+            server = _Server()
             server.socket.close()
             server.socket = listener
-            # One after the other: a scrape takes milliseconds, and many at once would be an attack.
             ready(_text(listener))
             server.serve_forever()
     except OSError as error:
         raise AccessError(
             f"cannot listen at {where if isinstance(where, str) else ':'.join(map(str, where))}:"
-            f" {error.strerror}",
+            f" {error.strerror or error}",
             "Choose another --listen",
         ) from None
 
@@ -106,9 +149,7 @@ def _bound(where: str | tuple[str, int]) -> socket.socket:
         listener.bind(where)
     else:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISSOCK(os.stat(where, follow_symlinks=False).st_mode):
-                os.unlink(where)
+        _remove_left(where)
         before = os.umask(0o117)
         try:
             listener.bind(where)
@@ -116,6 +157,17 @@ def _bound(where: str | tuple[str, int]) -> socket.socket:
             os.umask(before)
     listener.listen(16)
     return listener
+
+
+def _remove_left(where: str) -> None:
+    """Remove a socket that nobody listens at any more; whatever else is there makes bind fail."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.stat(where, follow_symlinks=False).st_mode):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.setblocking(False)
+            if client.connect_ex(where) == errno.ECONNREFUSED:
+                os.unlink(where)
 
 
 def _text(listener: socket.socket) -> str:

@@ -19,7 +19,7 @@ def listing() -> list[dict[str, Any]]:
     """
     found = _beside_limits() if limited.is_kernel() else client.listing()[0]
     known = names.of((one["id"], one["cgroup"]) for one in found)
-    return [{"name": known.get(one["id"], ""), **one} for one in found]
+    return [{"name": known.get(one["cgroup"], ""), **one} for one in found]
 
 
 def find(name: str, among: list[dict[str, Any]] | None = None) -> dict[str, Any]:

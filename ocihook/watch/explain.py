@@ -106,7 +106,7 @@ def _means(one: dict[str, Any], cgroup_fd: int) -> list[Fact]:
 
 
 def _now(one: dict[str, Any]) -> Fact:
-    share = 100 * one["local"] / one["bound"]
+    share = 100 * one["local"] / (one["bound"] or 1)
     over = f", at most {one['overshoot'] / MIB:.1f} MiB above it" if one["overshoot"] else ""
     local, far = (f"{one[where] / MIB:.1f} MiB" for where in ("local", "far"))
     return Fact("now", f"local {local}, {share:.1f} % of the bound{over}; far {far}")

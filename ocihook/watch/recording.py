@@ -26,6 +26,7 @@ COLUMNS = {
     "promoted": "likewise",
     "steered": "likewise: placed far at once, by a patched kernel",
     "waited": "microseconds in which some task waited for memory (memory.pressure), since its start",
+    "cgroup": "its path, which no other container has at the same time",
 }
 HEADER = ",".join(COLUMNS)
 LONGEST = 4096  #: characters of a line
@@ -78,13 +79,13 @@ def line(row: Row, start: float) -> str:
     waited = counts.pressure.some_us if counts.pressure else None
     who = (row.one["id"], row.one["name"])
     sizes = (row.bound, row.local, row.far, counts.demoted, counts.promoted, counts.steered, waited)
-    return csv_line((f"{row.time:.4f}", f"{row.clock - start:.4f}", *who, *sizes))
+    return csv_line((f"{row.time:.4f}", f"{row.clock - start:.4f}", *who, *sizes, row.one["cgroup"]))
 
 
 def parse(lines: Iterable[str], name: str) -> Recording:
     """The recording in the *lines* of file *name*. Raises InputError, which tells the line."""
     found = Recording(name)
-    by_id: dict[str, Series] = {}
+    by_cgroup: dict[tuple[str, str], Series] = {}
     number = 0
     for number, text in enumerate(lines, 1):
         where = f"{printable(name)}, line {number}"
@@ -92,11 +93,12 @@ def parse(lines: Iterable[str], name: str) -> Recording:
             if text.rstrip("\r\n") != HEADER:
                 raise InputError(f"{where}: not a recording", "`bede record` makes one")
             continue
-        epoch, id, title, point = _point(text, where)
-        one = by_id.get(id)
+        epoch, id, title, cgroup, point = _point(text, where)
+        # By its id too: a cgroup that ends can come again as another container's.
+        one = by_cgroup.get((id, cgroup))
         if one is None:
             found.start = found.start or epoch - point.seconds
-            one = by_id[id] = Series(id, title)
+            one = by_cgroup[id, cgroup] = Series(id, title)
             found.series.append(one)
         elif point.seconds < one.points[-1].seconds:
             raise InputError(f"{where}: time goes backwards")
@@ -107,15 +109,15 @@ def parse(lines: Iterable[str], name: str) -> Recording:
     return found
 
 
-def _point(text: str, where: str) -> tuple[float, str, str, Point]:
+def _point(text: str, where: str) -> tuple[float, str, str, str, Point]:
     hint = f"The columns are {HEADER}"
     if not text.endswith("\n"):
         raise InputError(f"{where}: the line is cut off", "Remove it, or record again")
     try:
         (words,) = csv.reader([text[:LONGEST]], strict=True)
-        epoch, seconds, id, title, *sizes = words
+        epoch, seconds, id, title, *sizes, cgroup = words
         point = Point(_seconds(seconds), *map(_size, sizes[:3]), *map(_count, sizes[3:]))
-        return _seconds(epoch), id, title, point
+        return _seconds(epoch), id, title, cgroup, point
     except (ValueError, TypeError, csv.Error):
         raise InputError(f"{where}: not a line of a recording: {text[:60].rstrip()!a}", hint) from None
 

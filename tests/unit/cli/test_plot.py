@@ -7,7 +7,7 @@ import pytest
 from ocihook.cli import main as cli
 from ocihook.watch.recording import HEADER
 
-LINES = "".join(f"17000000{at:02}.0,{at}.0,web,,100,{at},5,{at},,,\n" for at in range(20))
+LINES = "".join(f"17000000{at:02}.0,{at}.0,web,,100,{at},5,{at},,,,/web\n" for at in range(20))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from ocihook.cgroup import kin, path
 from ocihook.engines import names
 
 ID = "ab" * 32
+WHERE = f"/libpod-{ID}.scope/container"
 
 
 @pytest.fixture
@@ -30,26 +31,34 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         process = tmp_path / f"proc/{pid}"
         process.mkdir()
         (process / "cmdline").write_text("\0".join(words) + "\0")
+        (process / "cgroup").write_text(f"0::{WHERE if pid == 7 else '/else'}\n")
         (process / "status").write_text(f"Name:\tx\nPPid:\t{parent}\n")
     monkeypatch.setattr(path, "PROC", str(tmp_path / "proc"))
     monkeypatch.setattr(kin, "PROC", str(tmp_path / "proc"))
     return tmp_path
 
 
-WHERE = f"/libpod-{ID}.scope/container"
-
-
 def test_podmans_is_in_its_conmon(host: Path) -> None:
-    assert names.of([(ID, WHERE)]) == {ID: "web"}
+    assert names.of([(ID, WHERE)]) == {WHERE: "web"}
 
 
 def test_another_containers_conmon_is_not_believed(host: Path) -> None:
     assert names.of([("cd" * 32, WHERE)]) == {}
 
 
-def test_a_name_is_fit_to_be_printed(host: Path) -> None:
-    (host / "proc/5/cmdline").write_text(f"conmon\0-c\0{ID}\0-n\0a\033[31mb\0")
-    assert names.of([(ID, WHERE)]) == {ID: "a\\x1b[31mb"}
+@pytest.mark.parametrize("name", ["a\033[31mb", "$(id)", "", "-x", "a b", "x" * 200])
+def test_what_no_engine_gives_is_no_name(host: Path, name: str) -> None:
+    (host / "proc/5/cmdline").write_text(f"conmon\0-c\0{ID}\0-n\0{name}\0")
+    assert names.of([(ID, WHERE)]) == {}
+
+
+def test_a_process_of_the_container_does_not_choose_its_name(host: Path) -> None:
+    for pid in (6, 7):
+        (host / f"proc/{pid}/cgroup").write_text(f"0::{WHERE}\n")
+        (host / f"proc/{pid}/cmdline").write_text(f"/x/conmon\0-c\0{ID}\0-n\0evil\0")
+    assert names.of([(ID, WHERE)]) == {WHERE: "web"}
+    (host / "proc/6/cgroup").write_text(f"0::{WHERE}/below\n")
+    assert names.of([(ID, WHERE)]) == {WHERE: "web"}
 
 
 def test_what_has_ended_has_none(host: Path) -> None:
@@ -89,7 +98,8 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Do
 
 def test_dockers_are_asked_of_docker(docker: type[_Docker]) -> None:
     docker.answer = [{"Id": ID, "Names": ["/cache"]}]
-    assert names.of([(ID, f"/system.slice/docker-{ID}.scope")]) == {ID: "cache"}
+    where = f"/system.slice/docker-{ID}.scope"
+    assert names.of([(ID, where), ("cd" * 32, "/docker/cd")]) == {where: "cache"}
     docker.answer = {"HostConfig": {"Annotations": {"bede.local": "1G"}}}
     assert names.annotations_of(ID, f"/docker/{ID}") == {"bede.local": "1G"}
 

@@ -1,16 +1,18 @@
 """The figures for Prometheus: what they are called, where they are answered."""
 
 import re
+import socket
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from ocihook.errors import AgentError, InputError
+from ocihook.errors import AccessError, AgentError, InputError
 from ocihook.metrics import collect, serve
 from ocihook.watch import counters
 from ocihook.watch.counters import Counters, Pressure
@@ -45,7 +47,7 @@ def text() -> str:
 
 def test_names_have_units_and_counters_end_in_total(one: None) -> None:
     told = text()
-    labels = f'{{container="{ONE["id"]}",name="we\\"b\\n"}}'
+    labels = f'{{cgroup="/x",container="{ONE["id"]}",name="we\\"b\\n"}}'
     for line in (
         f"bede_container_bound_bytes{labels} 1.073741824e+09",
         f"bede_container_demoted_bytes_total{labels} 4096.0",
@@ -103,7 +105,8 @@ def test_where_not(given: str) -> None:
         serve.address(given)
 
 
-def test_it_answers_one_path(one: None) -> None:
+def served(where: str | tuple[str, int] = ("127.0.0.1", 0)) -> str:
+    """Where it answers, in a thread that ends with the tests."""
     there = threading.Event()
     url: list[str] = []
 
@@ -111,8 +114,13 @@ def test_it_answers_one_path(one: None) -> None:
         url.append(text)
         there.set()
 
-    threading.Thread(target=serve.serve, args=(("127.0.0.1", 0), ready), daemon=True).start()
+    threading.Thread(target=serve.serve, args=(where, ready), daemon=True).start()
     assert there.wait(30)
+    return url[0]
+
+
+def test_it_answers_one_path(one: None) -> None:
+    url = [served()]
     with urllib.request.urlopen(url[0], timeout=30) as answer:
         assert answer.headers["Content-Type"].startswith("text/plain; version=")
         assert b"bede_container_local_bytes" in answer.read()
@@ -123,3 +131,59 @@ def test_it_answers_one_path(one: None) -> None:
         with pytest.raises(urllib.error.HTTPError) as error:
             urllib.request.urlopen(urllib.request.Request(url[0], method=method), timeout=30)
         assert error.value.code == 501
+
+
+def test_who_asks_slowly_keeps_nobody_waiting(one: None) -> None:
+    url = served()
+    port = int(url.split(":")[2].partition("/")[0])
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
+    for connection in slow:
+        connection.send(b"G")
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        assert answer.status == 200
+    for connection in slow:
+        connection.close()
+
+
+def test_what_goes_wrong_is_told(
+    one: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> list[dict[str, Any]]:
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(collect.containers, "listing", fail)
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(served(), timeout=30)
+    assert error.value.code == 500
+    assert capsys.readouterr().err.endswith("bede metrics: ValueError: a mistake\n")
+
+
+def test_a_cgroups_name_is_anybodys(monkeypatch: pytest.MonkeyPatch, one: None) -> None:
+    hostile = {**ONE, "cgroup": "/a\udcff\033[2J"}
+    monkeypatch.setattr(collect.containers, "listing", lambda: [hostile, {**ONE, "bound": 0}])
+    assert 'cgroup="/a??[2J"' in text()
+
+
+def test_a_socket_in_use_stays(one: None, tmp_path: Path) -> None:
+    where = str(tmp_path / "socket")
+    assert served(where) == where
+    with pytest.raises(AccessError, match="in use"):
+        serve.serve(where, lambda text: None)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(30)
+        client.connect(where)
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        assert client.recv(15) == b"HTTP/1.0 200 OK"
+
+
+def test_a_socket_that_was_left_behind_does_not(one: None, tmp_path: Path) -> None:
+    where = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+        left.bind(where)
+    assert served(where) == where
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(AccessError):
+        serve.serve(str(tmp_path / "file"), lambda text: None)
+    assert (tmp_path / "file").read_text() == "kept"
+    with pytest.raises(AccessError, match="too long"):
+        serve.serve("/" + "x" * 200, lambda text: None)

@@ -11,7 +11,7 @@ from ocihook.errors import InputError
 from ocihook.watch import recording
 from ocihook.watch.look import printable
 
-GOOD = "1700000000.5,0.5,web,,1,2,3,4,,,\n"
+GOOD = "1700000000.5,0.5,web,,1,2,3,4,,,,/x\n"
 
 
 def parse(*lines: str) -> recording.Recording:

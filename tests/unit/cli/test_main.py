@@ -1,0 +1,111 @@
+"""What every command has in common: one shape of errors, detail, and whatever there is to write on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocihook import fs
+from ocihook.cli import main, terminal
+from ocihook.errors import InputError
+from ocihook.watch import containers
+
+BEDE = [sys.executable, "-m", "ocihook.cli.main"]
+
+
+def run(*words: str, **options: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([*BEDE, *words], text=True, check=False, timeout=60, **options)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.mark.parametrize("name", sorted(main.COMMANDS))
+def test_a_wrong_argument_is_one_line(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([name, "--no-such-option"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("bede: ")
+    assert err.endswith(f". See bede {name} --help.\n") or name == "vm"
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["--nonsense"], ["ps", "extra"]])
+def test_so_is_a_wrong_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(words) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_verbose_tells_what_is_read_and_no_terminal_obeys_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("\033[2Jhostile\n")
+
+    def look() -> list[object]:
+        fs.read(str(file))
+        raise InputError("it is \033[31mred", "Look again")
+
+    monkeypatch.setattr(containers, "listing", look)
+    for words in (["ps"], ["--verbose", "ps"], ["ps", "-v"]):
+        assert main.main(words) == 2
+        err = capsys.readouterr().err
+        assert "\033" not in err
+        assert err.endswith("bede: it is ?[31mred. Look again.\n")
+        assert (f"bede: detail: read {file}: ?[2Jhostile" in err) == (len(words) > 1)
+        assert ("Traceback" in err) == (len(words) > 1)
+    assert fs.recorder is None
+
+
+def test_a_mistake_of_ours_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(containers, "listing", lambda: 1 / 0)
+    assert main.main(["ps"]) == 1
+    err = capsys.readouterr().err
+    assert (
+        err
+        == "bede: internal error: ZeroDivisionError: division by zero. Please report it, with --verbose.\n"
+    )
+
+
+def test_a_full_disk_is_no_mistake_of_ours() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run("doctor", stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr == "bede: No space left on device. See it with --verbose.\n"
+
+
+def test_whatever_there_is_to_write_on() -> None:
+    done = run("doctor", "--json", stderr=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+    assert (done.returncode in (0, 3), done.stderr) == (True, "")
+    environment = dict(os.environ, PYTHONIOENCODING="ascii")
+    for words in (["doctor"], ["set", "--help"]):
+        done = run(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        assert (done.returncode in (0, 3), done.stderr) == (True, "")
+
+
+def test_colour_is_for_terminals_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "is_terminal", lambda out=None: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert terminal.painted("x", terminal.BAD) == "\033[31mx\033[0m"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert terminal.painted("x", terminal.BAD) == "x"
+    monkeypatch.setattr(terminal, "is_terminal", lambda out=None: False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert terminal.painted("x", terminal.BAD) == "x"
+
+
+def test_a_limit_of_nothing_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = {"id": "x", "name": "", "bound": 0, "local": 5, "far": 0, "overshoot": 5}
+    one |= {"outside": None, "backend": "node_limit", "runtime": "", "cgroup": "/x"}
+    monkeypatch.setattr(containers, "listing", lambda: [one])
+    assert main.main(["ps"]) == 0
+    assert capsys.readouterr().out.count("\n") == 2
+
+
+def test_every_command_says_what_it_is_for() -> None:
+    for name in main.COMMANDS:
+        text = main.command_parser(name).format_help()
+        assert main.COMMANDS[name][1:] in " ".join(text.split())
