@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,31 @@ def test_without_shtab_there_is_one_error(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(InputError, match="needs the Python package shtab") as found:
         completion.script("bash")
     assert "python3-shtab" in found.value.hint
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_what_a_container_is_called_is_never_run(shell: str, tmp_path: Path) -> None:
+    """A cgroup can be called anything by whoever may make it, and root presses Tab."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
+    listed = (
+        "CONTAINER NAME BOUND\\nabc web 1M\\n$(touch\\ pwned) x 1M\\n$(touch${IFS}pwned) `id` 1M\\nabd -n 1M"
+    )
+    (tmp_path / "bede").write_text(f"#!/bin/sh\nprintf '{listed}\\n'\n")
+    (tmp_path / "bede").chmod(0o755)
+    (tmp_path / "script").write_text(completion.PREAMBLES[shell])
+    ask = {
+        "bash": "_bede_containers ab; echo; _bede_containers",
+        "zsh": "compadd() { shift; print -l -- $@ }; _bede_containers",
+    }
+    done = subprocess.run(
+        [shell, "-c", f". ./script; {ask[shell]}"],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert not (tmp_path / "pwned").exists()
+    assert set(done.stdout.split()) == {"abc", "abd", "web"}

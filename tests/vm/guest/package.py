@@ -18,6 +18,7 @@ LIBRARY = Path("/usr/lib/bede")
 CONF = Path("/etc/bede/config.yaml")
 HOOKS = Path("/usr/share/containers/oci/hooks.d")
 DAEMON = Path("/etc/docker/daemon.json")
+METRICS = "bede-metrics.service"
 UNITS = ("bede-agent.service", "bede-agent.socket")
 #: dpkg's own, containers', and what Python keeps of modules that are not Bede's
 IGNORED = ("/var/lib/dpkg", "/var/lib/containers", "/var/lib/docker", "/var/lib/containerd", "/var/log")
@@ -47,6 +48,11 @@ def done(*words):
     found = dpkg(*words)
     assert found.returncode == 0, found.stdout + found.stderr
     return found.stdout + found.stderr
+
+
+def pid_of(unit):
+    """The main process of *unit*; 0 for none."""
+    return int(run("systemctl", "show", "-p", "MainPID", "--value", unit).stdout.strip() or 0)
 
 
 def state(unit, question):
@@ -85,14 +91,18 @@ def bound(*containers):
         assert container.sample()[0] <= BOUND + slack(BOUND)
 
 
+turned_on = set()  #: units that the administrator wants beside the agent; a removal does not forget it
+
+
 def installed(expected):
-    """That the package of version *expected* is in place, and that of its units the agent alone runs."""
+    """That the package of version *expected* is in place, and that the agent and what is wanted runs."""
     assert version() == f"bede {expected}"
     for unit in UNITS:
         assert (state(unit, "is-active"), state(unit, "is-enabled")) == ("active", "enabled"), unit
     others = {path.name for path in Path("/usr/lib/systemd/system").glob("bede-*")} - {*UNITS}
     for unit in others - {"bede-run.service", "bede-run.target"}:
-        assert (state(unit, "is-active"), state(unit, "is-enabled")) == ("inactive", "disabled"), unit
+        wanted = ("active", "enabled") if unit in turned_on else ("inactive", "disabled")
+        assert (state(unit, "is-active"), state(unit, "is-enabled")) == wanted, unit
     assert list(LIBRARY.glob("ocihook/__pycache__/hook.*.pyc")), "not compiled: every hook would be slow"
     assert len(list(HOOKS.glob("bede-*.json"))) == 3
     assert run("dpkg", "--verify", "bede").stdout.replace(f"??5?????? c {CONF}\n", "") == ""
@@ -113,6 +123,9 @@ def texts():
 
 def upgrade(*containers):
     """To the newer version, under containers that run."""
+    assert run("systemctl", "enable", "--now", METRICS).returncode == 0
+    turned_on.add(METRICS)
+    metrics = pid_of(METRICS)
     before, edited = agent_pid(), CONF.read_text() + "# an administrator's own\n"
     CONF.write_text(edited)
     assert (LIBRARY / "ocihook/gone.py").exists()
@@ -121,6 +134,7 @@ def upgrade(*containers):
     assert "Traceback" not in said, said
     installed(os.environ["BEDE_VERSION"])
     assert not list(LIBRARY.rglob("gone*"))
+    assert pid_of(METRICS) not in (0, metrics), "it would go on with the old version's code"
     assert CONF.read_text() == edited
     assert watch.most <= BOUND + slack(BOUND)
     assert agent_pid() not in (0, before)
@@ -156,7 +170,7 @@ def refused(*containers):
 
 def remove(plain, limited):
     """Containers that run are let go, and go on; the configuration stays."""
-    edited, agent = CONF.read_text(), agent_pid()
+    edited, agent, metrics = CONF.read_text(), agent_pid(), pid_of(METRICS)
     said = done("-r", "bede")
     assert "2 containers let go" in said, said
     assert "Traceback" not in said, said
@@ -165,8 +179,9 @@ def remove(plain, limited):
     assert records() == []
     for container in (plain, limited):
         container.go_on()
-    assert not Path(f"/proc/{agent}").exists()
-    for unit in UNITS:
+    for pid in (agent, metrics):
+        assert not Path(f"/proc/{pid}").exists()
+    for unit in (*UNITS, METRICS):
         assert run("systemctl", "show", "-p", "LoadState", "--value", unit).stdout == "not-found\n"
     assert not LIBRARY.exists(), list(LIBRARY.rglob("*"))
     assert not list(HOOKS.glob("bede*"))
