@@ -76,8 +76,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             body = generate_latest(registry)
         except Exception as error:
-            self.send_error(500)
             print(f"bede metrics: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            self.send_error(500)
             return
         self.send_response(200)
         self.send_header("Content-Type", CONTENT_TYPE_LATEST)
