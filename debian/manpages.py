@@ -45,11 +45,10 @@ def main() -> None:
     sys.path.insert(0, str(library))
     os.environ["COLUMNS"] = "100"
     import ocihook
-    from ocihook.cli import completion
     from ocihook.cli import main as cli
 
     target.mkdir(parents=True, exist_ok=True)
-    names = completion.present()
+    names = cli.commands()
     version, pages = (
         ocihook.__version__,
         {"bede": (WHAT, cli.top_parser(), [f"bede-{name}" for name in names])},

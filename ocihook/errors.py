@@ -12,6 +12,11 @@ EXIT_AGENT = 6  #: the agent cannot be reached or refused
 EXIT_MACHINE = 125  #: `bede vm`: the machine itself was lost (panic, hang, time-out, no boot)
 
 
+def printable(text: str) -> str:
+    """*text* without what a terminal would obey or cannot show: names are whatever somebody chose."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 class BedeError(Exception):
     """Something a user can act on: *message* says what is wrong, *hint* what to do.
 
@@ -30,9 +35,8 @@ class BedeError(Exception):
         text = f"{program}: {self.message}."
         if self.hint:
             text += f" {self.hint}."
-        line = " ".join(text.split())
-        # What is wrong is often a name, and that may be anybody's: no terminal shall obey it.
-        return line if line.isprintable() else "".join(char if char.isprintable() else "?" for char in line)
+        # What is wrong is often a name, and that may be anybody's.
+        return printable(" ".join(text.split()))
 
 
 class InputError(BedeError):

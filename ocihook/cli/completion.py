@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from typing import TYPE_CHECKING
 
 from ocihook import errors
@@ -21,6 +20,10 @@ examples:
 """
 #: by an argument's metavar, what completes it: one of shtab's kinds, or a function of PREAMBLES
 KINDS = {"FILE": "file", "DIR": "directory", "CONTAINER": "_bede_containers", "COMMAND": "_bede_programs"}
+#: in both shells: of `bede ps`, the ids and names that are what an engine calls a container
+_AWK = (
+    r"""_bede_awk='NR > 1 { for (i = 1; i <= 2; i++) if ($i ~ /^[A-Za-z0-9][A-Za-z0-9_.+-]*$/) print $i }'"""
+)
 PREAMBLES = {
     "bash": """\
 _bede_containers() {
@@ -30,13 +33,11 @@ _bede_containers() {
     [[ $word == "$1"* ]] && printf '%s\\n' "$word"
   done < <(bede ps 2>/dev/null | awk "$_bede_awk")
 }
-_bede_awk='NR > 1 { for (i = 1; i <= 2; i++) if ($i ~ /^[A-Za-z0-9][A-Za-z0-9_.+-]*$/) print $i }'
 _bede_programs() { compgen -c -- "$1"; }""",
     "zsh": """\
 _bede_containers() {
   compadd -- ${(f)"$(bede ps 2>/dev/null | awk "$_bede_awk")"}
 }
-_bede_awk='NR > 1 { for (i = 1; i <= 2; i++) if ($i ~ /^[A-Za-z0-9][A-Za-z0-9_.+-]*$/) print $i }'
 _bede_programs() { _command_names -e; }""",
 }
 
@@ -67,17 +68,10 @@ def script(shell: str) -> str:
             "bede completion needs the Python package shtab, which is not installed",
             "Install it with pip, or as Debian's python3-shtab",
         ) from None
-    text: str = shtab.complete(tree(), shell, preamble=PREAMBLES[shell])
+    text: str = shtab.complete(tree(), shell, preamble=f"{_AWK}\n{PREAMBLES[shell]}")
     for wrong, right in REPAIRS:
         text = text.replace(wrong, right)
     return text.rstrip("\n")
-
-
-def present() -> list[str]:
-    """The commands of this installation whose modules are there."""
-    from ocihook.cli import main
-
-    return [name for name in main.commands() if importlib.util.find_spec(f"ocihook.cli.{name}")]
 
 
 def tree() -> Parser:
@@ -88,7 +82,7 @@ def tree() -> Parser:
     # The command line is parsed in two steps, so that one command's module is enough to run it.
     top._remove_action(next(action for action in top._actions if action.dest == "command"))
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
-    for name in present():
+    for name in main.commands():
         one = main.command_parser(name)
         commands.add_parser(name, parents=[one], add_help=False, help=main.COMMANDS[name])
     _mark(top)

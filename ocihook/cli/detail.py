@@ -4,6 +4,7 @@ import sys
 import traceback
 
 from ocihook import fs
+from ocihook.errors import printable
 
 HELP = "tell on standard error what is read and written, and more of errors"
 _LONGEST = 160
@@ -35,5 +36,4 @@ def _tell(op: str, path: str, data: str) -> None:
 
 def _print(line: str) -> None:
     # Files have what containers put into them.
-    shown = "".join(char if char.isprintable() else "?" for char in line)
-    print(f"bede: detail: {shown}", file=sys.stderr)
+    print(f"bede: detail: {printable(line)}", file=sys.stderr)

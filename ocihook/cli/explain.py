@@ -5,8 +5,8 @@ import json
 import textwrap
 
 from ocihook.cli import terminal
+from ocihook.errors import printable
 from ocihook.watch import containers, explain
-from ocihook.watch.look import printable
 
 DETAILS = """\
 It tells what was asked for, what is in force and by which of the kernel's files, where that came from, what

@@ -38,7 +38,7 @@ def examine() -> Report:
     found += host.own_parts(patched=patched)
     if not any(one.name == "settings" for one in found):
         found.append(host.configuration(settings))
-    found.append(host.backend(settings))
+    found.append(host.backend(settings, patched=patched))
     return Report(found)
 
 

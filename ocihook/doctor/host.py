@@ -72,11 +72,11 @@ def is_patched() -> bool:
         return False
 
 
-def backend(settings: config.Config) -> Finding:
+def backend(settings: config.Config, *, patched: bool) -> Finding:
     """Which would be chosen and why, or why none."""
     try:
         path.mount_point()
-        if is_patched():
+        if patched:
             tiers = node_limit.check(settings, "")
             why = "node_limit: the kernel has memory.node_limit and holds bounds by itself"
         else:

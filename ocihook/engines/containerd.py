@@ -14,7 +14,7 @@ from ocihook.engines import containerd_dump, containerd_files, edits, programs, 
 from ocihook.engines.containerd_dump import PROGRAM
 from ocihook.engines.containerd_files import HEAD, RUNC, WRAPPER, File
 from ocihook.engines.edits import Edit, Plan
-from ocihook.engines.engine import Engine
+from ocihook.engines.engine import Engine, class_note
 from ocihook.engines.engine import version as version_of
 from ocihook.errors import BedeError, InputError
 
@@ -33,10 +33,7 @@ def state() -> Engine:
         default = configured and table.get("default_runtime_name") == "bede"
     except BedeError as error:
         note = error.message
-    if configured:
-        note = "pods name the runtime class bede, and have the annotation"
-    if default:
-        note = "a pod's annotation is enough: bede is the default runtime"
+    note = class_note(configured, default, note)
     there = programs.find(PROGRAM) is not None
     return Engine("containerd", version_of(PROGRAM) if there else "", there, configured, default, note)
 

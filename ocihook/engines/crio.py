@@ -11,7 +11,7 @@ from typing import Any
 
 from ocihook.engines import edits, podman, programs, toml
 from ocihook.engines.edits import Edit, Plan
-from ocihook.engines.engine import Engine, version
+from ocihook.engines.engine import Engine, class_note, version
 from ocihook.errors import BedeError, InputError
 
 MAIN = "/etc/crio/crio.conf"  #: tests point these elsewhere
@@ -46,10 +46,7 @@ def state() -> Engine:
         default = configured and runtime.get("default_runtime") == "bede"
     except BedeError as error:
         note = error.message
-    if configured:
-        note = "pods name the runtime class bede, and have the annotation"
-    if default:
-        note = "a pod's annotation is enough: bede is the default runtime"
+    note = class_note(configured, default, note)
     return Engine("crio", version(PROGRAM), programs.find(PROGRAM) is not None, configured, default, note)
 
 

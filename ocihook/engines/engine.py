@@ -25,6 +25,13 @@ class Engine(NamedTuple):
     note: str  #: one line: how annotations reach Bede, or what to do
 
 
+def class_note(configured: bool, default: bool, otherwise: str) -> str:
+    """How pods of a CRI engine reach its runtime class bede; *otherwise* where it has none."""
+    if default:
+        return "a pod's annotation is enough: bede is the default runtime"
+    return "pods name the runtime class bede, and have the annotation" if configured else otherwise
+
+
 def all_states() -> list[Engine]:
     """Every engine that Bede knows, installed or not."""
     return [importlib.import_module(f"ocihook.engines.{name}").state() for name in NAMES]

@@ -9,10 +9,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 
 import ocihook
 from ocihook import config
-from ocihook.errors import BedeError
+from ocihook.errors import BedeError, printable
 from ocihook.topology import nodes
 from ocihook.watch import containers, counters
-from ocihook.watch.look import printable
 
 LABELS = ("container", "name", "cgroup")  #: two containers may have one id, never one cgroup
 

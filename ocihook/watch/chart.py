@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ocihook.errors import InputError
-from ocihook.watch.look import printable, rate
+from ocihook.errors import InputError, printable
+from ocihook.watch.look import rate
 from ocihook.watch.recording import Point, Recording, Series
 
 MIB = 1 << 20

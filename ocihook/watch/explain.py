@@ -9,7 +9,7 @@ from ocihook import config, fs
 from ocihook.backends import choose
 from ocihook.cgroup import memory, path
 from ocihook.engines import names
-from ocihook.errors import BedeError, HostError, InputError
+from ocihook.errors import BedeError, InputError
 from ocihook.spec import annotation, nodelimit
 from ocihook.spec.size import format_size
 from ocihook.topology import nodes
@@ -134,7 +134,7 @@ def _otherwise(one: dict[str, Any]) -> list[Fact]:
     if one["backend"] != choose.NODE_LIMIT:
         try:
             local = nodes.find(config.load().far_nodes).local
-        except (HostError, BedeError):
+        except BedeError:
             local = (0,)
         own = {int(node): value for node, value in one["nodes"].items()}
         limits = nodelimit.dump(nodelimit.split(one["bound"], local, own))

@@ -10,7 +10,7 @@ from typing import Any
 from ocihook.backends import choose
 from ocihook.cgroup import memory, path
 from ocihook.cgroup.path import Cgroup
-from ocihook.errors import BedeError
+from ocihook.errors import BedeError, printable
 from ocihook.spec import nodelimit
 from ocihook.watch import counters
 from ocihook.watch.counters import Counters
@@ -47,11 +47,6 @@ class Row:
     def overshoot(self) -> int:
         """The highest that local usage was past the bound, as far as anybody knows; bytes."""
         return max(int(self.one["overshoot"]), self.local - self.bound, 0)
-
-
-def printable(text: str) -> str:
-    """*text* without what a terminal would obey or cannot show: names are whatever somebody chose."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def rate(before: int | None, after: int | None, seconds: float) -> float | None:

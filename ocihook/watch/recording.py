@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ocihook import fs
-from ocihook.errors import InputError
-from ocihook.watch.look import Row, printable
+from ocihook.errors import InputError, printable
+from ocihook.watch.look import Row
 from ocihook.watch.table import csv_line
 
 #: column → what it is

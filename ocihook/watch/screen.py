@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from ocihook.errors import printable
 from ocihook.watch import bar, table
-from ocihook.watch.look import Row, printable
+from ocihook.watch.look import Row
 from ocihook.watch.order import Order
 
 HELP = "q quit  ←→ or s S sort by  r reverse  ↑↓ scroll  n l b f d p w o  h help"

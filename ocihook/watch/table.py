@@ -7,8 +7,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from ocihook.errors import printable
 from ocihook.watch.counters import Counters
-from ocihook.watch.look import Row, printable
+from ocihook.watch.look import Row
 
 COLUMNS = (
     "CONTAINER",

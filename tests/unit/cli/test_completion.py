@@ -46,7 +46,7 @@ def below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]
 
 def test_every_command_that_is_there_is_in_the_tree_with_all_of_its_options() -> None:
     commands = below(completion.tree())
-    assert list(commands) == [name for name in main.COMMANDS if name in completion.present()]
+    assert list(commands) == [name for name in main.COMMANDS if name in main.commands()]
     assert {"ps", "set", "agent", "completion", "vm"} <= set(commands)
     for name, parser in commands.items():
         own = main.command_parser(name)
@@ -56,7 +56,7 @@ def test_every_command_that_is_there_is_in_the_tree_with_all_of_its_options() ->
 
 def test_bash_offers_commands_options_and_choices(script: Path) -> None:
     assert subprocess.run(["bash", "-n", script], check=False).returncode == 0
-    assert offered(script, "bede", "") == completion.present()
+    assert offered(script, "bede", "") == [*main.commands()]
     assert offered(script, "bede", "p")[0] == "ps"
     assert offered(script, "bede", "ps", "--j") == ["--json"]
     assert offered(script, "bede", "completion", "") == ["bash", "zsh"]
@@ -79,7 +79,7 @@ def test_bash_offers_containers_programs_and_directories(script: Path, tmp_path:
 def test_zsh_has_all_commands() -> None:
     text = completion.script("zsh")
     assert text.startswith("#compdef bede\n")
-    for name in completion.present():
+    for name in main.commands():
         assert f"    {name}:" in text
     assert "_bede_containers()" in text
 
@@ -101,7 +101,7 @@ def test_what_a_container_is_called_is_never_run(shell: str, tmp_path: Path) -> 
     )
     (tmp_path / "bede").write_text(f"#!/bin/sh\nprintf '{listed}\\n'\n")
     (tmp_path / "bede").chmod(0o755)
-    (tmp_path / "script").write_text(completion.PREAMBLES[shell])
+    (tmp_path / "script").write_text(f"{completion._AWK}\n{completion.PREAMBLES[shell]}")
     ask = {
         "bash": "_bede_containers ab; echo; _bede_containers",
         "zsh": "compadd() { shift; print -l -- $@ }; _bede_containers",

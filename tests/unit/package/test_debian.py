@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ocihook import config
-from ocihook.cli import completion, main
+from ocihook.cli import main
 
 UNITS = sorted(path.name for path in (packages.ROOT / "ocihook/agent/units").iterdir())
 
@@ -37,7 +37,7 @@ def parsers(monkeypatch: pytest.MonkeyPatch) -> dict[str, argparse.ArgumentParse
     """Page → whose it is, of each command that the package has."""
     installed = {name: text for name, text in main.COMMANDS.items() if name not in main.CHECKOUT_ONLY}
     monkeypatch.setattr(main, "commands", lambda: installed)
-    names = [name for name in completion.present() if f"ocihook/cli/{name}.py" in packages.tracked()]
+    names = [name for name in main.commands() if f"ocihook/cli/{name}.py" in packages.tracked()]
     return {"bede": main.top_parser()} | {f"bede-{name}": main.command_parser(name) for name in names}
 
 

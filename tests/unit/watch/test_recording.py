@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rows import MIB, QUIET, row
 
-from ocihook.errors import InputError
+from ocihook.errors import InputError, printable
 from ocihook.watch import recording
-from ocihook.watch.look import printable
 
 GOOD = "1700000000.5,0.5,web,,1,2,3,4,,,,/x\n"
 

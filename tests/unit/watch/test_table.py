@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rows import MIB, QUIET, row
 
+from ocihook.errors import printable
 from ocihook.watch import table
-from ocihook.watch.look import printable, rate
+from ocihook.watch.look import rate
 
 
 @pytest.mark.parametrize(
