@@ -1,0 +1,24 @@
+/*
+ * How often parts of processes' memory are used, by the kernel's DAMON (sysfs, vaddr operations).
+ *
+ * There is one DAMON for all: of the containers of one agent one is measured at a time, and where
+ * somebody else uses it nothing is measured. Sources: Documentation/admin-guide/mm/damon/usage.rst.
+ */
+#ifndef BEDE_HEAT_H
+#define BEDE_HEAT_H
+
+#include <stdatomic.h>
+
+#include "spaces.h"
+
+#define BEDE_HEAT_TARGETS 32 /* processes that are measured at once */
+
+/*
+ * Measure count processes for about a second. *wanted false ends it early. The ranges are
+ * by process in the order given, addresses ascending; heat is 0 to 10. Returns 0 or a negative
+ * errno: -EBUSY where DAMON is in use, -ENOENT where this kernel has none, -EINTR ended early.
+ */
+int bede_heat_measure(const int *pids, size_t count, atomic_int *wanted,
+		      struct bede_ranges *out);
+
+#endif

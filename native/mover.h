@@ -1,0 +1,83 @@
+/*
+ * The mover: one thread a container that moves its mapped pages between local and far nodes.
+ *
+ * What is coldest is demoted, what is hottest is promoted, by what DAMON measured (heat.h). Where
+ * that cannot be used, pages are taken in turn, as the hand of a clock goes round.
+ */
+#ifndef BEDE_MOVER_H
+#define BEDE_MOVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "pages.h"
+
+/* What is to be done; bytes. */
+struct bede_ask {
+	uint64_t demote;
+	uint64_t promote;
+	uint64_t exchange; /* hot pages that are far for cold ones that are local */
+	uint64_t from;	   /* the nodes to demote from; bit n: node n */
+	bool fresh;	   /* before demoting measure what is cold, if that has not just been done */
+	bool look;	   /* see what there is: which policies are programs' own */
+};
+
+struct bede_moved {
+	uint64_t demoted;  /* bytes, since the start */
+	uint64_t promoted;
+	uint64_t tries;	   /* batches */
+	uint64_t own;	   /* bytes on local nodes that their program has placed there itself */
+	uint64_t used_us;  /* processor time */
+	uint64_t measured; /* times that heat was */
+	uint64_t looks;	   /* times that the areas were read */
+};
+
+/* Where the mover goes on in its ranges. */
+struct bede_hand {
+	size_t index;
+	uint64_t at; /* an address in that range, or 0: its start */
+};
+
+struct bede_mover {
+	pthread_mutex_t lock;
+	pthread_cond_t wanted;
+	pthread_t thread;
+	bool running;
+	bool stop;
+	bool busy;
+	struct bede_ask ask;
+	struct bede_moved moved;
+	atomic_int measuring; /* 0 ends a measurement early */
+
+	/* The thread's own. */
+	int dir;  /* of the cgroup */
+	int wake; /* an eventfd that is told when something was done */
+	uint64_t local_mask;
+	uint64_t far_mask;
+	uint64_t rate; /* most bytes a second */
+	uint64_t paid_us; /* until when what has been moved has used that up */
+	struct bede_spaces spaces;
+	struct bede_ranges heat;
+	uint64_t read_us; /* when the spaces were read ... */
+	uint64_t heat_us; /* ... and heat was measured, or 0 ... */
+	uint64_t tried_us; /* ... or at least tried */
+	uint64_t barren_us; /* no new try before then: a whole round has moved nothing ... */
+	uint64_t rest_us;   /* ... and how long that was to wait for */
+	struct bede_hand cold, hot; /* next to be demoted, and promoted */
+	struct bede_pages pages;
+	struct bede_pages others;
+};
+
+/* mover is all zero; dir and wake stay the caller's. Returns 0 or a negative errno. */
+int bede_mover_start(struct bede_mover *mover, int dir, int wake, uint64_t local_mask, uint64_t far_mask,
+		     uint64_t rate);
+
+/* Replace what is wanted, unless the mover is at work: then false. Never blocks for long. */
+bool bede_mover_ask(struct bede_mover *mover, const struct bede_ask *ask);
+
+void bede_mover_moved(struct bede_mover *mover, struct bede_moved *out);
+
+void bede_mover_stop(struct bede_mover *mover);
+
+#endif

@@ -1,0 +1,177 @@
+#define _GNU_SOURCE
+#include "pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include "units.h"
+
+#define HUGE_PAGE (2 * 1024 * 1024ULL)
+#define MOVE_ALL (1 << 2) /* MPOL_MF_MOVE_ALL: also what several processes have mapped */
+#define REGIONS 256
+#define ENTRY_PRESENT (1ULL << 63) /* of an entry of pagemap */
+
+/* As in <linux/fs.h> since 6.7; older headers than the kernel are no reason to go without. */
+enum { IS_PRESENT = 1 << 3, IS_ZERO = 1 << 5, IS_HUGE = 1 << 6 };
+
+struct region {
+	uint64_t start, end, categories;
+};
+
+struct scan {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t inverted, mask, anyof_mask, return_mask;
+};
+
+#define SCAN _IOWR('f', 16, struct scan)
+
+static long move_pages(struct bede_pages *pages, const int *nodes, int *status)
+{
+	long result = syscall(SYS_move_pages, pages->pid, pages->count, pages->at, nodes, status,
+			      nodes ? MOVE_ALL : 0);
+
+	return result < 0 ? -errno : result;
+}
+
+static int open_pagemap(struct bede_pages *pages, int pid)
+{
+	char path[64];
+
+	if (pages->pagemap >= 0 && pages->pid == pid)
+		return 0;
+	bede_pages_close(pages);
+	(void)snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
+	pages->pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	pages->pid = pid;
+	return pages->pagemap < 0 ? (errno == ENOENT ? -ESRCH : -errno) : 0;
+}
+
+static void add(struct bede_pages *pages, uint64_t address, uint64_t size)
+{
+	pages->at[pages->count] = (void *)(uintptr_t)address;
+	pages->size[pages->count++] = size;
+}
+
+static int scan(struct bede_pages *pages, uint64_t end, uint64_t *at)
+{
+	struct region regions[REGIONS];
+	struct scan scan = { .size = sizeof(scan), .start = *at, .end = end, .vec = (uintptr_t)regions,
+			     .vec_len = REGIONS, .max_pages = BEDE_BATCH, .mask = IS_PRESENT | IS_ZERO,
+			     .inverted = IS_ZERO, .return_mask = IS_HUGE };
+	int count = ioctl(pages->pagemap, SCAN, &scan);
+
+	if (count < 0)
+		return -errno;
+	for (int i = 0; i < count; i++) {
+		bool huge = regions[i].categories & IS_HUGE;
+		uint64_t size = huge ? HUGE_PAGE : PAGE;
+
+		/* A huge page of which a part was found last time has been dealt with. */
+		uint64_t from = huge ? (regions[i].start + size - 1) & ~(size - 1) : regions[i].start;
+
+		for (uint64_t page = from; page < regions[i].end && pages->count < BEDE_BATCH; page += size)
+			add(pages, page, size);
+	}
+	*at = scan.walk_end > *at ? scan.walk_end : end;
+	return 0;
+}
+
+static int step(struct bede_pages *pages, uint64_t end, uint64_t *at)
+{
+	uint64_t entries[BEDE_BATCH];
+	uint64_t count = minimum((end - *at) / PAGE, BEDE_BATCH);
+	ssize_t got = pread(pages->pagemap, entries, count * sizeof(*entries), (off_t)(*at / PAGE * 8));
+
+	if (got <= 0)
+		return got < 0 ? -errno : -ESRCH;
+	for (size_t i = 0; i < (size_t)got / sizeof(*entries); i++)
+		if (entries[i] & ENTRY_PRESENT)
+			add(pages, *at + i * PAGE, PAGE);
+	*at += (size_t)got / sizeof(*entries) * PAGE;
+	return 0;
+}
+
+void bede_pages_open(struct bede_pages *pages)
+{
+	pages->pagemap = -1;
+}
+
+int bede_pages_find(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
+{
+	int err = open_pagemap(pages, range->pid);
+
+	pages->count = 0;
+	if (err)
+		return err;
+	err = pages->no_scan ? -ENOTTY : scan(pages, range->end, at);
+	if (err == -ENOTTY) {
+		pages->no_scan = true;
+		err = step(pages, range->end, at);
+	}
+	if (!err && pages->count) {
+		long result = move_pages(pages, NULL, pages->node);
+
+		err = result < 0 ? (int)result : 0;
+	}
+	return err;
+}
+
+static bool is_on(int node, uint64_t mask)
+{
+	return node >= 0 && node < BEDE_MAX_NODES && mask >> node & 1;
+}
+
+uint64_t bede_pages_on(const struct bede_pages *pages, uint64_t mask)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < pages->count; i++)
+		if (is_on(pages->node[i], mask))
+			bytes += pages->size[i];
+	return bytes;
+}
+
+int bede_pages_move(struct bede_pages *pages, uint64_t mask, int target, uint64_t most, uint64_t *moved)
+{
+	size_t kept = 0;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < pages->count && (!bytes || bytes + pages->size[i] <= most); i++) {
+		if (!is_on(pages->node[i], mask))
+			continue;
+		pages->at[kept] = pages->at[i];
+		pages->size[kept] = pages->size[i];
+		pages->target[kept++] = target;
+		bytes += pages->size[i];
+	}
+	pages->count = kept;
+	if (!kept)
+		return 0;
+	long result = move_pages(pages, pages->target, pages->node);
+
+	if (!result) {
+		*moved += bytes;
+		return 0;
+	}
+	if (result == -ESRCH || result == -EACCES || result == -EPERM)
+		return (int)result;
+	/* Of a batch that could not be moved as a whole only a look tells what of it was. */
+	long looked = move_pages(pages, NULL, pages->node);
+
+	if (looked < 0)
+		return (int)looked;
+	uint64_t done = bede_pages_on(pages, 1ULL << target);
+
+	*moved += done;
+	return done ? 0 : result < 0 ? (int)result : -EBUSY;
+}
+
+void bede_pages_close(struct bede_pages *pages)
+{
+	bede_close(&pages->pagemap);
+	pages->pagemap = -1;
+}

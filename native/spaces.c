@@ -1,0 +1,265 @@
+#define _GNU_SOURCE
+#include "spaces.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "units.h"
+
+#define DEEPEST 32 /* cgroups below each other */
+#define OURS "interleave=relative"
+
+/* A file that a program or a library is mapped from. */
+struct inode {
+	char device[16];
+	uint64_t number;
+};
+
+struct area {
+	uint64_t start, end, inode;
+	char mode[4], device[16];
+};
+
+int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range)
+{
+	if (ranges->count == ranges->size) {
+		size_t size = ranges->size ? ranges->size * 2 : 256;
+		struct bede_range *at = reallocarray(ranges->at, size, sizeof(*at));
+
+		if (!at)
+			return -ENOMEM;
+		ranges->at = at;
+		ranges->size = size;
+	}
+	ranges->at[ranges->count++] = range;
+	return 0;
+}
+
+static int add_process(struct bede_spaces *spaces, int pid)
+{
+	if (spaces->count == spaces->size) {
+		size_t size = spaces->size ? spaces->size * 2 : 64;
+		struct bede_process *processes = reallocarray(spaces->processes, size, sizeof(*processes));
+
+		if (!processes)
+			return -ENOMEM;
+		spaces->processes = processes;
+		spaces->size = size;
+	}
+	spaces->processes[spaces->count++] = (struct bede_process){ .pid = pid };
+	return 0;
+}
+
+static const char *next_line(const char *line)
+{
+	const char *end = strchr(line, '\n');
+
+	return end ? end + 1 : line + strlen(line);
+}
+
+static int read_pids(struct bede_spaces *spaces, int dir)
+{
+	BEDE_FD file = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	/* A threaded cgroup (EOPNOTSUPP) has its processes told by the one above it. */
+	if (file < 0 || bede_read(file, &spaces->maps))
+		return 0;
+	for (const char *line = spaces->maps.text; *line; line = next_line(line)) {
+		int pid = atoi(line);
+		int err = pid > 0 ? add_process(spaces, pid) : 0;
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int read_tree(struct bede_spaces *spaces, int dir, int depth)
+{
+	int err = read_pids(spaces, dir);
+	int copy = err ? -1 : openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+
+	if (!entries) {
+		bede_close(&copy);
+		return err;
+	}
+	for (struct dirent *entry; !err && (entry = readdir(entries));) {
+		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || depth == DEEPEST)
+			continue;
+		BEDE_FD below = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+		if (below >= 0)
+			err = read_tree(spaces, below, depth + 1);
+	}
+	closedir(entries);
+	return err;
+}
+
+/* "start-end mode offset device inode path"; sscanf would look for the end of the whole text. */
+static bool read_area(const char *line, struct area *out)
+{
+	char *at;
+
+	out->start = strtoull(line, &at, 16);
+	if (*at != '-')
+		return false;
+	out->end = strtoull(at + 1, &at, 16);
+	if (*at++ != ' ' || strnlen(at, 5) < 5 || at[4] != ' ')
+		return false;
+	memcpy(out->mode, at, 4);
+	(void)strtoull(at + 5, &at, 16);
+	if (*at++ != ' ')
+		return false;
+	size_t length = strcspn(at, " \n");
+
+	if (length >= sizeof(out->device) || at[length] != ' ')
+		return false;
+	memcpy(out->device, at, length);
+	out->device[length] = '\0';
+	out->inode = strtoull(at + length, NULL, 10);
+	return true;
+}
+
+/* Whether the line of numa_maps, up to its end, has such a word. */
+static bool has_word(const char *line, const char *end, const char *word)
+{
+	size_t length = strlen(word);
+
+	for (const char *at = line; (at = memmem(at, (size_t)(end - at), word, length)); at += length)
+		if (at > line && at[-1] == ' ' && (at + length == end || at[length] == ' '))
+			return true;
+	return false;
+}
+
+/* Bytes on nodes of the mask; the line tells "N0=12 N1=3 kernelpagesize_kB=4". */
+static uint64_t bytes_on(const char *line, const char *end, uint64_t mask)
+{
+	static const char size_name[] = "kernelpagesize_kB=";
+	uint64_t pages = 0, size = 4;
+
+	for (const char *at = line; at < end && (at = memchr(at, ' ', (size_t)(end - at)));) {
+		char *after;
+
+		at++;
+		if (*at == 'N') {
+			unsigned long node = strtoul(at + 1, &after, 10);
+
+			if (*after == '=' && node < BEDE_MAX_NODES && mask >> node & 1)
+				pages += strtoull(after + 1, NULL, 10);
+		} else if (!strncmp(at, size_name, sizeof(size_name) - 1)) {
+			size = strtoull(at + sizeof(size_name) - 1, NULL, 10);
+		}
+	}
+	return pages * size * 1024;
+}
+
+/* The files of which a part is mapped to be executed. */
+static size_t programs(const char *maps, struct inode *out, size_t most)
+{
+	struct area area;
+	size_t count = 0;
+
+	for (const char *line = maps; *line && count < most; line = next_line(line)) {
+		if (!read_area(line, &area) || area.mode[2] != 'x' || !area.inode)
+			continue;
+		memcpy(out[count].device, area.device, sizeof(area.device));
+		out[count++].number = area.inode;
+	}
+	return count;
+}
+
+static bool is_program(const struct area *area, const struct inode *inodes, size_t count)
+{
+	/* What has been written to is no longer the file's, but in the same area: data of the program. */
+	if (!area->inode || area->mode[1] == 'w')
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (inodes[i].number == area->inode && !strcmp(inodes[i].device, area->device))
+			return true;
+	return false;
+}
+
+int bede_spaces_parse(struct bede_spaces *spaces, struct bede_process *process, uint64_t local_mask)
+{
+	struct inode inodes[256];
+	size_t count = programs(spaces->maps.text, inodes, sizeof(inodes) / sizeof(*inodes));
+	const char *line = spaces->numa.text;
+	struct area area;
+
+	for (const char *map = spaces->maps.text; *map; map = next_line(map)) {
+		uint64_t start = 0;
+
+		if (!read_area(map, &area) || area.end <= area.start)
+			continue;
+		/* Both files have the areas in the same order, but the process may have changed between. */
+		while (*line && (start = strtoull(line, NULL, 16)) < area.start)
+			line = next_line(line);
+		if (!*line || start != area.start)
+			continue;
+		const char *end = strchr(line, '\n');
+		const char *policy = strchr(line, ' ');
+
+		end = end ? end : line + strlen(line);
+		if (!policy || policy >= end)
+			continue;
+		policy++;
+		uint64_t bytes = bytes_on(line, end, UINT64_MAX);
+
+		if (has_word(line, end, "huge") || !bytes)
+			continue;
+		/* A policy of ours, or of nobody. "local" is where the default would put it, and asks for it. */
+		if (strncmp(policy, "default", 7) != 0 && strncmp(policy, OURS, sizeof(OURS) - 1) != 0) {
+			spaces->own += bytes_on(line, end, local_mask);
+			continue;
+		}
+		if (is_program(&area, inodes, count))
+			continue;
+		process->bytes += bytes;
+		int err = bede_ranges_add(&spaces->ranges,
+					  (struct bede_range){ process->pid, BEDE_UNKNOWN_HEAT, area.start,
+							       area.end });
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static bool read_proc(int pid, const char *name, struct bede_buffer *out)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	BEDE_FD fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd >= 0 && !bede_read(fd, out);
+}
+
+int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask)
+{
+	spaces->ranges.count = 0;
+	spaces->count = 0;
+	spaces->own = 0;
+	int err = read_tree(spaces, dir, 0);
+
+	for (size_t i = 0; !err && i < spaces->count; i++) {
+		struct bede_process *process = &spaces->processes[i];
+
+		if (read_proc(process->pid, "maps", &spaces->maps) &&
+		    read_proc(process->pid, "numa_maps", &spaces->numa))
+			err = bede_spaces_parse(spaces, process, local_mask);
+	}
+	return err;
+}
+
+void bede_spaces_free(struct bede_spaces *spaces)
+{
+	free(spaces->ranges.at);
+	free(spaces->processes);
+	bede_buffer_free(&spaces->maps);
+	bede_buffer_free(&spaces->numa);
+}

@@ -1,0 +1,62 @@
+/*
+ * The address spaces of a container's processes: which parts of them a mover may move.
+ *
+ * Sources: cgroup.procs, /proc/PID/maps, /proc/PID/numa_maps (Documentation/filesystems/proc.rst).
+ */
+#ifndef BEDE_SPACES_H
+#define BEDE_SPACES_H
+
+#include <stdbool.h>
+
+#include "kfile.h"
+
+#define BEDE_UNKNOWN_HEAT 2 /* of what nobody has measured: neither cold nor hot */
+
+/* A part of the address space of one process. */
+struct bede_range {
+	int pid;
+	unsigned heat; /* how often it was seen in use in one measurement */
+	uint64_t start;
+	uint64_t end;
+};
+
+struct bede_ranges {
+	struct bede_range *at;
+	size_t count;
+	size_t size;
+};
+
+struct bede_process {
+	int pid;
+	uint64_t bytes; /* mapped, and in memory */
+};
+
+struct bede_spaces {
+	struct bede_ranges ranges; /* that may be moved, process by process, addresses ascending */
+	struct bede_process *processes;
+	size_t count;
+	size_t size;
+	uint64_t own; /* bytes on local nodes of memory with a policy that is its program's own */
+	struct bede_buffer maps;
+	struct bede_buffer numa;
+};
+
+/*
+ * Read all of it again, of the cgroup whose directory is dir and of those below it. Left out is
+ * what its program has placed by a policy of its own (counted), huge pages of hugetlbfs, and
+ * programs and libraries. Processes that end meanwhile are left out. Returns 0 or a negative errno.
+ */
+int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask);
+
+void bede_spaces_free(struct bede_spaces *spaces);
+
+/* Append one range. Returns 0 or -ENOMEM. */
+int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range);
+
+/*
+ * The ranges of one process by the texts of its maps and numa_maps. Returns 0 or -ENOMEM; what
+ * cannot be read is left out.
+ */
+int bede_spaces_parse(struct bede_spaces *spaces, struct bede_process *process, uint64_t local_mask);
+
+#endif
