@@ -9,8 +9,9 @@ from pathlib import Path
 
 from cffi import FFI
 
-TOPICS = ("kfile", "control", "holder", "births")
+TOPICS = ("kfile", "control", "holder", "births", "policy")
 SOURCES = (*TOPICS, "deadline", "lru", "demoter", "swapguard", "idle", "recount")
+SOURCES += ("tier", "migrate", "mover", "spaces", "pages", "heat", "order")
 
 #: Every finding of AddressSanitizer and UBSan is fatal.
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -27,7 +28,7 @@ def builder(sources: str | Path, *flags: str) -> FFI:
         "ocihook._native",
         "".join(f'#include "{topic}.h"\n' for topic in TOPICS),
         sources=[f"{sources}/{source}.c" for source in SOURCES],
-        depends=[f"{sources}/{source}.h" for source in (*SOURCES, "units")],
+        depends=[f"{sources}/{header.name}" for header in sorted(HERE.glob("*.h"))],
         include_dirs=[str(HERE)],
         extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", *flags],
         extra_link_args=list(flags),

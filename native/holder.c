@@ -1,65 +1,19 @@
 #define _GNU_SOURCE
-#include "holder.h"
+#include "holding.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
-#include "control.h"
-#include "deadline.h"
-#include "demoter.h"
-#include "idle.h"
-#include "recount.h"
-#include "swapguard.h"
 #include "units.h"
 
-#define RESERVE 6	/* this part of the bound shall be old enough to be demoted at once */
 #define WRITE_US 100	/* most time for a write to memory.high */
 #define TOLERATED 256	/* this part of the bound may be missing in numa_stat */
 #define KERNEL_US 20000 /* how old the size of kernel memory may be */
-#define STALL_US 500000 /* when nothing has moved for so long ... */
-#define STALL_TRIES 20	/* ... and so many commands, the fence is lifted ... */
-#define LIFT_US 500000	/* ... for so long */
-#define CALM_US 2000000 /* away from the bound for so long, swapping is the user's own */
-
-struct files {
-	int current, high, numa, stat, cpu, events;
-};
-
-struct bede_holder {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	int wake;
-	bool stop;
-	bool demotes;
-	char *lru_path;
-	struct files file;
-	struct bede_buffer buffer;
-	struct bede_control control;
-	struct bede_demoter demoter;
-	struct bede_deadline deadline;
-	struct bede_swapguard swap;
-	struct bede_idle idle;
-	struct bede_recount recount;
-	struct bede_stats stats;
-	int notify; /* an eventfd of the holder's owner, or -1 */
-	uint64_t user_high;
-	uint64_t last_fence;
-	uint64_t progress_us;	 /* when demotion last showed in the far usage ... */
-	uint64_t progress_tries; /* ... and the demoter's tries until then */
-	uint64_t lifted_until_us;
-	uint64_t kernel_us;  /* when kernel memory was last measured */
-	uint64_t pressed_us; /* when the usage was last near the bound */
-	bool prepared;	     /* for the bound to be reached */
-	bool met;	     /* the bound has been met since it was set */
-	bool busy;	     /* there is something to be done even if the container does nothing */
-};
 
 static void wake(int fd)
 {
@@ -67,12 +21,6 @@ static void wake(int fd)
 
 	if (fd >= 0)
 		(void)!write(fd, &one, sizeof(one));
-}
-
-static void note_progress(struct bede_holder *holder)
-{
-	holder->progress_us = holder->control.at_us;
-	holder->progress_tries = holder->stats.tries;
 }
 
 /* Kernel memory changes slowly; only huge pages in flight make its exact size matter. */
@@ -94,7 +42,6 @@ static int measure_kernel(struct bede_holder *holder)
 static int measure(struct bede_holder *holder)
 {
 	struct bede_control *control = &holder->control;
-	uint64_t far = control->far;
 	/* Where reading cpu.stat flushes the statistics (6.12), numa_stat has just become exact. */
 	int err = bede_read(holder->file.numa, &holder->buffer);
 
@@ -107,8 +54,6 @@ static int measure(struct bede_holder *holder)
 	bede_recount(&holder->recount, &control->numa, now_us(), holder->idle.current,
 		     control->kernel, control->bound / TOLERATED);
 	bede_control_observe(control, now_us(), holder->idle.current);
-	if (control->far > far)
-		note_progress(holder);
 	return 0;
 }
 
@@ -130,7 +75,7 @@ static int note_user_high(struct bede_holder *holder)
  * Looks at what stands there in every turn, also where the fence need not move: systemd writes
  * all of a unit's limits when one of them changes ("docker update"), and "max" is no fence.
  */
-static int move_fence(struct bede_holder *holder, uint64_t fence)
+int bede_holder_fence(struct bede_holder *holder, uint64_t fence)
 {
 	int err = note_user_high(holder);
 
@@ -147,59 +92,7 @@ static int move_fence(struct bede_holder *holder, uint64_t fence)
 	return err;
 }
 
-/* Returns how much there is to demote, in bytes. */
-static uint64_t demote(struct bede_holder *holder, uint64_t room)
-{
-	int node;
-	uint64_t bytes = bede_control_excess(&holder->control, &node);
-	uint64_t chunk = minimum(holder->control.bound / 128 / PAGE + 16, 512);
-
-	if (room < holder->control.bound / 4)
-		holder->pressed_us = holder->control.at_us;
-	if (room && !holder->demotes)
-		note_progress(holder);
-	if (node < 0 || !holder->demotes)
-		return 0;
-	/* Soon before the first time, and each time anew after the usage has been much lower. */
-	if (room > holder->control.bound / 2)
-		holder->prepared = false;
-	else if (!bytes && !holder->prepared && room < holder->control.bound / 3) {
-		holder->prepared = true;
-		bede_demoter_prepare(&holder->demoter, node, holder->control.bound / RESERVE / PAGE);
-	}
-	/* The second thread helps when half of the margin is used up. */
-	bede_demoter_ask(&holder->demoter, node, (bytes + PAGE - 1) / PAGE, chunk,
-			 bytes > room ? BEDE_DEMOTERS : 1);
-	bede_demoter_count(&holder->demoter, &holder->stats.demoted, &holder->stats.tries);
-	holder->stats.demoted *= PAGE;
-	if (room || !bytes)
-		note_progress(holder);
-	return bytes;
-}
-
-/* Nothing moves although all is asked for: far is full or the pages cannot move. */
-static bool stalled(const struct bede_holder *holder)
-{
-	return holder->control.at_us - holder->progress_us > STALL_US &&
-	       (!holder->demotes || holder->stats.tries - holder->progress_tries > STALL_TRIES);
-}
-
-/*
- * The total at which the bound would be passed. Not beyond what the swap guard can watch: near
- * the user's own memory.max the kernel must be able to swap again before it is reached.
- */
-static uint64_t fence(const struct bede_holder *holder, uint64_t room)
-{
-	uint64_t current = holder->control.current;
-
-	if (!holder->swap.engaged)
-		return current + room;
-	uint64_t ceiling = bede_swapguard_ceiling(&holder->swap);
-
-	return current < ceiling ? minimum(current + room, ceiling) : current + room;
-}
-
-static void publish(struct bede_holder *holder, bool lifted)
+static void publish(struct bede_holder *holder)
 {
 	const struct bede_control *control = &holder->control;
 	struct bede_stats *stats = &holder->stats;
@@ -210,12 +103,13 @@ static void publish(struct bede_holder *holder, bool lifted)
 	stats->current = control->current;
 	stats->fence = holder->last_fence;
 	/* What the owner has to know at once. */
-	if ((lifted && !stats->stalled) || stats->user_high != holder->user_high ||
+	if ((holder->lifted && !stats->stalled) || (stats->steered && !holder->migrate.steered) || stats->user_high != holder->user_high ||
 	    stats->user_swap_max != holder->swap.user_limit)
 		wake(holder->notify);
 	stats->user_high = holder->user_high;
 	stats->user_swap_max = holder->swap.user_limit;
-	stats->stalled = lifted;
+	stats->stalled = holder->lifted;
+	stats->steered = holder->migrate.steered;
 	stats->rounds++;
 	/* After the bound is lowered, the way down to it is no overshoot. */
 	if (control->local <= control->bound)
@@ -246,25 +140,10 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 		err = measure(holder);
 	if (err)
 		return err;
-	uint64_t at_us = holder->control.at_us, room = bede_control_room(&holder->control);
+	uint64_t room = bede_control_room(&holder->control);
 
-	uint64_t excess = demote(holder, room);
-
-	if (holder->lifted_until_us <= at_us && stalled(holder)) {
-		holder->lifted_until_us = at_us + LIFT_US;
-		holder->stats.stalls++;
-		note_progress(holder);
-	}
-	bool lifted = holder->lifted_until_us > at_us;
-	bool pressed = holder->pressed_us && at_us - holder->pressed_us < CALM_US;
-	bool near = room < holder->control.bound / 4;
-
-	holder->busy = lifted || excess || near != pressed;
-	/* Without demotion ahead of the fence all of it is done by reclaim, which may swap at any time. */
-	pressed = pressed || !holder->demotes;
-	bede_swapguard_update(&holder->swap, pressed && !lifted, holder->control.current);
-	err = move_fence(holder, lifted ? BEDE_NO_LIMIT : fence(holder, room));
-	publish(holder, lifted);
+	err = holder->way->turn(holder, &room);
+	publish(holder);
 	if (!idle || holder->busy)
 		*wait_us = bede_control_wait(&holder->control, room);
 	return err;
@@ -289,6 +168,7 @@ static void *run(void *argument)
 		bool stop = holder->stop;
 
 		holder->stats.fence_events += fenced;
+		holder->fenced = fenced;
 		if (!stop && !err)
 			err = turn(holder, &wait_us);
 		holder->stats.error = err;
@@ -325,9 +205,11 @@ static int open_at(int dir, const char *name, int flags, int *out)
 
 static int open_files(struct bede_holder *holder, int dir)
 {
-	struct files *file = &holder->file;
-	int err = open_at(dir, "memory.current", O_RDONLY, &file->current);
+	struct bede_files *file = &holder->file;
+	int err = open_at(dir, ".", O_RDONLY | O_DIRECTORY, &file->dir);
 
+	if (!err)
+		err = open_at(dir, "memory.current", O_RDONLY, &file->current);
 	if (!err)
 		err = open_at(dir, "memory.high", O_RDWR | O_NONBLOCK, &file->high);
 	if (!err)
@@ -346,9 +228,8 @@ static int open_files(struct bede_holder *holder, int dir)
 
 static void release(struct bede_holder *holder)
 {
-	int *fds[] = { &holder->file.current, &holder->file.high,  &holder->file.numa,
-		       &holder->file.stat,    &holder->file.cpu,   &holder->file.events,
-		       &holder->wake };
+	int *fds[] = { &holder->file.dir,  &holder->file.current, &holder->file.high,	 &holder->file.numa,
+		       &holder->file.stat, &holder->file.cpu,	  &holder->file.events, &holder->wake };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		bede_close(fds[i]);
@@ -360,24 +241,19 @@ static void release(struct bede_holder *holder)
 	free(holder);
 }
 
-static int start_threads(struct bede_holder *holder, const char *lru_file)
+static int start_threads(struct bede_holder *holder, const struct bede_params *params)
 {
 	pthread_attr_t attributes;
-	int err = 0;
+	int err = holder->way->start(holder, params);
 
-	if (lru_file) {
-		err = bede_demoter_start(&holder->demoter, lru_file, holder->lru_path,
-					 holder->control.far_mask);
-		holder->demotes = !err;
-	}
 	if (err)
 		return err;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, 128 * 1024);
 	err = -pthread_create(&holder->thread, &attributes, run, holder);
 	pthread_attr_destroy(&attributes);
-	if (err && holder->demotes)
-		bede_demoter_stop(&holder->demoter);
+	if (err)
+		(void)holder->way->stop(holder, false);
 	return err;
 }
 
@@ -395,7 +271,9 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	memcpy(holder->control.node_bound, params->node_bound, sizeof(params->node_bound));
 	holder->user_high = params->user_high;
 	holder->notify = params->notify_fd;
-	holder->file = (struct files){ -1, -1, -1, -1, -1, -1 };
+	holder->way = params->migrates ? &bede_migrate : &bede_tier;
+	holder->file = (struct bede_files){ -1, -1, -1, -1, -1, -1, -1 };
+	holder->migrate.mems = holder->migrate.pids = -1;
 	pthread_mutex_init(&holder->lock, NULL);
 	bede_swapguard_open(&holder->swap, params->cgroup_fd, params->user_swap_max);
 	holder->lru_path = strdup(params->lru_path);
@@ -408,7 +286,7 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	if (!err)
 		err = open_files(holder, params->cgroup_fd);
 	if (!err)
-		err = start_threads(holder, params->lru_file);
+		err = start_threads(holder, params);
 	if (err)
 		release(holder);
 	else
@@ -419,11 +297,14 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 int bede_holder_set(struct bede_holder *holder, uint64_t bound, const uint64_t *node_bound)
 {
 	pthread_mutex_lock(&holder->lock);
+	uint64_t before = holder->control.bound;
+
 	holder->control.bound = bound;
 	memcpy(holder->control.node_bound, node_bound, sizeof(holder->control.node_bound));
 	holder->stats.bound = bound;
 	holder->stats.max_local = 0;
 	holder->met = false;
+	holder->way->set(holder, before);
 	pthread_mutex_unlock(&holder->lock);
 	wake(holder->wake);
 	return 0;
@@ -445,11 +326,12 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 	pthread_mutex_unlock(&holder->lock);
 	wake(holder->wake);
 	pthread_join(holder->thread, NULL);
-	if (holder->demotes)
-		bede_demoter_stop(&holder->demoter);
+	err = holder->way->stop(holder, restore);
 	if (restore) {
 		bede_swapguard_update(&holder->swap, false, 0);
-		err = bede_write_u64(holder->file.high, holder->user_high);
+		int not_written = bede_write_u64(holder->file.high, holder->user_high);
+
+		err = err ? err : not_written;
 	}
 	release(holder);
 	return err;

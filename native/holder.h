@@ -24,6 +24,11 @@ struct bede_params {
 	uint64_t user_high;		     /* the user's own memory.high */
 	uint64_t user_swap_max;		     /* the user's own memory.swap.max */
 	unsigned cpus;			     /* online; each may hold a batch of charges */
+	int migrates;	  /* hold by steering and moving: there is no lower tier to demote to */
+	int steered;	  /* its tasks have the policy by which cpuset.mems says where they allocate */
+	const char *home; /* cpuset.mems for local allocation ... */
+	const char *away; /* ... and for far; both copied */
+	uint64_t move_rate; /* most bytes a second that are moved; 0: no limit */
 	int notify_fd; /* eventfd, written to when the holder ends or stalls, or the user's knobs change; or -1 */
 };
 
@@ -36,12 +41,18 @@ struct bede_stats {
 	uint64_t user_high;
 	uint64_t user_swap_max;
 	uint64_t max_local;    /* highest since the bound was set and met */
-	uint64_t demoted;      /* bytes the holder asked the kernel to demote */
+	uint64_t demoted;      /* bytes the holder asked the kernel to demote, or has moved itself */
+	uint64_t promoted;     /* bytes the mover has brought back */
+	uint64_t own;	       /* bytes on local nodes by policies of programs, which stay there */
+	uint64_t mover_us;     /* processor time of the mover */
+	uint64_t measured;     /* times that the mover has measured heat */
 	uint64_t tries;	       /* in so many commands */
 	uint64_t rounds;       /* turns of the loop */
 	uint64_t fence_events; /* turns that memory.events woke */
 	uint64_t stalls;       /* times that demotion made no progress and the fence was lifted */
 	int stalled;	       /* now */
+	int steered;	       /* allocation is steered: see migrate.c */
+	int away;	       /* allocation goes to far nodes now */
 	int error;	       /* negative errno that ended the thread, or 0 */
 };
 

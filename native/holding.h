@@ -1,0 +1,109 @@
+/*
+ * What holding is made of, for the holder (holder.c) and its ways of holding (tier.c, migrate.c).
+ *
+ * The holder has the thread, the cgroup's files and what was measured; a way decides in each turn
+ * what follows from it: where the fence goes, and who has to move what.
+ */
+#ifndef BEDE_HOLDING_H
+#define BEDE_HOLDING_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "control.h"
+#include "deadline.h"
+#include "demoter.h"
+#include "holder.h"
+#include "idle.h"
+#include "mover.h"
+#include "recount.h"
+#include "swapguard.h"
+
+#define BEDE_LIST 256   /* most characters of a list of nodes */
+#define STALL_US 500000 /* when nothing has moved for so long, nothing can be moved */
+
+struct bede_holder;
+
+/* A way of holding; each of these runs in the holder's thread, under its lock, but start and stop. */
+struct bede_way {
+	int (*start)(struct bede_holder *holder, const struct bede_params *params);
+	/* After a measurement. room is what is left of the bound, to be made smaller where less counts. */
+	int (*turn)(struct bede_holder *holder, uint64_t *room);
+	/* The bound has changed. */
+	void (*set)(struct bede_holder *holder, uint64_t before);
+	/* End threads; with restore the container is left without a bound. Returns 0 or a negative errno. */
+	int (*stop)(struct bede_holder *holder, bool restore);
+};
+
+extern const struct bede_way bede_tier, bede_migrate;
+
+struct bede_files {
+	int dir, current, high, numa, stat, cpu, events;
+};
+
+/* The fence, and demotion ahead of it. */
+struct bede_tier_state {
+	struct bede_demoter demoter;
+	uint64_t progress_us;	 /* when demotion last showed in the far usage ... */
+	uint64_t progress_tries; /* ... and the demoter's tries until then */
+	uint64_t lifted_until_us;
+	uint64_t pressed_us; /* when the usage was last near the bound */
+	uint64_t far;	     /* at the last turn */
+	bool demotes;
+	bool prepared; /* for the bound to be reached */
+};
+
+/* Steering, and a mover. */
+struct bede_migrate_state {
+	struct bede_mover mover;
+	struct bede_moved moved; /* as last seen */
+	int mems;		 /* cpuset.mems */
+	int pids;		 /* pids.current */
+	int meminfo[BEDE_MAX_NODES]; /* of the local nodes, else -1 */
+	char home[BEDE_LIST];	     /* the lists for cpuset.mems: allocation is local ... */
+	char away[BEDE_LIST];	     /* ... or far */
+	bool steered;
+	bool is_away;
+	bool lowered;	     /* the bound, and what follows is not yet done */
+	uint64_t least;	     /* local usage at its lowest since the way or the bound has changed */
+	uint64_t calm_us;    /* since when all of it would fit into the bound, or 0 */
+	uint64_t looks;	     /* that the mover had made then */
+	uint64_t asked_us;   /* when the mover was last told to work ... */
+	uint64_t asked_done; /* ... and what it had moved in all until then, in bytes */
+	uint64_t exchanged_us;
+	uint64_t pressed_us; /* when it was last near a fence */
+	uint64_t progress_us; /* when it last was as it should be, or on its way there */
+	uint64_t lifted_until_us;
+};
+
+struct bede_holder {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	int wake;
+	int notify; /* an eventfd of the holder's owner, or -1 */
+	bool stop;
+	bool fenced; /* memory.events has woken the thread */
+	bool busy;   /* there is something to be done even if the container does nothing */
+	bool lifted; /* the container is above its bound and cannot be brought back now */
+	bool met;    /* the bound has been met since it was set */
+	char *lru_path;
+	struct bede_files file;
+	struct bede_buffer buffer;
+	struct bede_control control;
+	struct bede_deadline deadline;
+	struct bede_swapguard swap;
+	struct bede_idle idle;
+	struct bede_recount recount;
+	struct bede_stats stats;
+	uint64_t user_high;
+	uint64_t last_fence;
+	uint64_t kernel_us; /* when kernel memory was last measured */
+	const struct bede_way *way;
+	struct bede_tier_state tier;
+	struct bede_migrate_state migrate;
+};
+
+/* Move the fence to so many bytes, the user's own memory.high at most. Returns 0 or a negative errno. */
+int bede_holder_fence(struct bede_holder *holder, uint64_t fence);
+
+#endif

@@ -1,0 +1,364 @@
+/*
+ * Holding without a lower tier: steering and moving.
+ *
+ * The container's tasks allocate by a policy that cpuset.mems refolds: on local nodes while it has
+ * no others ("home"), on far ones once it has both ("away"). Near the bound the holder sends them
+ * away, and from then on a mover keeps the local usage at the bound. A container whose tasks have
+ * no such policy meets the fence, memory.high, and waits there for the mover.
+ */
+#define _GNU_SOURCE
+#include "holding.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "units.h"
+
+#define AHEAD_S 0.008	 /* of growth: what may come before the way has changed */
+/*
+ * At home the fence is this part of the bound behind it, and lifted before anybody is sent away: a task that
+ * meets it sleeps, possibly with its address space locked, and to send it away waits for that lock.
+ */
+#define BEHIND 64
+#define SOME_TASKS 4	 /* where nobody counts them */
+#define CALM_US 2000000	 /* so long must all of it have fitted into the bound before it comes home */
+#define RETRY_US 50000	 /* for a mover that could move nothing */
+#define EXCHANGE_US 5000000
+#define LIFT_US 500000
+#define MIB (1024 * 1024ULL)
+
+static int write_list(int fd, const char *list)
+{
+	size_t length = strlen(list);
+
+	return pwrite(fd, list, length, 0) == (ssize_t)length ? 0 : -errno;
+}
+
+static int go(struct bede_holder *holder, bool away)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+	int err = away ? bede_holder_fence(holder, BEDE_NO_LIMIT) : 0;
+
+	err = err ? err : write_list(state->mems, away ? state->away : state->home);
+	if (err)
+		return err;
+	state->is_away = away;
+	state->exchanged_us = holder->control.at_us; /* what is hot cannot be told yet */
+	state->least = UINT64_MAX;
+	state->calm_us = 0;
+	state->progress_us = holder->control.at_us;
+	return 0;
+}
+
+/* Bytes that can be had on the local nodes; page cache can be dropped. Unknown is plenty. */
+static uint64_t available(struct bede_holder *holder, uint64_t *total)
+{
+	static const struct {
+		const char *name;
+		bool is_total;
+	} lines[] = { { " MemTotal:", true }, { " MemFree:", false }, { " Active(file):", false },
+		      { " Inactive(file):", false } };
+	uint64_t sum = 0;
+
+	*total = 0;
+	for (int node = 0; node < BEDE_MAX_NODES; node++) {
+		if (holder->migrate.meminfo[node] < 0)
+			continue;
+		if (bede_read(holder->migrate.meminfo[node], &holder->buffer))
+			return UINT64_MAX;
+		for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+			const char *at = strstr(holder->buffer.text, lines[i].name);
+
+			if (at)
+				*(lines[i].is_total ? total : &sum) +=
+					strtoull(at + strlen(lines[i].name), NULL, 10) * 1024;
+		}
+	}
+	return *total ? sum : UINT64_MAX;
+}
+
+/* What must be left of the local nodes: at home tasks can allocate nowhere else. */
+static uint64_t reserve(const struct bede_control *control, uint64_t total)
+{
+	uint64_t growth = (uint64_t)(control->rate * 0.2);
+
+	return total / 32 + minimum(growth, total / 8);
+}
+
+/*
+ * Tasks are sent away one after the other, and the kernel waits for each that is just having a huge page
+ * filled. Where there are more of them than CPUs that takes long, and meanwhile all others get huge pages.
+ */
+static uint64_t margin(const struct bede_holder *holder)
+{
+	const struct bede_control *control = &holder->control;
+	double bound = (double)control->bound, want = control->rate * AHEAD_S;
+	double least = bound * (0.005 + 0.01 * control->file_share), most = bound * 0.03;
+	uint64_t tasks = SOME_TASKS;
+
+	if (control->huge_share > 0.01 && holder->migrate.pids >= 0)
+		(void)bede_read_u64(holder->migrate.pids, &tasks);
+	double huge = (double)minimum(tasks * 8 * MIB, control->bound / 8) * control->huge_share;
+
+	return (uint64_t)((want < least ? least : want > most ? most : want) + huge);
+}
+
+static bool should_leave(struct bede_holder *holder, uint64_t room)
+{
+	const struct bede_control *control = &holder->control;
+	uint64_t total, left = available(holder, &total);
+
+	/* memory.events also tells of a memory.high that is the user's own. */
+	return room <= margin(holder) || (holder->fenced && room < control->bound / 8) ||
+	       left < reserve(control, total);
+}
+
+/* All of it has fitted into the bound for long, and nothing in it is where a program wants it. */
+static bool may_return(struct bede_holder *holder, struct bede_ask *ask)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+	const struct bede_control *control = &holder->control;
+	uint64_t total, left = available(holder, &total);
+
+	if (control->current > control->bound - control->bound / 4 ||
+	    left < control->far + 2 * reserve(control, total)) {
+		state->calm_us = 0;
+		return false;
+	}
+	if (!state->calm_us) {
+		state->calm_us = control->at_us;
+		state->looks = state->moved.looks;
+	}
+	if (control->at_us - state->calm_us < CALM_US)
+		return false;
+	/* The kernel brings home whatever is elsewhere, so first look. */
+	if (state->moved.looks == state->looks) {
+		ask->look = true;
+		return false;
+	}
+	if (!state->moved.own)
+		return true;
+	state->calm_us = control->at_us;
+	state->looks = state->moved.looks;
+	return false;
+}
+
+/* What the mover is to do; what programs have placed themselves is left alone. */
+static void plan(const struct bede_holder *holder, struct bede_ask *ask)
+{
+	const struct bede_control *control = &holder->control;
+	const struct bede_migrate_state *state = &holder->migrate;
+	uint64_t batch = minimum(control->cpus * 96 * PAGE, control->bound / 256);
+	uint64_t end = control->bound - batch, local = control->local;
+	uint64_t huge = (uint64_t)(3.0 * MIB * control->huge_share);
+	uint64_t below = control->bound / 100 > huge ? control->bound / 100 : huge;
+	uint64_t movable = local > state->moved.own ? local - state->moved.own : 0;
+
+	ask->from = control->local_mask;
+	ask->fresh = state->lowered;
+	if (!state->steered) {
+		int node;
+
+		ask->demote = minimum(bede_control_excess(control, &node), movable);
+	} else if (local > end) {
+		ask->demote = minimum(local - end, movable);
+	}
+	for (int node = 0; node < BEDE_MAX_NODES && !ask->demote; node++) {
+		uint64_t bound = control->node_bound[node], here = control->numa.lru[node];
+
+		if (bound == UINT64_MAX || here <= bound - minimum(bound, batch))
+			continue;
+		ask->demote = here - (bound - minimum(bound, batch));
+		ask->from = 1ULL << node;
+	}
+	/* Not in small change: each call costs all CPUs something. */
+	if (ask->demote || local + below + batch > end || !control->far)
+		return;
+	ask->promote = minimum(end - below / 2 - local, control->far);
+}
+
+static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+	uint64_t at_us = holder->control.at_us, done = state->moved.demoted + state->moved.promoted;
+
+	if (!ask->demote)
+		state->lowered = false;
+	/* Without the policy only what is in the way is moved. */
+	if (state->steered && !ask->demote && !ask->promote && holder->control.far &&
+	    at_us > state->exchanged_us + EXCHANGE_US && !holder->idle.still)
+		ask->exchange = holder->control.bound / 16;
+	if (!ask->exchange && !ask->look && done == state->asked_done && at_us < state->asked_us + RETRY_US)
+		return;
+	if (!bede_mover_ask(&state->mover, ask))
+		return;
+	state->asked_us = at_us;
+	state->asked_done = done;
+	if (ask->exchange)
+		state->exchanged_us = at_us;
+	if (ask->demote)
+		state->lowered = false;
+}
+
+static void see(struct bede_holder *holder)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+	struct bede_stats *stats = &holder->stats;
+	uint64_t before = state->moved.demoted;
+
+	bede_mover_moved(&state->mover, &state->moved);
+	if (state->moved.demoted != before)
+		state->progress_us = holder->control.at_us;
+	stats->demoted = state->moved.demoted;
+	stats->promoted = state->moved.promoted;
+	stats->tries = state->moved.tries;
+	stats->own = state->moved.own;
+	stats->mover_us = state->moved.used_us;
+	stats->measured = state->moved.measured;
+	stats->away = state->is_away;
+}
+
+/* Above the bound, for good as it seems: the fence would only strangle it. */
+static bool lift(struct bede_holder *holder, bool above)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+	uint64_t at_us = holder->control.at_us;
+
+	if (!above)
+		state->progress_us = at_us;
+	if (state->lifted_until_us <= at_us && at_us - state->progress_us > STALL_US) {
+		state->lifted_until_us = at_us + LIFT_US;
+		state->progress_us = at_us;
+		holder->stats.stalls++;
+	}
+	return state->lifted_until_us > at_us;
+}
+
+static int turn(struct bede_holder *holder, uint64_t *room)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+	const struct bede_control *control = &holder->control;
+	struct bede_ask ask = { 0 };
+
+	/* Every page that is charged but on no list yet will be local: there is no demotion that could help. */
+	holder->control.settled = 1;
+	uint64_t left = bede_control_room(control);
+	bool near = left < control->bound / 4;
+
+	see(holder);
+	if (state->steered && !state->is_away && should_leave(holder, left) && go(holder, true))
+		state->steered = false;
+	if (state->steered && state->is_away && may_return(holder, &ask) && !go(holder, false))
+		left = bede_control_room(control);
+	bool at_home = state->steered && !state->is_away;
+
+	if (!at_home)
+		plan(holder, &ask);
+	ask_mover(holder, &ask);
+	state->least = minimum(state->least, control->local);
+	/* What grows although it was sent away was not born with the policy. */
+	bool escapes = control->local > control->bound + control->bound / 50 &&
+		       control->local > state->least + control->bound / 32;
+	bool fenced = !state->steered || at_home || escapes;
+	bool stuck = lift(holder, !at_home && control->local > control->bound + control->bound / 100);
+
+	holder->lifted = stuck;
+	holder->busy = stuck || ask.demote || ask.promote || state->calm_us || (near && at_home);
+	if (fenced && near && !stuck)
+		state->pressed_us = control->at_us;
+	/* Whoever has met the fence may go on reclaiming for a while after it has been lifted. */
+	bool pressed = state->pressed_us && control->at_us - state->pressed_us < CALM_US;
+
+	holder->busy = holder->busy || pressed;
+	bede_swapguard_update(&holder->swap, pressed && !stuck, control->current);
+	*room = fenced ? left : control->bound / 4;
+	if (!fenced || stuck)
+		return bede_holder_fence(holder, BEDE_NO_LIMIT);
+	return bede_holder_fence(holder, control->current + left + (at_home ? control->bound / BEHIND : 0));
+}
+
+static int open_files(struct bede_holder *holder)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+	char path[64], list[BEDE_LIST];
+
+	for (int node = 0; node < BEDE_MAX_NODES; node++) {
+		if (!(holder->control.local_mask >> node & 1))
+			continue;
+		(void)snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
+		state->meminfo[node] = open(path, O_RDONLY | O_CLOEXEC);
+	}
+	if (!state->steered)
+		return 0;
+	state->pids = openat(holder->file.dir, "pids.current", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	state->mems = openat(holder->file.dir, "cpuset.mems", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t got = state->mems < 0 ? -1 : pread(state->mems, list, sizeof(list) - 1, 0);
+
+	if (got < 0)
+		return -errno;
+	list[got] = '\0';
+	list[strcspn(list, "\n")] = '\0';
+	/* An agent before us may have left it in either way; both lists end in a line's end. */
+	size_t length = strlen(list);
+
+	state->is_away = strncmp(list, state->home, length) != 0 || state->home[length] != '\n';
+	return 0;
+}
+
+static int copy(char *out, const char *list)
+{
+	int length = snprintf(out, BEDE_LIST, "%s\n", list ? list : "");
+
+	return length < BEDE_LIST ? 0 : -E2BIG;
+}
+
+static int stop(struct bede_holder *holder, bool restore)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+	int err = 0;
+
+	(void)restore;
+	bede_mover_stop(&state->mover);
+	/* Nobody would send it away any more, and at home it would stop at its fence, or at a full node. */
+	if (state->steered && state->mems >= 0)
+		err = write_list(state->mems, state->away);
+	if (!err && state->steered)
+		err = bede_holder_fence(holder, BEDE_NO_LIMIT);
+	bede_close(&state->mems);
+	bede_close(&state->pids);
+	for (int node = 0; node < BEDE_MAX_NODES; node++)
+		bede_close(&state->meminfo[node]);
+	return err;
+}
+
+static int start(struct bede_holder *holder, const struct bede_params *params)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+	int err = copy(state->home, params->home);
+
+	for (int node = 0; node < BEDE_MAX_NODES; node++)
+		state->meminfo[node] = -1;
+	state->steered = params->steered;
+	state->least = UINT64_MAX;
+	state->progress_us = now_us();
+	err = err ? err : copy(state->away, params->away);
+	err = err ? err : open_files(holder);
+	err = err ? err : bede_mover_start(&state->mover, holder->file.dir, holder->wake,
+					   holder->control.local_mask, holder->control.far_mask,
+					   params->move_rate);
+	if (err) {
+		state->steered = false;
+		(void)stop(holder, false);
+	}
+	return err;
+}
+
+static void set(struct bede_holder *holder, uint64_t before)
+{
+	holder->migrate.lowered = holder->control.bound < before;
+	holder->migrate.least = UINT64_MAX;
+}
+
+const struct bede_way bede_migrate = { .start = start, .turn = turn, .set = set, .stop = stop };

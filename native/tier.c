@@ -1,0 +1,121 @@
+#include "holding.h"
+
+#include <string.h>
+
+#include "units.h"
+
+#define RESERVE 6	/* this part of the bound shall be old enough to be demoted at once */
+#define STALL_TRIES 20	/* commands without effect after which the fence is lifted ... */
+#define LIFT_US 500000	/* ... for so long */
+#define CALM_US 2000000 /* away from the bound for so long, swapping is the user's own */
+
+static void note_progress(struct bede_holder *holder)
+{
+	holder->tier.progress_us = holder->control.at_us;
+	holder->tier.progress_tries = holder->stats.tries;
+}
+
+/* Returns how much there is to demote, in bytes. */
+static uint64_t demote(struct bede_holder *holder, uint64_t room)
+{
+	int node;
+	uint64_t bytes = bede_control_excess(&holder->control, &node);
+	uint64_t chunk = minimum(holder->control.bound / 128 / PAGE + 16, 512);
+
+	if (room < holder->control.bound / 4)
+		holder->tier.pressed_us = holder->control.at_us;
+	if (room && !holder->tier.demotes)
+		note_progress(holder);
+	if (node < 0 || !holder->tier.demotes)
+		return 0;
+	/* Soon before the first time, and each time anew after the usage has been much lower. */
+	if (room > holder->control.bound / 2)
+		holder->tier.prepared = false;
+	else if (!bytes && !holder->tier.prepared && room < holder->control.bound / 3) {
+		holder->tier.prepared = true;
+		bede_demoter_prepare(&holder->tier.demoter, node, holder->control.bound / RESERVE / PAGE);
+	}
+	/* The second thread helps when half of the margin is used up. */
+	bede_demoter_ask(&holder->tier.demoter, node, (bytes + PAGE - 1) / PAGE, chunk,
+			 bytes > room ? BEDE_DEMOTERS : 1);
+	bede_demoter_count(&holder->tier.demoter, &holder->stats.demoted, &holder->stats.tries);
+	holder->stats.demoted *= PAGE;
+	if (room || !bytes)
+		note_progress(holder);
+	return bytes;
+}
+
+/* Nothing moves although all is asked for: far is full or the pages cannot move. */
+static bool stalled(const struct bede_holder *holder)
+{
+	return holder->control.at_us - holder->tier.progress_us > STALL_US &&
+	       (!holder->tier.demotes || holder->stats.tries - holder->tier.progress_tries > STALL_TRIES);
+}
+
+/*
+ * The total at which the bound would be passed. Not beyond what the swap guard can watch: near
+ * the user's own memory.max the kernel must be able to swap again before it is reached.
+ */
+static uint64_t fence(const struct bede_holder *holder, uint64_t room)
+{
+	uint64_t current = holder->control.current;
+
+	if (!holder->swap.engaged)
+		return current + room;
+	uint64_t ceiling = bede_swapguard_ceiling(&holder->swap);
+
+	return current < ceiling ? minimum(current + room, ceiling) : current + room;
+}
+
+static int turn(struct bede_holder *holder, uint64_t *room)
+{
+	uint64_t at_us = holder->control.at_us;
+
+	if (holder->control.far > holder->tier.far)
+		note_progress(holder);
+	holder->tier.far = holder->control.far;
+	uint64_t excess = demote(holder, *room);
+
+	if (holder->tier.lifted_until_us <= at_us && stalled(holder)) {
+		holder->tier.lifted_until_us = at_us + LIFT_US;
+		holder->stats.stalls++;
+		note_progress(holder);
+	}
+	bool lifted = holder->tier.lifted_until_us > at_us;
+	bool pressed = holder->tier.pressed_us && at_us - holder->tier.pressed_us < CALM_US;
+	bool near = *room < holder->control.bound / 4;
+
+	holder->lifted = lifted;
+	holder->busy = lifted || excess || near != pressed;
+	/* Without demotion ahead of the fence all of it is done by reclaim, which may swap at any time. */
+	pressed = pressed || !holder->tier.demotes;
+	bede_swapguard_update(&holder->swap, pressed && !lifted, holder->control.current);
+	return bede_holder_fence(holder, lifted ? BEDE_NO_LIMIT : fence(holder, *room));
+}
+
+static int start(struct bede_holder *holder, const struct bede_params *params)
+{
+	if (!params->lru_file)
+		return 0;
+	int err = bede_demoter_start(&holder->tier.demoter, params->lru_file, holder->lru_path,
+				     holder->control.far_mask);
+
+	holder->tier.demotes = !err;
+	return err;
+}
+
+static void set(struct bede_holder *holder, uint64_t before)
+{
+	(void)holder;
+	(void)before;
+}
+
+static int stop(struct bede_holder *holder, bool restore)
+{
+	(void)restore;
+	if (holder->tier.demotes)
+		bede_demoter_stop(&holder->tier.demoter);
+	return 0;
+}
+
+const struct bede_way bede_tier = { .start = start, .turn = turn, .set = set, .stop = stop };
