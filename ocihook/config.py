@@ -5,6 +5,7 @@
     runtime: runc              # the real OCI runtime, a name on PATH or an absolute path
     on_unsupported: refuse     # or warn: start the container without a bound
     far_nodes: [1]             # nodes to call far, where the firmware does not tell (two-socket emulation)
+    move_rate: 1024            # most MiB a second that are moved for one container there; 0: no limit
     let_go: [/debug.slice]     # processes of containers that are moved into these cgroups stay there
 
 One ``key: value`` a line; a value is a word, a number, a quoted string or a ``[list, of, them]``.
@@ -23,6 +24,7 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 # YAML 1.1 reads these words as booleans or null.
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
 _MOST_NODES = 1024
+_FASTEST = 1 << 20
 _NOBODY = 65534  # /proc/sys/kernel/overflowuid
 _LONGEST_KEY = 1024  # in YAML
 
@@ -30,7 +32,7 @@ _LONGEST_KEY = 1024  # in YAML
 class Config:
     """The host's settings, each with its default."""
 
-    __slots__ = ("far_nodes", "let_go", "on_unsupported", "runtime")
+    __slots__ = ("far_nodes", "let_go", "move_rate", "on_unsupported", "runtime")
 
     def __init__(
         self,
@@ -38,11 +40,13 @@ class Config:
         on_unsupported: str = "refuse",
         far_nodes: tuple[int, ...] = (),
         let_go: tuple[str, ...] = (),
+        move_rate: int = 1024,
     ) -> None:
         self.runtime = runtime  #: the real OCI runtime: a name or an absolute path; None: look on PATH
         self.on_unsupported = on_unsupported  #: "refuse", or "warn" and run without a bound
         self.far_nodes = far_nodes  #: NUMA nodes to call far; empty: what the kernel's tiers say
         self.let_go = let_go  #: cgroups (paths from the root) whose processes are nobody's children any more
+        self.move_rate = move_rate  #: MiB a second, for one container of the migrate backend; 0: no limit
 
 
 def load(path: str | None = None) -> Config:
@@ -92,12 +96,14 @@ def parse(text: str, path: str = PATH) -> Config:
             config.on_unsupported = str(value)
         elif key == "far_nodes":
             config.far_nodes = _nodes(value, where)
+        elif key == "move_rate":
+            config.move_rate = _rate(value, where)
         elif key == "let_go":
             config.let_go = _cgroups(value, where)
         else:
             raise InputError(
                 f"{where}: unknown key {key[:40]!a}",
-                "Known are runtime, on_unsupported, far_nodes and let_go",
+                "Known are runtime, on_unsupported, far_nodes, move_rate and let_go",
             )
     return config
 
@@ -210,6 +216,14 @@ def _cgroups(value: "Scalar | list[Scalar]", where: str) -> tuple[str, ...]:
             f"{where}: let_go is not a list of cgroups", "Write their paths from the root, as [/debug.slice]"
         )
     return tuple(paths)
+
+
+def _rate(value: "Scalar | list[Scalar]", where: str) -> int:
+    if not isinstance(value, int) or value > _FASTEST:
+        raise InputError(
+            f"{where}: move_rate is not a number of MiB a second", "Write it as 1024, or 0 for no limit"
+        )
+    return value
 
 
 def _nodes(value: "Scalar | list[Scalar]", where: str) -> tuple[int, ...]:

@@ -149,15 +149,15 @@ def _restore(record: records.Record) -> None:
     cgroup = path.reopen(record.cgroup, record.cgroup_ino)
     if cgroup is None:
         return
-    from ocihook.backends import tier
+    from ocihook.backends import undo
 
     with cgroup:
         try:
-            tier.release(cgroup.fd, record.user_high)
+            undo.give_back(cgroup.fd, record)
         except OSError as error:
             if os.path.isdir(cgroup.directory):
                 say.line(
-                    f"{PROGRAM}: memory.high of {cgroup.directory} could not be put back: {error.strerror}"
+                    f"{PROGRAM}: the limits of {cgroup.directory} could not be put back: {error.strerror}"
                 )
 
 

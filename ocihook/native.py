@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from typing import Any, NamedTuple
 
 import ocihook._native as _native
@@ -42,17 +43,32 @@ class Stats(NamedTuple):
     user_swap_max: int
     max_local: int
     demoted: int
+    promoted: int
+    own: int
+    mover_us: int
+    measured: int
     tries: int
     rounds: int
     fence_events: int
     stalls: int
     stalled: bool
+    steered: bool
+    away: bool
     error: int
 
     @property
     def overshoot(self) -> int:
         """Bytes by which local usage has exceeded the bound since it was set."""
         return max(self.max_local - self.bound, 0)
+
+
+class Migrate(NamedTuple):
+    """How a container is held that has no lower tier to demote to."""
+
+    home: str  #: the list for cpuset.mems while allocation is local ...
+    away: str  #: ... and while it is far
+    steered: bool  #: whether its tasks have the policy that follows it
+    rate: int  #: most bytes a second that are moved; 0: no limit
 
 
 class Holder:
@@ -74,6 +90,7 @@ class Holder:
         user_swap_max: int | None = None,
         lru_file: str | None = LRU_GEN,
         notify_fd: int = -1,
+        migrate: Migrate | None = None,
     ) -> None:
         params = _ffi.new("struct bede_params *")
         path = _ffi.new("char[]", os.fsencode(lru_path))
@@ -89,6 +106,13 @@ class Holder:
         params.user_swap_max = NO_LIMIT if user_swap_max is None else user_swap_max
         params.cpus = os.cpu_count() or 1
         params.notify_fd = notify_fd
+        given = migrate or Migrate("", "", False, 0)
+        home, away = (_ffi.new("char[]", text.encode()) for text in (given.home, given.away))
+        params.migrates = migrate is not None
+        params.steered = given.steered
+        params.home = home
+        params.away = away
+        params.move_rate = given.rate
         out = _ffi.new("struct bede_holder **")
         _check(_lib.bede_holder_start(params, out), "cannot start holding")
         self._holder = out[0]
@@ -109,7 +133,7 @@ class Holder:
         raw = _ffi.new("struct bede_stats *")
         _lib.bede_holder_stats(self._holder, raw)
         values = {name: getattr(raw, name) for name in Stats._fields}
-        values["stalled"] = bool(values["stalled"])
+        values |= {name: bool(values[name]) for name in ("stalled", "steered", "away")}
         return Stats(**values)
 
     def stop(self, *, restore: bool) -> None:
@@ -117,6 +141,21 @@ class Holder:
         holder, self._holder = self._holder, _ffi.NULL
         if holder != _ffi.NULL:
             _check(_lib.bede_holder_stop(holder, restore), "cannot give back memory.high")
+
+
+def set_policy(mask: int) -> None:
+    """Steer the calling thread, and all that it will start. Raises OSError."""
+    _check(_lib.bede_policy_set(mask), "cannot set a policy")
+
+
+def inject_policy(tid: int, mask: int, tries: int) -> None:
+    """Steer thread *tid*, which waits in a system call, looked for *tries* times. Raises OSError."""
+    for left in reversed(range(tries)):
+        result = _lib.bede_policy_inject(tid, mask)
+        if result != -errno.EAGAIN or not left:
+            _check(result, "cannot give a policy")
+            return
+        time.sleep(0.01)
 
 
 def parse_numa_stat(text: bytes) -> tuple[dict[int, int], dict[int, int]]:

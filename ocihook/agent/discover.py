@@ -29,7 +29,7 @@ class Discovery:
         try:
             #: whether this kernel has such limits
             self._mount = path.mount_point()
-            self.possible = choose.for_host(self._mount) == choose.NODE_LIMIT
+            self.possible = choose.has_limits(self._mount)
             if self.possible:
                 self._local = nodes.find(settings.far_nodes).local
         except (BedeError, OSError):

@@ -9,7 +9,7 @@ from typing import Any
 from ocihook.agent.family import Families, Family
 from ocihook.agent.kept import Kept, is_gone
 from ocihook.agent.say import INFO, complain, say
-from ocihook.backends import tier
+from ocihook.backends import choose, undo
 from ocihook.cgroup import memory, path, process
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
@@ -75,13 +75,13 @@ class Keeper:
             return
         try:
             tiers = nodes.present(self.config.far_nodes)
-            nodes.enable_demotion()
-            kept = Kept(record, cgroup, tiers, self.notify_fd)
+            if record.backend == choose.TIER:
+                nodes.enable_demotion()
+            kept = Kept(record, cgroup, tiers, self.notify_fd, self.config.move_rate)
         except (BedeError, OSError, ValueError) as error:
             # A fence that nobody moves would strangle the container.
             with contextlib.suppress(OSError):
-                tier.release(cgroup.fd, record.user_high)
-                tier.let_swap(cgroup.fd, record.user_swap_max)
+                undo.give_back(cgroup.fd, record)
             cgroup.close()
             if is_gone(record):
                 _bury(record)
@@ -144,6 +144,12 @@ class Keeper:
                     "Free far memory, or unlock what the container has locked",
                 )
                 self._complain(why, "stalled", kept.record.id, about=key)
+            if "home" in kept.record.cpuset and stats.rounds and not stats.steered:
+                lost = AgentError(
+                    "it is not steered any more, only moved: its cpuset.mems cannot be written",
+                    "See who has changed its cpuset, or that of the cgroups above it",
+                )
+                self._complain(lost, "not_steered", kept.record.id)
             if error:
                 self._complain(AgentError(f"{os.strerror(-error)}; held anew"), "held_anew", kept.record.id)
                 self._forget(key)

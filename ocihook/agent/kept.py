@@ -7,6 +7,7 @@ from typing import Any
 
 from ocihook import native
 from ocihook.agent.say import ERROR, WARNING, say
+from ocihook.backends import choose, migrate
 from ocihook.cgroup import path
 from ocihook.errors import BedeError, InputError
 from ocihook.state import records
@@ -33,12 +34,18 @@ class Kept:
     """One container: its record, its cgroup held open, and its holder."""
 
     def __init__(
-        self, record: records.Record, cgroup: path.Cgroup, tiers: nodes.Tiers, notify_fd: int = -1
+        self,
+        record: records.Record,
+        cgroup: path.Cgroup,
+        tiers: nodes.Tiers,
+        notify_fd: int = -1,
+        move_rate: int = 0,
     ) -> None:
         self.record = record
         self.cgroup = cgroup
         self.tiers = tiers
         self._notify_fd = notify_fd
+        self._move_rate = move_rate << 20
         try:
             self.holder = self._hold(native.LRU_GEN)
         except OSError as error:
@@ -62,7 +69,15 @@ class Kept:
             user_swap_max=record.user_swap_max,
             lru_file=lru_file,
             notify_fd=self._notify_fd,
+            migrate=self._migrate(),
         )
+
+    def _migrate(self) -> native.Migrate | None:
+        given = self.record.cpuset
+        if self.record.backend != choose.MIGRATE:
+            return None
+        home, away = given.get(migrate.HOME), given.get(migrate.AWAY)
+        return native.Migrate(home or "", away or "", home is not None, self._move_rate)
 
     def set(self, bound: int) -> None:
         """Hold another bound from now on, and remember it. Raises BedeError, OSError."""
@@ -109,6 +124,11 @@ class Kept:
             "created": record.created,
             "user_high": _limit(stats.user_high),
             "demoted": stats.demoted,
+            "promoted": stats.promoted,
+            "own": stats.own,
+            "mover_us": stats.mover_us,
+            "steered": stats.steered,
+            "away": stats.away,
             "stalled": stats.stalled,
             "stalls": stats.stalls,
             "fence": stats.fence,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ocihook.agent.say import complain
-from ocihook.backends import tier
+from ocihook.backends import undo
 from ocihook.cgroup import path
 from ocihook.errors import AgentError, BedeError
 from ocihook.state import records, unfinished
@@ -38,8 +38,7 @@ def _release(record: records.Record) -> None:
         return  # it has ended, and its poststop hook never came
     with cgroup:
         try:
-            tier.release(cgroup.fd, record.user_high)
-            tier.let_swap(cgroup.fd, record.user_swap_max)
+            undo.give_back(cgroup.fd, record)
         except OSError as error:
             if os.path.isdir(cgroup.directory):
                 raise AgentError(

@@ -3,13 +3,14 @@
 import time
 
 from ocihook import config as configuration
-from ocihook.backends import checks, choose, tier
+from ocihook.backends import checks, choose, tier, undo
 from ocihook.cgroup import memory, path, process
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import BedeError, HostError, InputError
 from ocihook.spec import annotation
 from ocihook.spec import state as oci
 from ocihook.state import records, say, user
+from ocihook.topology.nodes import Tiers
 
 UNTOLD = -1  #: of a user's ``memory.high``: nobody has told of it, it stands in the cgroup
 
@@ -30,7 +31,8 @@ def bind(
     """
     start, namespaces = process.identity(state.pid)
     with path.find(state.pid) as cgroup:
-        if choose.for_cgroup(cgroup.fd) == choose.NODE_LIMIT:
+        backend = choose.for_cgroup(cgroup.fd, config)
+        if backend == choose.NODE_LIMIT:
             _still(state, start)
             _limit(cgroup, policy, config, user_high)
             return None
@@ -40,8 +42,9 @@ def bind(
         dirty = user_high != UNTOLD
         if not dirty:
             user_high = memory.high(cgroup.fd)
+        record = None
         try:
-            tiers = tier.check(config, cgroup.fd)
+            tiers = _check(backend, config, cgroup.fd)
             bound, nodes = policy.resolve(memory.container_limit(cgroup))
             checks.local(nodes, tiers)
             record = records.Record(
@@ -58,21 +61,43 @@ def bind(
                 user_high=user_high,
                 user_swap_max=memory.limit_or_none(cgroup.fd, "memory.swap.max"),
                 created=time.time(),
+                backend=backend,
                 runtime=runtime,
             )
             _still(state, start)
             # The record last: an agent that finds it takes any other memory.high that comes later for the
             # user's. Without it the fence is nobody's, but then this has failed and nothing starts.
             dirty = True
+            if backend == choose.MIGRATE:
+                _steer(record, cgroup, state, tiers)
             tier.engage(cgroup, bound, tiers, user_high, alone=user.choose())
             records.write(record)
         except BaseException as error:
             if dirty:
-                _undo(state, cgroup, user_high)
+                _undo(state, cgroup, user_high, record)
             if isinstance(error, OSError):
                 raise _refused(cgroup, error) from None
             raise
         return record
+
+
+def _check(backend: str, config: configuration.Config, cgroup_fd: int) -> Tiers:
+    if backend == choose.MIGRATE:
+        from ocihook.backends import migrate
+
+        return migrate.check(config, cgroup_fd)
+    return tier.check(config, cgroup_fd)
+
+
+def _steer(record: records.Record, cgroup: Cgroup, state: oci.State, tiers: Tiers) -> None:
+    """Steer what can be; anything else is held by moving, at a higher price, and its user is told."""
+    from ocihook.backends import migrate
+
+    try:
+        migrate.steer(cgroup, state, tiers, record.cpuset)
+    except HostError as error:
+        warning = HostError(f"container {state.id} is not steered: {error.message}", error.hint)
+        say.warning(warning.line("bede"))
 
 
 def _limit(
@@ -100,10 +125,13 @@ def _refused(cgroup: Cgroup, error: OSError) -> HostError:
     return HostError(f"cgroup {cgroup.directory} does not take a bound: {error.strerror}")
 
 
-def _undo(state: oci.State, cgroup: Cgroup, user_high: int | None) -> None:
+def _undo(state: oci.State, cgroup: Cgroup, user_high: int | None, record: records.Record | None) -> None:
     # Also what the runtime wrote for us: memory.high at the bound, without anybody to move it, strangles.
     try:
-        tier.release(cgroup.fd, user_high)
+        if record is not None:
+            undo.give_back(cgroup.fd, record)
+        else:
+            tier.release(cgroup.fd, user_high)
     except (BedeError, OSError) as error:
         say.line(f"bede: memory.high of {cgroup.directory} could not be put back: {error}.")
     try:

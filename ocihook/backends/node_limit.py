@@ -7,8 +7,8 @@ needed, so two equal nodes do, once the configuration says which of them is far.
 """
 
 from ocihook import fs
-from ocihook.backends import checks
-from ocihook.cgroup import memory, path
+from ocihook.backends import checks, cpus
+from ocihook.cgroup import cpuset, memory, path
 from ocihook.errors import HostError, InputError
 from ocihook.spec import nodelimit
 from ocihook.topology import nodes
@@ -45,6 +45,9 @@ def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> None:
     """Put the bound of *policy* in force, all of it or nothing. Raises BedeError, OSError."""
     tiers = check(config, fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup.fd))
     bound, own = policy.resolve(memory.container_limit(cgroup))
+    if config.far_nodes and cpus.near(tiers):
+        cpuset.enable(cgroup)
+        cpus.keep(cgroup.fd, tiers)
     engage(cgroup.fd, limits(bound, own, tiers))
 
 

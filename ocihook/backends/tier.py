@@ -8,7 +8,6 @@ here holds by itself; the agent moves it as memory is demoted (native/holder.c).
 from ocihook import fs
 from ocihook.backends import checks
 from ocihook.cgroup import memory
-from ocihook.errors import HostError
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
@@ -22,13 +21,7 @@ PAGE = 4096
 
 def possible(config: "Config") -> Tiers:
     """The tiers to bind with on this host. Raises HostError where no bound can be held."""
-    tiers = nodes.find(config.far_nodes)
-    if len(nodes.tier_lists()) < 2:
-        raise HostError(
-            "the far nodes of the configuration are in the same memory tier as the local ones",
-            "Demotion needs a lower tier that the firmware (HMAT) describes",
-        )
-    return tiers
+    return nodes.find(config.far_nodes)
 
 
 def check(config: "Config", cgroup_fd: int) -> Tiers:

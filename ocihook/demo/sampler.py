@@ -5,7 +5,8 @@
 Runs until killed, the cgroup is gone, or SECONDS are over. Columns: :data:`HEADER`; sizes in bytes.
 Local and far come from the multi-generational LRU's own counters (debugfs ``lru_gen``; exact without a
 flush) plus what is unevictable; where that file is missing, from ``memory.numa_stat`` behind a flush by
-``cpu.stat``. It imports nothing of Bede, so that what it tells is nothing Bede believes.
+``cpu.stat``. Which nodes are local the firmware tells, or ``BEDE_LOCAL_NODES=0`` in the environment. It
+imports nothing of Bede, so that what it tells is nothing Bede believes.
 """
 
 import os
@@ -24,6 +25,7 @@ CGROUPS = "/sys/fs/cgroup"
 LRU_GEN = "/sys/kernel/debug/lru_gen"
 TIERS = "/sys/devices/virtual/memory_tiering"
 NODES = "/sys/devices/system/node"
+NAMED = "BEDE_LOCAL_NODES"
 
 
 def parse_nodes(text: str) -> set[int]:
@@ -36,7 +38,9 @@ def parse_nodes(text: str) -> set[int]:
 
 
 def local_nodes() -> set[int]:
-    """The nodes of the top memory tier; where there are no tiers, those with CPUs and memory."""
+    """Those that the environment names, or the top memory tier, or those with CPUs and memory."""
+    if named := os.environ.get(NAMED):
+        return parse_nodes(named)
 
     def nodes(name: str) -> set[int]:
         with open(name) as file:  # noqa: PTH123  (pathlib is slow to import in an emulated machine)

@@ -67,7 +67,7 @@ def kernel(patched: bool) -> Finding:
 def is_patched() -> bool:
     """Whether the kernel limits nodes by itself."""
     try:
-        return choose.for_host(path.mount_point()) == choose.NODE_LIMIT
+        return choose.has_limits(path.mount_point())
     except BedeError:
         return False
 

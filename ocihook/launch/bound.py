@@ -48,7 +48,7 @@ def run(job: Job) -> int:
     try:
         name = job.name or f"run-{child.pid}"
         with place.placed(child.pid, f"bede-{name}", f"bede run: {' '.join(job.argv)[:200]}") as where:
-            record = _bind(oci.State(name, child.pid, _BUNDLE, "", job.annotations), policy, settings)
+            record = _bind(oci.State(name, child.pid, _BUNDLE, "created", job.annotations), policy, settings)
             if record is not None:
                 _tell("added", record.key, job.bede)
             try:

@@ -10,6 +10,12 @@ _GLOBAL_SWITCHES = frozenset(("debug", "systemd-cgroup", "no-pivot", "help", "h"
 _COMMAND_VALUES = frozenset(
     ("bundle", "b", "config", "f", "console-socket", "pidfd-socket", "pid-file", "preserve-fds")
 )
+_EXEC_VALUES = frozenset(
+    (
+        *("console-socket", "cwd", "env", "e", "user", "u", "additional-gids", "g", "process", "p"),
+        *("pid-file", "process-label", "apparmor", "cap", "c", "preserve-fds", "cgroup", "pidfd-socket"),
+    )
+)
 _COMMANDS = frozenset(
     (
         *("checkpoint", "create", "delete", "events", "exec", "features", "kill", "list", "mounts", "pause"),
@@ -21,12 +27,13 @@ _COMMANDS = frozenset(
 class Call:
     """What one call of the runtime asks for."""
 
-    __slots__ = ("bundle", "command", "config", "log", "log_format", "systemd")
+    __slots__ = ("bundle", "command", "config", "container", "log", "log_format", "systemd")
 
     def __init__(self) -> None:
         self.command = ""  #: the subcommand, "" when there is none
         self.bundle = "."  #: directory, as given; only of create and run
         self.config = "config.json"  #: crun's --config, relative to the bundle
+        self.container = ""  #: id; only of exec
         self.log = ""  #: file of --log, "" when there is none
         self.log_format = "text"
         self.systemd = False  #: whether systemd makes the cgroup
@@ -54,7 +61,20 @@ def parse(arguments: list[str]) -> Call:
         at += 1
     if call.starts:
         _command(call, arguments[at + 1 :])
+    elif call.command == "exec":
+        call.container = _first_word(arguments[at + 1 :])
     return call
+
+
+def _first_word(arguments: list[str]) -> str:
+    """The container of an exec: what comes behind its flags."""
+    at = 0
+    while at < len(arguments):
+        name, value = _flag(arguments[at])
+        if name is None:
+            return arguments[at] if arguments[at] != "--" else "".join(arguments[at + 1 : at + 2])
+        at += 2 if name in _EXEC_VALUES and value is None else 1
+    return ""
 
 
 def _takes_value(name: str, following: str) -> bool:

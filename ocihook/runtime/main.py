@@ -38,6 +38,8 @@ def main(argv: list[str]) -> int:
         real = _find(settings.runtime, own)
         if call.starts:
             _prepare(call, settings, os.path.join(os.path.dirname(own), bundle.HOOK))
+        elif call.command == "exec" and settings.far_nodes:
+            _steer_exec(call, settings)
         _become(real, argv)
     except BedeError as error:
         _say(call, error)
@@ -94,9 +96,12 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
         policy = bundle.policy_of(config)
         if policy is None:
             return
-        if choose.for_host(CGROUP) == choose.NODE_LIMIT:
-            changed = bundle.edit_limits(config, _limits(call, config, policy, settings))
+        backend = choose.for_host(CGROUP, settings)
+        if backend == choose.NODE_LIMIT:
+            changed = bundle.edit_limits(config, *_limits(call, config, policy, settings))
         else:
+            if backend == choose.MIGRATE:
+                _steer(settings, bundle.cpuset(config))
             changed = bundle.edit(config, hook, _can_fence(call))
         if not changed:
             return
@@ -115,19 +120,48 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
 
 def _limits(
     call: commandline.Call, config: "dict[str, Any]", policy: "Policy", settings: configuration.Config
-) -> dict[int, int]:
-    """The limits by node that a patched kernel is to hold; none where it cannot and need not."""
-    from ocihook.backends import node_limit
+) -> tuple[dict[int, int], str]:
+    """The limits by node that a patched kernel is to hold, none where it cannot and need not; and CPUs."""
+    from ocihook.backends import cpus, node_limit
 
     bound, own = policy.resolve(bundle.memory_limit(config))
     try:
-        return node_limit.limits(bound, own, node_limit.check(settings, bundle.cpuset(config)))
+        tiers = node_limit.check(settings, bundle.cpuset(config))
+        near = cpus.near(tiers) if settings.far_nodes else ""
+        return node_limit.limits(bound, own, tiers), near
     except HostError as error:
         if settings.on_unsupported != "warn":
             raise
         warning = HostError(f"the container runs without a bound: {error.message}", error.hint)
         _say(call, warning, "warning")
-        return {}
+        return {}, ""
+
+
+def _steer(settings: configuration.Config, mems: str) -> None:
+    """Take on the policy that the container's tasks are to inherit; the hook looks whether they have it."""
+    from ocihook.backends import migrate
+
+    mask = migrate.host_mask(settings, mems)
+    if mask is None:
+        return
+    try:  # noqa: SIM105 - contextlib would be one more import in every container's start
+        migrate.take_policy(mask)
+    except (ImportError, OSError):
+        pass  # the hook tries another way, and says what is wrong
+
+
+def _steer_exec(call: commandline.Call, settings: configuration.Config) -> None:
+    """What is executed in a container that is steered is steered too; nobody calls a hook for it."""
+    from ocihook.state import records
+
+    if os.geteuid() != 0 or choose.stock(settings) != choose.MIGRATE:
+        return
+    try:
+        found, _ = records.listing()
+    except BedeError:
+        return
+    if any(record.id == call.container and "home" in record.cpuset for record in found):
+        _steer(settings, "")
 
 
 def _open_bundle(call: commandline.Call) -> tuple[int, str]:

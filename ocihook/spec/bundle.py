@@ -20,6 +20,7 @@ _OLD = "prestart"  # deprecated; bundles made by hand or by Podman may have us t
 _HIGH = "memory.high"
 #: The annotation that says our limits are in the bundle: the user's own ``memory.node_limit``, or "".
 _USER_LIMIT = "bede-user-node-limit"
+_CPUS = "bede-cpus"  #: the annotation that says that ``linux.resources.cpu.cpus`` is ours: the user has none
 
 
 def policy_of(config: "Any") -> annotation.Policy | None:
@@ -42,24 +43,24 @@ def memory_limit(config: "dict[str, Any]") -> int | None:
 
 def cpuset(config: "dict[str, Any]") -> str:
     """``linux.resources.cpu.mems``, a kernel list; "" when every node is allowed. Raises InputError."""
-    cpu = _section(_section(_section(config, "linux"), "resources"), "cpu")
-    mems = cpu.get("mems")
+    mems = _cpu(config).get("mems")
     if mems is not None and not isinstance(mems, str):
         raise InputError("linux.resources.cpu.mems of config.json is not a string")
     return mems or ""
 
 
-def edit_limits(config: "dict[str, Any]", limits: dict[int, int]) -> bool:
+def edit_limits(config: "dict[str, Any]", limits: dict[int, int], near: str = "") -> bool:
     """Bound the container of *config* in place by *limits* (bytes by node) alone; True when anything changed.
 
     Where the user's own ``linux.resources.unified["memory.node_limit"]`` is smaller, it stays. No hook is
     needed then: those of an earlier :func:`edit` are removed, and its fence with them. Without *limits*
-    the bundle is as its user wrote it. Raises InputError.
+    the bundle is as its user wrote it. *near* are the CPUs for a container whose user has chosen none ("":
+    all of them). Raises InputError.
     """
     changed = _remove_hooks(config)
     unified = _unified(config)
     annotations = config.get("annotations") or {}
-    before = (unified.get(nodelimit.NAME), annotations.get(_USER_LIMIT))
+    before = (unified.get(nodelimit.NAME), annotations.get(_USER_LIMIT), annotations.get(_CPUS))
     _restore_limits(config)
     if limits:
         given = unified.get(nodelimit.NAME)
@@ -69,7 +70,11 @@ def edit_limits(config: "dict[str, Any]", limits: dict[int, int]) -> bool:
         unified = _make_unified(config)
         unified[nodelimit.NAME] = value
         annotations[_USER_LIMIT] = given or ""
-    return changed or before != (unified.get(nodelimit.NAME), annotations.get(_USER_LIMIT))
+        if near and not _cpu(config).get("cpus"):
+            config["linux"]["resources"]["cpu"] = {**_cpu(config), "cpus": near}
+            annotations[_CPUS] = near
+    after = (unified.get(nodelimit.NAME), annotations.get(_USER_LIMIT), annotations.get(_CPUS))
+    return changed or before != after
 
 
 def edit(config: "dict[str, Any]", hook: str, fence: bool) -> bool:
@@ -130,6 +135,9 @@ def _restore_limits(config: "dict[str, Any]") -> bool:
     annotations = config.get("annotations") or {}
     if _USER_LIMIT not in annotations:
         return False
+    ours = annotations.pop(_CPUS, None)
+    if ours is not None and _cpu(config).get("cpus") == ours:
+        del _cpu(config)["cpus"]
     user = annotations.pop(_USER_LIMIT)
     unified = _unified(config)
     if nodelimit.NAME in unified:
@@ -192,6 +200,10 @@ def _make_unified(config: "dict[str, Any]") -> "dict[str, Any]":
             config[name] = {}
         config = config[name]
     return config
+
+
+def _cpu(config: "dict[str, Any]") -> "dict[str, Any]":
+    return _section(_section(_section(config, "linux"), "resources"), "cpu")
 
 
 def _high(value: object) -> int | None:

@@ -28,6 +28,7 @@ class Record:
         "bundle",
         "cgroup",
         "cgroup_ino",
+        "cpuset",
         "created",
         "id",
         "key",
@@ -59,6 +60,7 @@ class Record:
         user_swap_max: int | None = None,
         backend: str = "tier",
         runtime: str = "",
+        cpuset: dict[str, str] | None = None,
     ) -> None:
         self.key = key_of(id, bundle)
         self.id = id
@@ -76,6 +78,7 @@ class Record:
         self.created = created  #: seconds since the epoch
         self.backend = backend
         self.runtime = runtime  #: name of the OCI runtime, "" when unknown
+        self.cpuset = cpuset or {}  #: what the migrate backend has to know: see its ``steer``
 
     def dumps(self) -> str:
         """The record as one JSON object."""
@@ -84,7 +87,7 @@ class Record:
         raw["nodes"] = {str(node): value for node, value in self.nodes.items()}
         raw |= {
             name: getattr(self, name)
-            for name in ("user_high", "user_swap_max", "backend", "runtime", "created")
+            for name in ("user_high", "user_swap_max", "backend", "runtime", "created", "cpuset")
         }
         return fastjson.dumps({"version": VERSION, **raw})
 
@@ -245,6 +248,8 @@ def _parse(raw: "Any") -> Record:
         backend=_text(raw["backend"], "backend"),
         runtime=_text(raw["runtime"], "runtime"),
         created=float(raw["created"]),
+        # Not in records of earlier versions.
+        cpuset={_text(name, "cpuset"): _text(text, "cpuset") for name, text in raw.get("cpuset", {}).items()},
     )
 
 

@@ -8,10 +8,16 @@ Sources: ``/sys/devices/system/node/has_memory``,
 import os
 
 from ocihook import fs
+from ocihook.config import PATH as CONFIG
 from ocihook.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 NODES = "/sys/devices/system/node"  #: tests point these elsewhere
 TIERS = "/sys/devices/virtual/memory_tiering"
+CPUS_ONLINE = "/sys/devices/system/cpu/online"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 
 
@@ -43,6 +49,20 @@ def _node(text: str) -> int:
     return node
 
 
+def format_list(numbers: "Collection[int]") -> str:
+    """*numbers* as the kernel writes such a list."""
+    parts: list[str] = []
+    start = before = -2
+    for number in [*sorted(numbers), -1]:
+        if number == before + 1:
+            before = number
+            continue
+        if start >= 0:
+            parts.append(str(start) if start == before else f"{start}-{before}")
+        start = before = number
+    return ",".join(parts)
+
+
 def read_list(path: str) -> tuple[int, ...]:
     """The kernel list in *path*; empty where it cannot be read."""
     try:
@@ -66,6 +86,13 @@ def tier_lists() -> list[tuple[int, ...]]:
 def with_memory() -> tuple[int, ...]:
     """The nodes that have memory."""
     return read_list(f"{NODES}/has_memory")
+
+
+def is_lower(far_nodes: "Collection[int]") -> bool:
+    """Whether each of *far_nodes* is in a lower memory tier than every other node: then reclaim demotes."""
+    rank = {node: at for at, tier in enumerate(tier_lists()) for node in tier}
+    local = [rank.get(node, 0) for node in with_memory() if node not in far_nodes]
+    return min((rank.get(node, 0) for node in far_nodes), default=0) > max(local, default=0)
 
 
 def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
@@ -94,7 +121,7 @@ def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
     if len(memory) > 1:
         raise HostError(
             f"nodes {', '.join(map(str, memory))} are all in one memory tier, so nothing can be demoted",
-            "A bound needs a slower node that the firmware (HMAT) describes, such as CXL memory",
+            f"If one of them is to stand for far memory, name it in {CONFIG}: far_nodes: [{memory[-1]}]",
         )
     raise HostError(
         "this host has one NUMA node, so there is no far memory",

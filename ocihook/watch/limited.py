@@ -20,7 +20,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 def is_kernel() -> bool:
     """Whether the kernel of this host holds bounds by itself."""
     try:
-        return choose.for_host(path.mount_point()) == choose.NODE_LIMIT
+        return choose.has_limits(path.mount_point())
     except (HostError, OSError):
         return False
 

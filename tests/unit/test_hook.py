@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import ocihook.backends
 from ocihook import config, fs, hook
-from ocihook.backends import bind
+from ocihook.backends import bind, undo
 from ocihook.cgroup import path, process
 from ocihook.errors import HostError
 from ocihook.state import notify, patience, records, say
@@ -57,9 +57,11 @@ class World:
             check=self._check,
             engage=self._engage,
             release=self._release,
+            let_swap=lambda fd, user_swap_max: None,
         )
         monkeypatch.setattr(ocihook.backends, "tier", tier, raising=False)
         monkeypatch.setattr(bind, "tier", tier)
+        monkeypatch.setattr(undo, "tier", tier)
 
     def started(self, ticks: int) -> None:
         (self.proc / "7/stat").write_text(" ".join(["7 (sh) S", *["0"] * 18, str(ticks), "0\n"]))

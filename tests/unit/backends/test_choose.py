@@ -1,19 +1,23 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from ocihook.backends import choose
+from ocihook.config import Config
+from ocihook.topology import nodes
 
 
 def test_a_cgroup_with_the_file_needs_no_fence(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
-    assert choose.for_cgroup(fd) == choose.TIER
+    assert choose.for_cgroup(fd, Config()) == choose.TIER
     (tmp_path / "memory.node_limit").touch()
-    assert choose.for_cgroup(fd) == choose.NODE_LIMIT
+    assert choose.for_cgroup(fd, Config()) == choose.NODE_LIMIT
     os.close(fd)
 
 
 def test_a_host_is_asked_by_the_children_of_the_root(tmp_path: Path) -> None:
-    assert choose.for_host(str(tmp_path / "nowhere")) == choose.TIER
+    assert not choose.has_limits(str(tmp_path / "nowhere"))
     (tmp_path / "cgroup.procs").touch()
     (tmp_path / "init.scope").mkdir()
     elsewhere = tmp_path / "init.scope/below"
@@ -21,7 +25,33 @@ def test_a_host_is_asked_by_the_children_of_the_root(tmp_path: Path) -> None:
     (elsewhere / "memory.node_limit").touch()
     (tmp_path / "link").symlink_to(elsewhere)
     # Neither what is deeper nor what a link leads to.
-    assert choose.for_host(str(tmp_path)) == choose.TIER
+    assert choose.for_host(str(tmp_path), Config()) == choose.TIER
     (tmp_path / "system.slice").mkdir()
     (tmp_path / "system.slice/memory.node_limit").touch()
-    assert choose.for_host(str(tmp_path)) == choose.NODE_LIMIT
+    assert choose.for_host(str(tmp_path), Config()) == choose.NODE_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("tiers", "far", "backend"),
+    [
+        ([(0, 1)], (1,), choose.MIGRATE),
+        ([], (1,), choose.MIGRATE),
+        ([(0,), (1,)], (1,), choose.TIER),
+        ([(0, 1)], (), choose.TIER),
+        # A socket beside CXL memory: only the latter is a lower tier.
+        ([(0, 1), (2,)], (1, 2), choose.MIGRATE),
+        ([(0, 1), (2,)], (2,), choose.TIER),
+        # The upper of two tiers, called far.
+        ([(0,), (1, 2)], (0,), choose.MIGRATE),
+    ],
+)
+def test_far_nodes_that_are_no_lower_tier_are_moved_to(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    tiers: list[tuple[int, ...]],
+    far: tuple[int, ...],
+    backend: str,
+) -> None:
+    monkeypatch.setattr(nodes, "tier_lists", lambda: tiers)
+    monkeypatch.setattr(nodes, "with_memory", lambda: (0, 1, 2))
+    assert choose.for_host(str(tmp_path), Config(far_nodes=far)) == backend

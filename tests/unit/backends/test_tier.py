@@ -90,11 +90,3 @@ def test_full_far_memory_is_refused(cgroup: Cgroup, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(nodes, "room", lambda _: (MIB // 2, 100 * MIB))
     with pytest.raises(HostError, match="far memory is full"):
         tier.check(Config(), cgroup.fd)
-
-
-def test_one_tier_is_refused_even_with_far_nodes_named(
-    cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(nodes, "tier_lists", lambda: [(0, 1)])
-    with pytest.raises(HostError, match="same memory tier"):
-        tier.check(Config(far_nodes=(1,)), cgroup.fd)

@@ -31,6 +31,7 @@ def make(id: str = "web", **changes: Any) -> records.Record:
         "nodes": {0: 67108864},
         "user_high": None,
         "created": 1790000000.0,
+        "cpuset": {},
     }
     return records.Record(**{**fields, **changes})
 
@@ -64,6 +65,7 @@ def test_a_record_is_what_the_architecture_says(run: Path) -> None:
         "backend": "tier",
         "runtime": "crun",
         "created": 1790000000.0,
+        "cpuset": {},
     }
 
 

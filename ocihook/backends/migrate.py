@@ -1,0 +1,155 @@
+"""Steering and moving, on a stock kernel whose far nodes are no lower tier: nothing is ever demoted there.
+
+The container's tasks get a policy, ``MPOL_INTERLEAVE | MPOL_F_RELATIVE_NODES``, that is relative to what
+``cpuset.mems`` allows. With the local nodes alone ("home") they allocate on these; once the far ones are
+allowed too ("away"), the same policy means the far ones, and nothing that is there already is migrated. The
+agent (native/migrate.c) writes the one or the other, and moves pages between the nodes (native/mover.c).
+What cannot be steered is held by ``memory.high`` and by moving alone.
+"""
+
+import os
+
+from ocihook import fs
+from ocihook.backends import checks, cpus
+from ocihook.cgroup import cpuset
+from ocihook.errors import HostError
+from ocihook.state import user
+from ocihook.topology import nodes
+from ocihook.topology.nodes import Tiers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from types import ModuleType
+
+    from ocihook.cgroup.path import Cgroup
+    from ocihook.config import Config
+    from ocihook.spec.state import State
+
+PROC = "/proc"  #: tests point it elsewhere
+MEMS = "cpuset.mems"
+HOME, AWAY, CPUS = "home", "away", "cpus"  #: keys of what :func:`steer` returns
+_BITS = 64
+_POLICY = "interleave=relative:"  # in numa_maps
+_TRIES = 50  # at a thread that is just not waiting; 10 ms each
+_NOT_STARTED = ("creating", "created")
+
+
+def possible(config: "Config") -> Tiers:
+    """The nodes to bind with on this host. Raises HostError where no bound can be held."""
+    return nodes.find(config.far_nodes)
+
+
+def check(config: "Config", cgroup_fd: int) -> Tiers:
+    """Like :func:`possible`, for the container in that cgroup. Raises HostError."""
+    if user.choose():
+        raise HostError(
+            "a user's own containers cannot be held without a lower memory tier",
+            "Run the container as root, whose agent may move its pages",
+        )
+    tiers = possible(config)
+    checks.room(tiers)
+    checks.cpuset(fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd), tiers)
+    return tiers
+
+
+def mask(allowed: "Collection[int]", far: "Collection[int]") -> int | None:
+    """The policy's nodes where *allowed* ones are: bit b stands for the (b modulo their number)th.
+
+    None where it would leave a local node out at home.
+    """
+    order = sorted(allowed)
+    wanted = {order.index(node) for node in far if node in order}
+    here = len(order) - len(wanted)
+    bits = [bit for bit in range(_BITS) if bit % len(order) in wanted] if here else []
+    if not bits or {bit % here for bit in bits} != set(range(here)):
+        return None
+    return sum(1 << bit for bit in bits)
+
+
+def host_mask(config: "Config", mems: str) -> int | None:
+    """The mask for a container whose cpuset will be *mems* ("" for all); None where it is not steered."""
+    if mems.strip():
+        return None
+    memory = nodes.with_memory()
+    return mask(memory, config.far_nodes)
+
+
+def take_policy(wanted: int) -> None:
+    """Steer this process, and what it will become. Raises OSError, ImportError."""
+    load_native().set_policy(wanted)
+
+
+def load_native() -> "ModuleType":
+    """The border to C, also where the interpreter was started without its packages. Raises ImportError."""
+    try:
+        from ocihook import native
+    except ImportError:
+        import site
+
+        site.main()
+        from ocihook import native
+    return native
+
+
+def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str]) -> None:
+    """Have the container's tasks allocate locally, and keep its CPUs near.
+
+    Into *given* comes what an agent has to know: ``home`` and ``away``, the lists for ``cpuset.mems``, where
+    it is steered; and ``cpus``, those it could use before, where they were taken. The kernel lets no list
+    become empty again while there are tasks. Raises HostError: it is not steered, and why.
+    """
+    try:
+        cpuset.enable(cgroup)
+        all_cpus = fs.read("cpuset.cpus.effective", dir_fd=cgroup.fd).strip()
+        if cpus.keep(cgroup.fd, tiers):
+            given[CPUS] = all_cpus
+        mems = fs.read(MEMS, dir_fd=cgroup.fd).strip()
+        allowed = nodes.parse_list(fs.read("cpuset.mems.effective", dir_fd=cgroup.fd))
+    except OSError as error:
+        raise HostError(f"its cpuset cannot be used: {error.strerror}") from None
+    if mems:
+        return  # which nodes it may use is its user's own choice
+    wanted = mask(allowed, tiers.far)
+    if wanted is None:
+        raise HostError("no policy covers all of its local nodes")
+    far = [node for node in tiers.far if node in allowed]
+    try:
+        if not _has_policy(state.pid, far):
+            if state.status not in _NOT_STARTED:
+                raise HostError("it runs already, without the policy that steers")
+            _inject(state.pid, wanted)
+        home = nodes.format_list([node for node in allowed if node not in far])
+        fs.write(MEMS, home, dir_fd=cgroup.fd)
+    except ImportError as error:
+        raise HostError(f"Bede's native part cannot be used: {error}", "Install python3-cffi") from None
+    except OSError as error:
+        raise HostError(f"its processes do not take the policy: {error.strerror}") from None
+    given |= {HOME: home, AWAY: nodes.format_list(allowed)}
+
+
+def release(cgroup_fd: int, given: dict[str, str]) -> None:
+    """Take back what :func:`steer` has done, which told *given*. Raises OSError."""
+    if AWAY in given:
+        fs.write(MEMS, given[AWAY], dir_fd=cgroup_fd)
+    if CPUS in given:
+        fs.write(cpus.CPUS, given[CPUS], dir_fd=cgroup_fd)
+
+
+def _has_policy(pid: int, far: list[int]) -> bool:
+    """Whether the policy of *pid* is ours, by what it means while every node is allowed."""
+    for line in fs.read(f"{PROC}/{pid}/numa_maps").splitlines():
+        policy = line.split(" ", 2)[1]
+        if policy.startswith(_POLICY):
+            return list(nodes.parse_list(policy.removeprefix(_POLICY))) == far
+    return False
+
+
+def _inject(pid: int, wanted: int) -> None:
+    """Give the policy to all threads of *pid*. Raises OSError."""
+    native = load_native()
+    for name in sorted(os.listdir(f"{PROC}/{pid}/task"), key=int):
+        try:
+            native.inject_policy(int(name), wanted, _TRIES)
+        except ProcessLookupError:
+            continue
