@@ -14,9 +14,9 @@
 #define STAT "/sys/module/damon_stat/parameters/enabled" /* 7.3: it holds DAMON as long as it is on */
 
 #define SAMPLE_US 20000
-#define AGGREGATE_US 200000
+#define AGGREGATE_US 500000
 #define UPDATE_US 1000003 /* nobody else would choose that: what was left behind by an agent is known by it */
-#define LONGEST_US 1000000
+#define LONGEST_US 600000 /* telling waits for the end of an aggregation */
 #define SLICE_US 20000
 #define MIN_REGIONS 250 /* in all; regions of equal size to begin with */
 #define MAX_REGIONS 1000

@@ -189,7 +189,7 @@ static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
 	/* Without the policy only what is in the way is moved. */
 	if (state->steered && !ask->demote && !ask->promote && holder->control.far &&
 	    at_us > state->exchanged_us + EXCHANGE_US && !holder->idle.still)
-		ask->exchange = holder->control.bound / 16;
+		ask->exchange = holder->control.bound / 4;
 	if (!ask->exchange && !ask->look && done == state->asked_done && at_us < state->asked_us + RETRY_US)
 		return;
 	if (!bede_mover_ask(&state->mover, ask))

@@ -10,7 +10,7 @@
 
 #include "kfile.h"
 
-#define BEDE_UNKNOWN_HEAT 2 /* of what nobody has measured: neither cold nor hot */
+#define BEDE_UNKNOWN_HEAT 1 /* of what nobody has measured: neither cold nor hot */
 
 /* A part of the address space of one process. */
 struct bede_range {
