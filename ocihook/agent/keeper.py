@@ -9,11 +9,10 @@ from typing import Any
 from ocihook.agent.family import Families, Family
 from ocihook.agent.kept import Kept, is_gone
 from ocihook.agent.say import INFO, complain, say
-from ocihook.backends import choose, undo
-from ocihook.cgroup import memory, path, process
+from ocihook.backends import amount, choose, undo
+from ocihook.cgroup import path, process
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
-from ocihook.spec import annotation
 from ocihook.spec.size import format_size
 from ocihook.state import records, unfinished
 from ocihook.topology import nodes
@@ -176,8 +175,7 @@ class Keeper:
         kept = self.find(name)
         before = kept.record.bound
         try:
-            limit = memory.container_limit(kept.cgroup)
-            kept.set(annotation.Amount(annotation.LOCAL, size).resolve(limit))
+            kept.set(amount.resolve(size, kept.cgroup, kept.tiers.local))
         except OSError as error:
             raise AgentError(f"container {kept.record.id} has ended: {error.strerror}") from None
         text = f"its bound was {format_size(before)} and is {format_size(kept.record.bound)}"

@@ -10,11 +10,12 @@ from ocihook.watch import containers, limited
 DETAILS = """\
 CONTAINER is the container's name in Podman or Docker, its id or the beginning of it, or the path of its
 cgroup from the cgroup root. The bound is in force when the command returns; a lower one is met by demoting
-what is too much.
+what is too much. The bound max is all the local memory of the host.
 
 examples:
   bede set web 1G
   bede set 4f1c 512M
+  bede set web max
   bede set /system.slice/docker-4f1c….scope 25%
 """
 
@@ -22,7 +23,8 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which container, and the bound."""
     parser.add_argument("container", metavar="CONTAINER", help="its name, id, or cgroup")
-    parser.add_argument("size", metavar="SIZE", help="as bede.local: 2G, 512M, or 25%% of the memory limit")
+    what = "as bede.local: 2G, 512M, or 25%% of the memory limit; or max"
+    parser.add_argument("size", metavar="SIZE", help=what)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,11 +7,11 @@ import os
 from typing import Any
 
 from ocihook import config, fs
-from ocihook.backends import choose
+from ocihook.backends import amount, choose
 from ocihook.cgroup import memory, names, path, tree
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import AccessError, HostError, InputError
-from ocihook.spec import annotation, nodelimit
+from ocihook.spec import nodelimit
 from ocihook.topology import nodes
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -40,7 +40,7 @@ def listing() -> list[dict[str, Any]]:
     return found
 
 
-def change(one: dict[str, Any], amount: str) -> dict[str, Any]:
+def change(one: dict[str, Any], size: str) -> dict[str, Any]:
     """``bede set``: the status of container *one* of :func:`listing` with the new bound. Raises BedeError."""
     if os.geteuid() != 0:
         raise AccessError("only root may change a bound", "Use sudo")
@@ -50,7 +50,7 @@ def change(one: dict[str, Any], amount: str) -> dict[str, Any]:
         if cgroup is None or tiers is None:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         with cgroup:
-            bound = annotation.Amount(annotation.LOCAL, amount).resolve(memory.container_limit(cgroup))
+            bound = amount.resolve(size, cgroup, tiers.local)
             given = memory.node_limits(cgroup.fd)
             local = {node: value for node in tiers.local if (value := given.get(node)) is not None}
             limits = nodelimit.split(bound, tiers.local, nodelimit.own_of(local))

@@ -110,6 +110,10 @@ if os.environ.get("BEDE_DEBUG_KERNELS"):  # in place of all others
     KERNELS = PATCHED_KERNELS = tuple(f"{name}-debug" for name in PATCHED_KERNELS)
 #: how files of the patched kernels' suite begin; the others are of Debian's
 PATCHED = "test_node_limit"
+#: Two equal sockets, one of which is called far: a machine of its own for each kernel that is no debug one.
+SOCKETS = "two-socket"
+#: and what runs there; Debian's kernels also hold the bounds of all loads, and of all runtimes
+SOCKET_FILES = {True: ("test_sockets_same.py",), False: ("test_bounds.py", "test_runtimes.py")}
 #: What one stock kernel is enough for: words that are said before any kernel is asked, engines, crowds.
 ONCE = {
     "test_bad_input.py": "debian-6.12",
@@ -126,18 +130,27 @@ ONCE = {
 }
 
 
-def files(kernel: str) -> list[str]:
-    """The files of the guest's suite that run on *kernel*."""
+#: (kernel, topology) of each machine that runs a suite
+SUITES = [(kernel, "two-tier") for kernel in KERNELS]
+SUITES += [(kernel, SOCKETS) for kernel in KERNELS if not kernel.endswith("-debug")]
+
+
+def files(kernel: str, topology: str) -> list[str]:
+    """The files of the guest's suite that run on *kernel* in a machine of that *topology*."""
     patched = kernel in kernels.RECIPES
-    names = sorted(path.name for path in GUEST.glob("test_*.py") if path.name.startswith(PATCHED) == patched)
+    names = sorted(path.name for path in GUEST.glob("test_*.py"))
+    of_sockets = [name for name in names if name.startswith("test_sockets")]
+    if topology == SOCKETS:
+        return sorted({*SOCKET_FILES[patched], *(() if patched else of_sockets)})
+    names = [name for name in names if name.startswith(PATCHED) == patched and name not in of_sockets]
     return [name for name in names if ONCE.get(name, kernel) == kernel]
 
 
 @functools.cache
-def guest_tests(kernel: str) -> tuple[str, ...]:
-    """The tests of the guest's suite on *kernel* by name, as its own pytest will call them."""
+def guest_tests(kernel: str, topology: str) -> tuple[str, ...]:
+    """The tests of that machine's suite by name, as its own pytest will call them."""
     command = [sys.executable, "-B", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    command += files(kernel)
+    command += files(kernel, topology)
     environment = dict(os.environ, PYTHONPATH=str(HERE.parents[1]))
     done = subprocess.run(
         command, cwd=GUEST, env=environment, capture_output=True, text=True, check=False, timeout=60
@@ -163,23 +176,23 @@ def verdicts(xml: str) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _run(kernel: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
-    there = [f"{THERE}/{name}" for name in files(kernel)]
+def _run(kernel: str, topology: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
+    there = [f"{THERE}/{name}" for name in files(kernel, topology)]
     seconds = SUITE_SECONDS * (DEBUG_SLOWER if kernel.endswith("-debug") else 1)
-    result = boot(*SUITE, *there, kernel=kernel, topology="two-tier", seconds=seconds, live=True)
+    result = boot(*SUITE, *there, kernel=kernel, topology=topology, seconds=seconds, live=True)
     report = result.files.get("guest.xml")
     return result, verdicts(report) if report else {}
 
 
 @functools.cache
-def _started(kernel: str) -> Future[tuple[Boot, dict[str, tuple[str, str]]]]:
-    return _POOL.submit(_run, kernel)
+def _started(kernel: str, topology: str) -> Future[tuple[Boot, dict[str, tuple[str, str]]]]:
+    return _POOL.submit(_run, kernel, topology)
 
 
-def suite(kernel: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
-    """Run the guest's suite on *kernel*, once a session."""
+def suite(kernel: str, topology: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
+    """Run the guest's suite on *kernel* in a machine of that *topology*, once a session."""
     # A patched kernel holds its bounds whatever else the host does, so these machines run side by side.
     # On Debian's the agent races against the load, and has a host to itself.
     for name in PATCHED_KERNELS if kernel in PATCHED_KERNELS else (kernel,):
-        _started(name)
-    return _started(kernel).result()
+        _started(name, topology)
+    return _started(kernel, topology).result()

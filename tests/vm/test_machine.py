@@ -19,7 +19,7 @@ def script(*lines: str) -> tuple[str, ...]:
             "this host has one NUMA node, so there is no far memory",
             "Bind containers on a host with",
         ),
-        ("two-socket", "nodes 0, 1 are all in one memory tier", "A bound needs a slower node"),
+        ("two-socket", "nodes 0, 1 are all in one memory tier", "far_nodes: [1]"),
     ),
 )
 def test_host_that_cannot_hold_a_bound(topology: str, wrong: str, todo: str) -> None:
@@ -86,6 +86,19 @@ def test_far_node_that_goes_and_comes_back(kernel: str) -> None:
     )
     assert boot.status == 0, boot.tail()
     assert "1 passed" in boot.out
+
+
+@pytest.mark.parametrize("kernel", ("debian-6.12", "debian-7.3"))
+def test_two_far_nodes_by_name(kernel: str) -> None:
+    boot = machines.boot(
+        *machines.SUITE[:-1],
+        f"{machines.THERE}/two_far.py",
+        kernel=kernel,
+        topology="three-node",
+        seconds=SECONDS,
+    )
+    assert boot.status == 0, boot.tail()
+    assert " passed" in boot.out
 
 
 @pytest.mark.parametrize("kernel", machines.PATCHED_KERNELS)

@@ -11,6 +11,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import bounds
 import helpers
+import sockets
+
+
+@pytest.fixture(scope="session", autouse=True)
+def far_by_name():
+    """Where the firmware tells of no far memory, the configuration does."""
+    if sockets.is_one_tier():
+        sockets.call_far()
 
 
 @pytest.fixture(scope="module")

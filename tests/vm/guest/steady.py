@@ -1,8 +1,9 @@
-"""A workload that a test leads by the hand: steady.py DIR MB.
+"""A workload that a test leads by the hand: steady.py DIR MB [set_mempolicy|mbind NODE].
 
 It fills MB mebibytes of anonymous memory with small pages, makes DIR/full, then writes to all of them
 again and again, counting rounds in DIR/progress, until DIR/stop is there. Then it checks every page,
-prints its verdict and exits with status 7, so that a test sees whose status it gets.
+prints its verdict and exits with status 7, so that a test sees whose status it gets. With a call and a node
+its memory is bound to that node by the program itself.
 """
 
 import mmap
@@ -12,6 +13,7 @@ import time
 
 PAGE = 4096
 MADV_NOHUGEPAGE = 15
+MPOL_BIND = 2
 STATUS = 7
 
 
@@ -21,10 +23,27 @@ def put(name, text):
     os.replace(name + ".new", name)
 
 
+def place(region, size, call, node):
+    import ctypes
+
+    mask = ctypes.c_ulong(1 << node)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if call == "mbind":
+        first = ctypes.c_char.from_buffer(region)
+        where = (ctypes.c_void_p(ctypes.addressof(first)), ctypes.c_ulong(size))
+        done = libc.syscall(237, *where, MPOL_BIND, ctypes.byref(mask), ctypes.c_ulong(65), 0)
+    else:
+        done = libc.syscall(238, MPOL_BIND, ctypes.byref(mask), ctypes.c_ulong(65))
+    if done:
+        sys.exit(f"{call}: {os.strerror(ctypes.get_errno())}")
+
+
 def main():
     where, size = sys.argv[1], int(sys.argv[2]) << 20
     region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     region.madvise(MADV_NOHUGEPAGE)
+    if len(sys.argv) > 3:
+        place(region, size, sys.argv[3], int(sys.argv[4]))
     for offset in range(0, size, PAGE):
         region[offset : offset + 8] = offset.to_bytes(8, "little")
     put(f"{where}/full", "")

@@ -5,6 +5,7 @@ import os
 import audit
 import helpers
 import pytest
+import sockets
 from helpers import MIB, Container, nothing_left, numa_maps, records, slack
 
 pytestmark = pytest.mark.usefixtures("unbalanced")
@@ -64,7 +65,9 @@ def test_container_without_annotation_is_untouched(runtime):
         container.fill()
         assert container.read("memory.high") == "max"
         assert records() == []
-        assert container.sample()[0] >= DEMAND << 20
+        local, far = container.sample()
+        # Nobody keeps it off the other socket's processors.
+        assert local + (far if sockets.is_one_tier() else 0) >= DEMAND << 20
         status, out, _ = container.stop()
     assert (status, out.splitlines()) == (7, ["max", f"kept {DEMAND} MiB"])
 
