@@ -134,7 +134,15 @@ static void measure(struct bede_mover *mover)
 	}
 	struct bede_ranges heat = { 0 };
 
-	if (!count || bede_heat_measure(pids, count, &mover->measuring, &heat)) {
+	pthread_mutex_lock(&mover->lock);
+	mover->moved.measuring = true;
+	pthread_mutex_unlock(&mover->lock);
+	int err = count ? bede_heat_measure(pids, count, &mover->measuring, &heat) : -ESRCH;
+
+	pthread_mutex_lock(&mover->lock);
+	mover->moved.measuring = false;
+	pthread_mutex_unlock(&mover->lock);
+	if (err) {
 		free(heat.at);
 		return;
 	}

@@ -31,6 +31,7 @@ struct bede_moved {
 	uint64_t used_us;  /* processor time */
 	uint64_t measured; /* times that heat was */
 	uint64_t looks;	   /* times that the areas were read */
+	bool measuring;	   /* now */
 };
 
 /* Where the mover goes on in its ranges. */

@@ -153,14 +153,10 @@ int bede_pages_move(struct bede_pages *pages, uint64_t mask, int target, uint64_
 		return 0;
 	long result = move_pages(pages, pages->target, pages->node);
 
-	if (!result) {
-		*moved += bytes;
-		return 0;
-	}
 	if (result == -ESRCH || result == -EACCES || result == -EPERM)
 		return (int)result;
 	/* Of a batch that could not be moved as a whole only a look tells what of it was. */
-	long looked = move_pages(pages, NULL, pages->node);
+	long looked = result ? move_pages(pages, NULL, pages->node) : 0;
 
 	if (looked < 0)
 		return (int)looked;

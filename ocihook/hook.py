@@ -133,7 +133,13 @@ def _poststop(state: oci.State) -> int:
         _need_root()
         key = records.key_of(state.id, state.bundle)
         record = records.read_or_none(key)
-        if records.remove(key):
+        if record is not None and record.cpuset:
+            from ocihook.backends import undo
+
+            removed = undo.forget(record)
+        else:
+            removed = records.remove(key)
+        if removed:
             _tell("removed", key, "")
         if record is not None:
             _restore(record)

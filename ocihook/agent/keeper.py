@@ -10,7 +10,7 @@ from ocihook.agent.family import Families, Family
 from ocihook.agent.kept import Kept, is_gone
 from ocihook.agent.say import INFO, complain, say
 from ocihook.backends import amount, choose, undo
-from ocihook.cgroup import path, process
+from ocihook.cgroup import cpuset, path, process
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
 from ocihook.spec.size import format_size
@@ -22,7 +22,7 @@ def _bury(record: records.Record) -> None:
     """Remove *record*, whose cgroup is gone; not one that its container has got by starting anew."""
     now = records.read_or_none(record.key)
     if now is None or now.cgroup_ino == record.cgroup_ino:
-        records.remove(record.key)
+        undo.forget(record)
 
 
 class Keeper:
@@ -76,6 +76,8 @@ class Keeper:
             tiers = nodes.present(self.config.far_nodes)
             if record.backend == choose.TIER:
                 nodes.enable_demotion()
+            elif record.cpuset:
+                cpuset.enable(cgroup)
             kept = Kept(record, cgroup, tiers, self.notify_fd, self.config.move_rate)
         except (BedeError, OSError, ValueError) as error:
             # A fence that nobody moves would strangle the container.

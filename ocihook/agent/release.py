@@ -22,7 +22,7 @@ def release_all() -> int:
     for record in found:
         try:
             _release(record)
-            records.remove(record.key)
+            undo.forget(record)
         except BedeError as error:
             errors.append(error)
     for wrong in errors[1:]:

@@ -135,6 +135,9 @@ def _undo(state: oci.State, cgroup: Cgroup, user_high: int | None, record: recor
     except (BedeError, OSError) as error:
         say.line(f"bede: memory.high of {cgroup.directory} could not be put back: {error}.")
     try:
-        records.remove(records.key_of(state.id, state.bundle))
+        if record is not None:
+            undo.forget(record)
+        else:
+            records.remove(records.key_of(state.id, state.bundle))
     except BedeError as error:
         say.line(error.line("bede"))

@@ -1,10 +1,28 @@
 """Giving a container everything back that a bound has taken, by its record."""
 
 from ocihook.backends import tier
+from ocihook.errors import BedeError
+from ocihook.state import records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocihook.state.records import Record
+
+
+def forget(record: "Record") -> bool:
+    """Remove *record* and what was there for its container alone; False when it had gone. Raises AccessError."""
+    removed = records.remove(record.key)
+    if record.cpuset:
+        from ocihook.cgroup import cpuset, path
+
+        try:
+            others, _ = records.listing()
+            cpuset.let_go(
+                record.cgroup, [other.cgroup for other in others if other.cpuset], path.mount_point()
+            )
+        except BedeError:
+            pass
+    return removed
 
 
 def give_back(cgroup_fd: int, record: "Record") -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ocihook import config
-from ocihook.backends import bind
+from ocihook.backends import bind, undo
 from ocihook.cgroup import path
 from ocihook.errors import AccessError, BedeError, HostError, InputError
 from ocihook.launch import place
@@ -58,7 +58,7 @@ def run(job: Job) -> int:
                 child.cancel()
                 # What it has left behind stays bound; the agent removes the record with the cgroup.
                 if record is not None and place.is_empty(where):
-                    records.remove(record.key)
+                    undo.forget(record)
                     _tell("removed", record.key, job.bede)
     finally:
         child.cancel()
