@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--topology",
-        choices=show.tiered(),
+        choices=show.possible(),
         default=os.environ.get("BEDE_TOPOLOGY", topology.DEFAULT),
         help="default: %(default)s (or BEDE_TOPOLOGY)",
     )

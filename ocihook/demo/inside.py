@@ -1,10 +1,10 @@
 """What runs in the machine: Redis in podman under a bound, its load, its check, and the sampler.
 
-    python3 -m ocihook.demo.inside BOUND KEYS SIZE
+    python3 -m ocihook.demo.inside BOUND KEYS SIZE [FAR_NODES]
 
-Standard output is for the host (:mod:`ocihook.demo.stream`): a line that begins with ``{`` is an event
-in JSON, every other line is a sample as :mod:`ocihook.demo.sampler` writes it. All times are seconds
-since this program began.
+FAR_NODES are those that the configuration is to call far. Standard output is for the host
+(:class:`ocihook.demo.show.Stream`): a line that begins with ``{`` is an event in JSON, every other line is
+a sample as :mod:`ocihook.demo.sampler` writes it. All times are seconds since this program began.
 """
 
 import contextlib
@@ -24,6 +24,7 @@ NAME = "bede-demo"
 ROOTFS = "/usr/share/bede-vm/rootfs"  #: unpacked already: importing an image would take seconds
 PIDFILE = f"/run/{NAME}.pid"
 SAMPLES = f"/run/{NAME}.csv"
+CONFIG = "/etc/bede/config.yaml"
 SOCKET = ("127.0.0.1", 6379)
 START_SECONDS = 60.0
 FORWARD_SECONDS = 0.2
@@ -121,6 +122,26 @@ def value(size: int) -> bytes:
     return (b"Bede holds a bound. " * (size // 20 + 1))[:size]
 
 
+def call_far(nodes: str) -> None:
+    """Name the far nodes, for Bede and for the sampler."""
+    with open(f"{sampler.NODES}/has_memory") as file:  # noqa: PTH123
+        local = sampler.parse_nodes(file.read()) - sampler.parse_nodes(nodes)
+    os.environ[sampler.NAMED] = ",".join(map(str, sorted(local)))
+    os.makedirs(os.path.dirname(CONFIG), exist_ok=True)
+    with open(CONFIG, "w") as file:  # noqa: PTH123
+        file.write(f"far_nodes: [{nodes}]\n")
+    subprocess.run(["systemctl", "try-restart", "bede-agent.service"], check=True)
+
+
+def mover() -> float | None:
+    """Seconds of processor time that the agent has used to move pages; None where it moves none."""
+    done = subprocess.run(["bede", "ps", "--json"], stdout=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        return None
+    found = [one["mover_us"] / 1e6 for one in json.loads(done.stdout) if one["backend"] == "migrate"]
+    return round(sum(found), 3) if found else None
+
+
 def start(bound: str) -> "subprocess.Popen[bytes]":
     """Redis in a container with the bound as its annotation."""
     redis = ["/usr/bin/redis-server", "--save", "", "--appendonly", "no", "--bind", SOCKET[0]]
@@ -189,8 +210,10 @@ def evicted(client: Client) -> int:
     return int(fields["evicted_keys"]) + int(fields["expired_keys"])
 
 
-def run(host: Host, bound: str, keys: int, size: int) -> dict[str, object]:
+def run(host: Host, bound: str, keys: int, size: int, far: str = "") -> dict[str, object]:
     """The whole of it; what is told of the workload at the end."""
+    if far:
+        call_far(far)
     host.event(stage="starting Redis")
     podman = start(bound)
     try:
@@ -203,21 +226,22 @@ def run(host: Host, bound: str, keys: int, size: int) -> dict[str, object]:
             good = check(client, size)
             lost = evicted(client)
             ended = time.monotonic() - START
+            used = mover() if far else None
             host.event(stage="stopping Redis")
             with contextlib.suppress(DemoError, OSError):
                 client.call("SHUTDOWN", "NOSAVE")
             status = podman.wait(START_SECONDS)
     finally:
         podman.terminate()
-    return {"status": status, "loaded": loaded, "good": good, "evicted": lost, "ended": round(ended, 3)}
+    told = {"status": status, "loaded": loaded, "good": good, "evicted": lost, "ended": round(ended, 3)}
+    return told | ({} if used is None else {"mover": used})
 
 
 def main(argv: list[str]) -> int:
     """The command; 1 when the workload could not be carried through."""
     host = Host()
     try:
-        bound, keys, size = argv[0], int(argv[1]), int(argv[2])
-        host.event(done=run(host, bound, keys, size))
+        host.event(done=run(host, argv[0], int(argv[1]), int(argv[2]), *argv[3:4]))
     except (DemoError, OSError, subprocess.SubprocessError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -33,6 +33,7 @@ class Workload:
     good: int  #: that were there at the end, with their value
     evicted: int
     ended: float
+    mover: float | None = None  #: seconds of processor time, where pages are moved by the agent
 
     @property
     def missing(self) -> int:

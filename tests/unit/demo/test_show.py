@@ -86,7 +86,22 @@ def test_a_bound_that_makes_no_sense_here_is_told_before_the_boot(bound: str, tm
     assert not (tmp_path / "demo").exists()
 
 
-@pytest.mark.parametrize("topology", ["single", "two-socket", "none"])
+def test_what_the_mover_cost_is_told_where_there_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = told(rows(126, 127, 126), event(3.1, done=DONE | {"mover": 0.584}))
+    assert show.conclude(show.Options("debian-6.12", "two-socket", into=tmp_path), story, 128 * MIB) == 0
+    *_, mover, last = capsys.readouterr().out.splitlines()
+    assert mover == "the mover's processor time: 0.58 s"
+    assert last.startswith("held: ")
+
+
+def test_far_nodes_are_named_where_the_firmware_does_not() -> None:
+    assert show.named("two-tier") == show.named("three-node") == []
+    assert show.named("two-socket") == ["1"]
+
+
+@pytest.mark.parametrize("topology", ["single", "none"])
 def test_a_topology_without_far_memory_is_refused_before_the_boot(topology: str, tmp_path: Path) -> None:
     with pytest.raises(InputError):
         show.run(show.Options("debian-6.12", topology, into=tmp_path / "demo"))
