@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ocihook import config
+from ocihook.backends import choose
 from ocihook.doctor import host, memory
 from ocihook.doctor.finding import BAD, Finding, of_error
 from ocihook.errors import BedeError
@@ -30,15 +31,16 @@ def examine() -> Report:
         settings = config.Config()
         found.append(of_error("bede", "settings", error))
     patched = host.is_patched()
-    found += memory.look(settings, patched=patched)
-    found += host.control_groups()
+    backend = choose.NODE_LIMIT if patched else choose.stock(settings)
+    found += memory.look(settings, backend)
+    found += host.control_groups(backend)
     found.append(host.kernel(patched))
     found += host.runtimes(settings)
     found += host.engines()
     found += host.own_parts(patched=patched)
     if not any(one.name == "settings" for one in found):
         found.append(host.configuration(settings))
-    found.append(host.backend(settings, patched=patched))
+    found.append(host.backend(settings, backend))
     return Report(found)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ocihook import config, fs
 from ocihook.agent import client
-from ocihook.backends import choose, node_limit, tier
+from ocihook.backends import choose, migrate, node_limit, tier
 from ocihook.cgroup import path
 from ocihook.doctor.finding import BAD, GOOD, NOTE, WARN, Finding, of_error
 from ocihook.engines import edits, engine, programs
@@ -17,8 +17,8 @@ from ocihook.state import notify
 UNITS = ("bede-agent.socket", "bede-agent.service")
 
 
-def control_groups() -> Iterator[Finding]:
-    """The version, and whether containers can have the memory controller."""
+def control_groups(backend: str) -> Iterator[Finding]:
+    """The version, and whether containers can have the controllers that *backend* needs."""
     try:
         mount = path.mount_point()
     except BedeError as error:
@@ -54,6 +54,14 @@ def control_groups() -> Iterator[Finding]:
     else:
         rest = "" if "cpuset" in controllers else "; cpuset is not, so a container's CPUs cannot be chosen"
         yield Finding("cgroup", "memory", GOOD, f"handed on to containers{rest}")
+    if backend == choose.MIGRATE and "cpuset" not in controllers:
+        yield Finding(
+            "cgroup",
+            "cpuset",
+            WARN,
+            f"{where} has no cpuset controller: allocation is not steered, pages are only moved",
+            "Leave cpuset to cgroup v2: end what has mounted it as v1",
+        )
 
 
 def kernel(patched: bool) -> Finding:
@@ -72,18 +80,32 @@ def is_patched() -> bool:
         return False
 
 
-def backend(settings: config.Config, *, patched: bool) -> Finding:
-    """Which would be chosen and why, or why none."""
+def backend(settings: config.Config, name: str) -> Finding:
+    """The one that is chosen, *name*, and why, or why none."""
     try:
         path.mount_point()
-        if patched:
+        if name == choose.NODE_LIMIT:
             tiers = node_limit.check(settings, "")
             why = "node_limit: the kernel has memory.node_limit and holds bounds by itself"
+        elif name == choose.MIGRATE:
+            tiers = migrate.possible(settings)
+            why = (
+                "migrate: far nodes are named that are no lower tier, and the kernel has no limit by node,"
+                " so allocation is steered and pages are moved"
+            )
         else:
             tiers = tier.possible(settings)
             why = "tier: the kernel has a lower memory tier to demote to, and no limit by node"
     except BedeError as error:
         return of_error("bede", "backend", error)
+    if name == choose.MIGRATE and os.geteuid() != 0:
+        return Finding(
+            "bede",
+            "backend",
+            BAD,
+            "migrate, which root's containers alone can have: their pages are moved by root's agent",
+            "Run the container as root",
+        )
     local, far = (" and ".join(map(str, one)) for one in (tiers.local, tiers.far))
     return Finding("bede", "backend", GOOD, f"{why} (local: node {local}; far: node {far})")
 

@@ -2,7 +2,7 @@
 
 Sources: ``/sys/devices/system/node/nodeN/{meminfo,distance,cpulist,access0/initiators/*}`` (HMAT's figures),
 ``/sys/devices/virtual/memory_tiering``, ``/sys/kernel/mm``, ``/proc/sys/kernel/numa_balancing``,
-``/proc/swaps``.
+``/proc/swaps``. What there is to say where far memory is only called so: :mod:`ocihook.doctor.emulation`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import os
 from collections.abc import Iterator
 
 from ocihook import fs
-from ocihook.backends import checks
+from ocihook.backends import checks, choose
 from ocihook.config import Config
+from ocihook.doctor import emulation
 from ocihook.doctor.finding import BAD, GOOD, NOTE, WARN, Finding, of_error
 from ocihook.errors import HostError
 from ocihook.topology import nodes
@@ -25,27 +26,22 @@ SWAPS = "/proc/swaps"
 _PROMOTES = 2  # NUMA_BALANCING_MEMORY_TIERING
 
 
-def look(config: Config, *, patched: bool) -> Iterator[Finding]:
-    """What there is; *patched*: the kernel limits nodes by itself, and needs less of it."""
+def look(config: Config, backend: str) -> Iterator[Finding]:
+    """What there is, of that which matters where *backend* is to hold bounds."""
     tiers = None
     with contextlib.suppress(HostError):  # said with the backend
         tiers = nodes.find(config.far_nodes)
     yield from _nodes(tiers)
-    if tiers is not None and len(nodes.tier_lists()) < 2:
-        yield Finding(
-            "memory",
-            "tiers",
-            NOTE,
-            "one, with far nodes by configuration: an emulation, in which far memory is as fast as local"
-            " memory for CPUs beside it",
-            f"Keep containers off the CPUs of node {', '.join(map(str, tiers.far))}, or far is not far",
-        )
+    if tiers is not None and emulation.is_one(config):
+        yield from emulation.look(tiers, backend)
     else:
         yield _tiers()
-    if not patched:
+    if backend == choose.TIER:
         yield _demotion()
         yield _generations()
-    yield _balancing(patched)
+    elif backend == choose.MIGRATE:
+        yield emulation.counting(LRU, LRU_GEN)
+    yield _balancing(backend)
     yield _swap()
     if tiers is not None:
         try:
@@ -142,13 +138,16 @@ def _generations() -> Finding:
     return Finding("memory", "lru_gen", GOOD, "on, and its debugfs file can be used")
 
 
-def _balancing(patched: bool) -> Finding:
+def _balancing(backend: str) -> Finding:
     mode = fs.number(fs.read_or(BALANCING, "").strip())
     if mode is None:
         return Finding("memory", "balancing", NOTE, "this kernel has no NUMA balancing")
+    if backend == choose.MIGRATE:
+        what = "off" if mode == 0 else f"mode {mode}: leaves memory with the policy that steers alone"
+        return Finding("memory", "balancing", GOOD, f"{what}; the agent promotes")
     if mode == 0:
         return Finding("memory", "balancing", NOTE, "off: what became hot on a far node stays there")
-    if patched:
+    if backend == choose.NODE_LIMIT:
         return Finding("memory", "balancing", GOOD, f"mode {mode}: promotes within the bounds")
     if mode & _PROMOTES:
         return Finding(

@@ -10,7 +10,7 @@ from ocihook import config
 from ocihook.cgroup import path
 from ocihook.cli import doctor as command
 from ocihook.cli import main
-from ocihook.doctor import examine, host, memory
+from ocihook.doctor import emulation, examine, host, memory
 from ocihook.doctor.finding import BAD, GOOD, NOTE, WARN, Finding
 from ocihook.engines import engine
 from ocihook.errors import AgentError, HostError
@@ -31,6 +31,7 @@ class Host:
             self.put(f"tiers/memory_tier{node}/nodelist", f"{node}\n")
         self.put("node/node1/access0/initiators/read_latency", "250\n")
         self.put("node/node1/access0/initiators/read_bandwidth", "20000\n")
+        self.put("online", "0-3\n")
         self.put("demotion", "true\n")
         self.put("lru", "0x0007\n")
         self.put("lru_gen", "")
@@ -43,6 +44,9 @@ class Host:
             (nodes, "NODES", "node"),
             (nodes, "TIERS", "tiers"),
             (nodes, "DEMOTION", "demotion"),
+            (nodes, "CPUS_ONLINE", "online"),
+            (emulation, "DAMON", "damon"),
+            (emulation, "MODULES", "modules"),
             (memory, "LRU", "lru"),
             (memory, "LRU_GEN", "lru_gen"),
             (memory, "BALANCING", "balancing"),
@@ -118,15 +122,101 @@ def test_full_far_memory_is_told(there: Host) -> None:
     assert there.find("far").verdict == BAD
 
 
-def test_an_emulation_is_called_one(there: Host) -> None:
-    there.put("tiers/memory_tier0/nodelist", "0-1\n")
-    there.put("tiers/memory_tier1/nodelist", "\n")
-    there.put("cgroup/x.slice/memory.node_limit", "N0=max\n")
-    there.put("config.yaml", "far_nodes: [1]\n")
-    (there.root / "config.yaml").chmod(0o644)
+class Sockets(Host):
+    """Two equal nodes with two CPUs each, the second of which is called far; root asks."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(root, monkeypatch)
+        self.put("tiers/memory_tier0/nodelist", "0-1\n")
+        self.put("tiers/memory_tier1/nodelist", "\n")
+        self.put("node/online", "0-1\n")
+        for node, distances, cpus in ((0, "10 21", "0-1"), (1, "21 10", "2-3")):
+            self.put(f"node/node{node}/distance", distances + "\n")
+            self.put(f"node/node{node}/cpulist", cpus + "\n")
+        self.put("damon/nr_kdamonds", "0\n")
+        self.far("[1]")
+
+    def far(self, which: str) -> None:
+        self.put("config.yaml", f"far_nodes: {which}\n")
+        (self.root / "config.yaml").chmod(0o644)
+
+    def names(self) -> set[str]:
+        return {one.name for one in examine.examine().findings}
+
+
+@pytest.fixture
+def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sockets:
+    return Sockets(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_an_emulation_is_called_one(sockets: Sockets, patched: bool) -> None:
+    if patched:
+        sockets.put("cgroup/x.slice/memory.node_limit", "N0=max\n")
     assert examine.examine().can_hold
-    assert "an emulation" in there.find("tiers").fact
-    assert there.find("backend").fact.startswith("node_limit: ")
+    tiers = sockets.find("tiers")
+    assert tiers.verdict == NOTE
+    assert "an emulation: the configuration calls node 1 far" in tiers.fact
+    assert tiers.fact.endswith("Distances: node 0 to node 1 21 both ways; node 0 to itself 10")
+    cpus = sockets.find("cpus")
+    assert (cpus.verdict, "run on CPUs 0-1," in cpus.fact) == (GOOD, True)
+    backend = sockets.find("backend").fact
+    assert backend.startswith("node_limit: " if patched else "migrate: far nodes are named")
+    assert backend.endswith("(local: node 0; far: node 1)")
+    assert "demotion" not in sockets.names()
+    assert ("damon" in sockets.names()) != patched
+
+
+@pytest.mark.parametrize(
+    ("where", "text", "name", "verdict", "words"),
+    [
+        ("node/node1/distance", "31 10\n", "tiers", NOTE, "node 0 to node 1 21, back 31;"),
+        ("node/node1/distance", "", "tiers", NOTE, "node 0 to node 1 21, back unknown;"),
+        ("node/node1/cpulist", "0-3\n", "cpus", WARN, "far is not far"),
+        ("damon/nr_kdamonds", "1\n", "damon", WARN, "used by somebody else"),
+        ("modules/damon_reclaim/parameters/enabled", "Y\n", "damon", WARN, "used by damon_reclaim"),
+        ("modules/damon_reclaim/parameters/enabled", "N\n", "damon", GOOD, "tells the agent"),
+        ("modules/damon_stat/parameters/enabled", "Y\n", "damon", GOOD, "tells the agent"),
+        ("lru", "0x0000\n", "lru_gen", NOTE, "off"),
+        ("lru", "", "lru_gen", NOTE, "has none"),
+        ("balancing", "2\n", "balancing", GOOD, "leaves memory with the policy that steers alone"),
+        ("balancing", "0\n", "balancing", GOOD, "off; the agent promotes"),
+        ("cgroup/cgroup.controllers", "memory\n", "cpuset", WARN, "not steered"),
+    ],
+)
+def test_what_is_found_in_an_emulation(
+    sockets: Sockets, where: str, text: str, name: str, verdict: str, words: str
+) -> None:
+    sockets.put(where, text)
+    found = sockets.find(name)
+    assert (found.verdict, words in found.fact) == (verdict, True), found
+    assert examine.examine().can_hold
+
+
+def test_damon_is_told_where_it_is_missing_or_the_agents(sockets: Sockets) -> None:
+    sockets.put("damon/nr_kdamonds", "1\n")
+    sockets.put("damon/0/contexts/0/monitoring_attrs/intervals/update_us", "1000003\n")
+    assert sockets.find("damon").verdict == GOOD
+    (sockets.root / "damon/nr_kdamonds").unlink()
+    assert sockets.find("damon").verdict == WARN
+
+
+def test_nodes_that_no_policy_covers_are_told(sockets: Sockets) -> None:
+    sockets.put("node/has_memory", "0-3\n")
+    sockets.put("tiers/memory_tier0/nodelist", "0-3\n")
+    sockets.far("[2, 3]")
+    assert "steering" not in sockets.names()
+    sockets.far("[1, 3]")
+    assert sockets.find("steering").verdict == WARN
+    assert examine.examine().can_hold
+
+
+def test_a_users_containers_have_no_emulation(sockets: Sockets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    sockets.put("cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "memory\n")
+    assert sockets.find("backend").verdict == BAD
+    assert sockets.find("damon").verdict == NOTE
+    assert not examine.examine().can_hold
 
 
 def test_repair_does_what_it_can_and_says_what_it_cannot(
