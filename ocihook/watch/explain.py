@@ -92,15 +92,54 @@ def _means(one: dict[str, Any], cgroup_fd: int) -> list[Fact]:
         text = fs.read(nodelimit.NAME, dir_fd=cgroup_fd).strip()
         return [Fact("held by", f"the kernel: {nodelimit.NAME} is {text}")]
     high = memory.high(cgroup_fd)
-    fence = "max" if high is None else f"{high / MIB:.1f} MiB"
-    found = [
-        Fact("held by", f"the fence, memory.high, which follows what is far (now {fence}), and the agent")
-    ]
+    fence = f"the fence, memory.high (now {'max' if high is None else f'{high / MIB:.1f} MiB'})"
+    if one["backend"] == choose.MIGRATE:
+        found = [Fact("held by", _steering(one, cgroup_fd, fence))]
+    else:
+        found = [Fact("held by", f"{fence}, which follows what is far, and the agent")]
     if one.get("user_high"):
         found.append(Fact("memory.high", f"its user's own is {format_size(one['user_high'])}, and counts"))
+    if one["backend"] == choose.MIGRATE:
+        found += _moving(one)
     if one["stalled"]:
+        what = "moved" if one["backend"] == choose.MIGRATE else "demoted"
+        why = "far memory is full, or pages are locked"
+        if one["backend"] == choose.MIGRATE:
+            why = "far memory is full, or it is page cache that is not mapped"
+            why += ", or where its programs want it" if one["own"] else ""
+        found.append(Fact("stalled", f"nothing of it can be {what} now: {why}"))
+    return found
+
+
+def _steering(one: dict[str, Any], cgroup_fd: int, fence: str) -> str:
+    if not one["steered"]:
+        return (
+            f"{fence}, and the agent, which moves its pages; it is not steered, for it ran already, its user"
+            " has chosen its nodes, or no policy fits them"
+        )
+    mems = fs.read_or("cpuset.mems", "", dir_fd=cgroup_fd).strip()
+    if one["away"]:
+        return (
+            f"steering and moving: what it allocates is far now (cpuset.mems {mems}), and the agent moves"
+            " its pages to keep local usage at the bound"
+        )
+    return (
+        f"steering and moving: what it allocates is local now (cpuset.mems {mems}), and goes far near the"
+        f" bound; until then {fence}"
+    )
+
+
+def _moving(one: dict[str, Any]) -> list[Fact]:
+    used, demoted, promoted = one["mover_us"] / 1e6, one["demoted"] / MIB, one["promoted"] / MIB
+    text = f"{demoted:.1f} MiB demoted and {promoted:.1f} MiB promoted in {used:.2f} s of processor time"
+    found = [Fact("moved", f"{text}, since the agent holds it")]
+    if one["own"]:
         found.append(
-            Fact("stalled", "nothing of it can be demoted now: far memory is full, or pages are locked")
+            Fact(
+                "own",
+                f"{one['own'] / MIB:.1f} MiB of it are where its programs asked for by a policy of their own"
+                " (numactl, mbind): left there, counted, and bound by themselves",
+            )
         )
     return found
 
@@ -113,13 +152,23 @@ def _now(one: dict[str, Any]) -> Fact:
 
 
 def _limits(limit: int | None, cgroup_fd: int) -> Fact:
-    mems = fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd).strip()
-    text = f"memory.max {'max' if limit is None else format_size(limit)}"
-    return Fact("beside it", f"{text}, nodes allowed {mems or 'all'}")
+    mems, cpus = (
+        fs.read_or(f"cpuset.{what}.effective", "", dir_fd=cgroup_fd).strip() for what in ("mems", "cpus")
+    )
+    text = f"memory.max {'max' if limit is None else format_size(limit)}, nodes allowed {mems or 'all'}"
+    return Fact("beside it", text + (f", CPUs {cpus}" if cpus else ""))
 
 
 def _balancing(one: dict[str, Any]) -> Fact:
-    if (fs.number(fs.read_or(BALANCING, "0").strip()) or 0) == 0:
+    on = (fs.number(fs.read_or(BALANCING, "0").strip()) or 0) != 0
+    if one["backend"] == choose.MIGRATE:
+        text = "the agent promotes where there is room"
+        if one["steered"]:
+            text += ", and puts what is hot and far in place of what is cold and local"
+        elif on:
+            text += "; NUMA balancing promotes what is used and knows no bound"
+        return Fact("promotion", text)
+    if not on:
         return Fact(
             "promotion", "NUMA balancing is off: what is far stays far until it is freed or used anew"
         )
@@ -131,27 +180,46 @@ def _balancing(one: dict[str, Any]) -> Fact:
 
 
 def _otherwise(one: dict[str, Any]) -> list[Fact]:
-    if one["backend"] != choose.NODE_LIMIT:
-        try:
-            local = nodes.find(config.load().far_nodes).local
-        except BedeError:
-            local = (0,)
-        own = {int(node): value for node, value in one["nodes"].items()}
-        limits = nodelimit.dump(nodelimit.split(one["bound"], local, own))
-        return [
-            Fact(
-                "elsewhere",
-                f"on a kernel with Bede's patches the same annotation becomes {nodelimit.NAME} = {limits}:"
-                " what does not fit is allocated far at once, memory.high stays its user's, promotion stops"
-                " at the bound, and neither a lower tier nor the agent is needed",
-            )
-        ]
-    tiered = len(nodes.tier_lists()) > 1
-    can = "here too, by the fence" if tiered else "not on these nodes, which are one tier"
+    try:
+        settings = config.load()
+    except BedeError:
+        settings = config.Config()
+    if one["backend"] == choose.NODE_LIMIT:
+        return [Fact("elsewhere", f"on a stock kernel {_on_stock(settings)}")]
+    try:
+        local = nodes.find(settings.far_nodes).local
+    except BedeError:
+        local = (0,)
+    own = {int(node): value for node, value in one["nodes"].items()}
+    limits = nodelimit.dump(nodelimit.split(one["bound"], local, own))
+    text = (
+        f"on a kernel with Bede's patches the same annotation becomes {nodelimit.NAME} = {limits}:"
+        " what does not fit is allocated far at once, memory.high stays its user's, promotion stops"
+        " at the bound, and "
+    )
+    if one["backend"] == choose.TIER:
+        return [Fact("elsewhere", f"{text}neither a lower tier nor the agent is needed")]
+    text += "neither steering nor the agent is needed"
     return [
         Fact(
             "elsewhere",
-            f"on a stock kernel the bound could be held {can}: memory.high would be Bede's and move, the"
-            " agent would demote ahead of it, and bursts could pass the bound for moments",
+            f"{text}; with far nodes that the firmware calls slower, the kernel would demote, page cache that"
+            " is not mapped too",
         )
     ]
+
+
+def _on_stock(settings: config.Config) -> str:
+    """How the bound of a patched kernel could be held without the patches."""
+    if choose.stock(settings) == choose.MIGRATE:
+        return (
+            "the bound could be held here too, by steering and moving: the runtime would give its processes"
+            " a policy, the agent would move pages, and page cache that is not mapped would stay where it is"
+        )
+    can = (
+        "here too, by the fence" if len(nodes.tier_lists()) > 1 else "not on these nodes, which are one tier"
+    )
+    return (
+        f"the bound could be held {can}: memory.high would be Bede's and move, the agent would demote ahead"
+        " of it, and bursts could pass the bound for moments"
+    )

@@ -29,6 +29,16 @@ TIER: dict[str, Any] = {
     "overshoot": 0,
     "stalled": False,
 }
+MOVED = {
+    **TIER,
+    "backend": "migrate",
+    "steered": True,
+    "away": False,
+    "own": 0,
+    "mover_us": 1_230_000,
+    "demoted": 5 * M,
+    "promoted": 2 * M,
+}
 LIMIT = {
     **TIER,
     "backend": "node_limit",
@@ -51,6 +61,7 @@ def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("memory.high", str(70 * M)),
         ("memory.node_limit", f"N0={64 * M} N1=max"),
         ("cpuset.mems.effective", "0-1"),
+        ("cpuset.mems", "0"),
     ):
         (where / name).write_text(text + "\n")
     monkeypatch.setattr(path, "PROC", str(tmp_path / "proc"))
@@ -98,6 +109,42 @@ def test_a_limit_of_the_kernels(cgroup: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "not on these nodes" in facts["elsewhere"]
     monkeypatch.setattr(names, "annotations_of", lambda id, where: {"bede.local": "64M", "other": "x"})
     assert told(LIMIT)["asked"] == "bede.local=64M"
+
+
+def test_steering_at_home_and_away(cgroup: Path) -> None:
+    facts = told(MOVED)
+    assert "allocates is local now (cpuset.mems 0), and goes far near the bound" in facts["held by"]
+    assert "70.0 MiB" in facts["held by"]
+    assert facts["moved"].startswith("5.0 MiB demoted and 2.0 MiB promoted in 1.23 s of processor time")
+    assert "puts what is hot and far in place" in facts["promotion"]
+    assert "memory.node_limit = N0=67108864" in facts["elsewhere"]
+    assert "own" not in facts
+    (cgroup / "cpuset.mems").write_text("0-1\n")
+    (cgroup / "cpuset.cpus.effective").write_text("0-3\n")
+    facts = told({**MOVED, "away": True})
+    assert "allocates is far now (cpuset.mems 0-1)" in facts["held by"]
+    assert facts["beside it"] == "memory.max 256M, nodes allowed 0-1, CPUs 0-3"
+
+
+def test_what_is_not_steered_is_moved(cgroup: Path) -> None:
+    (cgroup.parents[1] / "balancing").write_text("1\n")
+    facts = told({**MOVED, "steered": False})
+    assert "the fence, memory.high (now 70.0 MiB), and the agent, which moves its pages" in facts["held by"]
+    assert "NUMA balancing promotes" in facts["promotion"]
+    assert "NUMA balancing" not in told(MOVED)["promotion"]
+
+
+def test_what_programs_place_is_theirs(cgroup: Path) -> None:
+    facts = told({**MOVED, "own": 90 * M, "stalled": True})
+    assert facts["own"].startswith("90.0 MiB of it are where its programs asked for by a policy of their own")
+    assert facts["stalled"].endswith("or where its programs want it")
+
+
+def test_without_the_patches_two_sockets_are_held_by_moving(
+    cgroup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explain.config, "load", lambda: explain.config.Config(far_nodes=(1,)))
+    assert "by steering and moving" in told(LIMIT)["elsewhere"]
 
 
 def test_bede_run(cgroup: Path) -> None:
