@@ -15,7 +15,8 @@ Without a name: all bound containers; with --follow also those that come later. 
 
   %           local usage as per cent of the bound
   DEMOTED/s   bytes a second that went to the far nodes (memory.stat: pgdemote_*), over the last interval
-  PROMOTED/s  bytes a second that NUMA balancing brought back (numa_pages_migrated, pgpromote_success)
+  PROMOTED/s  bytes a second that NUMA balancing brought back (numa_pages_migrated, pgpromote_success).
+              Where the agent moves pages itself (migrate), both are what it has moved
   PRESSURE    per cent of the last 10 s in which some task waited for memory (memory.pressure)
   EVENTS      since the container's start, the worst first: processes killed for want of memory, stalls
               (nothing could be demoted), memory.max reached, bytes over a limit of the kernel's, and

@@ -38,6 +38,7 @@ class Counters(NamedTuple):
 
     demoted: int | None = None  #: bytes, ``pgdemote_*`` of ``memory.stat``: whoever asked for it
     promoted: int | None = None  #: bytes, of ``memory.stat``: what NUMA balancing brought back
+    #: Where there is no lower tier (``migrate``) both are the agent's, since its start: what it has moved.
     steered: int | None = None  #: bytes placed far at once: ``memory.node_events`` of a patched kernel
     promotion_denied: int | None = None  #: bytes, likewise
     over: int | None = None  #: bytes placed past a limit, likewise
@@ -70,9 +71,11 @@ def of(cgroup: Cgroup, one: dict[str, Any]) -> Counters | None:
     events = keyed(_text(cgroup, "memory.events"))
     placed = _node_events(cgroup)
     held = one["backend"] != choose.NODE_LIMIT
+    # The kernel takes all nodes for equal there, and what the agent moves for neither.
+    moved = one["backend"] == choose.MIGRATE
     return Counters(
-        demoted(counts),
-        promoted(counts),
+        one["demoted"] if moved else demoted(counts),
+        one["promoted"] if moved else promoted(counts),
         placed.get("steered"),
         placed.get("promotion_denied"),
         placed.get("over"),

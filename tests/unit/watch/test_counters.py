@@ -92,6 +92,14 @@ def test_of_a_held_container(kept: Path, one_near: None) -> None:
     assert found.pressure.some_us == 570110
 
 
+def test_what_the_agent_has_moved_the_kernel_does_not_count(kept: Path) -> None:
+    moved = {"backend": "migrate", "demoted": 5 * PAGE, "promoted": 2 * PAGE}
+    found = counters.read(HELD | moved)
+    assert found is not None
+    assert (found.demoted, found.promoted) == (5 * PAGE, 2 * PAGE)
+    assert (found.stalls, found.high) == (3, 176)
+
+
 def test_beside_a_limit_of_the_kernel(kept: Path) -> None:
     (kept / "memory.node_events").write_text("steered 17098\ndemoted 32\npromotion_denied 5\nover 0\n")
     found = counters.read(HELD | {"backend": "node_limit", "inode": kept.stat().st_ino})
