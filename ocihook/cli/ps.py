@@ -4,10 +4,19 @@ import argparse
 import json
 from typing import Any
 
+from ocihook.backends import choose
 from ocihook.spec.size import format_size
 from ocihook.watch import containers
 
 COLUMNS = ("CONTAINER", "NAME", "BOUND", "LOCAL", "FAR", "OVERSHOOT", "OUTSIDE", "BACKEND", "RUNTIME")
+OWN = "OWN"  #: behind LOCAL, where there is any
+DETAILS = """\
+  OVERSHOOT  the most that local usage has been above the bound since that was set and met (node_limit: is now)
+  OUTSIDE    processes that had left the container's cgroup and were put back, and what they charged elsewhere
+  OWN        local memory that programs have placed by policies of their own (numactl, mbind): it stays there.
+             Only where there is such, and pages are moved by the agent
+  BACKEND    what holds the bound: node_limit, tier or migrate; "not steered": its pages can only be moved
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,14 +30,17 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found, indent=2))
         return 0
-    rows = [COLUMNS]
+    rows: list[tuple[str, ...]] = [COLUMNS]
     for one in found:
         share = 100 * one["overshoot"] / (one["bound"] or 1)  # a limit of the kernel's may be 0
         overshoot = f"{share:.1f} %" if one["overshoot"] else "none"
         sizes = [mebibytes(one[name]) for name in ("bound", "local", "far")]
-        rest = (_outside(one["outside"]), one["backend"], one["runtime"] or "-")
+        rest = (_outside(one["outside"]), _backend(one), one["runtime"] or "-")
         rows.append((one["id"][:12], one["name"] or "-", *sizes, overshoot, *rest))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    if any(one.get("own") for one in found):
+        own = [OWN, *(mebibytes(one["own"]) if one.get("own") else "-" for one in found)]
+        rows = [(*row[:4], cell, *row[4:]) for row, cell in zip(rows, own, strict=True)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
@@ -38,6 +50,11 @@ def mebibytes(size: int) -> str:
     """A size for people: exact where it is round, else to a tenth of a MiB."""
     exact = format_size(size)
     return exact if len(exact) <= 6 and exact[-1] in "MGT" else f"{size / 2**20:.1f}M"
+
+
+def _backend(one: dict[str, Any]) -> str:
+    name: str = one["backend"]
+    return name if name != choose.MIGRATE or one["steered"] else f"{name}, not steered"
 
 
 def _outside(seen: dict[str, Any] | None) -> str:

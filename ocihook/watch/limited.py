@@ -77,6 +77,7 @@ def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> dict[str, Any] | None:
     if bound is None:
         return None
     used = memory.node_usage(cgroup.fd)
+    events = {name: pages * PAGE for name, pages in memory.node_events(cgroup.fd).items()}
     local = sum(used.get(node, 0) for node in tiers.local)
     return {
         "id": names.id_of(cgroup.path),
@@ -91,7 +92,13 @@ def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> dict[str, Any] | None:
         "overshoot": max(local - bound, 0),
         "backend": choose.NODE_LIMIT,
         "runtime": "",
-        **{name: pages * PAGE for name, pages in memory.node_events(cgroup.fd).items()},
+        **{f"{name}_bytes" if name == "steered" else name: size for name, size in events.items()},
+        # What an agent tells of those it holds by moving pages; here there is nobody who would.
+        "promoted": None,
+        "own": 0,
+        "mover_us": 0,
+        "steered": False,
+        "away": False,
         "stalled": False,
         "stalls": 0,
         "fence": None,

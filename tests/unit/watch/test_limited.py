@@ -115,7 +115,9 @@ def test_ps_shows_every_cgroup_with_a_limit_on_each_local_node(
     assert one["cgroup"] == f"/system.slice/docker-{ID}.scope"
     assert (one["bound"], one["local"], one["far"], one["overshoot"]) == (96 * M, 50 * M, 100 * M, 0)
     assert one["nodes"] == {"0": 64 * M, "1": 32 * M}
-    assert (one["backend"], one["demoted"], one["steered"]) == ("node_limit", 8192, 20480)
+    assert (one["backend"], one["demoted"], one["steered_bytes"]) == ("node_limit", 8192, 20480)
+    assert (one["own"], one["promoted"], one["mover_us"]) == (0, None, 0)
+    assert (one["steered"], one["away"]) == (False, False)
     assert one["outside"] is None
 
 
@@ -125,6 +127,25 @@ def test_ps_prints_a_line_a_container(host: Host, capsys: pytest.CaptureFixture[
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["web", "-", "128M", "144M", "3.0M", "12.5", "%", "-", "node_limit", "-"]
     assert len(lines) == 2
+
+
+def test_ps_tells_what_programs_have_placed_and_who_is_not_steered(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (host.mount / "system.slice/memory.node_limit").unlink()
+    moved = HELD | {"backend": "migrate", "steered": True, "own": 0}
+    host.reply = {"containers": [HELD, moved]}
+    assert main.main(["ps"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert "OWN" not in head
+    assert [line.split()[-2] for line in lines] == ["tier", "migrate"]
+    host.reply = {"containers": [HELD, moved | {"own": 8 * M, "steered": False}]}
+    assert main.main(["ps"]) == 0
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head.split()[2:6] == ["BOUND", "LOCAL", "OWN", "FAR"]
+    assert first.split()[2:6] == ["64M", "63M", "-", "1M"]
+    assert second.split()[2:6] == ["64M", "63M", "8M", "1M"]
+    assert "migrate, not steered" in second
 
 
 def test_ps_shows_parent_and_child(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
