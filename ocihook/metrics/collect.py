@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 
 import ocihook
 from ocihook import config
+from ocihook.backends import choose
 from ocihook.errors import BedeError, printable
 from ocihook.topology import nodes
 from ocihook.watch import containers, counters
@@ -34,10 +35,17 @@ LISTED = {
     ),
     "stalled": _Of("stalled", "1 while nothing of a container above its bound can be demoted."),
 }
+#: likewise, where the agent moves pages itself; what of it is in other units, and how many make one
+MOVING = {
+    "own": (_Of("own_bytes", "Local memory that programs have placed themselves, and that stays."), 1),
+    "mover_us": (_Of("mover_cpu_seconds", "Processor time used to move the container's pages.", True), 1e6),
+    "steered": (_Of("steering", "1 where what the container allocates is steered, 0 where only moved."), 1),
+    "away": (_Of("allocating_far", "1 while what the container allocates is steered to far nodes."), 1),
+}
 #: by the field of :class:`ocihook.watch.counters.Counters`
 COUNTED = {
     "demoted": _Of("demoted_bytes", "Memory moved from local to far nodes.", True),
-    "promoted": _Of("promoted_bytes", "Memory moved from far to local nodes by NUMA balancing.", True),
+    "promoted": _Of("promoted_bytes", "Memory moved from far to local nodes.", True),
     "steered": _Of("steered_bytes", "Memory placed on a far node for the sake of the bound.", True),
     "promotion_denied": _Of("promotion_denied_bytes", "Memory not promoted for the sake of the bound.", True),
     "high": _Of(
@@ -98,6 +106,8 @@ def _families(found: list[dict[str, Any]]) -> Iterator[Metric]:
 
 def _values(one: dict[str, Any]) -> Iterator[tuple[_Of, float]]:
     yield from ((metric, float(one[name])) for name, metric in LISTED.items())
+    if one["backend"] == choose.MIGRATE:
+        yield from ((metric, one[name] / parts) for name, (metric, parts) in MOVING.items())
     outside = one.get("outside") or {}
     yield from ((metric, float(outside[name])) for name, metric in OUTSIDE.items() if name in outside)
     try:

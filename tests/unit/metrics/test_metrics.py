@@ -64,6 +64,19 @@ def test_names_have_units_and_counters_end_in_total(one: None) -> None:
         assert re.search(rf"^# HELP {name} [A-Z0-9].*\.$", told, re.MULTILINE)
 
 
+def test_what_the_mover_does_is_told_where_there_is_one(one: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "own_bytes" not in text()
+    assert "mover" not in text()
+    moved = ONE | {"backend": "migrate", "own": 4096, "mover_us": 1_500_000, "steered": True, "away": False}
+    monkeypatch.setattr(collect.containers, "listing", lambda: [moved])
+    lines = [re.sub(r"\{.*\}", "", line) for line in text().splitlines()]
+    assert "bede_container_own_bytes 4096.0" in lines
+    assert "bede_container_mover_cpu_seconds_total 1.5" in lines
+    assert "bede_container_steering 1.0" in lines
+    assert "bede_container_allocating_far 0.0" in lines
+    assert "# TYPE bede_container_mover_cpu_seconds_total counter" in lines
+
+
 def test_what_is_not_counted_is_not_told(one: None) -> None:
     assert "promoted" not in text()
     assert "oom_kills" not in text()
