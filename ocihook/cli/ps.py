@@ -11,7 +11,7 @@ from ocihook.watch import containers
 COLUMNS = ("CONTAINER", "NAME", "BOUND", "LOCAL", "FAR", "OVERSHOOT", "OUTSIDE", "BACKEND", "RUNTIME")
 OWN = "OWN"  #: behind LOCAL, where there is any
 DETAILS = """\
-  OVERSHOOT  the most that local usage has been above the bound since that was set and met (node_limit: is now)
+  OVERSHOOT  the most that local usage was above the bound since that was set and met; node_limit: is now
   OUTSIDE    processes that had left the container's cgroup and were put back, and what they charged elsewhere
   OWN        local memory that programs have placed by policies of their own (numactl, mbind): it stays there.
              Only where there is such, and pages are moved by the agent
