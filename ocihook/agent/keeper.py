@@ -13,6 +13,7 @@ from ocihook.backends import amount, choose, undo
 from ocihook.cgroup import cpuset, path, process
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
+from ocihook.native import Stats
 from ocihook.spec.size import format_size
 from ocihook.state import records, unfinished
 from ocihook.topology import nodes
@@ -23,6 +24,27 @@ def _bury(record: records.Record) -> None:
     now = records.read_or_none(record.key)
     if now is None or now.cgroup_ino == record.cgroup_ino:
         undo.forget(record)
+
+
+def _stalled(kept: Kept, stats: Stats) -> AgentError:
+    """Why the container of *kept* stays above its bound."""
+    free, total = nodes.room(kept.tiers.far)
+    room = f"{free >> 20} of {total >> 20} MiB of far memory can be had"
+    if kept.record.backend != choose.MIGRATE:
+        return AgentError(
+            f"it is above its bound, since nothing of it can be demoted ({room})",
+            "Free far memory, or unlock what the container has locked",
+        )
+    if stats.own and stats.own >= (stats.local - stats.bound) // 2:
+        return AgentError(
+            f"it is above its bound: {stats.own >> 20} MiB are where its programs bind them by policies of"
+            " their own (numactl, mbind), and stay there",
+            "Let its programs leave that to Bede, or give it a higher bound",
+        )
+    return AgentError(
+        f"it is above its bound, since its pages cannot be moved ({room})",
+        "Free far memory; page cache that no process has mapped cannot be moved at all",
+    )
 
 
 class Keeper:
@@ -38,6 +60,7 @@ class Keeper:
         self.ready = False  #: whether what is held from now on is news
         self._known: set[int] = set()  # the cgroups whose bound has been told of, or is no news
         self._complained: set[str] = set()
+        self._placed: set[str] = set()  # keys of those of whose own policies has been told
 
     def adopt_all(self) -> bool:
         """Bring what is held in line with the records on disk; whether there is something new."""
@@ -137,14 +160,12 @@ class Keeper:
             self._remember(kept)
             stats = kept.holder.stats()
             error = stats.error
+            if stats.own and key not in self._placed:
+                self._placed.add(key)
+                text = "left there and counted, for its programs have placed it by policies of their own"
+                self._tell(kept, "own", f"{stats.own >> 20} MiB of its local memory are {text}")
             if stats.stalled:
-                free, total = nodes.room(kept.tiers.far)
-                why = AgentError(
-                    "it is above its bound, since nothing of it can be demoted"
-                    f" ({free >> 20} of {total >> 20} MiB of far memory can be had)",
-                    "Free far memory, or unlock what the container has locked",
-                )
-                self._complain(why, "stalled", kept.record.id, about=key)
+                self._complain(_stalled(kept, stats), "stalled", kept.record.id, about=key)
             if "home" in kept.record.cpuset and stats.rounds and not stats.steered:
                 lost = AgentError(
                     "it is not steered any more, only moved: its cpuset.mems cannot be written",
@@ -204,6 +225,7 @@ class Keeper:
 
     def _forget(self, key: str, *, restore: bool = False) -> None:
         self._complained.discard(key)
+        self._placed.discard(key)
         kept = self.kept.pop(key)
         self.families.remove(kept.record.cgroup)
         kept.close(restore=restore)

@@ -1,0 +1,77 @@
+"""What the agent says of containers that ask for attention, with holders that tell what the test wants."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ocihook.agent import keeper as module
+from ocihook.agent.family import Families
+from ocihook.agent.keeper import Keeper
+from ocihook.config import Config
+from ocihook.errors import AgentError
+from ocihook.topology import nodes
+
+M = 1 << 20
+QUIET: dict[str, Any] = {"error": 0, "stalled": False, "steered": True, "rounds": 1, "demoted": 0}
+QUIET |= {"overshoot": 0, "own": 0, "local": 100 * M, "bound": 32 * M}
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """(event, text and hint) of each line."""
+    lines: list[tuple[str, str]] = []
+
+    def complain(error: AgentError, event: str, container: str) -> None:
+        lines.append((event, error.line("")))
+
+    monkeypatch.setattr(module, "say", lambda text, event, *_, **__: lines.append((event, text)))
+    monkeypatch.setattr(module, "complain", complain)
+    monkeypatch.setattr(module.path, "reopen", lambda where, inode: SimpleNamespace(close=lambda: None))
+    monkeypatch.setattr(nodes, "room", lambda which: (5 * M, 2048 * M))
+    return lines
+
+
+def attended(backend: str, **stats: Any) -> Keeper:
+    keeper = Keeper(Config(), Families())
+    record = SimpleNamespace(id="web", cgroup="/web", cgroup_ino=1, backend=backend, cpuset={}, bound=32 * M)
+    seen = SimpleNamespace(**QUIET | stats)
+    kept = SimpleNamespace(
+        record=record,
+        tiers=nodes.Tiers((0,), (1,)),
+        remember=lambda: None,
+        holder=SimpleNamespace(stats=lambda: seen),
+    )
+    keeper.kept["web-0"] = kept  # type: ignore[assignment]
+    for _ in range(3):
+        keeper.attend()
+    return keeper
+
+
+@pytest.mark.parametrize(
+    ("backend", "own", "words"),
+    [
+        ("tier", 0, "nothing of it can be demoted (5 of 2048 MiB of far memory can be had)"),
+        ("migrate", 0, "its pages cannot be moved (5 of 2048 MiB"),
+        ("migrate", 8 * M, "its pages cannot be moved"),
+        ("migrate", 64 * M, "64 MiB are where its programs bind them"),
+    ],
+)
+def test_a_stall_is_told_once_with_what_is_in_the_way(
+    said: list[tuple[str, str]], backend: str, own: int, words: str
+) -> None:
+    attended(backend, stalled=True, own=own)
+    (line,) = [text for event, text in said if event == "stalled"]
+    assert words in line
+
+
+def test_what_programs_have_placed_is_told_once(said: list[tuple[str, str]]) -> None:
+    attended("migrate", own=90 * M)
+    assert [event for event, _ in said] == ["own"]
+    assert said[0][1].startswith("90 MiB of its local memory are left there and counted")
+
+
+def test_there_is_nothing_to_say_of_what_is_well(said: list[tuple[str, str]]) -> None:
+    attended("migrate")
+    attended("tier")
+    assert said == []
