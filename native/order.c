@@ -34,7 +34,7 @@ static int split(struct bede_range range, const struct bede_ranges *heat, size_t
 
 		if (one->pid != range.pid || one->start >= range.end)
 			break;
-		if (one->end <= range.start)
+		if (one->end <= range.start || one->end <= one->start)
 			continue;
 		if (one->start > range.start) {
 			part.end = one->start;
@@ -55,7 +55,7 @@ int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat)
 	size_t next = 0;
 	int err = 0;
 
-	if (heat->count) {
+	if (heat->count && ranges->count) {
 		qsort(heat->at, heat->count, sizeof(*heat->at), by_address);
 		qsort(ranges->at, ranges->count, sizeof(*ranges->at), by_address);
 		for (size_t i = 0; i < ranges->count && !err; i++)

@@ -135,6 +135,13 @@ static bool has_word(const char *line, const char *end, const char *word)
 	return false;
 }
 
+static uint64_t plus(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
 /* Bytes on nodes of the mask; the line tells "N0=12 N1=3 kernelpagesize_kB=4". */
 static uint64_t bytes_on(const char *line, const char *end, uint64_t mask)
 {
@@ -149,12 +156,16 @@ static uint64_t bytes_on(const char *line, const char *end, uint64_t mask)
 			unsigned long node = strtoul(at + 1, &after, 10);
 
 			if (*after == '=' && node < BEDE_MAX_NODES && mask >> node & 1)
-				pages += strtoull(after + 1, NULL, 10);
+				pages = plus(pages, strtoull(after + 1, NULL, 10));
 		} else if (!strncmp(at, size_name, sizeof(size_name) - 1)) {
 			size = strtoull(at + sizeof(size_name) - 1, NULL, 10);
 		}
 	}
-	return pages * size * 1024;
+	uint64_t bytes;
+
+	return __builtin_mul_overflow(pages, size, &bytes) || __builtin_mul_overflow(bytes, 1024, &bytes) ?
+		       UINT64_MAX :
+		       bytes;
 }
 
 /* The files of which a part is mapped to be executed. */
@@ -213,12 +224,12 @@ int bede_spaces_parse(struct bede_spaces *spaces, struct bede_process *process, 
 			continue;
 		/* A policy of ours, or of nobody. "local" is where the default would put it, and asks for it. */
 		if (strncmp(policy, "default", 7) != 0 && strncmp(policy, OURS, sizeof(OURS) - 1) != 0) {
-			spaces->own += bytes_on(line, end, local_mask);
+			spaces->own = plus(spaces->own, bytes_on(line, end, local_mask));
 			continue;
 		}
 		if (is_program(&area, inodes, count))
 			continue;
-		process->bytes += bytes;
+		process->bytes = plus(process->bytes, bytes);
 		int err = bede_ranges_add(&spaces->ranges,
 					  (struct bede_range){ process->pid, BEDE_UNKNOWN_HEAT, area.start,
 							       area.end });

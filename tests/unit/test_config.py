@@ -53,6 +53,9 @@ def test_an_empty_file_has_the_defaults(text: str) -> None:
     ("text", "message"),
     [
         ("runtime: runc\nruntme: crun", "line 2: unknown key 'runtme'"),
+        ("move_rate: fast", "line 1: move_rate"),
+        ("move_rate: [1]", "line 1: move_rate"),
+        ("move_rate: 9999999", "line 1: move_rate"),
         ("runtime: runc\nruntime: crun", "line 2: runtime is set a second time"),
         ("on_unsupported: ignore", "line 1: on_unsupported"),
         ("on_unsupported: yes", "line 1: cannot read 'yes'"),

@@ -32,7 +32,7 @@ cp /share/sanitized.conf /run/systemd/system/$unit.d/
 systemctl daemon-reload
 systemctl restart $unit
 bede ps >/dev/null || exit 3
-{" ".join(machines.SUITE[:-1])} {machines.THERE}/test_agent.py
+{" ".join(machines.SUITE[:-1])} "$@"
 status=$?
 bede ps >/dev/null || exit 4
 echo == maps
@@ -65,15 +65,27 @@ def share(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_agent_under_the_sanitizers(share: Path) -> None:
+@pytest.mark.parametrize(
+    ("topology", "tests"),
+    [
+        ("two-tier", ("test_agent.py",)),
+        ("two-socket", ("test_sockets.py", "-k", "lowered or home or binds or already or another or hot")),
+    ],
+)
+def test_agent_under_the_sanitizers(share: Path, topology: str, tests: tuple[str, ...]) -> None:
+    file, *words = tests
     boot = machines.boot(
-        "sh", "-c", SCRIPT, kernel="debian-6.12", topology="two-tier", seconds=SECONDS, share=share
+        *("sh", "-c", SCRIPT, "sh", f"{machines.THERE}/{file}", *words),
+        kernel="debian-6.12",
+        topology=topology,
+        seconds=SECONDS,
+        share=share,
     )
     assert not boot.lost, boot.tail()
     suite, _, rest = boot.out.partition("== maps\n")
     maps, _, rest = rest.partition("== inode\n")
     inode, _, log = rest.partition("== log\n")
-    assert "bede agent: ready, holding 1 containers" in log, suite + log
+    assert re.search("bede(-agent)?( agent)?: ready, holding 1 containers", log), suite + log
     assert not FINDING.search(log), log
     assert boot.status == 0, suite + boot.err
     assert "libasan" in maps

@@ -4,6 +4,7 @@
  *
  *     harness numa FILE | lru FILE PATH | hold DIR LRU_FILE MILLISECONDS | deadline
  *     harness recount DIR LRU_FILE CURRENT AT_US...
+ *     harness spaces MAPS NUMA_MAPS LOCAL_MASK | tree DIR | order RANGES HEAT
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,7 +14,9 @@
 #include "deadline.h"
 #include "holder.h"
 #include "kfile.h"
+#include "order.h"
 #include "recount.h"
+#include "spaces.h"
 
 static int show(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon, uint64_t file)
 {
@@ -109,12 +112,93 @@ static int deadline(void)
 	return disturbed;
 }
 
+static int read_file(const char *path, struct bede_buffer *out)
+{
+	BEDE_FD fd = open(path, O_RDONLY);
+
+	return fd < 0 ? -1 : bede_read(fd, out);
+}
+
+static void show_ranges(const struct bede_ranges *ranges)
+{
+	for (size_t i = 0; i < ranges->count; i++)
+		printf("%d %u %" PRIx64 " %" PRIx64 "\n", ranges->at[i].pid, ranges->at[i].heat,
+		       ranges->at[i].start, ranges->at[i].end);
+}
+
+/* What may be moved of a process by its two texts, then how much of it is, and what is its own. */
+static int spaces(char **argv)
+{
+	struct bede_spaces spaces = { 0 };
+	struct bede_process process = { .pid = 7 };
+
+	if (read_file(argv[2], &spaces.maps) || read_file(argv[3], &spaces.numa))
+		return 2;
+	int err = bede_spaces_parse(&spaces, &process, strtoull(argv[4], NULL, 10));
+
+	show_ranges(&spaces.ranges);
+	printf("%" PRIu64 " %" PRIu64 "\n", process.bytes, spaces.own);
+	bede_spaces_free(&spaces);
+	return err ? 1 : 0;
+}
+
+/* The processes of a cgroup and of those below it that have anything mapped. */
+static int tree(char **argv)
+{
+	struct bede_spaces spaces = { 0 };
+	BEDE_FD dir = open(argv[2], O_RDONLY | O_DIRECTORY);
+	int err = bede_spaces_read(&spaces, dir, 1);
+
+	for (size_t i = 0; i < spaces.count; i++)
+		printf("%d %d\n", spaces.processes[i].pid, spaces.processes[i].bytes > 0);
+	bede_spaces_free(&spaces);
+	return err ? 1 : 0;
+}
+
+static int read_ranges(const char *path, struct bede_ranges *out)
+{
+	BEDE_BUFFER buffer = { 0 };
+
+	if (read_file(path, &buffer))
+		return -1;
+	for (char *line = strtok(buffer.text, "\n"); line; line = strtok(NULL, "\n")) {
+		struct bede_range range;
+
+		if (sscanf(line, "%d %u %" SCNx64 " %" SCNx64, &range.pid, &range.heat, &range.start,
+			   &range.end) != 4 || bede_ranges_add(out, range))
+			return -1;
+	}
+	return 0;
+}
+
+static int order(char **argv)
+{
+	struct bede_ranges ranges = { 0 }, heat = { 0 };
+
+	if (read_ranges(argv[2], &ranges) || read_ranges(argv[3], &heat))
+		return 2;
+	int err = bede_order(&ranges, &heat);
+
+	show_ranges(&ranges);
+	for (size_t i = 0; i < ranges.count && !err; i++)
+		err = bede_order_find(&ranges, &ranges.at[i]) != i;
+	free(ranges.at);
+	free(heat.at);
+	return err ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "deadline"))
 		return deadline();
 	if (argc == 5 && !strcmp(argv[1], "hold"))
 		return hold(argv);
+	if (argc == 5 && !strcmp(argv[1], "spaces"))
+		return spaces(argv);
+	if (argc == 3 && !strcmp(argv[1], "tree"))
+		return tree(argv);
+	if (argc == 4 && !strcmp(argv[1], "order"))
+		return order(argv);
 	if (argc > 5 && !strcmp(argv[1], "recount"))
 		return recount(argc, argv);
 	return argc > 2 ? parse(argc, argv) : 2;

@@ -2,7 +2,7 @@
  * Everything that the agent does to a holder, at once, under ThreadSanitizer: a holder on a directory
  * of plain files that stands in for a cgroup (a mock), whose usage goes up and down meanwhile.
  *
- *     race DIR LRU_FILE TURNS
+ *     race DIR LRU_FILE TURNS [migrate]
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -42,8 +42,11 @@ int main(int argc, char **argv)
 	struct bede_holder *holder;
 	struct bede_stats stats;
 
-	if (argc != 4)
+	if (argc != 4 && argc != 5)
 		return 2;
+	params.migrates = params.steered = argc == 5;
+	params.home = "0";
+	params.away = "0-1";
 	directory = open(argv[1], O_RDONLY | O_DIRECTORY);
 	for (int node = 0; node < BEDE_MAX_NODES; node++)
 		params.node_bound[node] = BEDE_NO_LIMIT;

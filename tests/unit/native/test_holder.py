@@ -1,6 +1,7 @@
 """The holder's threads on plain files, under the sanitizers."""
 
 import errno
+import os
 import subprocess
 from pathlib import Path
 
@@ -58,10 +59,18 @@ def test_a_deadline_that_is_not_open_is_nobody_elses(harness: Path) -> None:
     assert subprocess.run([harness, "deadline"], check=False).returncode == 0
 
 
-def test_nothing_is_touched_by_two_threads_at_once(race: Path, cgroup: Path, lru_gen: Path) -> None:
-    done = subprocess.run([race, cgroup, lru_gen, "300"], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("way", [(), ("migrate",)], ids=["tier", "migrate"])
+def test_nothing_is_touched_by_two_threads_at_once(
+    race: Path, cgroup: Path, lru_gen: Path, way: tuple[str, ...]
+) -> None:
+    (cgroup / "cpuset.mems").write_text("0\n")
+    (cgroup / "cgroup.procs").write_text(f"{os.getpid()}\n" if way else "")
+    command = [race, cgroup, lru_gen, "300", *way]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rounds, tries, error = map(int, done.stdout.split())
     assert rounds > 10
-    assert tries > 0
+    assert tries > 0 or way
     assert error == -errno.EINVAL
+    # Whoever holds no more has left it where its tasks can allocate.
+    assert not way or (cgroup / "cpuset.mems").read_text().startswith("0-1")

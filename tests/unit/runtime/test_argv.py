@@ -117,3 +117,22 @@ def test_a_bundle_may_be_called_anything(bundle: str, id: str) -> None:
         "-"
     )
     assert argv.parse(["create", f"--bundle={bundle}"]).bundle == bundle
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "exec x sh",
+        "exec --tty --user 0 --env A=b -e C=d --cwd=/ x sh -c y",
+        "--root /r --log /l exec --process /p --console-socket /c --detach --pid-file /q x",
+        "exec -d -t x -- y",
+        "exec -- x y",
+        "exec --cap CAP_X --preserve-fds 2 x",
+    ],
+)
+def test_exec_and_its_container(line: str) -> None:
+    assert (_parse(line).command, _parse(line).container) == ("exec", "x")
+
+
+def test_exec_without_a_container() -> None:
+    assert _parse("exec --tty").container == ""

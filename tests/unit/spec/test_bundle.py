@@ -258,3 +258,28 @@ def test_a_cpuset_that_is_no_string_is_an_input_error() -> None:
 def test_a_config_that_is_no_object_is_an_input_error() -> None:
     with pytest.raises(InputError, match=r"config\.json"):
         bundle.policy_of([])
+
+
+def test_processors_come_with_the_limits_and_go_with_them() -> None:
+    config: dict[str, Any] = {"annotations": {"bede.local": "128M"}}
+    assert bundle.edit_limits(config, {0: 128 * M}, "0-3")
+    assert config["linux"]["resources"]["cpu"] == {"cpus": "0-3"}
+    assert not bundle.edit_limits(config, {0: 128 * M}, "0-3")
+    # The host has got another one.
+    assert bundle.edit_limits(config, {0: 128 * M}, "0-1")
+    assert config["linux"]["resources"]["cpu"] == {"cpus": "0-1"}
+    assert bundle.edit_limits(config, {})
+    assert config["annotations"] == {"bede.local": "128M"}
+    assert config["linux"]["resources"]["cpu"] == {}
+
+
+def test_processors_that_its_user_has_chosen_stay() -> None:
+    cpu = {"cpus": "5", "shares": 7}
+    config: dict[str, Any] = {
+        "annotations": {"bede.local": "128M"},
+        "linux": {"resources": {"cpu": dict(cpu)}},
+    }
+    bundle.edit_limits(config, {0: 128 * M}, "0-3")
+    assert config["linux"]["resources"]["cpu"] == cpu
+    bundle.edit_limits(config, {}, "")
+    assert config["linux"]["resources"]["cpu"] == cpu

@@ -31,6 +31,11 @@ def test_kernel_lists(text: str, numbers: tuple[int, ...]) -> None:
     assert nodes.parse_list(text) == numbers
 
 
+@pytest.mark.parametrize("text", ["0", "0-2,7", "", "1,3", "5-6"])
+def test_kernel_lists_are_written_as_the_kernel_does(text: str) -> None:
+    assert nodes.format_list(nodes.parse_list(text)) == text
+
+
 def test_the_fastest_tier_is_local(sysfs: Path) -> None:
     host(sysfs, "0-3", memory_tier33="3", memory_tier4="0-1", memory_tier22="2", memory_tier99="")
     found = nodes.find()

@@ -1,0 +1,66 @@
+/*
+ * maps and numa_maps, one behind the other with a 0 between: what may be moved is a part of the
+ * process' address space, in order, and so it is once heat has split it, none of it lost.
+ */
+#include <string.h>
+
+#include "fuzz.h"
+#include "order.h"
+#include "spaces.h"
+
+static char *copy(const uint8_t *text, size_t size)
+{
+	char *out = malloc(size + 1);
+
+	MUST(out, "no memory");
+	memcpy(out, text, size);
+	out[size] = '\0';
+	return out;
+}
+
+/* Heat that is measured for parts that overlap, or are not there. */
+static void heat(struct bede_ranges *out, const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i + 3 < size && i < 64; i += 3) {
+		uint64_t start = (uint64_t)data[i] << 12;
+		struct bede_range range = { 7 + (data[i + 2] & 1), data[i + 2] >> 1, start,
+					    start + ((uint64_t)data[i + 1] << 12) };
+
+		MUST(!bede_ranges_add(out, range), "no memory");
+	}
+}
+
+static uint64_t length(const struct bede_ranges *ranges)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < ranges->count; i++) {
+		MUST(ranges->at[i].start < ranges->at[i].end, "range %zu", i);
+		if (__builtin_add_overflow(sum, ranges->at[i].end - ranges->at[i].start, &sum))
+			return UINT64_MAX;
+	}
+	return sum;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const uint8_t *middle = memchr(data, 0, size);
+	size_t first = middle ? (size_t)(middle - data) : size;
+	struct bede_spaces spaces = { 0 };
+	struct bede_process process = { .pid = 7 };
+	struct bede_ranges hot = { 0 };
+
+	spaces.maps.text = copy(data, first);
+	spaces.numa.text = middle ? copy(middle + 1, size - first - 1) : copy(data, first);
+	MUST(!bede_spaces_parse(&spaces, &process, 1), "no memory");
+	uint64_t before = length(&spaces.ranges);
+
+	heat(&hot, data, size);
+	MUST(!bede_order(&spaces.ranges, &hot), "no memory");
+	MUST(length(&spaces.ranges) == before, "was %llu", (unsigned long long)before);
+	for (size_t i = 1; i < spaces.ranges.count; i++)
+		MUST(spaces.ranges.at[i - 1].heat <= spaces.ranges.at[i].heat, "range %zu", i);
+	free(hot.at);
+	bede_spaces_free(&spaces);
+	return 0;
+}

@@ -1,0 +1,194 @@
+"""Steering: the policy's nodes, and the cpuset of a container on plain files (a mock of a cgroup)."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ocihook.backends import cpus, migrate
+from ocihook.cgroup import cpuset
+from ocihook.cgroup.path import Cgroup
+from ocihook.config import Config
+from ocihook.errors import HostError
+from ocihook.spec.state import State
+from ocihook.state import user
+from ocihook.topology import nodes
+from ocihook.topology.nodes import Tiers
+
+TIERS = Tiers((0,), (1,))
+CONFIG = Config(far_nodes=(1,))
+PID = 7
+
+
+def meant(mask: int, allowed: list[int]) -> set[int]:
+    """The nodes that a relative policy means where *allowed* ones are: what mm/mempolicy.c does with it."""
+    return {sorted(allowed)[bit % len(allowed)] for bit in range(64) if mask >> bit & 1}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "far"),
+    [
+        ([0, 1], [1]),
+        ([0, 1], [0]),
+        ([0, 1, 2], [1, 2]),
+        ([0, 1, 2], [2]),
+        ([0, 1, 2, 3], [2, 3]),
+        ([0, 4], [4]),
+    ],
+)
+def test_the_policy_means_far_nodes_away_and_all_local_ones_at_home(
+    allowed: list[int], far: list[int]
+) -> None:
+    mask = migrate.mask(allowed, far)
+    assert mask is not None
+    assert meant(mask, allowed) == set(far)
+    assert meant(mask, [node for node in allowed if node not in far]) == set(allowed) - set(far)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "far"), [([0, 1, 2, 3], [1, 3]), ([0], [1]), ([1], [1]), ([0, 1], [0, 1]), ([], [])]
+)
+def test_where_no_policy_can_mean_that(allowed: list[int], far: list[int]) -> None:
+    assert migrate.mask(allowed, far) is None
+
+
+class Place:
+    """A container's cgroup below system.slice, and its process."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.mount = root / "cgroup"
+        self.dir = self.mount / "system.slice/web.scope"
+        self.dir.mkdir(parents=True)
+        for where in (self.mount, self.dir.parent):
+            (where / "cgroup.subtree_control").write_text("memory pids\n")
+        for name, text in (
+            ("mems", "\n"),
+            ("cpus", "\n"),
+            ("mems.effective", "0-1\n"),
+            ("cpus.effective", "0-3\n"),
+        ):
+            (self.dir / f"cpuset.{name}").write_text(text)
+        pin = self.dir.parent / "bede.cpuset"
+        pin.mkdir()
+        (pin / "cgroup.subtree_control").write_text("\n")  # which mkdir does not make here
+        self.proc = root / "proc"
+        for tid in (PID, PID + 1):
+            (self.proc / f"{PID}/task/{tid}").mkdir(parents=True)
+        self.policy("default")
+        self.injected: list[tuple[int, int]] = []
+        monkeypatch.setattr(migrate, "PROC", str(self.proc))
+        monkeypatch.setattr(cpus, "near", lambda _: "0-1")
+        native = SimpleNamespace(inject_policy=lambda tid, mask, _: self.injected.append((tid, mask)))
+        monkeypatch.setattr(migrate, "load_native", lambda: native)
+
+    def policy(self, text: str) -> None:
+        (self.proc / f"{PID}/numa_maps").write_text(f"00400000 {text} file=/bin/sh mapped=1 N0=1\n")
+
+    def read(self, name: str) -> str:
+        return (self.dir / f"cpuset.{name}").read_text().strip()
+
+    def steer(self, status: str = "created", given: dict[str, str] | None = None) -> dict[str, str]:
+        given = {} if given is None else given
+        cgroup = Cgroup(str(self.mount), "/system.slice/web.scope", _open(self.dir))
+        with cgroup:
+            migrate.steer(cgroup, State("web", PID, "/b", status, None), TIERS, given)
+        return given
+
+
+def _open(path: Path) -> int:
+    import os
+
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return Place(tmp_path, monkeypatch)
+
+
+def test_what_has_not_begun_gets_the_policy(place: Place) -> None:
+    assert place.steer() == {"cpus": "0-3", "home": "0", "away": "0-1"}
+    mask = migrate.mask([0, 1], [1])
+    assert place.injected == [(PID, mask), (PID + 1, mask)]
+    assert (place.read("mems"), place.read("cpus")) == ("0", "0-1")
+    for where in (place.mount, place.dir.parent, place.dir.parent / "bede.cpuset"):
+        assert (where / "cgroup.subtree_control").read_text().startswith("+cpuset")
+
+
+def test_what_has_it_from_the_wrapper_is_not_touched(place: Place) -> None:
+    place.policy("interleave=relative:1")
+    assert place.steer("running")["home"] == "0"
+    assert place.injected == []
+
+
+def test_another_policy_of_that_kind_is_not_ours(place: Place) -> None:
+    place.policy("interleave=relative:0-1")
+    place.steer()
+    assert len(place.injected) == 2
+
+
+def test_what_runs_already_is_left_alone(place: Place) -> None:
+    given: dict[str, str] = {}
+    with pytest.raises(HostError, match="it runs already"):
+        place.steer("running", given)
+    assert given == {"cpus": "0-3"}
+    assert place.read("mems") == ""
+
+
+def test_nodes_that_its_user_has_chosen_stay(place: Place) -> None:
+    (place.dir / "cpuset.mems").write_text("0-1\n")
+    (place.dir / "cpuset.cpus").write_text("3\n")
+    assert place.steer() == {}
+    assert (place.read("mems"), place.read("cpus")) == ("0-1", "3")
+    assert place.injected == []
+
+
+def test_a_host_without_the_controller_moves_only(place: Place) -> None:
+    (place.dir / "cpuset.mems").unlink()
+    with pytest.raises(HostError, match="cpuset cannot be used"):
+        place.steer()
+
+
+def test_what_was_taken_is_given_back(place: Place) -> None:
+    given = place.steer()
+    fd = _open(place.dir)
+    migrate.release(fd, given)
+    assert (place.read("mems"), place.read("cpus")) == ("0-1", "0-3")
+
+
+def test_the_controller_is_let_go_with_the_last_one(place: Place) -> None:
+    pin = place.dir.parent / "bede.cpuset"
+    (pin / "cgroup.subtree_control").unlink()  # it is no file of the directory in a real one
+    cpuset.let_go("/system.slice/web.scope", ["/system.slice/other.scope"], str(place.mount))
+    assert pin.exists()
+    cpuset.let_go("/machine.slice/x/container", [], str(place.mount))
+    assert pin.exists()
+    cpuset.let_go("/system.slice/web.scope", ["/machine.slice/other.scope"], str(place.mount))
+    assert not pin.exists()
+
+
+def test_a_users_own_containers_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(user, "choose", lambda: True)
+    with pytest.raises(HostError, match="user's own containers"):
+        migrate.check(CONFIG, _open(tmp_path))
+
+
+def test_the_wrapper_steers_only_what_may_use_all_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "with_memory", lambda: (0, 1))
+    assert migrate.host_mask(CONFIG, "") == migrate.mask([0, 1], [1])
+    assert migrate.host_mask(CONFIG, "0-1") is None
+
+
+@pytest.mark.parametrize(
+    ("online", "beside", "near"),
+    [("0-3", "2-3", "0-1"), ("0-3", "", ""), ("0-1", "0-1", ""), ("0,2-5", "3,5", "0,2,4")],
+)
+def test_processors_that_are_near(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, online: str, beside: str, near: str
+) -> None:
+    (tmp_path / "node1").mkdir()
+    (tmp_path / "node1/cpulist").write_text(beside + "\n")
+    (tmp_path / "online").write_text(online + "\n")
+    monkeypatch.setattr(nodes, "NODES", str(tmp_path))
+    monkeypatch.setattr(nodes, "CPUS_ONLINE", str(tmp_path / "online"))
+    assert cpus.near(TIERS) == near
