@@ -41,9 +41,12 @@ def _stalled(kept: Kept, stats: Stats) -> AgentError:
             " their own (numactl, mbind), and stay there",
             "Let its programs leave that to Bede, or give it a higher bound",
         )
+    full = free < stats.local - stats.bound
     return AgentError(
         f"it is above its bound, since its pages cannot be moved ({room})",
-        "Free far memory; page cache that no process has mapped cannot be moved at all",
+        "Free far memory"
+        if full
+        else "Page cache that no process has mapped cannot be: let memory.reclaim of its cgroup drop some",
     )
 
 

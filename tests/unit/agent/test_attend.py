@@ -49,18 +49,19 @@ def attended(backend: str, **stats: Any) -> Keeper:
 
 
 @pytest.mark.parametrize(
-    ("backend", "own", "words"),
+    ("backend", "stats", "words"),
     [
-        ("tier", 0, "nothing of it can be demoted (5 of 2048 MiB of far memory can be had)"),
-        ("migrate", 0, "its pages cannot be moved (5 of 2048 MiB"),
-        ("migrate", 8 * M, "its pages cannot be moved"),
-        ("migrate", 64 * M, "64 MiB are where its programs bind them"),
+        ("tier", {}, "nothing of it can be demoted (5 of 2048 MiB of far memory can be had)"),
+        ("migrate", {}, "its pages cannot be moved (5 of 2048 MiB of far memory can be had). Free far"),
+        ("migrate", {"local": 36 * M}, "Page cache that no process has mapped cannot be"),
+        ("migrate", {"own": 8 * M}, "its pages cannot be moved"),
+        ("migrate", {"own": 64 * M}, "64 MiB are where its programs bind them"),
     ],
 )
 def test_a_stall_is_told_once_with_what_is_in_the_way(
-    said: list[tuple[str, str]], backend: str, own: int, words: str
+    said: list[tuple[str, str]], backend: str, stats: dict[str, int], words: str
 ) -> None:
-    attended(backend, stalled=True, own=own)
+    attended(backend, stalled=True, **stats)
     (line,) = [text for event, text in said if event == "stalled"]
     assert words in line
 
