@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
         rest = (_outside(one["outside"]), _backend(one), one["runtime"] or "-")
         rows.append((one["id"][:12], one["name"] or "-", *sizes, overshoot, *rest))
     if any(one.get("own") for one in found):
-        own = [OWN, *(mebibytes(one["own"]) if one.get("own") else "-" for one in found)]
+        # What is mapped may be charged to others; of the container's own it is no more than is local.
+        own = [OWN, *(mebibytes(min(one["own"], one["local"])) if one.get("own") else "-" for one in found)]
         rows = [(*row[:4], cell, *row[4:]) for row, cell in zip(rows, own, strict=True)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:

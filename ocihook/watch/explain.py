@@ -137,8 +137,8 @@ def _moving(one: dict[str, Any]) -> list[Fact]:
         found.append(
             Fact(
                 "own",
-                f"{one['own'] / MIB:.1f} MiB of it are where its programs asked for by a policy of their own"
-                " (numactl, mbind): left there, counted, and bound by themselves",
+                f"{min(one['own'], one['local']) / MIB:.1f} MiB of it are where its programs asked for by a"
+                " policy of their own (numactl, mbind): left there, counted, and bound by themselves",
             )
         )
     return found
@@ -203,8 +203,8 @@ def _otherwise(one: dict[str, Any]) -> list[Fact]:
     return [
         Fact(
             "elsewhere",
-            f"{text}; with far nodes that the firmware calls slower, the kernel would demote, page cache that"
-            " is not mapped too",
+            f"{text}; with far nodes that the firmware calls slower, the kernel itself would demote, also"
+            " page cache that is not mapped",
         )
     ]
 

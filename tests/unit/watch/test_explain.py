@@ -135,7 +135,7 @@ def test_what_is_not_steered_is_moved(cgroup: Path) -> None:
 
 
 def test_what_programs_place_is_theirs(cgroup: Path) -> None:
-    facts = told({**MOVED, "own": 90 * M, "stalled": True})
+    facts = told({**MOVED, "local": 96 * M, "own": 90 * M, "stalled": True})
     assert facts["own"].startswith("90.0 MiB of it are where its programs asked for by a policy of their own")
     assert facts["stalled"].endswith("or where its programs want it")
 
