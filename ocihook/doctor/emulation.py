@@ -45,7 +45,8 @@ def look(tiers: Tiers, backend: str) -> Iterator[Finding]:
             "memory",
             "cpus",
             GOOD,
-            f"containers run on CPUs {near}, beside no far node, unless their users choose others",
+            f"containers get {'CPU' if near.isdigit() else 'CPUs'} {near}, beside no far node, unless their"
+            " users choose others",
         )
     elif beside:
         yield Finding(

@@ -159,7 +159,7 @@ def test_an_emulation_is_called_one(sockets: Sockets, patched: bool) -> None:
     assert "an emulation: the configuration calls node 1 far" in tiers.fact
     assert tiers.fact.endswith("Distances: node 0 to node 1 21 both ways; node 0 to itself 10")
     cpus = sockets.find("cpus")
-    assert (cpus.verdict, "run on CPUs 0-1," in cpus.fact) == (GOOD, True)
+    assert (cpus.verdict, "get CPUs 0-1," in cpus.fact) == (GOOD, True)
     backend = sockets.find("backend").fact
     assert backend.startswith("node_limit: " if patched else "migrate: far nodes are named")
     assert backend.endswith("(local: node 0; far: node 1)")
