@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The figures behind the promises: every load of tests/vm/guest/bounds.py on every kernel.
 
-    bench/bounds.py [--kernel NAME]... [LOAD...]
+    bench/bounds.py [--kernel NAME]... [--topology NAME] [LOAD...]
 
-Boots one two-tier machine a kernel and prints what an independent 10 ms sampler saw there.
+Boots one machine a kernel and prints what an independent 10 ms sampler saw there. In two-socket the
+configuration calls the second node far, and without the patches pages are moved.
 """
 
 import argparse
@@ -14,6 +15,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 KERNELS = ("debian-6.12", "debian-7.3")
 INSIDE = "/usr/lib/bede/tests/vm/guest/bounds.py"
+#: and the nodes that have to be called far
+TOPOLOGIES = {"two-tier": "", "two-socket": "1"}
+FIRST = """\
+import os, sys
+from ocihook.demo import inside
+inside.call_far(sys.argv[1])
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
 
 
 def main() -> int:
@@ -22,12 +31,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kernel", action="append", choices=KERNELS)
+    parser.add_argument("--topology", default="two-tier", choices=TOPOLOGIES)
     parser.add_argument("load", nargs="*")
     args = parser.parse_args()
+    far = TOPOLOGIES[args.topology]
+    inside = ["python3", *(("-c", FIRST, far) if far else ()), INSIDE, *args.load]
     status = 0
     for kernel in args.kernel or KERNELS:
         command = [sys.executable, ROOT / "bin/bede", "vm", "run", "--kernel", kernel, "--timeout", "900"]
-        status |= subprocess.run([*command, "--", "python3", INSIDE, *args.load], check=False).returncode
+        command += ["--topology", args.topology, "--", *inside]
+        status |= subprocess.run(command, check=False).returncode
     return status
 
 
