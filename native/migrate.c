@@ -18,10 +18,13 @@
 
 #define AHEAD_S 0.008	 /* of growth: what may come before the way has changed */
 /*
- * At home the fence is this part of the bound behind it, and lifted before anybody is sent away: a task that
- * meets it sleeps, possibly with its address space locked, and to send it away waits for that lock.
+ * At home the fence is this part of the bound behind it, and holds those back that are not yet sent away.
+ * But a task that meets it for a huge page sleeps with its address space locked, and to send it away waits
+ * for that lock; and for page cache others may be dropped. Then it is lifted before.
  */
-#define BEHIND 64
+#define BEHIND 128
+#define SOME_HUGE 0.02
+#define SOME_FILE 0.2
 #define SOME_TASKS 4	 /* where nobody counts them */
 #define CALM_US 2000000	 /* so long must all of it have fitted into the bound before it comes home */
 #define RETRY_US 50000	 /* for a mover that could move nothing */
@@ -39,7 +42,9 @@ static int write_list(int fd, const char *list)
 static int go(struct bede_holder *holder, bool away)
 {
 	struct bede_migrate_state *state = &holder->migrate;
-	int err = away ? bede_holder_fence(holder, BEDE_NO_LIMIT) : 0;
+	const struct bede_control *control = &holder->control;
+	bool open = away && (control->huge_share > SOME_HUGE || control->file_share > SOME_FILE);
+	int err = open ? bede_holder_fence(holder, BEDE_NO_LIMIT) : 0;
 
 	err = err ? err : write_list(state->mems, away ? state->away : state->home);
 	if (err)
@@ -269,12 +274,13 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 
 	holder->lifted = stuck;
 	holder->busy = stuck || ask.demote || ask.promote || state->calm_us || (near && at_home);
-	if (fenced && near && !stuck)
+	/* At home always: should the agent die, tasks meet the fence with nobody to send them away. */
+	if (fenced && (near || at_home) && !stuck)
 		state->pressed_us = control->at_us;
 	/* Whoever has met the fence may go on reclaiming for a while after it has been lifted. */
 	bool pressed = state->pressed_us && control->at_us - state->pressed_us < CALM_US;
 
-	holder->busy = holder->busy || pressed;
+	holder->busy = holder->busy || (pressed && !at_home);
 	bede_swapguard_update(&holder->swap, pressed && !stuck, control->current);
 	*room = fenced ? left : control->bound / 4;
 	if (!fenced || stuck)

@@ -70,7 +70,9 @@ def bind(
             dirty = True
             if backend == choose.MIGRATE:
                 _steer(record, cgroup, state, tiers)
-            tier.engage(cgroup, bound, tiers, user_high, alone=user.choose())
+            # Where reclaim cannot demote it would swap.
+            alone = user.choose() or backend == choose.MIGRATE
+            tier.engage(cgroup, bound, tiers, user_high, alone=alone)
             records.write(record)
         except BaseException as error:
             if dirty:
