@@ -11,7 +11,7 @@ from cffi import FFI
 
 TOPICS = ("kfile", "control", "holder", "births", "policy")
 SOURCES = (*TOPICS, "deadline", "lru", "demoter", "swapguard", "idle", "recount")
-SOURCES += ("tier", "migrate", "mover", "spaces", "pages", "heat", "order")
+SOURCES += ("tier", "migrate", "switcher", "mover", "spaces", "pages", "heat", "order")
 
 #: Every finding of AddressSanitizer and UBSan is fatal.
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

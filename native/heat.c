@@ -155,8 +155,9 @@ static int collect(const int *pids, size_t count, struct bede_ranges *out)
 			err = read_number(path, &stop);
 			(void)snprintf(name, left, "nr_accesses");
 			err = err ? err : read_number(path, &heat);
-			err = err ? err : bede_ranges_add(out, (struct bede_range){ pids[i], (unsigned)heat,
-										    start, stop });
+			err = err ? err : bede_ranges_add(out, (struct bede_range){
+								.pid = pids[i], .heat = (unsigned)heat,
+								.start = start, .end = stop });
 		}
 	}
 	return err;

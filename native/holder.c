@@ -103,7 +103,10 @@ static void publish(struct bede_holder *holder)
 	stats->current = control->current;
 	stats->fence = holder->last_fence;
 	/* What the owner has to know at once. */
-	if ((holder->lifted && !stats->stalled) || (stats->steered && !holder->migrate.steered) || stats->user_high != holder->user_high ||
+	bool news = stats->own && !holder->told;
+
+	holder->told = holder->told || news;
+	if (news || (holder->lifted && !stats->stalled) || (stats->steered && !holder->migrate.steered) || stats->user_high != holder->user_high ||
 	    stats->user_swap_max != holder->swap.user_limit)
 		wake(holder->notify);
 	stats->user_high = holder->user_high;
@@ -273,7 +276,7 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	holder->notify = params->notify_fd;
 	holder->way = params->migrates ? &bede_migrate : &bede_tier;
 	holder->file = (struct bede_files){ -1, -1, -1, -1, -1, -1, -1 };
-	holder->migrate.mems = holder->migrate.pids = -1;
+	holder->migrate.switcher.fd = holder->migrate.pids = -1;
 	pthread_mutex_init(&holder->lock, NULL);
 	bede_swapguard_open(&holder->swap, params->cgroup_fd, params->user_swap_max);
 	holder->lru_path = strdup(params->lru_path);
@@ -333,6 +336,8 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 
 		err = err ? err : not_written;
 	}
-	release(holder);
+	/* What hangs in the kernel has what it works with, for as long as that takes. */
+	if (err != -ETIMEDOUT)
+		release(holder);
 	return err;
 }

@@ -18,8 +18,8 @@
 #include "mover.h"
 #include "recount.h"
 #include "swapguard.h"
+#include "switcher.h"
 
-#define BEDE_LIST 256   /* most characters of a list of nodes */
 #define STALL_US 500000 /* when nothing has moved for so long, nothing can be moved */
 
 struct bede_holder;
@@ -57,21 +57,25 @@ struct bede_tier_state {
 struct bede_migrate_state {
 	struct bede_mover mover;
 	struct bede_moved moved; /* as last seen */
-	int mems;		 /* cpuset.mems */
-	int pids;		 /* pids.current */
+	struct bede_switcher switcher;
+	int pids;		     /* pids.current */
 	int meminfo[BEDE_MAX_NODES]; /* of the local nodes, else -1 */
-	char home[BEDE_LIST];	     /* the lists for cpuset.mems: allocation is local ... */
-	char away[BEDE_LIST];	     /* ... or far */
+	uint64_t available;	     /* bytes on the local nodes, when last looked at ... */
+	uint64_t reserve;	     /* ... and what of that is left to others */
 	bool steered;
-	bool is_away;
-	bool lowered;	     /* the bound, and what follows is not yet done */
-	uint64_t least;	     /* local usage at its lowest since the way or the bound has changed */
-	uint64_t calm_us;    /* since when all of it would fit into the bound, or 0 */
-	uint64_t looks;	     /* that the mover had made then */
-	uint64_t asked_us;   /* when the mover was last told to work ... */
+	bool is_away;	    /* the tasks are, or are being sent there */
+	bool switching;	    /* not all of them are where they are to be */
+	uint64_t waits_us;  /* since when they should have been sent away, but were not, or 0 */
+	unsigned returns;   /* times that all have come home */
+	bool lowered;	    /* the bound, and what follows is not yet done */
+	uint64_t least;	    /* local usage at its lowest since the way or the bound has changed */
+	uint64_t calm_us;   /* since when all of it would fit into the bound, or 0 */
+	uint64_t looks;	    /* that the mover had made then ... */
+	uint64_t promoted;  /* ... and bytes it had brought home */
+	uint64_t asked_us;  /* when the mover was last told to work ... */
 	uint64_t asked_done; /* ... and what it had moved in all until then, in bytes */
 	uint64_t exchanged_us;
-	uint64_t pressed_us; /* when it was last near a fence */
+	uint64_t pressed_us;  /* when it was last near a fence */
 	uint64_t progress_us; /* when it last was as it should be, or on its way there */
 	uint64_t lifted_until_us;
 };
@@ -86,6 +90,7 @@ struct bede_holder {
 	bool busy;   /* there is something to be done even if the container does nothing */
 	bool lifted; /* the container is above its bound and cannot be brought back now */
 	bool met;    /* the bound has been met since it was set */
+	bool told;   /* the owner knows of memory that programs have placed themselves */
 	char *lru_path;
 	struct bede_files file;
 	struct bede_buffer buffer;

@@ -7,8 +7,13 @@
 
 int bede_read(int fd, struct bede_buffer *out)
 {
+	return bede_read_most(fd, SIZE_MAX, out);
+}
+
+int bede_read_most(int fd, size_t most, struct bede_buffer *out)
+{
 	out->length = 0;
-	for (;;) {
+	while (out->length < most) {
 		if (out->size - out->length < 4096 + 1) {
 			size_t size = out->size ? out->size * 2 : 16384;
 			char *text = realloc(out->text, size);

@@ -17,45 +17,17 @@
 #include "units.h"
 
 #define AHEAD_S 0.008	 /* of growth: what may come before the way has changed */
-/*
- * At home the fence is this part of the bound behind it, and holds those back that are not yet sent away.
- * But a task that meets it for a huge page sleeps with its address space locked, and to send it away waits
- * for that lock; and for page cache others may be dropped. Then it is lifted before.
- */
-#define BEHIND 128
-#define SOME_HUGE 0.02
+#define BEHIND 128	 /* at home the fence is this part of the bound behind it ... */
+#define OPEN_US 500000	 /* ... and holds those back that are not yet sent away, for so long at most */
+#define SOME_HUGE 0.02	 /* of the growth */
 #define SOME_FILE 0.2
+#define MOST_RETURNS 15U
 #define SOME_TASKS 4	 /* where nobody counts them */
 #define CALM_US 2000000	 /* so long must all of it have fitted into the bound before it comes home */
 #define RETRY_US 50000	 /* for a mover that could move nothing */
 #define EXCHANGE_US 5000000
 #define LIFT_US 500000
 #define MIB (1024 * 1024ULL)
-
-static int write_list(int fd, const char *list)
-{
-	size_t length = strlen(list);
-
-	return pwrite(fd, list, length, 0) == (ssize_t)length ? 0 : -errno;
-}
-
-static int go(struct bede_holder *holder, bool away)
-{
-	struct bede_migrate_state *state = &holder->migrate;
-	const struct bede_control *control = &holder->control;
-	bool open = away && (control->huge_share > SOME_HUGE || control->file_share > SOME_FILE);
-	int err = open ? bede_holder_fence(holder, BEDE_NO_LIMIT) : 0;
-
-	err = err ? err : write_list(state->mems, away ? state->away : state->home);
-	if (err)
-		return err;
-	state->is_away = away;
-	state->exchanged_us = holder->control.at_us; /* what is hot cannot be told yet */
-	state->least = UINT64_MAX;
-	state->calm_us = 0;
-	state->progress_us = holder->control.at_us;
-	return 0;
-}
 
 /* Bytes that can be had on the local nodes; page cache can be dropped. Unknown is plenty. */
 static uint64_t available(struct bede_holder *holder, uint64_t *total)
@@ -84,12 +56,14 @@ static uint64_t available(struct bede_holder *holder, uint64_t *total)
 	return *total ? sum : UINT64_MAX;
 }
 
-/* What must be left of the local nodes: at home tasks can allocate nowhere else. */
-static uint64_t reserve(const struct bede_control *control, uint64_t total)
+/* See what there is on the local nodes, and what must be left: at home tasks can allocate nowhere else. */
+static void look_around(struct bede_holder *holder)
 {
-	uint64_t growth = (uint64_t)(control->rate * 0.2);
+	struct bede_migrate_state *state = &holder->migrate;
+	uint64_t total, growth = (uint64_t)(holder->control.rate * 0.2);
 
-	return total / 32 + minimum(growth, total / 8);
+	state->available = available(holder, &total);
+	state->reserve = total / 32 + minimum(growth, total / 8);
 }
 
 /*
@@ -110,35 +84,36 @@ static uint64_t margin(const struct bede_holder *holder)
 	return (uint64_t)((want < least ? least : want > most ? most : want) + huge);
 }
 
-static bool should_leave(struct bede_holder *holder, uint64_t room)
+static bool should_leave(const struct bede_holder *holder, uint64_t room)
 {
 	const struct bede_control *control = &holder->control;
-	uint64_t total, left = available(holder, &total);
 
 	/* memory.events also tells of a memory.high that is the user's own. */
 	return room <= margin(holder) || (holder->fenced && room < control->bound / 8) ||
-	       left < reserve(control, total);
+	       holder->migrate.available < holder->migrate.reserve;
 }
 
-/* All of it has fitted into the bound for long, and nothing in it is where a program wants it. */
+/*
+ * All of it has fitted into the bound for long, longer each time; the mover has brought home what it
+ * could, and nothing is where a program wants it: the kernel brings home whatever is elsewhere.
+ */
 static bool may_return(struct bede_holder *holder, struct bede_ask *ask)
 {
 	struct bede_migrate_state *state = &holder->migrate;
 	const struct bede_control *control = &holder->control;
-	uint64_t total, left = available(holder, &total);
 
 	if (control->current > control->bound - control->bound / 4 ||
-	    left < control->far + 2 * reserve(control, total)) {
+	    state->available < control->far + 4 * state->reserve) {
 		state->calm_us = 0;
 		return false;
 	}
-	if (!state->calm_us) {
+	if (!state->calm_us || state->moved.promoted != state->promoted) {
 		state->calm_us = control->at_us;
 		state->looks = state->moved.looks;
+		state->promoted = state->moved.promoted;
 	}
-	if (control->at_us - state->calm_us < CALM_US)
+	if (control->at_us - state->calm_us < CALM_US * (1 + minimum(state->returns, MOST_RETURNS)))
 		return false;
-	/* The kernel brings home whatever is elsewhere, so first look. */
 	if (state->moved.looks == state->looks) {
 		ask->look = true;
 		return false;
@@ -150,8 +125,95 @@ static bool may_return(struct bede_holder *holder, struct bede_ask *ask)
 	return false;
 }
 
+/* Send the tasks away, or home. The switcher may be at work still: then it is wanted again in the next turn. */
+static void go(struct bede_holder *holder, bool away)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+
+	if (state->switching || !bede_switcher_go(&state->switcher, away))
+		return;
+	state->switching = true;
+	state->is_away = away;
+	state->returns += !away;
+	state->exchanged_us = holder->control.at_us; /* what is hot cannot be told yet */
+	state->least = UINT64_MAX;
+	state->calm_us = 0;
+	state->progress_us = holder->control.at_us;
+}
+
+static void steer(struct bede_holder *holder, uint64_t room, struct bede_ask *ask)
+{
+	struct bede_migrate_state *state = &holder->migrate;
+	uint64_t at_us = holder->control.at_us;
+	int err = 0;
+
+	if (state->switching && bede_switcher_done(&state->switcher, &err)) {
+		state->switching = false;
+		state->waits_us = 0;
+	}
+	if (err || !state->steered) {
+		state->steered = false;
+		return;
+	}
+	/* systemd may have opened it, when it made another unit in that slice. */
+	if (!state->is_away && !state->switching && bede_switcher_look(&state->switcher) == 1) {
+		state->is_away = true;
+		state->calm_us = 0;
+	}
+	look_around(holder);
+	if (!state->is_away && should_leave(holder, room)) {
+		go(holder, true);
+		state->waits_us = state->waits_us ? state->waits_us : at_us;
+	} else if (state->is_away && !state->switching && may_return(holder, ask)) {
+		go(holder, false);
+	}
+}
+
+/*
+ * Whether a fence would only be in the way of who is to be sent away: a task that meets it for a huge page
+ * sleeps with its address space locked, and to send it away waits for that lock; for page cache others
+ * would be dropped; and whoever populates much at once has the lock all that time.
+ */
+static bool is_in_the_way(const struct bede_holder *holder)
+{
+	const struct bede_migrate_state *state = &holder->migrate;
+	const struct bede_control *control = &holder->control;
+
+	return state->waits_us && (control->huge_share > SOME_HUGE || control->file_share > SOME_FILE ||
+				   control->at_us - state->waits_us > OPEN_US);
+}
+
+/*
+ * What may be promoted without passing the bound of a node or emptying the local nodes, and to which:
+ * to those without a bound of their own, or to the one that has most room.
+ */
+static uint64_t room_above(struct bede_holder *holder, uint64_t *nodes)
+{
+	const struct bede_control *control = &holder->control;
+	const struct bede_migrate_state *state = &holder->migrate;
+	uint64_t most = 0, unbound = 0, best = 0;
+
+	look_around(holder);
+	for (int node = 0; node < BEDE_MAX_NODES; node++) {
+		uint64_t bound = control->node_bound[node], here = control->numa.lru[node];
+
+		if (!(control->local_mask >> node & 1))
+			continue;
+		if (bound == UINT64_MAX) {
+			unbound |= 1ULL << node;
+		} else if (here + bound / 64 < bound && bound - bound / 64 - here > most) {
+			most = bound - bound / 64 - here;
+			best = 1ULL << node;
+		}
+	}
+	*nodes = unbound ? unbound : best;
+	uint64_t left = state->available > 2 * state->reserve ? state->available - 2 * state->reserve : 0;
+
+	return unbound ? left : minimum(left, most);
+}
+
 /* What the mover is to do; what programs have placed themselves is left alone. */
-static void plan(const struct bede_holder *holder, struct bede_ask *ask)
+static void plan(struct bede_holder *holder, struct bede_ask *ask)
 {
 	const struct bede_control *control = &holder->control;
 	const struct bede_migrate_state *state = &holder->migrate;
@@ -161,14 +223,16 @@ static void plan(const struct bede_holder *holder, struct bede_ask *ask)
 	uint64_t below = control->bound / 100 > huge ? control->bound / 100 : huge;
 	uint64_t movable = local > state->moved.own ? local - state->moved.own : 0;
 
-	ask->from = control->local_mask;
+	ask->from = ask->to = control->local_mask;
 	ask->fresh = state->lowered;
 	if (!state->steered) {
 		int node;
 
 		ask->demote = minimum(bede_control_excess(control, &node), movable);
+		if (node >= 0 && control->node_bound[node] < control->numa.lru[node])
+			ask->from = 1ULL << node;
 	} else if (local > end) {
-		ask->demote = minimum(local - end, movable);
+		ask->demote = minimum(local - end + batch / 2, movable);
 	}
 	for (int node = 0; node < BEDE_MAX_NODES && !ask->demote; node++) {
 		uint64_t bound = control->node_bound[node], here = control->numa.lru[node];
@@ -184,7 +248,11 @@ static void plan(const struct bede_holder *holder, struct bede_ask *ask)
 	/* Not in small change: each call costs all CPUs something. */
 	if (ask->demote || local + below + batch > end || !control->far)
 		return;
-	ask->promote = minimum(end - below / 2 - local, control->far);
+	uint64_t room = room_above(holder, &ask->to);
+
+	ask->promote = minimum(minimum(end - below / 2 - local, control->far), room);
+	if (ask->promote < batch)
+		ask->promote = 0;
 }
 
 static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
@@ -198,6 +266,9 @@ static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
 	if (state->steered && !ask->demote && !ask->promote && holder->control.far &&
 	    at_us > state->exchanged_us + EXCHANGE_US && !holder->idle.still)
 		ask->exchange = holder->control.bound / 4;
+	/* A whole round has just moved nothing. */
+	if (at_us < state->moved.rests_us && !ask->fresh)
+		ask->demote = ask->promote = 0;
 	if (!ask->exchange && !ask->look && done == state->asked_done && at_us < state->asked_us + RETRY_US)
 		return;
 	if (!bede_mover_ask(&state->mover, ask))
@@ -256,24 +327,24 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	bool near = left < control->bound / 4;
 
 	see(holder);
-	if (state->steered && !state->is_away && should_leave(holder, left) && go(holder, true))
-		state->steered = false;
-	if (state->steered && state->is_away && may_return(holder, &ask) && !go(holder, false))
-		left = bede_control_room(control);
-	bool at_home = state->steered && !state->is_away;
+	if (state->steered)
+		steer(holder, left, &ask);
+	bool at_home = state->steered && (!state->is_away || (state->switching && state->waits_us));
 
-	if (!at_home)
+	if (!at_home && !state->switching)
 		plan(holder, &ask);
 	ask_mover(holder, &ask);
 	state->least = minimum(state->least, control->local);
 	/* What grows although it was sent away was not born with the policy. */
 	bool escapes = control->local > control->bound + control->bound / 50 &&
 		       control->local > state->least + control->bound / 32;
-	bool fenced = !state->steered || at_home || escapes;
+	bool fenced = at_home ? !is_in_the_way(holder) : !state->steered || escapes;
 	bool stuck = lift(holder, !at_home && control->local > control->bound + control->bound / 100);
 
 	holder->lifted = stuck;
-	holder->busy = stuck || ask.demote || ask.promote || state->calm_us || (near && at_home);
+	/* At home, where the local nodes are all there is, others can take what is left of them. */
+	holder->busy = stuck || ask.demote || ask.promote || state->calm_us || state->switching ||
+		       (at_home && (near || state->available < 8 * state->reserve));
 	/* At home always: should the agent die, tasks meet the fence with nobody to send them away. */
 	if (fenced && (near || at_home) && !stuck)
 		state->pressed_us = control->at_us;
@@ -281,61 +352,58 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	bool pressed = state->pressed_us && control->at_us - state->pressed_us < CALM_US;
 
 	holder->busy = holder->busy || (pressed && !at_home);
-	bede_swapguard_update(&holder->swap, pressed && !stuck, control->current);
+	bede_swapguard_update(&holder->swap, pressed, control->current);
 	*room = fenced ? left : control->bound / 4;
 	if (!fenced || stuck)
 		return bede_holder_fence(holder, BEDE_NO_LIMIT);
 	return bede_holder_fence(holder, control->current + left + (at_home ? control->bound / BEHIND : 0));
 }
 
-static int open_files(struct bede_holder *holder)
+static void open_files(struct bede_holder *holder)
 {
 	struct bede_migrate_state *state = &holder->migrate;
-	char path[64], list[BEDE_LIST];
+	char path[64];
 
+	state->pids = openat(holder->file.dir, "pids.current", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	for (int node = 0; node < BEDE_MAX_NODES; node++) {
 		if (!(holder->control.local_mask >> node & 1))
 			continue;
 		(void)snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
 		state->meminfo[node] = open(path, O_RDONLY | O_CLOEXEC);
 	}
-	if (!state->steered)
-		return 0;
-	state->pids = openat(holder->file.dir, "pids.current", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	state->mems = openat(holder->file.dir, "cpuset.mems", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	ssize_t got = state->mems < 0 ? -1 : pread(state->mems, list, sizeof(list) - 1, 0);
-
-	if (got < 0)
-		return -errno;
-	list[got] = '\0';
-	list[strcspn(list, "\n")] = '\0';
-	/* An agent before us may have left it in either way; both lists end in a line's end. */
-	size_t length = strlen(list);
-
-	state->is_away = strncmp(list, state->home, length) != 0 || state->home[length] != '\n';
-	return 0;
 }
 
-static int copy(char *out, const char *list)
+/* An agent before us may have left it in either way; what somebody else has written stays. */
+static int start_steering(struct bede_holder *holder, const struct bede_params *params)
 {
-	int length = snprintf(out, BEDE_LIST, "%s\n", list ? list : "");
+	struct bede_migrate_state *state = &holder->migrate;
+	int fd = openat(holder->file.dir, "cpuset.mems", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int err = fd < 0 ? -errno : 0;
 
-	return length < BEDE_LIST ? 0 : -E2BIG;
+	err = err ? err : bede_switcher_start(&state->switcher, fd, holder->wake, params->home, params->away);
+	if (err)
+		return err;
+	int there = bede_switcher_look(&state->switcher);
+
+	state->is_away = there == 1;
+	state->steered = there >= 0;
+	return 0;
 }
 
 static int stop(struct bede_holder *holder, bool restore)
 {
 	struct bede_migrate_state *state = &holder->migrate;
-	int err = 0;
 
 	(void)restore;
-	bede_mover_stop(&state->mover);
+	int err = bede_mover_stop(&state->mover);
 	/* Nobody would send it away any more, and at home it would stop at its fence, or at a full node. */
-	if (state->steered && state->mems >= 0)
-		err = write_list(state->mems, state->away);
+	int err_too = bede_switcher_stop(&state->switcher, state->steered);
+
+	err = err ? err : err_too;
 	if (!err && state->steered)
 		err = bede_holder_fence(holder, BEDE_NO_LIMIT);
-	bede_close(&state->mems);
+	if (err == -ETIMEDOUT)
+		return err;
 	bede_close(&state->pids);
 	for (int node = 0; node < BEDE_MAX_NODES; node++)
 		bede_close(&state->meminfo[node]);
@@ -345,16 +413,15 @@ static int stop(struct bede_holder *holder, bool restore)
 static int start(struct bede_holder *holder, const struct bede_params *params)
 {
 	struct bede_migrate_state *state = &holder->migrate;
-	int err = copy(state->home, params->home);
 
 	for (int node = 0; node < BEDE_MAX_NODES; node++)
 		state->meminfo[node] = -1;
-	state->steered = params->steered;
 	state->least = UINT64_MAX;
 	state->progress_us = now_us();
-	err = err ? err : copy(state->away, params->away);
-	err = err ? err : open_files(holder);
-	err = err ? err : bede_mover_start(&state->mover, holder->file.dir, holder->wake,
+	open_files(holder);
+	int err = params->steered ? start_steering(holder, params) : 0;
+
+	err = err ? err : bede_mover_start(&state->mover, holder->file.dir, holder->lru_path, holder->wake,
 					   holder->control.local_mask, holder->control.far_mask,
 					   params->move_rate);
 	if (err) {

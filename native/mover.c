@@ -12,11 +12,13 @@
 
 #define SLICE_US 30000	  /* after which what is wanted is looked at again */
 #define READ_US 1000000	  /* how old the list of areas may be ... */
-#define READ_COST 10	  /* ... in times of what reading it took, where that is more */
+#define READ_COST 10	  /* ... in times of what reading took, where that is more: no new one before */
 #define BARREN_US 40000	  /* no other try for so long after a whole round has moved nothing ... */
 #define MOST_US 2000000	  /* ... and twice as long after the next one, up to this */
+#define EXCHANGE_US 1000000 /* most time for one exchange */
 #define FRESH_US 3000000  /* heat that was measured so recently is what it is now */
 #define STALE_US 15000000 /* heat that was measured so long ago says nothing */
+#define STOP_S 10	  /* moving a page can wait for its file's server: no longer than that with it */
 #define CONTRAST 2	  /* that much hotter must a page be for an exchange to be worth it */
 #define LEAST_PROCESS (1024 * 1024ULL) /* of smaller ones nothing is measured */
 
@@ -83,12 +85,23 @@ static void find_again(struct bede_mover *mover, struct bede_hand *hand, const s
 		hand->at = 0;
 }
 
+static bool stopped(void *context)
+{
+	struct bede_mover *mover = context;
+
+	pthread_mutex_lock(&mover->lock);
+	bool stop = mover->stop;
+
+	pthread_mutex_unlock(&mover->lock);
+	return stop;
+}
+
 /* Read the areas again where they are old; both hands stay where they are as far as possible. */
 static void refresh(struct bede_mover *mover, bool now)
 {
 	uint64_t start = now_us();
 
-	if (start < mover->read_us && !now)
+	if (start < mover->earliest_us || (start < mover->read_us && !now))
 		return;
 	struct bede_range *cold = range_at(mover, &mover->cold, false), was_cold = { 0 };
 	struct bede_range *hot = range_at(mover, &mover->hot, true), was_hot = { 0 };
@@ -99,14 +112,18 @@ static void refresh(struct bede_mover *mover, bool now)
 		was_hot = *hot;
 	if (mover->heat_us && start > mover->heat_us + STALE_US)
 		mover->heat.count = 0;
-	if (bede_spaces_read(&mover->spaces, mover->dir, mover->local_mask) ||
+	if (bede_spaces_read(&mover->spaces, mover->dir, mover->local_mask, stopped, mover) ||
 	    bede_order(&mover->spaces.ranges, &mover->heat))
 		mover->spaces.ranges.count = 0;
 	find_again(mover, &mover->cold, cold ? &was_cold : NULL, false);
 	find_again(mover, &mover->hot, hot ? &was_hot : NULL, true);
-	uint64_t end = now_us(), pause = (end - start) * READ_COST;
+	/* Also what has executed another program since. */
+	bede_pages_close(&mover->pages);
+	bede_pages_close(&mover->others);
+	uint64_t end = now_us();
 
-	mover->read_us = end + (pause > READ_US ? pause : READ_US);
+	mover->earliest_us = end + (end - start) * READ_COST;
+	mover->read_us = mover->earliest_us > end + READ_US ? mover->earliest_us : end + READ_US;
 	pthread_mutex_lock(&mover->lock);
 	mover->moved.own = mover->spaces.own;
 	mover->moved.looks++;
@@ -157,24 +174,34 @@ static void measure(struct bede_mover *mover)
 	pthread_mutex_unlock(&mover->lock);
 }
 
-/* Pages on nodes of mask, the next ones in order and no hotter (colder) than limit; false at the round's end. */
-static bool find(struct bede_mover *mover, struct bede_pages *pages, struct bede_hand *hand, bool hot,
-		 uint64_t mask, unsigned limit)
+/*
+ * Pages on nodes of mask, the next ones in order and no hotter (colder) than limit: 1. 0 at the round's end,
+ * -1 where there is no more time.
+ */
+static int find(struct bede_mover *mover, struct bede_pages *pages, struct bede_hand *hand, bool hot,
+		uint64_t mask, unsigned limit, uint64_t until_us)
 {
 	for (struct bede_range *range; (range = range_at(mover, hand, hot));) {
 		if (hot ? range->heat < limit : range->heat > limit)
-			return false;
+			return 0;
+		if (!(range->nodes & mask)) {
+			hand->index++;
+			hand->at = 0;
+			continue;
+		}
+		if (now_us() > until_us || stopped(mover))
+			return -1;
 		if (hand->at < range->start)
 			hand->at = range->start;
 		if (hand->at < range->end && !bede_pages_find(pages, range, &hand->at)) {
 			if (bede_pages_on(pages, mask))
-				return true;
+				return 1;
 			continue;
 		}
 		hand->index++;
 		hand->at = 0;
 	}
-	return false;
+	return 0;
 }
 
 /* Not more than the rate: what has been moved is waited for. */
@@ -186,8 +213,10 @@ static void pay(struct bede_mover *mover, uint64_t bytes)
 		mover->paid_us = now;
 	if (mover->rate)
 		mover->paid_us += bytes * 1000000 / mover->rate;
-	if (mover->paid_us > now + SLICE_US)
-		usleep((useconds_t)(mover->paid_us - now - SLICE_US));
+	while (mover->paid_us > now + SLICE_US && !stopped(mover)) {
+		usleep(SLICE_US / 2);
+		now = now_us();
+	}
 }
 
 static void note(struct bede_mover *mover, uint64_t demoted, uint64_t promoted)
@@ -200,45 +229,43 @@ static void note(struct bede_mover *mover, uint64_t demoted, uint64_t promoted)
 	pay(mover, demoted + promoted);
 }
 
-static bool stopped(struct bede_mover *mover)
-{
-	pthread_mutex_lock(&mover->lock);
-	bool stop = mover->stop;
-
-	pthread_mutex_unlock(&mover->lock);
-	return stop;
-}
-
 static void rest(struct bede_mover *mover)
 {
 	mover->rest_us = minimum(mover->rest_us ? mover->rest_us * 2 : BARREN_US, MOST_US);
-	mover->barren_us = now_us() + mover->rest_us;
+	pthread_mutex_lock(&mover->lock);
+	mover->moved.rests_us = now_us() + mover->rest_us;
+	pthread_mutex_unlock(&mover->lock);
 }
 
 /* Demote the coldest, or promote the hottest. */
-static void move(struct bede_mover *mover, uint64_t bytes, uint64_t from, bool hot)
+static void move(struct bede_mover *mover, uint64_t bytes, uint64_t from, uint64_t to, bool hot)
 {
 	struct bede_hand *hand = hot ? &mover->hot : &mover->cold;
-	int target = roomiest(hot ? mover->local_mask : mover->far_mask);
-	uint64_t until = now_us() + SLICE_US, left = bytes, in_all = 0;
-	bool began = !hand->index && !hand->at;
+	int target = roomiest(to);
+	uint64_t until = now_us() + SLICE_US, left = bytes;
 
-	while (left && now_us() < until && !stopped(mover)) {
+	while (left) {
 		struct bede_hand before = *hand;
+		int found = find(mover, &mover->pages, hand, hot, from, hot ? 0 : UINT32_MAX, until);
 
-		if (!find(mover, &mover->pages, hand, hot, from, hot ? 0 : UINT32_MAX)) {
+		if (found < 0)
+			break;
+		if (!found) {
 			/* What there is now may be elsewhere. */
+			if (!hand->moved)
+				rest(mover);
 			*hand = (struct bede_hand){ 0 };
 			mover->read_us = 0;
-			if (began && !in_all)
-				rest(mover);
 			break;
 		}
 		uint64_t moved = 0, there = bede_pages_on(&mover->pages, from);
 		int err = bede_pages_move(&mover->pages, from, target, left, &moved);
 
 		note(mover, hot ? 0 : moved, hot ? moved : 0);
-		in_all += moved;
+		if (moved) {
+			hand->moved = true;
+			mover->rest_us = 0;
+		}
 		left -= minimum(moved, left);
 		if (moved && moved < there && hand->index == before.index && !left)
 			hand->at = before.at;
@@ -247,28 +274,27 @@ static void move(struct bede_mover *mover, uint64_t bytes, uint64_t from, bool h
 			break;
 		}
 	}
-	if (in_all)
-		mover->rest_us = 0;
 }
 
 /* Make room for hot pages by cold ones, as long as that is worth it. */
-static void exchange(struct bede_mover *mover, uint64_t bytes)
+static void exchange(struct bede_mover *mover, const struct bede_ask *ask)
 {
-	int far = roomiest(mover->far_mask), local = roomiest(mover->local_mask);
-	uint64_t left = bytes;
+	int far = roomiest(mover->far_mask), local = roomiest(ask->to);
+	uint64_t left = ask->exchange, until = now_us() + EXCHANGE_US;
 
 	if (!mover->heat_us || now_us() > mover->heat_us + FRESH_US)
 		return;
 	mover->cold = mover->hot = (struct bede_hand){ 0 };
-	while (left && !stopped(mover) &&
-	       find(mover, &mover->others, &mover->hot, true, mover->far_mask, BEDE_UNKNOWN_HEAT + 1)) {
+	while (left && find(mover, &mover->others, &mover->hot, true, mover->far_mask, BEDE_UNKNOWN_HEAT + 1,
+			    until) > 0) {
 		unsigned heat = range_at(mover, &mover->hot, true)->heat;
 		uint64_t wanted = minimum(bede_pages_on(&mover->others, mover->far_mask), left);
 		uint64_t room = 0, promoted = 0;
 
-		while (room < wanted &&
-		       find(mover, &mover->pages, &mover->cold, false, mover->local_mask, heat - CONTRAST))
-			if (bede_pages_move(&mover->pages, mover->local_mask, far, wanted - room, &room))
+		/* On the node that the room is wanted on. */
+		while (room < wanted && find(mover, &mover->pages, &mover->cold, false, 1ULL << local,
+					     heat - CONTRAST, until) > 0)
+			if (bede_pages_move(&mover->pages, 1ULL << local, far, wanted - room, &room))
 				break;
 		if (!room)
 			break;
@@ -280,18 +306,16 @@ static void exchange(struct bede_mover *mover, uint64_t bytes)
 
 static void work(struct bede_mover *mover, const struct bede_ask *ask)
 {
-	if (!ask->look && !ask->exchange && !ask->fresh && now_us() < mover->barren_us)
-		return;
 	refresh(mover, ask->look);
 	if (ask->demote) {
 		if (ask->fresh && now_us() > mover->tried_us + FRESH_US)
 			measure(mover);
-		move(mover, ask->demote, ask->from, false);
+		move(mover, ask->demote, ask->from, mover->far_mask, false);
 	} else if (ask->exchange) {
 		measure(mover);
-		exchange(mover, ask->exchange);
+		exchange(mover, ask);
 	} else if (ask->promote) {
-		move(mover, ask->promote, mover->far_mask, true);
+		move(mover, ask->promote, mover->far_mask, ask->to, true);
 	}
 }
 
@@ -322,8 +346,8 @@ static void *run(void *argument)
 	return NULL;
 }
 
-int bede_mover_start(struct bede_mover *mover, int dir, int wake, uint64_t local_mask, uint64_t far_mask,
-		     uint64_t rate)
+int bede_mover_start(struct bede_mover *mover, int dir, const char *cgroup, int wake, uint64_t local_mask,
+		     uint64_t far_mask, uint64_t rate)
 {
 	pthread_attr_t attributes;
 
@@ -332,8 +356,8 @@ int bede_mover_start(struct bede_mover *mover, int dir, int wake, uint64_t local
 	mover->local_mask = local_mask;
 	mover->far_mask = far_mask;
 	mover->rate = rate;
-	bede_pages_open(&mover->pages);
-	bede_pages_open(&mover->others);
+	bede_pages_open(&mover->pages, cgroup);
+	bede_pages_open(&mover->others, cgroup);
 	pthread_mutex_init(&mover->lock, NULL);
 	pthread_cond_init(&mover->wanted, NULL);
 	pthread_attr_init(&attributes);
@@ -368,16 +392,23 @@ void bede_mover_moved(struct bede_mover *mover, struct bede_moved *out)
 	pthread_mutex_unlock(&mover->lock);
 }
 
-void bede_mover_stop(struct bede_mover *mover)
+int bede_mover_stop(struct bede_mover *mover)
 {
+	struct timespec until;
+
 	if (!mover->running)
-		return;
+		return 0;
 	pthread_mutex_lock(&mover->lock);
 	mover->stop = true;
 	mover->measuring = 0;
 	pthread_cond_signal(&mover->wanted);
 	pthread_mutex_unlock(&mover->lock);
-	pthread_join(mover->thread, NULL);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += STOP_S;
+	if (pthread_timedjoin_np(mover->thread, NULL, &until)) {
+		pthread_detach(mover->thread);
+		return -ETIMEDOUT;
+	}
 	pthread_cond_destroy(&mover->wanted);
 	pthread_mutex_destroy(&mover->lock);
 	bede_pages_close(&mover->pages);
@@ -385,4 +416,5 @@ void bede_mover_stop(struct bede_mover *mover)
 	bede_spaces_free(&mover->spaces);
 	free(mover->heat.at);
 	mover->running = false;
+	return 0;
 }

@@ -18,7 +18,8 @@ struct bede_ask {
 	uint64_t demote;
 	uint64_t promote;
 	uint64_t exchange; /* hot pages that are far for cold ones that are local */
-	uint64_t from;	   /* the nodes to demote from; bit n: node n */
+	uint64_t from;	   /* the nodes to demote from, bit n: node n ... */
+	uint64_t to;	   /* ... and to promote to */
 	bool fresh;	   /* before demoting measure what is cold, if that has not just been done */
 	bool look;	   /* see what there is: which policies are programs' own */
 };
@@ -31,6 +32,7 @@ struct bede_moved {
 	uint64_t used_us;  /* processor time */
 	uint64_t measured; /* times that heat was */
 	uint64_t looks;	   /* times that the areas were read */
+	uint64_t rests_us; /* until then nothing is tried: a whole round has moved nothing */
 	bool measuring;	   /* now */
 };
 
@@ -38,6 +40,7 @@ struct bede_moved {
 struct bede_hand {
 	size_t index;
 	uint64_t at; /* an address in that range, or 0: its start */
+	bool moved;  /* something since the round began */
 };
 
 struct bede_mover {
@@ -60,25 +63,32 @@ struct bede_mover {
 	uint64_t paid_us; /* until when what has been moved has used that up */
 	struct bede_spaces spaces;
 	struct bede_ranges heat;
-	uint64_t read_us; /* when the spaces were read ... */
-	uint64_t heat_us; /* ... and heat was measured, or 0 ... */
-	uint64_t tried_us; /* ... or at least tried */
-	uint64_t barren_us; /* no new try before then: a whole round has moved nothing ... */
-	uint64_t rest_us;   /* ... and how long that was to wait for */
+	uint64_t read_us;     /* when the spaces are to be read again ... */
+	uint64_t earliest_us; /* ... and may be: reading costs */
+	uint64_t heat_us;     /* when heat was measured, or 0 ... */
+	uint64_t tried_us;    /* ... or at least tried */
+	uint64_t rest_us;     /* how long it rested last */
 	struct bede_hand cold, hot; /* next to be demoted, and promoted */
 	struct bede_pages pages;
 	struct bede_pages others;
 };
 
-/* mover is all zero; dir and wake stay the caller's. Returns 0 or a negative errno. */
-int bede_mover_start(struct bede_mover *mover, int dir, int wake, uint64_t local_mask, uint64_t far_mask,
-		     uint64_t rate);
+/*
+ * mover is all zero; dir and wake stay the caller's, as does cgroup, the path of dir from the cgroup root.
+ * Returns 0 or a negative errno.
+ */
+int bede_mover_start(struct bede_mover *mover, int dir, const char *cgroup, int wake, uint64_t local_mask,
+		     uint64_t far_mask, uint64_t rate);
 
 /* Replace what is wanted, unless the mover is at work: then false. Never blocks for long. */
 bool bede_mover_ask(struct bede_mover *mover, const struct bede_ask *ask);
 
 void bede_mover_moved(struct bede_mover *mover, struct bede_moved *out);
 
-void bede_mover_stop(struct bede_mover *mover);
+/*
+ * Returns 0, or -ETIMEDOUT where the thread hangs in the kernel: then all that it was given, and mover
+ * itself, stays in use for ever.
+ */
+int bede_mover_stop(struct bede_mover *mover);
 
 #endif

@@ -11,7 +11,8 @@
 #include "units.h"
 
 #define HUGE_PAGE (2 * 1024 * 1024ULL)
-#define MOVE_ALL (1 << 2) /* MPOL_MF_MOVE_ALL: also what several processes have mapped */
+#define MOVE (1 << 1)	  /* MPOL_MF_MOVE: what this process alone has mapped */
+#define MOVE_ALL (1 << 2) /* MPOL_MF_MOVE_ALL: also what several have */
 #define REGIONS 256
 #define ENTRY_PRESENT (1ULL << 63) /* of an entry of pagemap */
 
@@ -31,23 +32,47 @@ struct scan {
 
 static long move_pages(struct bede_pages *pages, const int *nodes, int *status)
 {
+	/* Its number may have become another's meanwhile. */
+	if (nodes && faccessat(pages->proc, "pagemap", F_OK, 0))
+		return -ESRCH;
 	long result = syscall(SYS_move_pages, pages->pid, pages->count, pages->at, nodes, status,
-			      nodes ? MOVE_ALL : 0);
+			      !nodes ? 0 : pages->alone ? MOVE : MOVE_ALL);
 
 	return result < 0 ? -errno : result;
 }
 
-static int open_pagemap(struct bede_pages *pages, int pid)
+/* Whether the process is in the container's cgroup or one below it. */
+static bool is_ours(const struct bede_pages *pages)
+{
+	BEDE_BUFFER buffer = { 0 };
+	BEDE_FD fd = openat(pages->proc, "cgroup", O_RDONLY | O_CLOEXEC);
+	size_t length = strlen(pages->cgroup);
+
+	if (fd < 0 || bede_read_most(fd, 65536, &buffer) || !buffer.text)
+		return false;
+	const char *path = strstr(buffer.text, "0::");
+
+	if (!path || strncmp(path + 3, pages->cgroup, length) != 0)
+		return false;
+	return path[3 + length] == '\n' || path[3 + length] == '/';
+}
+
+static int open_process(struct bede_pages *pages, int pid)
 {
 	char path[64];
 
 	if (pages->pagemap >= 0 && pages->pid == pid)
 		return 0;
 	bede_pages_close(pages);
-	(void)snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
-	pages->pagemap = open(path, O_RDONLY | O_CLOEXEC);
+	(void)snprintf(path, sizeof(path), "/proc/%d", pid);
+	pages->proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	pages->pid = pid;
-	return pages->pagemap < 0 ? (errno == ENOENT ? -ESRCH : -errno) : 0;
+	if (pages->proc >= 0 && is_ours(pages))
+		pages->pagemap = openat(pages->proc, "pagemap", O_RDONLY | O_CLOEXEC);
+	if (pages->pagemap >= 0)
+		return 0;
+	bede_pages_close(pages);
+	return -ESRCH;
 }
 
 static void add(struct bede_pages *pages, uint64_t address, uint64_t size)
@@ -95,22 +120,36 @@ static int step(struct bede_pages *pages, uint64_t end, uint64_t *at)
 	return 0;
 }
 
-void bede_pages_open(struct bede_pages *pages)
+void bede_pages_open(struct bede_pages *pages, const char *cgroup)
 {
-	pages->pagemap = -1;
+	pages->cgroup = cgroup;
+	pages->proc = pages->pagemap = -1;
 }
 
-int bede_pages_find(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
+static int look(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
 {
-	int err = open_pagemap(pages, range->pid);
+	int err = open_process(pages, range->pid);
 
-	pages->count = 0;
 	if (err)
 		return err;
 	err = pages->no_scan ? -ENOTTY : scan(pages, range->end, at);
 	if (err == -ENOTTY) {
 		pages->no_scan = true;
 		err = step(pages, range->end, at);
+	}
+	return err;
+}
+
+int bede_pages_find(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
+{
+	pages->count = 0;
+	pages->alone = range->alone;
+	int err = look(pages, range, at);
+
+	/* What was open is of the program it was before it executed another one. */
+	if (err == -ESRCH) {
+		bede_pages_close(pages);
+		err = look(pages, range, at);
 	}
 	if (!err && pages->count) {
 		long result = move_pages(pages, NULL, pages->node);
@@ -169,5 +208,6 @@ int bede_pages_move(struct bede_pages *pages, uint64_t mask, int target, uint64_
 void bede_pages_close(struct bede_pages *pages)
 {
 	bede_close(&pages->pagemap);
-	pages->pagemap = -1;
+	bede_close(&pages->proc);
+	pages->proc = pages->pagemap = -1;
 }

@@ -14,8 +14,11 @@
 #define BEDE_BATCH 2048
 
 struct bede_pages {
-	int pid; /* of whom pagemap is */
+	const char *cgroup; /* the container's path: a process that is not at or below it is not touched */
+	int pid;	    /* of whom these are: */
+	int proc;	    /* /proc/PID, of no other process that gets the number later */
 	int pagemap;
+	bool alone; /* what was found last: see bede_range */
 	bool no_scan; /* a kernel before 6.7 */
 	size_t count;
 	void *at[BEDE_BATCH];
@@ -24,7 +27,8 @@ struct bede_pages {
 	int target[BEDE_BATCH];
 };
 
-void bede_pages_open(struct bede_pages *pages);
+/* cgroup must outlive this. */
+void bede_pages_open(struct bede_pages *pages, const char *cgroup);
 
 /*
  * Find pages of range from address *at on, which is then where to go on. Returns 0 or a negative
@@ -42,6 +46,7 @@ uint64_t bede_pages_on(const struct bede_pages *pages, uint64_t mask);
  */
 int bede_pages_move(struct bede_pages *pages, uint64_t mask, int target, uint64_t most, uint64_t *moved);
 
+/* Let go of the process; the next search opens it anew. */
 void bede_pages_close(struct bede_pages *pages);
 
 #endif

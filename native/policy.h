@@ -13,7 +13,7 @@
 int bede_policy_set(uint64_t mask);
 
 /*
- * Give it to a thread of another process, which must be waiting in a system call, and goes on
+ * Give it, or for a mask of 0 the default policy, to a thread of another process, which must be waiting in a system call, and goes on
  * waiting there. Returns 0 or a negative errno: -EAGAIN where it did not wait, -ENOSYS where this
  * processor's calls are not known.
  */

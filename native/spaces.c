@@ -25,6 +25,8 @@ struct area {
 
 int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range)
 {
+	if (ranges->count >= BEDE_MOST_RANGES)
+		return 0;
 	if (ranges->count == ranges->size) {
 		size_t size = ranges->size ? ranges->size * 2 : 256;
 		struct bede_range *at = reallocarray(ranges->at, size, sizeof(*at));
@@ -77,6 +79,11 @@ static int read_pids(struct bede_spaces *spaces, int dir)
 	return 0;
 }
 
+static bool is_dots(const char *name)
+{
+	return !strcmp(name, ".") || !strcmp(name, "..");
+}
+
 static int read_tree(struct bede_spaces *spaces, int dir, int depth)
 {
 	int err = read_pids(spaces, dir);
@@ -88,7 +95,7 @@ static int read_tree(struct bede_spaces *spaces, int dir, int depth)
 		return err;
 	}
 	for (struct dirent *entry; !err && (entry = readdir(entries));) {
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.' || depth == DEEPEST)
+		if (entry->d_type != DT_DIR || is_dots(entry->d_name) || depth == DEEPEST)
 			continue;
 		BEDE_FD below = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
@@ -168,6 +175,36 @@ static uint64_t bytes_on(const char *line, const char *end, uint64_t mask)
 		       bytes;
 }
 
+/* The nodes it has pages on. */
+static uint64_t nodes_of(const char *line, const char *end)
+{
+	uint64_t nodes = 0;
+
+	for (const char *at = line; at < end && (at = memchr(at, ' ', (size_t)(end - at)));) {
+		char *after;
+
+		if (*++at != 'N')
+			continue;
+		unsigned long node = strtoul(at + 1, &after, 10);
+
+		if (*after == '=' && node < BEDE_MAX_NODES)
+			nodes |= 1ULL << node;
+	}
+	return nodes;
+}
+
+/* Memory that has a name only so that processes can share it: all of them are the container's, mostly. */
+static bool is_memory(const char *map)
+{
+	static const char *const names[] = { " /dev/shm/", " /memfd:", " /SYSV", " /dev/zero", " /dmabuf" };
+	size_t length = strcspn(map, "\n");
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (memmem(map, length, names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
 /* The files of which a part is mapped to be executed. */
 static size_t programs(const char *maps, struct inode *out, size_t most)
 {
@@ -222,17 +259,20 @@ int bede_spaces_parse(struct bede_spaces *spaces, struct bede_process *process, 
 
 		if (has_word(line, end, "huge") || !bytes)
 			continue;
+		/* Moving what is being written waits for the end of that, on a dead server for ever. */
+		if (is_program(&area, inodes, count) || memmem(line, (size_t)(end - line), " writeback=", 11))
+			continue;
 		/* A policy of ours, or of nobody. "local" is where the default would put it, and asks for it. */
 		if (strncmp(policy, "default", 7) != 0 && strncmp(policy, OURS, sizeof(OURS) - 1) != 0) {
 			spaces->own = plus(spaces->own, bytes_on(line, end, local_mask));
 			continue;
 		}
-		if (is_program(&area, inodes, count))
-			continue;
 		process->bytes = plus(process->bytes, bytes);
 		int err = bede_ranges_add(&spaces->ranges,
-					  (struct bede_range){ process->pid, BEDE_UNKNOWN_HEAT, area.start,
-							       area.end });
+					  (struct bede_range){ .pid = process->pid, .heat = BEDE_UNKNOWN_HEAT,
+							       .alone = area.inode && !is_memory(map),
+							       .nodes = nodes_of(line, end),
+							       .start = area.start, .end = area.end });
 
 		if (err)
 			return err;
@@ -247,10 +287,11 @@ static bool read_proc(int pid, const char *name, struct bede_buffer *out)
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 	BEDE_FD fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	return fd >= 0 && !bede_read(fd, out);
+	return fd >= 0 && !bede_read_most(fd, BEDE_MOST_TEXT, out);
 }
 
-int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask)
+int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask,
+		     bool (*stopped)(void *context), void *context)
 {
 	spaces->ranges.count = 0;
 	spaces->count = 0;
@@ -260,6 +301,8 @@ int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask)
 	for (size_t i = 0; !err && i < spaces->count; i++) {
 		struct bede_process *process = &spaces->processes[i];
 
+		if (stopped && stopped(context))
+			return -EINTR;
 		if (read_proc(process->pid, "maps", &spaces->maps) &&
 		    read_proc(process->pid, "numa_maps", &spaces->numa))
 			err = bede_spaces_parse(spaces, process, local_mask);

@@ -133,7 +133,7 @@ def _poststop(state: oci.State) -> int:
         _need_root()
         key = records.key_of(state.id, state.bundle)
         record = records.read_or_none(key)
-        if record is not None and record.cpuset:
+        if record is not None and record.backend != "tier":
             from ocihook.backends import undo
 
             removed = undo.forget(record)

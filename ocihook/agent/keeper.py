@@ -103,7 +103,7 @@ class Keeper:
             if record.backend == choose.TIER:
                 nodes.enable_demotion()
             elif record.cpuset:
-                cpuset.enable(cgroup)
+                cpuset.enable(cgroup, own=True)
             kept = Kept(record, cgroup, tiers, self.notify_fd, self.config.move_rate)
         except (BedeError, OSError, ValueError) as error:
             # A fence that nobody moves would strangle the container.
@@ -131,7 +131,7 @@ class Keeper:
         """Stop holding *key*: its record is gone, its hook has cleaned up."""
         if key in self.kept:
             self._tell_end(self.kept[key])
-            self._forget(key)
+            self._forget(key, restore=True)  # its holder may have moved the fence since
 
     def renew(self, tiers: nodes.Tiers | None) -> None:
         """Hold by the nodes that there are now; None: nothing is far, so fences would only strangle."""
@@ -171,14 +171,19 @@ class Keeper:
                 self._complain(_stalled(kept, stats), "stalled", kept.record.id, about=key)
             if "home" in kept.record.cpuset and stats.rounds and not stats.steered:
                 lost = AgentError(
-                    "it is not steered any more, only moved: its cpuset.mems cannot be written",
-                    "See who has changed its cpuset, or that of the cgroups above it",
+                    "it is not steered any more, only moved: its cpuset was changed, or nodes came or went",
+                    "Start it anew",
                 )
                 self._complain(lost, "not_steered", kept.record.id)
             if error:
                 self._complain(AgentError(f"{os.strerror(-error)}; held anew"), "held_anew", kept.record.id)
                 self._forget(key)
                 self.adopt(kept.record)
+
+    def look_after(self) -> None:
+        """Keep containers on the processors that they were given: systemd knows of no such choice."""
+        for kept in self.kept.values():
+            kept.keep_near()
 
     def any_alive(self) -> bool:
         """Whether the first process of any container still lives."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from typing import Any
 
-from ocihook import native
+from ocihook import fs, native
 from ocihook.agent.say import ERROR, WARNING, say
-from ocihook.backends import choose, migrate
+from ocihook.backends import choose, cpus, migrate
 from ocihook.cgroup import path
 from ocihook.errors import BedeError, InputError
 from ocihook.state import records
@@ -49,7 +50,7 @@ class Kept:
         try:
             self.holder = self._hold(native.LRU_GEN)
         except OSError as error:
-            if is_gone(record):
+            if is_gone(record) or record.backend == choose.MIGRATE:
                 raise
             # Kernel lockdown, or no debugfs: the fence alone holds too, only at a higher price.
             why = f"no demotion ahead of the fence: {error.strerror}"
@@ -58,11 +59,15 @@ class Kept:
 
     def _hold(self, lru_file: str | None) -> native.Holder:
         record = self.record
+        tiers = self.tiers
+        if record.backend == choose.MIGRATE:
+            # Nothing can be moved to where its cpuset does not let it.
+            tiers = migrate.allowed(self.cgroup.fd, record.cpuset, tiers)
         return native.Holder(
             self.cgroup.fd,
             record.cgroup,
-            local=self.tiers.local,
-            far=self.tiers.far,
+            local=tiers.local,
+            far=tiers.far,
             bound=record.bound,
             nodes=record.nodes,
             user_high=record.user_high,
@@ -76,8 +81,19 @@ class Kept:
         given = self.record.cpuset
         if self.record.backend != choose.MIGRATE:
             return None
-        home, away = given.get(migrate.HOME), given.get(migrate.AWAY)
-        return native.Migrate(home or "", away or "", home is not None, self._move_rate)
+        steered = migrate.is_valid(given)
+        if given and not steered:
+            migrate.release(self.cgroup.fd, given)  # else it could not leave its local nodes
+        return native.Migrate(
+            given.get(migrate.HOME, ""), given.get(migrate.AWAY, ""), steered, self._move_rate
+        )
+
+    def keep_near(self) -> None:
+        """Put the container's processors back where they have been taken for none."""
+        near = self.record.cpuset.get(migrate.NEAR)
+        if near and fs.read_or(cpus.CPUS, near, dir_fd=self.cgroup.fd).strip() == "":
+            with contextlib.suppress(OSError):
+                fs.write(cpus.CPUS, near, dir_fd=self.cgroup.fd)
 
     def set(self, bound: int) -> None:
         """Hold another bound from now on, and remember it. Raises BedeError, OSError."""

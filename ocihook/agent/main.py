@@ -145,6 +145,7 @@ class Agent:
         if before != self._changed and self.keeper.adopt_all():
             self.sources.rescan()
         self.sources.adjust()
+        self.keeper.look_after()
         if os.environ.get(notify.ON_DEMAND) == "1":
             if self.keeper.any_alive():
                 self._busy = time.monotonic()

@@ -77,6 +77,8 @@ def bind(
         except BaseException as error:
             if dirty:
                 _undo(state, cgroup, user_high, record)
+            if backend == choose.MIGRATE:
+                _unsteer(state)
             if isinstance(error, OSError):
                 raise _refused(cgroup, error) from None
             raise
@@ -98,8 +100,16 @@ def _steer(record: records.Record, cgroup: Cgroup, state: oci.State, tiers: Tier
     try:
         migrate.steer(cgroup, state, tiers, record.cpuset)
     except HostError as error:
+        migrate.unsteer(state)
         warning = HostError(f"container {state.id} is not steered: {error.message}", error.hint)
         say.warning(warning.line("bede"))
+
+
+def _unsteer(state: oci.State) -> None:
+    """It may go on without a bound, and shall not allocate far then."""
+    from ocihook.backends import migrate
+
+    migrate.unsteer(state)
 
 
 def _limit(

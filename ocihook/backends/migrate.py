@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PROC = "/proc"  #: tests point it elsewhere
 MEMS = "cpuset.mems"
-HOME, AWAY, CPUS = "home", "away", "cpus"  #: keys of what :func:`steer` returns
+HOME, AWAY, CPUS, NEAR, MASK = "home", "away", "cpus", "near", "mask"  #: keys of what :func:`steer` returns
 _BITS = 64
 _POLICY = "interleave=relative:"  # in numa_maps
 _TRIES = 50  # at a thread that is just not waiting; 10 ms each
@@ -96,14 +96,15 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
     """Have the container's tasks allocate locally, and keep its CPUs near.
 
     Into *given* comes what an agent has to know: ``home`` and ``away``, the lists for ``cpuset.mems``, where
-    it is steered; and ``cpus``, those it could use before, where they were taken. The kernel lets no list
-    become empty again while there are tasks. Raises HostError: it is not steered, and why.
+    it is steered, and ``mask``, the policy's; ``cpus``, those it could use before, and ``near``, those it
+    got, where some were taken. The kernel lets no list become empty again while there are tasks. Raises
+    HostError: it is not steered, and why.
     """
     try:
-        cpuset.enable(cgroup)
+        cpuset.enable(cgroup, own=True)
         all_cpus = fs.read("cpuset.cpus.effective", dir_fd=cgroup.fd).strip()
         if cpus.keep(cgroup.fd, tiers):
-            given[CPUS] = all_cpus
+            given |= {CPUS: all_cpus, NEAR: fs.read(cpus.CPUS, dir_fd=cgroup.fd).strip()}
         mems = fs.read(MEMS, dir_fd=cgroup.fd).strip()
         allowed = nodes.parse_list(fs.read("cpuset.mems.effective", dir_fd=cgroup.fd))
     except OSError as error:
@@ -125,15 +126,47 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
         raise HostError(f"Bede's native part cannot be used: {error}", "Install python3-cffi") from None
     except OSError as error:
         raise HostError(f"its processes do not take the policy: {error.strerror}") from None
-    given |= {HOME: home, AWAY: nodes.format_list(allowed)}
+    given |= {HOME: home, AWAY: nodes.format_list(allowed), MASK: str(wanted)}
+
+
+def unsteer(state: "State") -> None:
+    """Take the policy back from a container that has not begun and is not steered: it would allocate far.
+
+    Best effort: what cannot be told is left as it is.
+    """
+    if state.status not in _NOT_STARTED:
+        return
+    try:
+        if _POLICY in fs.read(f"{PROC}/{state.pid}/numa_maps"):
+            _inject(state.pid, 0)
+    except (OSError, ImportError):
+        return
+
+
+def is_valid(given: dict[str, str]) -> bool:
+    """Whether the policy still means what it did: it counts on the nodes that there were at the start."""
+    if HOME not in given:
+        return False
+    memory = nodes.with_memory()
+    return all(node in memory for node in nodes.parse_list(given[AWAY]))
+
+
+def allowed(cgroup_fd: int, given: dict[str, str], tiers: Tiers) -> Tiers:
+    """Those of *tiers* that the container may use."""
+    may = nodes.parse_list(
+        given[AWAY] if HOME in given else fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd)
+    )
+    local = tuple(node for node in tiers.local if node in may)
+    far = tuple(node for node in tiers.far if node in may)
+    return Tiers(local or tiers.local, far or tiers.far)
 
 
 def release(cgroup_fd: int, given: dict[str, str]) -> None:
-    """Take back what :func:`steer` has done, which told *given*. Raises OSError."""
-    if AWAY in given:
-        fs.write(MEMS, given[AWAY], dir_fd=cgroup_fd)
-    if CPUS in given:
+    """Take back what :func:`steer` has done, which told *given*; what others wrote stays. Raises OSError."""
+    if CPUS in given and fs.read(cpus.CPUS, dir_fd=cgroup_fd).strip() == given[NEAR]:
         fs.write(cpus.CPUS, given[CPUS], dir_fd=cgroup_fd)
+    if HOME in given and fs.read(MEMS, dir_fd=cgroup_fd).strip() == given[HOME]:
+        fs.write(MEMS, given[AWAY], dir_fd=cgroup_fd)
 
 
 def _has_policy(pid: int, far: list[int]) -> bool:

@@ -46,7 +46,7 @@ def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> None:
     tiers = check(config, fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup.fd))
     bound, own = policy.resolve(memory.container_limit(cgroup))
     if config.far_nodes and cpus.near(tiers):
-        cpuset.enable(cgroup)
+        cpuset.enable(cgroup, own=False)  # nobody is told of its end
         cpus.keep(cgroup.fd, tiers)
     engage(cgroup.fd, limits(bound, own, tiers))
 

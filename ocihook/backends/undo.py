@@ -1,6 +1,6 @@
 """Giving a container everything back that a bound has taken, by its record."""
 
-from ocihook.backends import tier
+from ocihook.backends import choose, tier
 from ocihook.errors import BedeError
 from ocihook.state import records
 
@@ -10,18 +10,15 @@ if TYPE_CHECKING:
 
 
 def forget(record: "Record") -> bool:
-    """Remove *record* and what was there for its container alone; False when it had gone. Raises AccessError."""
+    """Remove *record* and what was there for it alone; False when it had gone. Raises AccessError."""
     removed = records.remove(record.key)
-    if record.cpuset:
+    if record.backend == choose.MIGRATE:
         from ocihook.cgroup import cpuset, path
 
         try:
-            others, _ = records.listing()
-            cpuset.let_go(
-                record.cgroup, [other.cgroup for other in others if other.cpuset], path.mount_point()
-            )
+            cpuset.let_go(record.cgroup, record.cgroup_ino, path.mount_point())
         except BedeError:
-            pass
+            return removed
     return removed
 
 

@@ -142,8 +142,13 @@ def _steer(settings: configuration.Config, mems: str) -> None:
     from ocihook.backends import migrate
 
     mask = migrate.host_mask(settings, mems)
-    if mask is None:
-        return
+    if mask is not None:
+        _take_policy(mask)
+
+
+def _take_policy(mask: int) -> None:
+    from ocihook.backends import migrate
+
     try:  # noqa: SIM105 - contextlib would be one more import in every container's start
         migrate.take_policy(mask)
     except (ImportError, OSError):
@@ -160,8 +165,9 @@ def _steer_exec(call: commandline.Call, settings: configuration.Config) -> None:
         found, _ = records.listing()
     except BedeError:
         return
-    if any(record.id == call.container and "home" in record.cpuset for record in found):
-        _steer(settings, "")
+    for record in found:
+        if record.id == call.container and "mask" in record.cpuset:
+            _take_policy(int(record.cpuset["mask"]))
 
 
 def _open_bundle(call: commandline.Call) -> tuple[int, str]:

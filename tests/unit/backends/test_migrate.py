@@ -68,9 +68,9 @@ class Place:
             ("cpus.effective", "0-3\n"),
         ):
             (self.dir / f"cpuset.{name}").write_text(text)
-        pin = self.dir.parent / "bede.cpuset"
-        pin.mkdir()
-        (pin / "cgroup.subtree_control").write_text("\n")  # which mkdir does not make here
+        self.pin = self.dir.parent / f"bede.cpuset-{self.dir.stat().st_ino}"
+        self.pin.mkdir()
+        (self.pin / "cgroup.subtree_control").write_text("\n")  # which mkdir does not make here
         self.proc = root / "proc"
         for tid in (PID, PID + 1):
             (self.proc / f"{PID}/task/{tid}").mkdir(parents=True)
@@ -107,11 +107,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 def test_what_has_not_begun_gets_the_policy(place: Place) -> None:
-    assert place.steer() == {"cpus": "0-3", "home": "0", "away": "0-1"}
     mask = migrate.mask([0, 1], [1])
+    given = place.steer()
+    assert given == {"cpus": "0-3", "near": "0-1", "home": "0", "away": "0-1", "mask": str(mask)}
     assert place.injected == [(PID, mask), (PID + 1, mask)]
     assert (place.read("mems"), place.read("cpus")) == ("0", "0-1")
-    for where in (place.mount, place.dir.parent, place.dir.parent / "bede.cpuset"):
+    for where in (place.mount, place.dir.parent, place.pin):
         assert (where / "cgroup.subtree_control").read_text().startswith("+cpuset")
 
 
@@ -131,7 +132,7 @@ def test_what_runs_already_is_left_alone(place: Place) -> None:
     given: dict[str, str] = {}
     with pytest.raises(HostError, match="it runs already"):
         place.steer("running", given)
-    assert given == {"cpus": "0-3"}
+    assert given == {"cpus": "0-3", "near": "0-1"}
     assert place.read("mems") == ""
 
 
@@ -156,15 +157,48 @@ def test_what_was_taken_is_given_back(place: Place) -> None:
     assert (place.read("mems"), place.read("cpus")) == ("0-1", "0-3")
 
 
-def test_the_controller_is_let_go_with_the_last_one(place: Place) -> None:
-    pin = place.dir.parent / "bede.cpuset"
-    (pin / "cgroup.subtree_control").unlink()  # it is no file of the directory in a real one
-    cpuset.let_go("/system.slice/web.scope", ["/system.slice/other.scope"], str(place.mount))
-    assert pin.exists()
-    cpuset.let_go("/machine.slice/x/container", [], str(place.mount))
-    assert pin.exists()
-    cpuset.let_go("/system.slice/web.scope", ["/machine.slice/other.scope"], str(place.mount))
-    assert not pin.exists()
+def test_what_others_have_written_meanwhile_stays(place: Place) -> None:
+    given = place.steer()
+    (place.dir / "cpuset.mems").write_text("1\n")
+    (place.dir / "cpuset.cpus").write_text("2\n")
+    migrate.release(_open(place.dir), given)
+    assert (place.read("mems"), place.read("cpus")) == ("1", "2")
+
+
+def test_a_container_that_is_not_steered_does_not_keep_the_policy(place: Place) -> None:
+    state = State("web", PID, "/b", "created", None)
+    migrate.unsteer(state)
+    assert place.injected == []
+    place.policy("interleave=relative:1")
+    migrate.unsteer(State("web", PID, "/b", "running", None))
+    assert place.injected == []
+    migrate.unsteer(state)
+    assert place.injected == [(PID, 0), (PID + 1, 0)]
+
+
+def test_a_policy_is_of_the_nodes_there_were(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
+    given = place.steer()
+    monkeypatch.setattr(nodes, "with_memory", lambda: (0, 1))
+    assert migrate.is_valid(given)
+    monkeypatch.setattr(nodes, "with_memory", lambda: (0,))
+    assert not migrate.is_valid(given)
+    assert not migrate.is_valid({"cpus": "0-3", "near": "0-1"})
+
+
+def test_pages_are_moved_where_its_cpuset_lets_them(place: Place) -> None:
+    tiers = Tiers((0,), (1, 2))
+    found = migrate.allowed(_open(place.dir), {}, tiers)
+    assert (found.local, found.far) == ((0,), (1,))
+
+
+def test_the_controller_is_let_go_with_its_container(place: Place) -> None:
+    (place.pin / "cgroup.subtree_control").unlink()  # it is no file of the directory in a real one
+    inode = place.dir.stat().st_ino
+    cpuset.let_go("/system.slice/web.scope", inode + 1, str(place.mount))
+    cpuset.let_go("/machine.slice/x/container", inode, str(place.mount))
+    assert place.pin.exists()
+    cpuset.let_go("/system.slice/web.scope", inode, str(place.mount))
+    assert not place.pin.exists()
 
 
 def test_a_users_own_containers_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

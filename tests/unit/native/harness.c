@@ -147,7 +147,7 @@ static int tree(char **argv)
 {
 	struct bede_spaces spaces = { 0 };
 	BEDE_FD dir = open(argv[2], O_RDONLY | O_DIRECTORY);
-	int err = bede_spaces_read(&spaces, dir, 1);
+	int err = bede_spaces_read(&spaces, dir, 1, NULL, NULL);
 
 	for (size_t i = 0; i < spaces.count; i++)
 		printf("%d %d\n", spaces.processes[i].pid, spaces.processes[i].bytes > 0);

@@ -211,7 +211,9 @@ def test_systemd_leaves_the_cpuset_alone():
             ("systemctl", "restart", "bede-agent.service"),
         ):
             assert helpers.run(*words).returncode == 0
-            assert (cgroup / "cpuset.mems").read_text().strip() == "0-1", words
+            assert (cgroup / "cpuset.mems.effective").read_text().strip() == "0-1", words
+            near = cgroup / "cpuset.cpus.effective"
+            wait_until("its processors are near", lambda: near.read_text().strip() == "0")
         wait_until("it is held", lambda: listed().get("beside", {}).get("away"))
     finally:
         process.communicate("stop\n", timeout=60)
