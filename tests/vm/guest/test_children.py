@@ -1,7 +1,6 @@
 """Whatever child a container has, however it was made, counts against its one bound: by the kernel's word."""
 
 import os
-import signal
 import socket
 import subprocess
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import children
 import helpers
+import losing
 import pytest
 from children import BOUND, EACH, KINDS, LEAVING, Family, Outside, inside, programs, python
 from helpers import MIB, agent_pid, cgroup_of, slack, wait_until
@@ -127,22 +127,23 @@ def test_lost_messages_lead_to_a_rescan(agent):
         one.until("ready")
         wait_until("the agent holds it", lambda: children.outside_of("lost") is not None)
         pid, cgroup = max(programs("all")), cgroup_of(first(programs("all")))
-        stopped = agent_pid()
-        mine = cgroup_of(os.getpid())
-        os.sched_setaffinity(0, {0})  # the buffers of moves are one a CPU
-        os.kill(stopped, signal.SIGSTOP)
-        try:
-            (outside.path / "cgroup.procs").write_text(str(pid))
-            # More than the agent's buffers hold, so that the oldest are lost: of moves, and of forks.
-            for _ in range(600):
-                (outside.path / "cgroup.procs").write_text(str(os.getpid()))
-                (mine / "cgroup.procs").write_text(str(os.getpid()))
-            script = "i=0; while [ $i -lt 7000 ]; do (:); i=$((i+1)); done"
-            subprocess.run(["busybox", "sh", "-c", script], check=True)
-        finally:
-            os.kill(stopped, signal.SIGCONT)
-            os.sched_setaffinity(0, range(os.cpu_count() or 1))
-        wait_until("it is back", lambda: inside([pid], cgroup))
+        there, back = outside.path / "cgroup.procs", cgroup_of(os.getpid()) / "cgroup.procs"
+
+        def move_until_lost(number):
+            while losing.moves()[0] < number:
+                there.write_text(str(os.getpid()))
+                back.write_text(str(os.getpid()))
+
+        with losing.unwatched():
+            with losing.standing_still() as (stopped, connector):
+                # The buffer is full first; then all that is in it is lost, and with it that *pid* has left.
+                move_until_lost(losing.moves()[0] + 1)
+                there.write_text(str(pid))
+                move_until_lost(losing.moves()[1])
+                forks = losing.forks_lost(connector)
+                while losing.forks_lost(connector) == forks:
+                    subprocess.run(["true"], check=True)
+            wait_until("it is back", lambda: inside([pid], cgroup))
         assert agent_pid() == stopped
 
 
