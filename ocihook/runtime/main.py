@@ -147,6 +147,8 @@ def _steer(settings: configuration.Config, mems: str) -> None:
 
 
 def _take_policy(mask: int) -> None:
+    if not mask:
+        return
     from ocihook.backends import migrate
 
     try:  # noqa: SIM105 - contextlib would be one more import in every container's start
@@ -167,7 +169,7 @@ def _steer_exec(call: commandline.Call, settings: configuration.Config) -> None:
         return
     for record in found:
         if record.id == call.container and "mask" in record.cpuset:
-            _take_policy(int(record.cpuset["mask"]))
+            _take_policy(fs.number(record.cpuset["mask"]) or 0)
 
 
 def _open_bundle(call: commandline.Call) -> tuple[int, str]:

@@ -142,7 +142,7 @@ def test_a_container_that_ran_already_is_moved(capfd):
         assert not listed()["running"]["steered"]
         done = helpers.run("bede-hook", "poststop", input=json.dumps(state), stdin=None)
         assert (done.returncode, done.stderr) == (0, "")
-        assert container.read("memory.high") == "max"
+        wait_until("nobody holds it", lambda: container.read("memory.high") == "max")
         assert container.stop()[0] == 7
 
 
@@ -204,6 +204,7 @@ def test_systemd_leaves_the_cpuset_alone():
     try:
         assert process.stdout.readline() == "filled\n"
         cgroup = helpers.CGROUPS / listed()["beside"]["cgroup"][1:]
+        near = cgroup / "cpuset.cpus.effective"
         for words in (
             ("systemctl", "daemon-reload"),
             ("systemd-run", "--wait", "--quiet", "true"),
@@ -212,7 +213,6 @@ def test_systemd_leaves_the_cpuset_alone():
         ):
             assert helpers.run(*words).returncode == 0
             assert (cgroup / "cpuset.mems.effective").read_text().strip() == "0-1", words
-            near = cgroup / "cpuset.cpus.effective"
             wait_until("its processors are near", lambda: near.read_text().strip() == "0")
         wait_until("it is held", lambda: listed().get("beside", {}).get("away"))
     finally:
