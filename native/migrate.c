@@ -262,10 +262,12 @@ static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
 
 	if (!ask->demote)
 		state->lowered = false;
-	/* Without the policy only what is in the way is moved. */
-	if (state->steered && !ask->demote && !ask->promote && holder->control.far &&
-	    at_us > state->exchanged_us + EXCHANGE_US && !holder->idle.still)
+	/* Without the policy only what is in the way is moved, and at home nothing can be. */
+	if (state->steered && state->is_away && !state->switching && !ask->demote && !ask->promote &&
+	    holder->control.far && at_us > state->exchanged_us + EXCHANGE_US && !holder->idle.still) {
 		ask->exchange = holder->control.bound / 4;
+		ask->to = holder->control.local_mask;
+	}
 	/* A whole round has just moved nothing. */
 	if (at_us < state->moved.rests_us && !ask->fresh)
 		ask->demote = ask->promote = 0;
@@ -343,7 +345,8 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 
 	holder->lifted = stuck;
 	/* At home, where the local nodes are all there is, others can take what is left of them. */
-	holder->busy = stuck || ask.demote || ask.promote || state->calm_us || state->switching ||
+	holder->busy = stuck || ask.demote || ask.promote || (state->calm_us && !state->moved.own) ||
+		       state->switching ||
 		       (at_home && (near || state->available < 8 * state->reserve));
 	/* At home always: should the agent die, tasks meet the fence with nobody to send them away. */
 	if (fenced && (near || at_home) && !stuck)
