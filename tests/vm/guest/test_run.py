@@ -107,7 +107,8 @@ def test_a_program_is_bound_until_it_ends(before):
 def test_its_bound_can_be_changed_by_its_name():
     with Study() as study:
         (one,) = own_listing()
-        assert run("bede", "set", one["id"], "16M").returncode == 0
+        assert one["id"] == "study"
+        assert run("bede", "set", "study", "16M").returncode == 0
         wait_until("the new bound is met", lambda: study.sample()[0] <= 16 * MIB + slack(16 * MIB))
         done = run("bede", "set", one["cgroup"], "64M")
         assert done.returncode == 0, done.stderr
