@@ -112,8 +112,9 @@ if os.environ.get("BEDE_DEBUG_KERNELS"):  # in place of all others
 PATCHED = "test_node_limit"
 #: Two equal sockets, one of which is called far: a machine of its own for each kernel that is no debug one.
 SOCKETS = "two-socket"
-#: and what runs there; Debian's kernels also hold the bounds of all loads, and of all runtimes
+#: and what runs there; Debian's kernels also hold the bounds of all loads, and one those of all runtimes
 SOCKET_FILES = {True: ("test_sockets_same.py",), False: ("test_bounds.py", "test_runtimes.py")}
+SOCKET_ONCE = {"test_runtimes.py": "debian-7.3"}
 #: What one stock kernel is enough for: words that are said before any kernel is asked, engines, crowds.
 ONCE = {
     "test_bad_input.py": "debian-6.12",
@@ -141,7 +142,8 @@ def files(kernel: str, topology: str) -> list[str]:
     names = sorted(path.name for path in GUEST.glob("test_*.py"))
     of_sockets = [name for name in names if name.startswith("test_sockets")]
     if topology == SOCKETS:
-        return sorted({*SOCKET_FILES[patched], *(() if patched else of_sockets)})
+        wanted = {*SOCKET_FILES[patched], *(() if patched else of_sockets)}
+        return sorted(name for name in wanted if SOCKET_ONCE.get(name, kernel) == kernel)
     names = [name for name in names if name.startswith(PATCHED) == patched and name not in of_sockets]
     return [name for name in names if ONCE.get(name, kernel) == kernel]
 
