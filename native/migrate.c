@@ -19,8 +19,8 @@
 #define AHEAD_S 0.008	 /* of growth: what may come before the way has changed */
 #define BEHIND 128	 /* at home the fence is this part of the bound behind it ... */
 #define OPEN_US 500000	 /* ... and holds those back that are not yet sent away, for so long at most */
-#define SOME_HUGE 0.02	 /* of the growth */
-#define SOME_FILE 0.2
+#define SOME_HUGE 0.2	 /* of the growth; a program's start alone is some per cent */
+#define SOME_FILE 0.3
 #define MOST_RETURNS 15U
 #define SOME_TASKS 4	 /* where nobody counts them */
 #define CALM_US 2000000	 /* so long must all of it have fitted into the bound before it comes home */

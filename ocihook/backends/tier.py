@@ -46,13 +46,14 @@ def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None, *,
     fence = max(max(bound, local) + far, used)
     if user_high is not None:
         fence = min(fence, user_high)
-    fs.write("memory.high", str(fence // PAGE * PAGE), dir_fd=cgroup.fd)
-    # The agent goes on with that (native/swapguard.c). What has a limit could be killed at it before then.
+    # Before anybody meets the fence. The agent goes on with that (native/swapguard.c). What has a limit could
+    # be killed at it before then.
     if alone and memory.container_limit(cgroup) is None:
-        try:
+        try:  # noqa: SIM105 - contextlib would be one more import in every container's start
             fs.write("memory.swap.max", fs.read("memory.swap.current", dir_fd=cgroup.fd), dir_fd=cgroup.fd)
         except OSError:
-            return  # no swap, or not for it
+            pass  # no swap, or not for it
+    fs.write("memory.high", str(fence // PAGE * PAGE), dir_fd=cgroup.fd)
 
 
 def release(cgroup_fd: int, user_high: int | None) -> None:
