@@ -79,7 +79,7 @@ static uint64_t margin(const struct bede_holder *holder)
 
 	if (control->huge_share > 0.01 && holder->migrate.pids >= 0)
 		(void)bede_read_u64(holder->migrate.pids, &tasks);
-	double huge = (double)minimum(tasks * 8 * MIB, control->bound / 8) * control->huge_share;
+	double huge = (double)minimum(tasks * 12 * MIB, control->bound / 6) * control->huge_share;
 
 	return (uint64_t)((want < least ? least : want > most ? most : want) + huge);
 }
@@ -359,7 +359,11 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	*room = fenced ? left : control->bound / 4;
 	if (!fenced || stuck)
 		return bede_holder_fence(holder, BEDE_NO_LIMIT);
-	return bede_holder_fence(holder, control->current + left + (at_home ? control->bound / BEHIND : 0));
+	/* What is past the bound already is no more to be had: else the fence would go on before who grows. */
+	uint64_t behind = at_home ? control->bound + control->bound / BEHIND : 0;
+	uint64_t used = control->local > control->bound ? control->local : control->bound;
+
+	return bede_holder_fence(holder, control->current + left + (behind > used ? behind - used : 0));
 }
 
 static void open_files(struct bede_holder *holder)
