@@ -331,9 +331,10 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 	pthread_join(holder->thread, NULL);
 	err = holder->way->stop(holder, restore);
 	if (restore) {
-		bede_swapguard_update(&holder->swap, false, 0);
+		/* In this order: who waits at the fence would swap. */
 		int not_written = bede_write_u64(holder->file.high, holder->user_high);
 
+		bede_swapguard_update(&holder->swap, false, 0);
 		err = err ? err : not_written;
 	}
 	/* What hangs in the kernel has what it works with, for as long as that takes. */
