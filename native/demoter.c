@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "deadline.h"
+#include "thread.h"
 
 #define COMMAND_US 20000 /* most time for one command: what is wanted may have changed */
 #define PAUSE_US 2000	 /* after a command that could move nothing */
@@ -60,13 +61,10 @@ static void *run(void *argument)
 int bede_demoter_start(struct bede_demoter *demoter, const char *lru_file, const char *lru_path,
 		       uint64_t far_mask)
 {
-	pthread_attr_t attributes;
 	int err = 0;
 
 	pthread_mutex_init(&demoter->lock, NULL);
 	pthread_cond_init(&demoter->wanted, NULL);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, 128 * 1024);
 	for (int i = 0; i < BEDE_DEMOTERS && !err; i++) {
 		struct bede_demoter_thread *self = &demoter->pool[i];
 
@@ -81,10 +79,9 @@ int bede_demoter_start(struct bede_demoter *demoter, const char *lru_file, const
 			for (int node = 0; node < BEDE_MAX_NODES; node++)
 				if (far_mask >> node & 1)
 					bede_lru_shield(&self->lru, node);
-		err = -pthread_create(&self->thread, &attributes, run, self);
+		err = bede_thread_start(&self->thread, 128, run, self);
 		self->running = !err;
 	}
-	pthread_attr_destroy(&attributes);
 	if (err)
 		bede_demoter_stop(demoter);
 	return err;

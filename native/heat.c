@@ -52,28 +52,37 @@ static int read_number(const char *path, uint64_t *out)
 	return 0;
 }
 
-/* Write a number to the file of DAMON's that is so called. */
-__attribute__((format(printf, 2, 3))) static int set(uint64_t value, const char *format, ...)
+static int write_to(const char *text, const char *format, va_list words)
 {
-	char path[192], text[32];
-	va_list words;
+	char path[192];
 
-	va_start(words, format);
 	(void)vsnprintf(path, sizeof(path), format, words);
-	va_end(words);
-	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
 	return write_text(path, text);
 }
 
+/* Write a word, or a number, to the file of DAMON's that is so called. */
 __attribute__((format(printf, 2, 3))) static int put(const char *text, const char *format, ...)
 {
-	char path[192];
 	va_list words;
 
 	va_start(words, format);
-	(void)vsnprintf(path, sizeof(path), format, words);
+	int err = write_to(text, format, words);
+
 	va_end(words);
-	return write_text(path, text);
+	return err;
+}
+
+__attribute__((format(printf, 2, 3))) static int set(uint64_t value, const char *format, ...)
+{
+	char text[32];
+	va_list words;
+
+	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	va_start(words, format);
+	int err = write_to(text, format, words);
+
+	va_end(words);
+	return err;
 }
 
 /* Whether what there is was left behind by an agent that was killed. */

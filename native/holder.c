@@ -4,24 +4,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 
+#include "thread.h"
 #include "units.h"
 
 #define WRITE_US 100	/* most time for a write to memory.high */
 #define TOLERATED 256	/* this part of the bound may be missing in numa_stat */
 #define KERNEL_US 20000 /* how old the size of kernel memory may be */
-
-static void wake(int fd)
-{
-	uint64_t one = 1;
-
-	if (fd >= 0)
-		(void)!write(fd, &one, sizeof(one));
-}
 
 /* Kernel memory changes slowly; only huge pages in flight make its exact size matter. */
 static int measure_kernel(struct bede_holder *holder)
@@ -103,12 +94,12 @@ static void publish(struct bede_holder *holder)
 	stats->current = control->current;
 	stats->fence = holder->last_fence;
 	/* What the owner has to know at once. */
-	bool news = stats->own && !holder->told;
+	bool placed = stats->own && !holder->told;
 
-	holder->told = holder->told || news;
-	if (news || (holder->lifted && !stats->stalled) || (stats->steered && !holder->migrate.steered) || stats->user_high != holder->user_high ||
-	    stats->user_swap_max != holder->swap.user_limit)
-		wake(holder->notify);
+	holder->told = holder->told || placed;
+	if (placed || (holder->lifted && !stats->stalled) || (stats->steered && !holder->migrate.steered) ||
+	    stats->user_high != holder->user_high || stats->user_swap_max != holder->swap.user_limit)
+		bede_wake(holder->notify);
 	stats->user_high = holder->user_high;
 	stats->user_swap_max = holder->swap.user_limit;
 	stats->stalled = holder->lifted;
@@ -143,7 +134,7 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 		err = measure(holder);
 	if (err)
 		return err;
-	uint64_t room = bede_control_room(&holder->control);
+	uint64_t room;
 
 	err = holder->way->turn(holder, &room);
 	publish(holder);
@@ -160,8 +151,7 @@ static void *run(void *argument)
 	int err = bede_deadline_open(&holder->deadline);
 
 	/* Every page of the container's growth waits for this thread: it goes first, and is short. */
-	if (sched_setscheduler(0, SCHED_RR, &(struct sched_param){ .sched_priority = 1 }))
-		(void)setpriority(PRIO_PROCESS, 0, -20);
+	bede_thread_go_first();
 	bool fenced = false;
 
 	for (;;) {
@@ -196,7 +186,7 @@ static void *run(void *argument)
 	}
 	bede_deadline_close(&holder->deadline);
 	if (err)
-		wake(holder->notify);
+		bede_wake(holder->notify);
 	return NULL;
 }
 
@@ -246,17 +236,13 @@ static void release(struct bede_holder *holder)
 
 static int start_threads(struct bede_holder *holder, const struct bede_params *params)
 {
-	pthread_attr_t attributes;
 	int err = holder->way->start(holder, params);
 
 	if (err)
 		return err;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, 128 * 1024);
-	err = -pthread_create(&holder->thread, &attributes, run, holder);
-	pthread_attr_destroy(&attributes);
+	err = bede_thread_start(&holder->thread, 128, run, holder);
 	if (err)
-		(void)holder->way->stop(holder, false);
+		(void)holder->way->stop(holder);
 	return err;
 }
 
@@ -307,9 +293,10 @@ int bede_holder_set(struct bede_holder *holder, uint64_t bound, const uint64_t *
 	holder->stats.bound = bound;
 	holder->stats.max_local = 0;
 	holder->met = false;
-	holder->way->set(holder, before);
+	if (holder->way->set)
+		holder->way->set(holder, before);
 	pthread_mutex_unlock(&holder->lock);
-	wake(holder->wake);
+	bede_wake(holder->wake);
 	return 0;
 }
 
@@ -327,9 +314,9 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 	pthread_mutex_lock(&holder->lock);
 	holder->stop = true;
 	pthread_mutex_unlock(&holder->lock);
-	wake(holder->wake);
+	bede_wake(holder->wake);
 	pthread_join(holder->thread, NULL);
-	err = holder->way->stop(holder, restore);
+	err = holder->way->stop(holder);
 	if (restore) {
 		/* In this order: who waits at the fence would swap. */
 		int not_written = bede_write_u64(holder->file.high, holder->user_high);

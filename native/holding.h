@@ -20,19 +20,21 @@
 #include "swapguard.h"
 #include "switcher.h"
 
-#define STALL_US 500000 /* when nothing has moved for so long, nothing can be moved */
+#define STALL_US 500000 /* when nothing has moved for so long, nothing can be: the fence is lifted ... */
+#define LIFT_US 500000	/* ... for so long */
+#define CALM_US 2000000 /* away from the bound for so long, it is over */
 
 struct bede_holder;
 
 /* A way of holding; each of these runs in the holder's thread, under its lock, but start and stop. */
 struct bede_way {
 	int (*start)(struct bede_holder *holder, const struct bede_params *params);
-	/* After a measurement. room is what is left of the bound, to be made smaller where less counts. */
+	/* After a measurement. room is in how many bytes the next turn is due, by what the growth is now. */
 	int (*turn)(struct bede_holder *holder, uint64_t *room);
-	/* The bound has changed. */
+	/* The bound has changed; NULL where that needs nothing. */
 	void (*set)(struct bede_holder *holder, uint64_t before);
-	/* End threads; with restore the container is left without a bound. Returns 0 or a negative errno. */
-	int (*stop)(struct bede_holder *holder, bool restore);
+	/* End threads. Returns 0 or a negative errno: -ETIMEDOUT where one hangs, with the holder in use. */
+	int (*stop)(struct bede_holder *holder);
 };
 
 extern const struct bede_way bede_tier, bede_migrate;

@@ -23,10 +23,8 @@
 #define SOME_FILE 0.3
 #define MOST_RETURNS 15U
 #define SOME_TASKS 4	 /* where nobody counts them */
-#define CALM_US 2000000	 /* so long must all of it have fitted into the bound before it comes home */
 #define RETRY_US 50000	 /* for a mover that could move nothing */
 #define EXCHANGE_US 5000000
-#define LIFT_US 500000
 #define MIB (1024 * 1024ULL)
 
 /* Bytes that can be had on the local nodes; page cache can be dropped. Unknown is plenty. */
@@ -193,7 +191,8 @@ static uint64_t room_above(struct bede_holder *holder, uint64_t *nodes)
 	const struct bede_migrate_state *state = &holder->migrate;
 	uint64_t most = 0, unbound = 0, best = 0;
 
-	look_around(holder);
+	if (!state->steered) /* else this turn has looked already */
+		look_around(holder);
 	for (int node = 0; node < BEDE_MAX_NODES; node++) {
 		uint64_t bound = control->node_bound[node], here = control->numa.lru[node];
 
@@ -397,11 +396,10 @@ static int start_steering(struct bede_holder *holder, const struct bede_params *
 	return 0;
 }
 
-static int stop(struct bede_holder *holder, bool restore)
+static int stop(struct bede_holder *holder)
 {
 	struct bede_migrate_state *state = &holder->migrate;
 
-	(void)restore;
 	int err = bede_mover_stop(&state->mover);
 	/* Nobody would send it away any more, and at home it would stop at its fence, or at a full node. */
 	int err_too = bede_switcher_stop(&state->switcher, state->steered);
@@ -433,7 +431,7 @@ static int start(struct bede_holder *holder, const struct bede_params *params)
 					   params->move_rate);
 	if (err) {
 		state->steered = false;
-		(void)stop(holder, false);
+		(void)stop(holder);
 	}
 	return err;
 }

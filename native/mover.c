@@ -8,6 +8,7 @@
 
 #include "heat.h"
 #include "order.h"
+#include "thread.h"
 #include "units.h"
 
 #define SLICE_US 30000	  /* after which what is wanted is looked at again */
@@ -18,7 +19,6 @@
 #define EXCHANGE_US 1000000 /* most time for one exchange */
 #define FRESH_US 3000000  /* heat that was measured so recently is what it is now */
 #define STALE_US 15000000 /* heat that was measured so long ago says nothing */
-#define STOP_S 10	  /* moving a page can wait for its file's server: no longer than that with it */
 #define CONTRAST 2	  /* that much hotter must a page be for an exchange to be worth it */
 #define LEAST_PROCESS (1024 * 1024ULL) /* of smaller ones nothing is measured */
 
@@ -322,7 +322,6 @@ static void work(struct bede_mover *mover, const struct bede_ask *ask)
 static void *run(void *argument)
 {
 	struct bede_mover *mover = argument;
-	const uint64_t one = 1;
 
 	pthread_mutex_lock(&mover->lock);
 	while (!mover->stop) {
@@ -339,8 +338,7 @@ static void *run(void *argument)
 		pthread_mutex_lock(&mover->lock);
 		mover->moved.used_us = cpu_us();
 		mover->busy = false;
-		if (mover->wake >= 0)
-			(void)!write(mover->wake, &one, sizeof(one));
+		bede_wake(mover->wake);
 	}
 	pthread_mutex_unlock(&mover->lock);
 	return NULL;
@@ -349,8 +347,6 @@ static void *run(void *argument)
 int bede_mover_start(struct bede_mover *mover, int dir, const char *cgroup, int wake, uint64_t local_mask,
 		     uint64_t far_mask, uint64_t rate)
 {
-	pthread_attr_t attributes;
-
 	mover->dir = dir;
 	mover->wake = wake;
 	mover->local_mask = local_mask;
@@ -360,11 +356,8 @@ int bede_mover_start(struct bede_mover *mover, int dir, const char *cgroup, int 
 	bede_pages_open(&mover->others, cgroup);
 	pthread_mutex_init(&mover->lock, NULL);
 	pthread_cond_init(&mover->wanted, NULL);
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, 256 * 1024);
-	int err = -pthread_create(&mover->thread, &attributes, run, mover);
+	int err = bede_thread_start(&mover->thread, 256, run, mover);
 
-	pthread_attr_destroy(&attributes);
 	mover->running = !err;
 	return err;
 }
@@ -394,8 +387,6 @@ void bede_mover_moved(struct bede_mover *mover, struct bede_moved *out)
 
 int bede_mover_stop(struct bede_mover *mover)
 {
-	struct timespec until;
-
 	if (!mover->running)
 		return 0;
 	pthread_mutex_lock(&mover->lock);
@@ -403,12 +394,11 @@ int bede_mover_stop(struct bede_mover *mover)
 	mover->measuring = 0;
 	pthread_cond_signal(&mover->wanted);
 	pthread_mutex_unlock(&mover->lock);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += STOP_S;
-	if (pthread_timedjoin_np(mover->thread, NULL, &until)) {
-		pthread_detach(mover->thread);
-		return -ETIMEDOUT;
-	}
+	/* Moving a page can wait for its file's server. */
+	int err = bede_thread_end(mover->thread);
+
+	if (err)
+		return err;
 	pthread_cond_destroy(&mover->wanted);
 	pthread_mutex_destroy(&mover->lock);
 	bede_pages_close(&mover->pages);

@@ -149,11 +149,27 @@ static uint64_t plus(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-/* Bytes on nodes of the mask; the line tells "N0=12 N1=3 kernelpagesize_kB=4". */
-static uint64_t bytes_on(const char *line, const char *end, uint64_t mask)
+/* How much of an area is where. */
+struct placed {
+	uint64_t bytes, local;
+	uint64_t nodes; /* bit n: some of it is on node n */
+};
+
+static uint64_t times(uint64_t pages, uint64_t kib)
+{
+	uint64_t bytes;
+
+	return __builtin_mul_overflow(pages, kib, &bytes) || __builtin_mul_overflow(bytes, 1024, &bytes) ?
+		       UINT64_MAX :
+		       bytes;
+}
+
+/* By a line of numa_maps, up to its end: "N0=12 N1=3 kernelpagesize_kB=4". */
+static struct placed read_placed(const char *line, const char *end, uint64_t local_mask)
 {
 	static const char size_name[] = "kernelpagesize_kB=";
-	uint64_t pages = 0, size = 4;
+	struct placed pages = { 0 };
+	uint64_t kib = 4;
 
 	for (const char *at = line; at < end && (at = memchr(at, ' ', (size_t)(end - at)));) {
 		char *after;
@@ -162,35 +178,19 @@ static uint64_t bytes_on(const char *line, const char *end, uint64_t mask)
 		if (*at == 'N') {
 			unsigned long node = strtoul(at + 1, &after, 10);
 
-			if (*after == '=' && node < BEDE_MAX_NODES && mask >> node & 1)
-				pages = plus(pages, strtoull(after + 1, NULL, 10));
+			if (*after != '=' || node >= BEDE_MAX_NODES)
+				continue;
+			uint64_t count = strtoull(after + 1, NULL, 10);
+
+			pages.nodes |= 1ULL << node;
+			pages.bytes = plus(pages.bytes, count);
+			if (local_mask >> node & 1)
+				pages.local = plus(pages.local, count);
 		} else if (!strncmp(at, size_name, sizeof(size_name) - 1)) {
-			size = strtoull(at + sizeof(size_name) - 1, NULL, 10);
+			kib = strtoull(at + sizeof(size_name) - 1, NULL, 10);
 		}
 	}
-	uint64_t bytes;
-
-	return __builtin_mul_overflow(pages, size, &bytes) || __builtin_mul_overflow(bytes, 1024, &bytes) ?
-		       UINT64_MAX :
-		       bytes;
-}
-
-/* The nodes it has pages on. */
-static uint64_t nodes_of(const char *line, const char *end)
-{
-	uint64_t nodes = 0;
-
-	for (const char *at = line; at < end && (at = memchr(at, ' ', (size_t)(end - at)));) {
-		char *after;
-
-		if (*++at != 'N')
-			continue;
-		unsigned long node = strtoul(at + 1, &after, 10);
-
-		if (*after == '=' && node < BEDE_MAX_NODES)
-			nodes |= 1ULL << node;
-	}
-	return nodes;
+	return (struct placed){ times(pages.bytes, kib), times(pages.local, kib), pages.nodes };
 }
 
 /* Memory that has a name only so that processes can share it: all of them are the container's, mostly. */
@@ -255,23 +255,23 @@ int bede_spaces_parse(struct bede_spaces *spaces, struct bede_process *process, 
 		if (!policy || policy >= end)
 			continue;
 		policy++;
-		uint64_t bytes = bytes_on(line, end, UINT64_MAX);
+		struct placed placed = read_placed(line, end, local_mask);
 
-		if (has_word(line, end, "huge") || !bytes)
+		if (has_word(line, end, "huge") || !placed.bytes)
 			continue;
 		/* Moving what is being written waits for the end of that, on a dead server for ever. */
 		if (is_program(&area, inodes, count) || memmem(line, (size_t)(end - line), " writeback=", 11))
 			continue;
 		/* A policy of ours, or of nobody. "local" is where the default would put it, and asks for it. */
 		if (strncmp(policy, "default", 7) != 0 && strncmp(policy, OURS, sizeof(OURS) - 1) != 0) {
-			spaces->own = plus(spaces->own, bytes_on(line, end, local_mask));
+			spaces->own = plus(spaces->own, placed.local);
 			continue;
 		}
-		process->bytes = plus(process->bytes, bytes);
+		process->bytes = plus(process->bytes, placed.bytes);
 		int err = bede_ranges_add(&spaces->ranges,
 					  (struct bede_range){ .pid = process->pid, .heat = BEDE_UNKNOWN_HEAT,
 							       .alone = area.inode && !is_memory(map),
-							       .nodes = nodes_of(line, end),
+							       .nodes = placed.nodes,
 							       .start = area.start, .end = area.end });
 
 		if (err)

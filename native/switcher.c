@@ -2,16 +2,12 @@
 #include "switcher.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kfile.h"
-
-#define STOP_S 10
+#include "thread.h"
 
 int bede_switcher_look(const struct bede_switcher *switcher)
 {
@@ -43,11 +39,9 @@ static int write_list(struct bede_switcher *switcher, bool second)
 static void *run(void *argument)
 {
 	struct bede_switcher *switcher = argument;
-	const uint64_t one = 1;
 
 	/* All that the container allocates meanwhile may be local. */
-	if (sched_setscheduler(0, SCHED_RR, &(struct sched_param){ .sched_priority = 1 }))
-		(void)setpriority(PRIO_PROCESS, 0, -20);
+	bede_thread_go_first();
 	pthread_mutex_lock(&switcher->lock);
 	for (;;) {
 		if (!switcher->busy && switcher->stop)
@@ -64,8 +58,7 @@ static void *run(void *argument)
 		pthread_mutex_lock(&switcher->lock);
 		switcher->err = err;
 		switcher->busy = false;
-		if (switcher->wake >= 0)
-			(void)!write(switcher->wake, &one, sizeof(one));
+		bede_wake(switcher->wake);
 	}
 	pthread_mutex_unlock(&switcher->lock);
 	if (switcher->last)
@@ -83,8 +76,6 @@ static int copy(char *out, const char *list)
 int bede_switcher_start(struct bede_switcher *switcher, int fd, int wake, const char *first,
 			const char *second)
 {
-	pthread_attr_t attributes;
-
 	*switcher = (struct bede_switcher){ .fd = fd, .wake = wake };
 	int err = copy(switcher->list[0], first);
 
@@ -93,10 +84,7 @@ int bede_switcher_start(struct bede_switcher *switcher, int fd, int wake, const 
 	pthread_cond_init(&switcher->wanted, NULL);
 	if (err)
 		return err;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, 64 * 1024);
-	err = -pthread_create(&switcher->thread, &attributes, run, switcher);
-	pthread_attr_destroy(&attributes);
+	err = bede_thread_start(&switcher->thread, 64, run, switcher);
 	switcher->running = !err;
 	return err;
 }
@@ -127,20 +115,16 @@ bool bede_switcher_done(struct bede_switcher *switcher, int *err)
 
 int bede_switcher_stop(struct bede_switcher *switcher, bool second)
 {
-	struct timespec until;
-
 	if (switcher->running) {
 		pthread_mutex_lock(&switcher->lock);
 		switcher->stop = true;
 		switcher->last = second;
 		pthread_cond_signal(&switcher->wanted);
 		pthread_mutex_unlock(&switcher->lock);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += STOP_S;
-		if (pthread_timedjoin_np(switcher->thread, NULL, &until)) {
-			pthread_detach(switcher->thread);
-			return -ETIMEDOUT;
-		}
+		int err = bede_thread_end(switcher->thread);
+
+		if (err)
+			return err;
 		switcher->running = false;
 	}
 	bede_close(&switcher->fd);

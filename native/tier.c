@@ -5,9 +5,7 @@
 #include "units.h"
 
 #define RESERVE 6	/* this part of the bound shall be old enough to be demoted at once */
-#define STALL_TRIES 20	/* commands without effect after which the fence is lifted ... */
-#define LIFT_US 500000	/* ... for so long */
-#define CALM_US 2000000 /* away from the bound for so long, swapping is the user's own */
+#define STALL_TRIES 20	/* commands without effect before the fence is lifted */
 
 static void note_progress(struct bede_holder *holder)
 {
@@ -71,6 +69,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 {
 	uint64_t at_us = holder->control.at_us;
 
+	*room = bede_control_room(&holder->control);
 	if (holder->control.far > holder->tier.far)
 		note_progress(holder);
 	holder->tier.far = holder->control.far;
@@ -104,18 +103,11 @@ static int start(struct bede_holder *holder, const struct bede_params *params)
 	return err;
 }
 
-static void set(struct bede_holder *holder, uint64_t before)
+static int stop(struct bede_holder *holder)
 {
-	(void)holder;
-	(void)before;
-}
-
-static int stop(struct bede_holder *holder, bool restore)
-{
-	(void)restore;
 	if (holder->tier.demotes)
 		bede_demoter_stop(&holder->tier.demoter);
 	return 0;
 }
 
-const struct bede_way bede_tier = { .start = start, .turn = turn, .set = set, .stop = stop };
+const struct bede_way bede_tier = { .start = start, .turn = turn, .stop = stop };

@@ -133,12 +133,12 @@ def _poststop(state: oci.State) -> int:
         _need_root()
         key = records.key_of(state.id, state.bundle)
         record = records.read_or_none(key)
-        if record is not None and record.backend != "tier":
+        if record is None:
+            removed = records.remove(key)  # malformed, or not there
+        else:
             from ocihook.backends import undo
 
             removed = undo.forget(record)
-        else:
-            removed = records.remove(key)
         if removed:
             _tell("removed", key, "")
         if record is not None:

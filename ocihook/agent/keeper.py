@@ -9,7 +9,7 @@ from typing import Any
 from ocihook.agent.family import Families, Family
 from ocihook.agent.kept import Kept, is_gone
 from ocihook.agent.say import INFO, complain, say
-from ocihook.backends import amount, choose, undo
+from ocihook.backends import amount, choose, migrate, undo
 from ocihook.cgroup import cpuset, path, process
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
@@ -169,7 +169,7 @@ class Keeper:
                 self._tell(kept, "own", f"{stats.own >> 20} MiB of its local memory are {text}")
             if stats.stalled:
                 self._complain(_stalled(kept, stats), "stalled", kept.record.id, about=key)
-            if "home" in kept.record.cpuset and stats.rounds and not stats.steered:
+            if migrate.HOME in kept.record.cpuset and stats.rounds and not stats.steered:
                 lost = AgentError(
                     "it is not steered any more, only moved: its cpuset was changed, or nodes came or went",
                     "Start it anew",

@@ -6,7 +6,7 @@ import contextlib
 import errno
 from typing import Any
 
-from ocihook import fs, native
+from ocihook import native
 from ocihook.agent.say import ERROR, WARNING, say
 from ocihook.backends import choose, cpus, migrate
 from ocihook.cgroup import path
@@ -90,10 +90,8 @@ class Kept:
 
     def keep_near(self) -> None:
         """Put the container's processors back where they have been taken for none."""
-        near = self.record.cpuset.get(migrate.NEAR)
-        if near and fs.read_or(cpus.CPUS, near, dir_fd=self.cgroup.fd).strip() == "":
-            with contextlib.suppress(OSError):
-                fs.write(cpus.CPUS, near, dir_fd=self.cgroup.fd)
+        with contextlib.suppress(OSError):
+            cpus.keep(self.cgroup.fd, self.record.cpuset.get(migrate.NEAR, ""))
 
     def set(self, bound: int) -> None:
         """Hold another bound from now on, and remember it. Raises BedeError, OSError."""

@@ -16,9 +16,8 @@ def near(tiers: Tiers) -> str:
     return nodes.format_list(others) if beside and others else ""
 
 
-def keep(cgroup_fd: int, tiers: Tiers) -> bool:
-    """Restrict the cgroup to near CPUs, unless its user has chosen some; whether it was. Raises OSError."""
-    wanted = near(tiers)
+def keep(cgroup_fd: int, wanted: str) -> bool:
+    """Restrict the cgroup to the list *wanted*, unless it has one; whether it was. Raises OSError."""
     if not wanted or fs.read(CPUS, dir_fd=cgroup_fd).strip():
         return False
     fs.write(CPUS, wanted, dir_fd=cgroup_fd)

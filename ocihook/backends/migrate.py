@@ -103,7 +103,7 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
     try:
         cpuset.enable(cgroup, own=True)
         all_cpus = fs.read("cpuset.cpus.effective", dir_fd=cgroup.fd).strip()
-        if cpus.keep(cgroup.fd, tiers):
+        if cpus.keep(cgroup.fd, cpus.near(tiers)):
             given |= {CPUS: all_cpus, NEAR: fs.read(cpus.CPUS, dir_fd=cgroup.fd).strip()}
         mems = fs.read(MEMS, dir_fd=cgroup.fd).strip()
         allowed = nodes.parse_list(fs.read("cpuset.mems.effective", dir_fd=cgroup.fd))

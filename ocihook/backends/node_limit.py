@@ -45,9 +45,10 @@ def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> None:
     """Put the bound of *policy* in force, all of it or nothing. Raises BedeError, OSError."""
     tiers = check(config, fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup.fd))
     bound, own = policy.resolve(memory.container_limit(cgroup))
-    if config.far_nodes and cpus.near(tiers):
+    near = cpus.near(tiers) if config.far_nodes else ""
+    if near:
         cpuset.enable(cgroup, own=False)  # nobody is told of its end
-        cpus.keep(cgroup.fd, tiers)
+        cpus.keep(cgroup.fd, near)
     engage(cgroup.fd, limits(bound, own, tiers))
 
 

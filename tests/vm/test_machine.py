@@ -7,6 +7,20 @@ BUNDLE = "/usr/lib/bede/examples/runc/make-bundle /tmp/b 64M echo started"
 SECONDS = 150
 
 
+def passes(file: str, *words: str, kernel: str, topology: str) -> str:
+    """What pytest says of a *file* of tests that is run by name, all of them passed."""
+    boot = machines.boot(
+        *machines.SUITE[:-1],
+        f"{machines.THERE}/{file}",
+        *words,
+        kernel=kernel,
+        topology=topology,
+        seconds=SECONDS,
+    )
+    assert boot.status == 0, boot.tail()
+    return boot.out
+
+
 def script(*lines: str) -> tuple[str, ...]:
     return ("sh", "-c", "\n".join(lines))
 
@@ -51,15 +65,7 @@ def test_host_that_cannot_hold_a_bound(topology: str, wrong: str, todo: str) -> 
 
 
 def test_bound_of_one_of_two_local_nodes() -> None:
-    boot = machines.boot(
-        *machines.SUITE[:-1],
-        f"{machines.THERE}/three_node.py",
-        kernel="debian-6.12",
-        topology="three-node",
-        seconds=SECONDS,
-    )
-    assert boot.status == 0, boot.tail()
-    assert "1 passed" in boot.out
+    assert "1 passed" in passes("three_node.py", kernel="debian-6.12", topology="three-node")
 
 
 @pytest.mark.parametrize("kernel", ("debian-6.12", machines.PATCHED_KERNELS[-1]))
@@ -77,41 +83,17 @@ def test_containers_that_start_at_boot_are_bound_after_a_reboot(kernel: str) -> 
 
 @pytest.mark.parametrize("kernel", ("debian-6.12", "debian-7.3"))
 def test_far_node_that_goes_and_comes_back(kernel: str) -> None:
-    boot = machines.boot(
-        *machines.SUITE[:-1],
-        f"{machines.THERE}/fabric.py",
-        kernel=kernel,
-        topology="module",
-        seconds=SECONDS,
-    )
-    assert boot.status == 0, boot.tail()
-    assert "1 passed" in boot.out
+    assert "1 passed" in passes("fabric.py", kernel=kernel, topology="module")
 
 
 @pytest.mark.parametrize("kernel", ("debian-6.12", "debian-7.3"))
 def test_two_far_nodes_by_name(kernel: str) -> None:
-    boot = machines.boot(
-        *machines.SUITE[:-1],
-        f"{machines.THERE}/two_far.py",
-        kernel=kernel,
-        topology="three-node",
-        seconds=SECONDS,
-    )
-    assert boot.status == 0, boot.tail()
-    assert " passed" in boot.out
+    assert " passed" in passes("two_far.py", kernel=kernel, topology="three-node")
 
 
 @pytest.mark.parametrize("kernel", machines.PATCHED_KERNELS)
 @pytest.mark.parametrize("topology", ("two-socket", "three-node"))
 def test_limits_in_other_shapes(kernel: str, topology: str) -> None:
-    boot = machines.boot(
-        *machines.SUITE[:-1],
-        f"{machines.THERE}/shapes.py",
-        "-k",
-        topology.replace("-", "_"),
-        kernel=kernel,
-        topology=topology,
-        seconds=SECONDS,
+    assert " passed" in passes(
+        "shapes.py", "-k", topology.replace("-", "_"), kernel=kernel, topology=topology
     )
-    assert boot.status == 0, boot.tail()
-    assert " passed" in boot.out

@@ -13,12 +13,14 @@ import bounds
 import helpers
 import sockets
 
+from ocihook.demo import inside
+
 
 @pytest.fixture(scope="session", autouse=True)
 def far_by_name():
     """Where the firmware tells of no far memory, the configuration does."""
     if sockets.is_one_tier():
-        sockets.call_far()
+        inside.call_far("1")
 
 
 @pytest.fixture(scope="module")

@@ -11,19 +11,9 @@ import helpers
 import pytest
 from helpers import MIB, Container, agent_pid, listed, numa_maps, records, slack, wait_until
 from sampling import Sampling
-from sockets import BOUND, mems, own, placing, resources
+from sockets import BOUND, UNUSED, also, mems, own, placing, resources, settled
 
 pytestmark = pytest.mark.usefixtures("unbalanced")
-#: The mover works in batches: so far below its bound may a container be that could have more.
-UNUSED = 0.05
-
-
-def settled(container, bound=BOUND):
-    """Wait until it has of its bound what it can have, and no more."""
-    wait_until(
-        f"its local usage is {bound >> 20} MiB",
-        lambda: bound * (1 - UNUSED) <= container.sample()[0] <= bound + slack(bound),
-    )
 
 
 def test_the_policy_is_there_before_the_first_page():
@@ -102,12 +92,7 @@ def test_what_a_program_binds_to_local_memory_is_left_counted_and_reported(call)
 
 
 def test_a_program_that_wants_far_memory_may_have_it():
-    edits = placing("mbind", 1), resources(mems="0-1")
-
-    def edit(config):
-        for one in edits:
-            one(config)
-
+    edit = also(placing("mbind", 1), resources(mems="0-1"))
     with Container("crun", "wants", "32M", 96, edit=edit) as container:
         container.fill()
         assert not listed()["wants"]["steered"]

@@ -4,18 +4,10 @@ import json
 
 import helpers
 import pytest
-from helpers import MIB, Container, listed, numa_maps, slack, wait_until
-from sockets import BOUND
+from helpers import MIB, Container, listed, numa_maps, slack
+from sockets import BOUND, settled
 
 pytestmark = pytest.mark.usefixtures("unbalanced")
-UNUSED = 0.05
-
-
-def settled(container, bound):
-    wait_until(
-        f"its local usage is {bound >> 20} MiB",
-        lambda: bound * (1 - UNUSED) <= container.sample()[0] <= bound + slack(bound),
-    )
 
 
 @pytest.mark.parametrize("runtime", ("crun", "docker", "podman-crun"))

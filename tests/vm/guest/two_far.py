@@ -1,8 +1,11 @@
 """Two far nodes by name, a socket and the memory below it; run by name, in a machine of three nodes."""
 
+import os
+
 import pytest
 from helpers import MIB, Container, listed, numa_maps, records, run, slack, wait_until
-from sockets import CONFIG, call_far
+
+from ocihook.demo import inside
 
 pytestmark = pytest.mark.usefixtures("unbalanced")
 BOUND = 32 * MIB
@@ -10,9 +13,9 @@ BOUND = 32 * MIB
 
 @pytest.fixture(autouse=True)
 def far():
-    call_far("far_nodes: [1, 2]\n")
+    inside.call_far("1,2")
     yield
-    CONFIG.unlink()
+    os.unlink(inside.CONFIG)
 
 
 def test_what_is_sent_away_is_spread_over_both():
