@@ -347,13 +347,13 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	holder->busy = stuck || ask.demote || ask.promote || (state->calm_us && !state->moved.own) ||
 		       state->switching ||
 		       (at_home && (near || state->available < 8 * state->reserve));
-	/* At home always: should the agent die, tasks meet the fence with nobody to send them away. */
-	if (fenced && (near || at_home) && !stuck)
+	/* Not only near it: a burst, or whoever goes on after the agent's death, is there at once, and would swap. */
+	if (fenced && !stuck)
 		state->pressed_us = control->at_us;
 	/* Whoever has met the fence may go on reclaiming for a while after it has been lifted. */
 	bool pressed = state->pressed_us && control->at_us - state->pressed_us < CALM_US;
 
-	holder->busy = holder->busy || (pressed && !at_home);
+	holder->busy = holder->busy || (pressed && !fenced);
 	bede_swapguard_update(&holder->swap, pressed, control->current);
 	*room = fenced ? left : control->bound / 4;
 	if (!fenced || stuck)
