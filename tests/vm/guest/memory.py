@@ -1,6 +1,8 @@
 """Memory of the far node that goes and comes, as a fabric's manager has it, and what the agent says of it."""
 
 import contextlib
+import os
+import signal
 from pathlib import Path
 
 from helpers import run, slack, wait_until
@@ -9,6 +11,8 @@ from sampling import Sampling
 FAR = Path("/sys/devices/system/node/node1")
 HUGE = FAR / "hugepages/hugepages-2048kB/nr_hugepages"
 BLOCKS = Path("/sys/devices/system/memory")
+#: The kernel tries for ever to take a block away in which a page stays, until it is sent a signal.
+PATIENCE = 20  # seconds
 
 
 def offline(blocks):
@@ -48,11 +52,22 @@ def emptied():
 
 
 def _set(block, state):
+    before = signal.signal(signal.SIGALRM, _too_long)
+    file = os.open(block / "state", os.O_WRONLY)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     try:
-        (block / "state").write_text(state)
+        os.write(file, state.encode())
     except OSError:
         return False
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        os.close(file)
     return True
+
+
+def _too_long(_number, _frame):
+    raise TimeoutError("the kernel does not come to an end with this block")
 
 
 class Journal:

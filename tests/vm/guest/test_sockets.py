@@ -26,6 +26,7 @@ def test_the_policy_is_there_before_the_first_page():
         with open(f"/proc/{container.pid}/numa_maps") as file:
             policies = {line.split()[1] for line in file}
         assert policies == {"interleave=relative:1"}
+        settled(container)
         local, far = audit.pages(container.cgroup)
         assert BOUND * (1 - UNUSED) <= local <= BOUND + slack(BOUND)
         assert far >= 60 * MIB
