@@ -17,8 +17,7 @@
 #include "units.h"
 
 #define AHEAD_S 0.008	 /* of growth: what may come before the way has changed */
-#define BEHIND 128	 /* at home the fence is this part of the bound behind it ... */
-#define OPEN_US 500000	 /* ... and holds those back that are not yet sent away, for so long at most */
+#define OPEN_US 500000	 /* so long the fence holds back who is not yet sent away */
 #define SOME_HUGE 0.2	 /* of the growth; a program's start alone is some per cent */
 #define SOME_FILE 0.3
 #define MOST_RETURNS 15U
@@ -77,7 +76,7 @@ static uint64_t margin(const struct bede_holder *holder)
 
 	if (control->huge_share > 0.01 && holder->migrate.pids >= 0)
 		(void)bede_read_u64(holder->migrate.pids, &tasks);
-	double huge = (double)minimum(tasks * 12 * MIB, control->bound / 6) * control->huge_share;
+	double huge = (double)minimum(tasks * 24 * MIB, control->bound / 4) * control->huge_share;
 
 	return (uint64_t)((want < least ? least : want > most ? most : want) + huge);
 }
@@ -358,11 +357,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	*room = fenced ? left : control->bound / 4;
 	if (!fenced || stuck)
 		return bede_holder_fence(holder, BEDE_NO_LIMIT);
-	/* What is past the bound already is no more to be had: else the fence would go on before who grows. */
-	uint64_t behind = at_home ? control->bound + control->bound / BEHIND : 0;
-	uint64_t used = control->local > control->bound ? control->local : control->bound;
-
-	return bede_holder_fence(holder, control->current + left + (behind > used ? behind - used : 0));
+	return bede_holder_fence(holder, control->current + left);
 }
 
 static void open_files(struct bede_holder *holder)

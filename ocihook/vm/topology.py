@@ -86,7 +86,7 @@ TOPOLOGIES = {
         Topology(
             "module", (Node(1024, (0, 1)), Node(1024, module=True)), True, "memhp_default_state=offline"
         ),
-        Topology("two-socket", (Node(1024, (0,)), Node(2048, (1,)))),
+        Topology("two-socket", (Node(1024, (0,)), Node(2560, (1,)))),
         Topology("single", (Node(2304, (0, 1)),)),
     )
 }
