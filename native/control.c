@@ -92,9 +92,9 @@ static uint64_t limit(const struct bede_control *control)
 	double bound = (double)control->bound;
 	double charged = (double)minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 128);
 	double always = control->flight < bound * 0.05 ? control->flight : bound * 0.05;
+	double soft = control->open ? 0 : bound * 0.03 * control->file_share;
 
-	return (uint64_t)(bound - charged - bound * 0.03 * control->file_share +
-			  always * 0.3 * control->huge_share);
+	return (uint64_t)(bound - charged - soft + always * 0.3 * control->huge_share);
 }
 
 /*

@@ -35,6 +35,7 @@ struct bede_control {
 	double flight;	   /* bytes that are charged but on no list yet; a running mean */
 	int settled;	   /* demotion has got going since the bound was last approached ... */
 	uint64_t far_before; /* ... when so much was far */
+	int open;	     /* page cache meets no fence at the bound, so its softness is none */
 };
 
 /* Take in a measurement: control->numa and control->kernel are filled in already. */

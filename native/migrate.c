@@ -323,6 +323,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 
 	/* Every page that is charged but on no list yet will be local: there is no demotion that could help. */
 	holder->control.settled = 1;
+	holder->control.open = state->steered && !state->is_away;
 	uint64_t left = bede_control_room(control);
 	bool near = left < control->bound / 4;
 

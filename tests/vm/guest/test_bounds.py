@@ -24,7 +24,7 @@ def test_the_bound_holds(case: bounds.Case) -> None:
     overshoot, mean = case.overshoot, case.mean
     if sockets.is_one_tier():
         overshoot = MOVED_FILES if case.cache or case.load.startswith("shmem") else MOVED
-        mean = 0 if case.cache else MOVED_MEAN
+        mean = MOVED_MEAN
     allowed = bound * overshoot
     if case.huge:
         allowed = max(allowed, (os.cpu_count() or 1) * 2 * bounds.MIB)
