@@ -35,7 +35,7 @@ def test_one_that_is_cancelled_never_runs(tmp_path: Path) -> None:
     [
         (["sh", "-c", "exit 9"], 9),
         (["sh", "-c", "kill -TERM $$"], 128 + signal.SIGTERM),
-        (["sh", "-c", "kill -INT $$"], 128 + signal.SIGINT),
+        (["sh", "-c", "kill -KILL $$"], 128 + signal.SIGKILL),
     ],
 )
 def test_its_status_is_the_commands(argv: list[str], status: int) -> None:
