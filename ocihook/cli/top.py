@@ -95,7 +95,6 @@ class Screen:
                     due = time.monotonic() + self.view.interval
                 self._draw(live, said.getvalue())
                 pressed = keys.wait(due - time.monotonic())
-                keys.signals.discard(signal.SIGWINCH)  # the next drawing asks for the size
                 if keys.signals:
                     return keys.signals.pop()
                 for key in pressed:

@@ -37,7 +37,7 @@ class Keys:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self.signals: set[int] = set()  #: that have come, until somebody takes them out
+        self.signals: set[int] = set()  #: that have come and end something: the window's size only wakes
 
     def __enter__(self) -> Keys:
         self._stack = contextlib.ExitStack()
@@ -57,7 +57,8 @@ class Keys:
         self._stack.__exit__(kind, error, trace)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
-        self.signals.add(number)
+        if number != signal.SIGWINCH:
+            self.signals.add(number)
 
     def wait(self, seconds: float) -> list[str]:
         """The keys that come within *seconds*; none also where a signal came, or the terminal is gone."""
