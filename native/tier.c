@@ -13,6 +13,12 @@ static void note_progress(struct bede_holder *holder)
 	holder->tier.progress_tries = holder->stats.tries;
 }
 
+/* Far enough before the fence: a burst may be at it before the next turn, and would swap there. */
+static bool is_near(const struct bede_holder *holder, uint64_t room)
+{
+	return room < holder->control.bound / 2;
+}
+
 /* Returns how much there is to demote, in bytes. */
 static uint64_t demote(struct bede_holder *holder, uint64_t room)
 {
@@ -20,7 +26,7 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 	uint64_t bytes = bede_control_excess(&holder->control, &node);
 	uint64_t chunk = minimum(holder->control.bound / 128 / PAGE + 16, 512);
 
-	if (room < holder->control.bound / 4)
+	if (is_near(holder, room))
 		holder->tier.pressed_us = holder->control.at_us;
 	if (room && !holder->tier.demotes)
 		note_progress(holder);
@@ -82,10 +88,9 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	}
 	bool lifted = holder->tier.lifted_until_us > at_us;
 	bool pressed = holder->tier.pressed_us && at_us - holder->tier.pressed_us < CALM_US;
-	bool near = *room < holder->control.bound / 4;
 
 	holder->lifted = lifted;
-	holder->busy = lifted || excess || near != pressed;
+	holder->busy = lifted || excess || is_near(holder, *room) != pressed;
 	/* Without demotion ahead of the fence all of it is done by reclaim, which may swap at any time. */
 	pressed = pressed || !holder->tier.demotes;
 	bede_swapguard_update(&holder->swap, pressed && !lifted, holder->control.current);
