@@ -325,7 +325,6 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	holder->control.settled = 1;
 	holder->control.open = state->steered && !state->is_away;
 	uint64_t left = bede_control_room(control);
-	bool near = left < control->bound / 4;
 
 	see(holder);
 	if (state->steered)
@@ -346,7 +345,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	/* At home, where the local nodes are all there is, others can take what is left of them. */
 	holder->busy = stuck || ask.demote || ask.promote || (state->calm_us && !state->moved.own) ||
 		       state->switching ||
-		       (at_home && (near || state->available < 8 * state->reserve));
+		       (at_home && (left < control->bound / 4 || state->available < 8 * state->reserve));
 	/* Not only near it: a burst, or whoever goes on after the agent's death, is there at once, and would swap. */
 	if (fenced && !stuck)
 		state->pressed_us = control->at_us;
@@ -356,9 +355,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	holder->busy = holder->busy || (pressed && !fenced);
 	bede_swapguard_update(&holder->swap, pressed, control->current);
 	*room = fenced ? left : control->bound / 4;
-	if (!fenced || stuck)
-		return bede_holder_fence(holder, BEDE_NO_LIMIT);
-	return bede_holder_fence(holder, control->current + left);
+	return bede_holder_fence(holder, fenced && !stuck ? control->current + left : BEDE_NO_LIMIT);
 }
 
 static void open_files(struct bede_holder *holder)

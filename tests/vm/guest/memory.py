@@ -54,13 +54,13 @@ def emptied():
 def _set(block, state):
     before = signal.signal(signal.SIGALRM, _too_long)
     file = os.open(block / "state", os.O_WRONLY)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    signal.alarm(PATIENCE)
     try:
         os.write(file, state.encode())
     except OSError:
         return False
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
         os.close(file)
     return True

@@ -10,7 +10,6 @@ import struct
 import subprocess
 import termios
 import time
-from pathlib import Path
 
 from helpers import DEADLINE, wait_until
 
@@ -124,16 +123,9 @@ class Screen:
         try:
             wait_until(what, there)
         except AssertionError as error:
-            raise AssertionError(f"{error}\n" + "\n".join([*found, *self._state()])) from None
+            what = f"{error}; its exit status: {self.process.poll()}\n"
+            raise AssertionError(what + "\n".join(found)) from None
         return list(found)
-
-    def _state(self):
-        """What else is known when the screen is not as it should be."""
-        wchan = ""
-        with contextlib.suppress(OSError):
-            wchan = Path(f"/proc/{self.process.pid}/wchan").read_text()
-        yield f"(exit status {self.process.poll()}, in {wchan!r}, not yet read {self._rest[:99]!r}"
-        yield f"last written {self.said[-999:]!r})"
 
     def ended(self, seconds=DEADLINE):
         """Its exit status, when it has ended by itself."""
