@@ -188,11 +188,11 @@ def _event(one: Any) -> Event:
 class Births:
     """The socket *fd* of the process connector, subscribed already; it stays the caller's. Raises OSError."""
 
-    _AT_ONCE = 256  #: events that one call takes
+    AT_ONCE = 256  #: events that one call takes
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._births = _ffi.new("struct bede_birth[]", self._AT_ONCE)
+        self._births = _ffi.new("struct bede_birth[]", self.AT_ONCE)
         self._count = _ffi.new("unsigned *")
 
     def filter(self, *, forks: bool, execs: bool) -> None:
@@ -201,7 +201,7 @@ class Births:
 
     def read(self) -> tuple[list[Event], bool]:
         """What waits, and whether some was lost."""
-        result = _lib.bede_births_read(self._fd, self._births, self._AT_ONCE, self._count)
+        result = _lib.bede_births_read(self._fd, self._births, self.AT_ONCE, self._count)
         lost = result == -errno.ENOBUFS
         if not lost:
             _check(result, "process connector")

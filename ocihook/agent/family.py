@@ -1,7 +1,7 @@
 """A family: all processes of one bound container, whatever cgroup they have come to be in.
 
 A container that has a pid namespace of its own is known by it: nobody leaves one, and what is made in it is
-inside it. Without one it is known by its cgroup namespace, and by who was forked by whom.
+inside it. Without one it is known by its cgroup and its mount namespace, and by who was forked by whom.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Family:
         self.pid_ns, self.cgroup_ns, self.mnt_ns = (self._hold(name) for name in ("pid", "cgroup", "mnt"))
         if not kin.is_first(pid):
             self.pid_ns = None  # it has joined another's, as the containers of a pod may
+        #: whether nobody but its processes is in its mount namespace
+        self.own_mnt = self.mnt_ns is not None and self._is_mnt_own()
 
     def _hold(self, name: str) -> int | None:
         """Keep its namespace *name* from being another's number; the inode, unless it is the host's."""
@@ -44,6 +46,11 @@ class Family:
         inode = os.fstat(fd).st_ino
         return inode if inode != kin.namespace(os.getpid(), name) else None
 
+    def _is_mnt_own(self) -> bool:
+        """Not that of the host, nor that of whoever has made it: a runtime's unit may have one of its own."""
+        others = [kin.namespace(one, "mnt") for one in (1, kin.parent_of(self.pid))]
+        return None not in others and self.mnt_ns not in others
+
     @classmethod
     def of_record(cls, id: str, cgroup: Cgroup, pid: int, start: int) -> Family:
         """The family in *cgroup*, whose first process was *pid*, started at *start*."""
@@ -53,6 +60,7 @@ class Family:
         if pid and process.start_time(pid) != family.start:
             # The number has come to be a stranger's while we looked.
             family.pid_ns = family.cgroup_ns = family.mnt_ns = family.start = None
+            family.own_mnt = False
         return family
 
     def contains(self, path: str) -> bool:
@@ -87,9 +95,12 @@ class Families:
         self._by_home: dict[str, Family] = {}
         self._by_pid_ns: dict[int, Family] = {}
         self._by_cgroup_ns: dict[int, list[Family]] = {}
+        self._by_mnt_ns: dict[int, list[Family]] = {}
         #: processes of those that have no pid namespace of their own, and when each was started: None where
         #: it had ended before anybody looked, and only what it has forked is of interest
         self._lineage: dict[int, tuple[Family, int | None]] = {}
+        #: those of them that are no more: see :meth:`mark_ended`
+        self.ended: dict[int, tuple[Family, int | None]] = {}
         self._prune_at = _PRUNE
         self._host_pid_ns = kin.namespace(os.getpid(), "pid")
         self._host_cgroup_ns = kin.namespace(os.getpid(), "cgroup")
@@ -111,6 +122,8 @@ class Families:
             self._lineage[family.pid] = (family, family.start)
         if family.cgroup_ns is not None:
             self._by_cgroup_ns.setdefault(family.cgroup_ns, []).append(family)
+        if family.own_mnt and family.mnt_ns is not None:
+            self._by_mnt_ns.setdefault(family.mnt_ns, []).append(family)
 
     def remove(self, home: str) -> None:
         """Forget the family whose home is the cgroup *home*."""
@@ -119,10 +132,10 @@ class Families:
             return
         if family.pid_ns is not None and self._by_pid_ns.get(family.pid_ns) is family:
             del self._by_pid_ns[family.pid_ns]
-        if family.cgroup_ns is not None:
-            others = [one for one in self._by_cgroup_ns.pop(family.cgroup_ns, []) if one is not family]
-            if others:
-                self._by_cgroup_ns[family.cgroup_ns] = others
+        for known, ns in ((self._by_cgroup_ns, family.cgroup_ns), (self._by_mnt_ns, family.mnt_ns)):
+            others = [one for one in known.pop(ns, []) if one is not family] if ns is not None else []
+            if ns is not None and others:
+                known[ns] = others
         self._lineage = {pid: one for pid, one in self._lineage.items() if one[0] is not family}
         family.close()
 
@@ -143,12 +156,13 @@ class Families:
         """The family that process *pid* belongs to."""
         if self._by_pid_ns and (family := self._by_pid_namespace(pid)) is not None:
             return family
-        if self._by_cgroup_ns:
-            ns = kin.namespace(pid, "cgroup")
-            if ns is not None and len(found := self._by_cgroup_ns.get(ns, [])) == 1:
-                return found[0]
+        if (family := _only(self._by_cgroup_ns, pid, "cgroup")) is not None:
+            return family
         found_family, start = self._lineage.get(pid, (None, None))
-        return found_family if start is not None and process.is_same(pid, start) else None
+        if start is not None and process.is_same(pid, start):
+            return found_family
+        # Whose parents have ended before anybody listened is known by what it sees of the file system.
+        return _only(self._by_mnt_ns, pid, "mnt")
 
     def _by_pid_namespace(self, pid: int) -> Family | None:
         ns = kin.namespace(pid, "pid")
@@ -182,7 +196,7 @@ class Families:
             return
         self._lineage[pid] = (known[0], process.start_time(pid))
         if len(self._lineage) > self._prune_at:
-            self.forget_ended()
+            self.mark_ended()
 
     def entered(self, pid: int, family: Family) -> None:
         """*pid* was seen in the home of *family*, so that what it forks belongs there too."""
@@ -193,15 +207,31 @@ class Families:
         """*pid* is not whom it was taken for."""
         self._lineage.pop(pid, None)
 
-    def forget_ended(self) -> None:
-        """Drop the processes that are no more: exits are not heard of."""
+    def mark_ended(self) -> None:
+        """Look which are no more: exits are not heard of. What these have forked may be heard of yet."""
         alive = set(kin.everybody())
-        self._lineage = {
-            pid: (family, start)
-            for pid, (family, start) in self._lineage.items()
-            if pid in alive and start is not None and process.is_same(pid, start)
+        self.ended = {
+            pid: one
+            for pid, one in self._lineage.items()
+            if pid not in alive or one[1] is None or not process.is_same(pid, one[1])
         }
+        self._prune_at = 2 * len(self._lineage)
+
+    def forget(self, ended: dict[int, tuple[Family, int | None]]) -> None:
+        """All that those *ended* have forked was heard of."""
+        if not ended:
+            return
+        self._lineage = {pid: one for pid, one in self._lineage.items() if ended.get(pid) is not one}
+        if self.ended is ended:
+            self.ended = {}
         self._prune_at = max(_PRUNE, 2 * len(self._lineage))
+
+
+def _only(known: dict[int, list[Family]], pid: int, name: str) -> Family | None:
+    """The one family of those *known* by namespaces *name* whose namespace *pid* is in."""
+    ns = kin.namespace(pid, name) if known else None
+    found = known.get(ns, []) if ns is not None else []
+    return found[0] if len(found) == 1 else None
 
 
 def _ancestor_in(pid: int, pid_ns: int) -> int:

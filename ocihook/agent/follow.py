@@ -56,7 +56,7 @@ class Follower:
 
     def rescan(self) -> None:
         """Look at every process of the host: events were lost, or nobody listened."""
-        self.families.forget_ended()
+        self.families.mark_ended()
         for pid in kin.everybody():
             if self.families.has_lineage:
                 parent = kin.parent_of(pid)

@@ -54,7 +54,9 @@ class Sources:
         wanted = (bool(len(self._follower.families)) or discovers, discovers)
         if self._births is not None and wanted != self._listening:
             self._births.filter(forks=wanted[0], execs=wanted[1])
-            self._listening = wanted
+            before, self._listening = self._listening, wanted
+            if wanted[0] and not (before and before[0]):
+                self.rescan()  # a container does not wait for us, and what it has forked was not heard of
 
     def rescan(self) -> None:
         """Look at all processes soon; once, however often it is asked for meanwhile."""
@@ -86,7 +88,12 @@ class Sources:
         assert self._births is not None
         assert self._connector is not None
         self._loop.pause(self._connector.fileno(), PAUSE)
-        self._take(*self._births.read())
+        families = self._follower.families
+        ended = families.ended
+        events, lost = self._births.read()
+        self._take(events, lost)
+        if len(events) < self._births.AT_ONCE:
+            families.forget(ended)  # nothing waits that is as old as that
 
     def _moved(self) -> None:
         assert self._moves is not None
@@ -105,3 +112,5 @@ class Sources:
         self._not_before = time.monotonic() + RESCAN_PAUSE
         self._before()
         self._follower.rescan()
+        if self._births is None:
+            self._follower.families.forget(self._follower.families.ended)  # nothing will be heard of

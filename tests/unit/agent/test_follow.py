@@ -22,7 +22,9 @@ HOME = "/pod/web"
 class Host:
     """A follower in a world with one container: process 100 in HOME."""
 
-    def __init__(self, world: World, ns: dict[str, int] = OWN, let_go: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, world: World, ns: dict[str, int] = OWN, let_go: tuple[str, ...] = (), parent: int = 1
+    ) -> None:
         self.world = world
         self.due: list[Callable[[], object]] = []
         self.families = Families()
@@ -31,7 +33,7 @@ class Host:
             self.families, Speaker(), settings, lambda seconds, call: self.due.append(call)
         )
         self.follower.discovery.possible = False
-        world.processes[100] = Process(HOME, dict(ns), parent=1, first=ns["pid"] != HOST["pid"])
+        world.processes[100] = Process(HOME, dict(ns), parent=parent, first=ns["pid"] != HOST["pid"])
         self.family = world.family("web", 100)
         self.families.add(self.family)
 
@@ -139,6 +141,41 @@ def test_without_any_the_lineage_tells(world: World) -> None:
     assert world.processes[102].cgroup == HOME
 
 
+def test_what_one_that_has_ended_has_forked_may_be_heard_of_late(world: World) -> None:
+    host = Host(world, dict(HOST))
+    host.born(101, HOME)
+    del world.processes[101]
+    host.follower.rescan()
+    ended = host.families.ended
+    world.processes[102] = Process("/elsewhere", dict(HOST), parent=100)
+    host.follower.handle([Event("fork", 102, 101, 1)])
+    assert world.processes[102].cgroup == HOME
+    host.families.forget(ended)
+    assert 101 not in host.families._lineage
+    assert 102 in host.families._lineage
+
+
+def test_an_orphan_that_nobody_heard_of_is_known_by_its_files(world: World) -> None:
+    host = Host(world, {**HOST, "mnt": 30})
+    world.put(101, Process("/elsewhere", {**HOST, "mnt": 30}))
+    world.put(102, Process("/elsewhere", {**HOST, "mnt": 31}))
+    host.follower.rescan()
+    (enters,) = host.due
+    enters()
+    assert (world.processes[101].cgroup, world.processes[102].cgroup) == (HOME, "/elsewhere")
+
+
+@pytest.mark.parametrize("whose", [1, 50, 60])
+def test_the_files_of_others_are_no_sign(world: World, whose: int) -> None:
+    """Those of the host, those of the unit that its runtime is in; nor where its parent is gone."""
+    world.put(50, Process("/runtime", {**HOST, "mnt": 30}))
+    world.put(101, Process("/elsewhere", dict(world.processes.get(whose, world.processes[50]).ns)))
+    host = Host(world, dict(world.processes[101].ns), parent=whose)
+    host.follower.rescan()
+    assert not host.due
+    assert world.processes[101].cgroup == "/elsewhere"
+
+
 def test_a_number_that_is_used_again_is_another_process(world: World) -> None:
     host = Host(world, dict(HOST))
     host.born(101, HOME)
@@ -158,10 +195,11 @@ def test_a_number_whose_reuse_nobody_told_of_is_a_strangers(world: World) -> Non
 def test_those_that_have_ended_are_not_kept_for_ever(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(family, "_PRUNE", 10)
     host = Host(world, dict(HOST))
-    host.families.forget_ended()
     for pid in range(200, 300):
+        ended = host.families.ended
         host.born(pid, HOME)
         del world.processes[pid]
+        host.families.forget(ended)
     assert len(host.families._lineage) <= 22
 
 

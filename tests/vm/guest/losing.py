@@ -31,6 +31,17 @@ def unwatched():
 
 
 @contextlib.contextmanager
+def stopped():
+    """The agent, whose number this is, does nothing."""
+    pid = agent_pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
 def standing_still():
     """The agent is stopped, and has small buffers; its number, and its socket of the process connector.
 
@@ -41,8 +52,7 @@ def standing_still():
     kib = size.read_text().split()[0]
     number = wait_until("the agent hears of processes", lambda: _number(pid))
     with contextlib.ExitStack() as after:
-        after.callback(os.kill, pid, signal.SIGCONT)
-        os.kill(pid, signal.SIGSTOP)
+        after.enter_context(stopped())
         after.callback(os.sched_setaffinity, 0, cpus)
         os.sched_setaffinity(0, {0})
         after.callback(size.write_text, kib)

@@ -1,5 +1,6 @@
 """Whatever child a container has, however it was made, counts against its one bound: by the kernel's word."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -66,6 +67,21 @@ def test_without_namespaces_of_its_own(agent):
         cgroup = cgroup_of(first(programs("all")))
         one.until("ready")
         everybody = programs("all") + programs("touch")
+        wait_until("everybody is inside", lambda: inside(everybody, cgroup))
+
+
+@pytest.mark.parametrize("runtime", ("crun", "podman-crun"))
+def test_those_that_left_before_the_agent_heard(agent, runtime):
+    """A container does not wait for the agent, which may not get a processor for a while."""
+    line = ["/gate/kinds", "all", "1", "/sys/fs/cgroup/outside"]
+    hosts = runtime == "crun"  # without namespaces of its own but that of its files
+    with Outside() as outside, losing.unwatched(), contextlib.ExitStack() as after:
+        with losing.stopped():
+            one = after.enter_context(Family(runtime, f"late-{runtime}", line, host_pids=hosts))
+            one.until("ready")
+            cgroup = cgroup_of(first(programs("all")))
+            everybody = programs("all") + programs("touch")
+            assert len([pid for pid in everybody if cgroup_of(pid) == outside.path]) == len(LEAVING)
         wait_until("everybody is inside", lambda: inside(everybody, cgroup))
 
 
