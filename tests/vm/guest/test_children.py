@@ -20,6 +20,15 @@ RUNTIMES = ("podman-crun", "docker", "runc")
 THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
+@pytest.fixture
+def small_pages():
+    """What huge pages may be above a bound is a matter of test_bounds.py; here it is about whose they are."""
+    before = THP.read_text().partition("[")[2].partition("]")[0]
+    THP.write_text("never")
+    yield
+    THP.write_text(before)
+
+
 def within(sampling, bound=BOUND):
     """That no sample was above the bound by more than the backend's own limit."""
     assert len(sampling.rows) > 10
@@ -174,7 +183,7 @@ def test_escaped_while_no_agent_ran(agent):
 
 
 @pytest.mark.parametrize("runtime", ("podman-crun", "podman-runc", "docker", "runc", "crun"))
-def test_what_is_executed_in_it_counts(runtime):
+def test_what_is_executed_in_it_counts(runtime, small_pages):
     with helpers.Container(runtime, f"exec-{runtime}", f"{BOUND}M", 8) as container:
         container.fill()
         load = ["/usr/bin/python3", "-ISB", f"{helpers.GUEST}/loads.py", "anon", "64", "2", "1"]
@@ -203,15 +212,6 @@ if __name__ == "__main__":
     print("done", flush=True)
     sys.stdin.read()
 """
-
-
-@pytest.fixture
-def small_pages():
-    """What huge pages may be above a bound is a matter of test_bounds.py; here it is about whose they are."""
-    before = THP.read_text().partition("[")[2].partition("]")[0]
-    THP.write_text("never")
-    yield
-    THP.write_text(before)
 
 
 @pytest.mark.parametrize("method", ("fork", "spawn", "forkserver"))
