@@ -34,8 +34,7 @@ class Family:
         self.pid_ns, self.cgroup_ns, self.mnt_ns = (self._hold(name) for name in ("pid", "cgroup", "mnt"))
         if not kin.is_first(pid):
             self.pid_ns = None  # it has joined another's, as the containers of a pod may
-        #: whether nobody but its processes is in its mount namespace
-        self.own_mnt = self.mnt_ns is not None and self._is_mnt_own()
+        self.own_mnt_ns = self._own_mnt_ns()  #: the inode, where it is known by that
 
     def _hold(self, name: str) -> int | None:
         """Keep its namespace *name* from being another's number; the inode, unless it is the host's."""
@@ -46,10 +45,12 @@ class Family:
         inode = os.fstat(fd).st_ino
         return inode if inode != kin.namespace(os.getpid(), name) else None
 
-    def _is_mnt_own(self) -> bool:
+    def _own_mnt_ns(self) -> int | None:
         """Not that of the host, nor that of whoever has made it: a runtime's unit may have one of its own."""
+        if self.pid_ns is not None:
+            return None  # which is the better sign
         others = [kin.namespace(one, "mnt") for one in (1, kin.parent_of(self.pid))]
-        return None not in others and self.mnt_ns not in others
+        return None if None in others or self.mnt_ns in others else self.mnt_ns
 
     @classmethod
     def of_record(cls, id: str, cgroup: Cgroup, pid: int, start: int) -> Family:
@@ -59,8 +60,7 @@ class Family:
         family = cls(id, Cgroup(cgroup.mount, cgroup.path, os.dup(cgroup.fd)), pid)
         if pid and process.start_time(pid) != family.start:
             # The number has come to be a stranger's while we looked.
-            family.pid_ns = family.cgroup_ns = family.mnt_ns = family.start = None
-            family.own_mnt = False
+            family.pid_ns = family.cgroup_ns = family.mnt_ns = family.own_mnt_ns = family.start = None
         return family
 
     def contains(self, path: str) -> bool:
@@ -122,8 +122,8 @@ class Families:
             self._lineage[family.pid] = (family, family.start)
         if family.cgroup_ns is not None:
             self._by_cgroup_ns.setdefault(family.cgroup_ns, []).append(family)
-        if family.own_mnt and family.mnt_ns is not None:
-            self._by_mnt_ns.setdefault(family.mnt_ns, []).append(family)
+        if family.own_mnt_ns is not None:
+            self._by_mnt_ns.setdefault(family.own_mnt_ns, []).append(family)
 
     def remove(self, home: str) -> None:
         """Forget the family whose home is the cgroup *home*."""
@@ -132,7 +132,7 @@ class Families:
             return
         if family.pid_ns is not None and self._by_pid_ns.get(family.pid_ns) is family:
             del self._by_pid_ns[family.pid_ns]
-        for known, ns in ((self._by_cgroup_ns, family.cgroup_ns), (self._by_mnt_ns, family.mnt_ns)):
+        for known, ns in ((self._by_cgroup_ns, family.cgroup_ns), (self._by_mnt_ns, family.own_mnt_ns)):
             others = [one for one in known.pop(ns, []) if one is not family] if ns is not None else []
             if ns is not None and others:
                 known[ns] = others

@@ -99,7 +99,7 @@ class World:
         made.pid_ns = ns["pid"] if ns["pid"] != HOST["pid"] and self.is_first(pid) else None
         made.cgroup_ns = ns["cgroup"] if ns["cgroup"] != HOST["cgroup"] else None
         made.mnt_ns = ns["mnt"]
-        made.own_mnt = made._is_mnt_own()
+        made.own_mnt_ns = made._own_mnt_ns()
         return made
 
 
