@@ -69,7 +69,7 @@ deps: packages $(VENV_STAMP)
 build: deps $(BUILD_STAMP) build/guest/kinds
 
 # What the tests in the machine run in containers: static, since those may have no libraries.
-build/guest/kinds: tests/vm/guest/kinds.c Makefile
+build/guest/kinds: tests/vm/guest/workloads/kinds.c Makefile
 	@mkdir -p build/guest
 	@gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -pthread -o $@ $<
 

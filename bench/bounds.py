@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The figures behind the promises: every load of tests/vm/guest/bounds.py on every kernel.
+"""The figures behind the promises: every load of tests/vm/guest/lib/bounds.py on every kernel.
 
     bench/bounds.py [--kernel NAME]... [--topology NAME] [LOAD...]
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 KERNELS = ("debian-6.12", "debian-7.3")
-INSIDE = "/usr/lib/bede/tests/vm/guest/bounds.py"
+INSIDE = "/usr/lib/bede/tests/vm/guest/lib/bounds.py"
 #: and the nodes that have to be called far
 TOPOLOGIES = {"two-tier": "", "two-socket": "1"}
 FIRST = """\

@@ -34,7 +34,7 @@ HEADERS = {"/usr/include/gelf.h": "libelf-dev"}  # objtool's
 CCACHE_SIZE = "3G"
 REPORT_SECONDS = 15.0  #: between two lines of progress
 LOG_LINES = 20
-#: of the kernel's own tests: built with the kernel, run in the machine (tests/vm/guest/test_node_limit.py)
+#: of the kernel's own tests: built with the kernel, run in the machine
 SELFTESTS = ("test_core", "test_cpuset", "test_memcontrol", "test_node_limit")
 
 

@@ -17,7 +17,7 @@ WANTS = "etc/systemd/system/bede-run.target.wants"
 PLACES = (
     ("ocihook", "**/*", "usr/lib/bede/ocihook"),
     ("tests", "**/*", "usr/lib/bede/tests"),
-    ("build/guest", "*", "usr/lib/bede/tests/vm/guest"),
+    ("build/guest", "*", "usr/lib/bede/tests/vm/guest/workloads"),
     ("bench", "**/*", "usr/lib/bede/bench"),
     ("examples", "**/*", "usr/lib/bede/examples"),
     ("bin", "bede*", "usr/bin"),

@@ -47,10 +47,11 @@ class Options:
     bare: bool = False  #: nothing of Bede in it
 
 
-def environment(bare: bool = False) -> dict[str, str]:
-    """The command's environment: the machine's own and what is passed through."""
+def environment(options: Options) -> dict[str, str]:
+    """The command's environment: the machine's own, what it is, and what is passed through."""
+    here = {"BEDE_VM_KERNEL": options.kernel, "BEDE_VM_TOPOLOGY": options.topology}
     passed = {k: v for k, v in os.environ.items() if k in PASSED or k.startswith("BEDE_")}
-    return GUEST_ENV | ({} if bare else {"PYTHONPATH": PYTHONPATH}) | passed
+    return GUEST_ENV | ({} if options.bare else {"PYTHONPATH": PYTHONPATH}) | passed | here
 
 
 def share_image(directory: Path, target: Path) -> None:
@@ -110,7 +111,7 @@ def prepare(
     root = image.ensure(progress)
     kernel = kernels.ensure(options.kernel, root, progress)
     (work / "initrd").write_bytes(initramfs.build(root / "busybox", kernel))
-    job = payload.Job(options.argv, environment(options.bare), tty, options.bare)
+    job = payload.Job(options.argv, environment(options), tty, options.bare)
     (work / "payload").write_bytes(payload.build(job))
     disks = [qemu.Disk("root", root / "root.img", throwaway=True), qemu.Disk("payload", work / "payload")]
     if options.share is not None:

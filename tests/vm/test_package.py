@@ -1,4 +1,4 @@
-"""The Debian package in a machine without Bede; what happens there is in guest/package.py."""
+"""The Debian package in a machine without Bede; what happens there is in guest/scripts/package.py."""
 
 import shutil
 import sys
@@ -13,6 +13,7 @@ SECONDS = 400
 OLD = "0.0.1"
 #: Containers see the machine's /usr, and have to find their programs there.
 THERE = "/usr/lib/bede-tests"
+GUEST = f"{THERE}/tests/vm/guest"
 STEPS = "installed\nupgraded\nrefused\nremoved\npurged\n"
 
 
@@ -40,8 +41,8 @@ def share(work: Path) -> Path:
 
 def test_it_installs_upgrades_removes_and_purges_under_containers(tmp_path: Path) -> None:
     command = (
-        f"cp -r /share/checkout {THERE} &&"
-        f" BEDE_VERSION={packages.version()} PYTHONPATH={THERE} python3 -B {THERE}/tests/vm/guest/package.py"
+        f"cp -r /share/checkout {THERE} && export BEDE_VERSION={packages.version()}"
+        f" PYTHONPATH={THERE}:{GUEST}/lib && python3 -B {GUEST}/scripts/package.py"
     )
     boot = machines.boot(
         *("sh", "-c", command),

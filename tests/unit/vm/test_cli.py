@@ -67,7 +67,7 @@ def test_what_is_passed_into_the_machine(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("BEDE_X", "1")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("SECRET", "1")
-    env = vm_run.environment()
+    env = vm_run.environment(vm_run.Options([]))
     assert env["BEDE_X"] == env["NO_COLOR"] == "1"
     assert env["HOME"] == "/root"
     assert "SECRET" not in env

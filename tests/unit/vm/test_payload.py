@@ -41,4 +41,4 @@ def test_a_bare_machine_has_the_runner_and_nothing_of_bede() -> None:
     assert "usr/lib/bede-vm/runner.py" in files
     assert not [name for name in files if name.startswith(("usr/lib/bede/", "usr/bin/", payload.UNITS[1:]))]
     assert not [path for path in files.values() if payload.GUEST not in path.parents]
-    assert "PYTHONPATH" not in run.environment(bare=True)
+    assert "PYTHONPATH" not in run.environment(run.Options([], bare=True))

@@ -1,5 +1,11 @@
-"""What runs in the machine in a box: `bede vm run -- python3 -m pytest /usr/lib/bede/tests/vm/guest`."""
+"""What runs in the machine in a box: `bede vm run -- python3 -m pytest /usr/lib/bede/tests/vm/guest/suite`.
 
+Only those tests run that are of this machine's kernel and topology (`lib/on.py`), which `bede vm run` tells;
+with BEDE_ONLY, a list in JSON, only those of them that it names.
+"""
+
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -7,13 +13,47 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "lib"))
 
 import bounds
 import helpers
+import limited
+import on
 import sockets
 
 from ocihook.demo import inside
+
+
+def pytest_addoption(parser):
+    parser.addoption("--cells", metavar="FILE", help="only write there where each test runs, in JSON")
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "on(kernels, topologies, each, rarely, quiet): lib/on.py"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    found = {item.nodeid: on.cells(item) for item in items}
+    if config.getoption("cells"):
+        told = {
+            name: [[(cell.kernel, cell.topology, cell.quiet) for cell in part] for part in parts]
+            for name, parts in found.items()
+        }
+        Path(config.getoption("cells")).write_text(json.dumps(told))
+        return
+    here = (os.environ["BEDE_VM_KERNEL"].removesuffix("-debug"), os.environ["BEDE_VM_TOPOLOGY"])
+    only = os.environ.get("BEDE_ONLY")
+    named = None if only is None else set(json.loads(only))
+
+    def runs(item):
+        if named is not None and item.nodeid.rpartition("/")[2] not in named:
+            return False
+        return here in [(cell.kernel, cell.topology) for cell in found[item.nodeid][0]]
+
+    config.hook.pytest_deselected(items=[item for item in items if not runs(item)])
+    items[:] = [item for item in items if runs(item)]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,6 +61,14 @@ def far_by_name():
     """Where the firmware tells of no far memory, the configuration does."""
     if sockets.is_one_tier():
         inside.call_far("1")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_without_complaints():
+    """A patched kernel has nothing to complain of, whatever its tests do; told with the last of them."""
+    yield
+    if helpers.IS_PATCHED:
+        assert limited.complaints() == []
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,219 @@
+"""One load under a bound, measured by the sampler: what the issue's table asks, as figures.
+
+    python3 bounds.py [NAME...]        prints the table; run it in the machine, as root
+
+Each load runs in a container of its own (crun, on the bundle of examples/runc) with swap on.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+WORKLOADS = Path(__file__).resolve().parents[1] / "workloads"
+BEDE = WORKLOADS.parents[3]
+ROOTFS = "/usr/share/bede-vm/rootfs"
+WORK = Path("/var/tmp/bede-bounds")
+OUT = Path("/out")  #: of `bede vm run --out`: gets the samples
+MIB = 1 << 20
+REDIS_ELEMENTS = 8000  #: of 64 KiB
+PEAK = 0.97  #: of the highest total: until it is last seen the demand counts as high
+
+
+@dataclass(frozen=True)
+class Case:
+    """A load, its bound, and what must hold."""
+
+    name: str
+    load: str  #: arguments of loads.py, or "redis"
+    bound: int = 128  #: MiB; the demand is four times as much
+    overshoot: float = 0.01  #: highest, as a share of the bound
+    mean: float = 0.97  #: lowest mean of local usage while the demand is high, likewise
+    huge: bool = False  #: one huge page a CPU may be above the bound
+    cache: float = 0.0  #: lowest page cache kept, as a share of what the same run keeps unbounded
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case("anon-1", "anon 512 1 1"),
+        Case("anon-8", "anon 512 8 1"),
+        Case("thp-1", "anon 1024 1 1 thp", bound=256, huge=True),
+        Case("thp-8", "anon 2048 8 1 thp", bound=512, huge=True),
+        Case("redis", "redis", mean=0.95),
+        Case("workers", "workers 512 1 1", mean=0.95),
+        Case("read", "read 512 1 1", overshoot=0.02, mean=0, cache=0.9),
+        Case("mmap", "mmap 512 1 1", overshoot=0.02, mean=0, cache=0.9),
+        Case("shmem", "shmem 512 1 1", mean=0.95),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the sampler and the container's parent saw; bytes and seconds."""
+
+    status: int
+    output: str
+    seconds: float
+    samples: int
+    highest: int  #: local usage
+    mean: float | None  #: local usage while the demand was high; None: it never was
+    total: int  #: highest local and far together
+    file: int  #: page cache at its highest
+    swap: int
+
+
+def prepare() -> None:
+    """A file to read, and swap to (not) use; once a machine."""
+    WORK.mkdir(exist_ok=True)
+    load, swap = WORK / "load.bin", WORK / "swap"
+    if not load.exists():
+        subprocess.run(["dd", "if=/dev/zero", f"of={load}", "bs=1M", "count=512", "status=none"], check=True)
+    if not swap.exists():
+        subprocess.run(["dd", "if=/dev/zero", f"of={swap}", "bs=1M", "count=128", "status=none"], check=True)
+        swap.chmod(0o600)
+        subprocess.run(["mkswap", swap], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["swapon", swap], check=True)
+    subprocess.run(["sync"], check=True)
+
+
+def command(case: Case) -> list[str]:
+    """What runs in the container."""
+    if case.load == "redis":
+        return ["/usr/bin/redis-server", "--port", "0", "--unixsocket", "/data/redis.sock", "--save", ""]
+    return ["/usr/bin/python3", f"{WORKLOADS}/loads.py", *case.load.split(), "wait"]
+
+
+def bundle(case: Case, bounded: bool) -> Path:
+    """The example's bundle with this load in it; without its hooks when it is not *bounded*."""
+    where = WORK / "bundle"
+    where.mkdir(exist_ok=True)
+    (where / "rootfs").mkdir(exist_ok=True)
+    make = BEDE / "examples/runc/make-bundle"
+    subprocess.run([sys.executable, make, where, f"{case.bound}M", *command(case)], check=True)
+    config = json.loads((where / "config.json").read_text())
+    config["root"] = {"path": ROOTFS, "readonly": True}
+    config["process"]["env"] += ["BEDE_LOAD_FILE=/data/load.bin", "PYTHONDONTWRITEBYTECODE=1"]
+    config["linux"]["cgroupsPath"] = f"/bede-bounds-{case.name}"
+    for source, target, options in (("/usr", "/usr", ["rbind", "ro"]), (str(WORK), "/data", ["rbind", "rw"])):
+        mount = {"destination": target, "type": "bind", "source": source, "options": options}
+        config["mounts"].append(mount)
+    shared = {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["nosuid", "nodev"]}
+    config["mounts"].append(shared)  # for the semaphores of multiprocessing
+    if not bounded:
+        del config["hooks"], config["annotations"]
+    (where / "config.json").write_text(json.dumps(config))
+    return where
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Until *path* is there; a container that does not start is an error."""
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        if process.poll() is not None:
+            raise RuntimeError(f"the container did not start: {process.communicate()}")
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{path} did not come")
+        time.sleep(0.01)
+
+
+def load_redis() -> str:
+    """Fill it, look, and end it; what is there at the end."""
+    client = ["redis-cli", "-s", str(WORK / "redis.sock")]
+    wait = subprocess.run([*client, "ping"], capture_output=True, text=True, check=False)
+    while wait.stdout.strip() != "PONG":
+        time.sleep(0.05)
+        wait = subprocess.run([*client, "ping"], capture_output=True, text=True, check=False)
+    # Elements of one list: what was pushed can be counted, and no two are one.
+    benchmark = ["redis-benchmark", "-s", str(WORK / "redis.sock"), "-q", "-t", "rpush"]
+    benchmark += ["-n", str(REDIS_ELEMENTS), "-d", "65536", "-P", "8", "-c", "4"]
+    subprocess.run(benchmark, check=True, stdout=subprocess.DEVNULL)
+    time.sleep(0.1)  # longer would measure where its last page happened to leave it
+    count = subprocess.run([*client, "llen", "mylist"], capture_output=True, text=True, check=True)
+    subprocess.run([*client, "shutdown", "nosave"], check=False, capture_output=True)
+    return count.stdout.strip()
+
+
+def run(case: Case, bounded: bool = True) -> Result:
+    """The load in its container, from its first instruction to its end."""
+    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    csv = WORK / "samples.csv"
+    cgroup = Path(f"/sys/fs/cgroup/bede-bounds-{case.name}")
+    start = time.monotonic()
+    container = subprocess.Popen(
+        ["crun", "run", "--bundle", bundle(case, bounded), f"bounds-{case.name}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_for(cgroup / "memory.numa_stat", container)
+    sampler = subprocess.Popen(
+        ["nice", "-n", "-20", sys.executable, "-m", "ocihook.demo.sampler", cgroup, csv],
+        env={**os.environ, "PYTHONPATH": str(BEDE)},
+    )
+    wait_for(csv, container)  # it has its handlers by then
+    counted = load_redis() if case.load == "redis" else ""
+    with contextlib.suppress(BrokenPipeError):
+        output, _ = container.communicate("go\n", timeout=300)
+    seconds = time.monotonic() - start
+    sampler.terminate()
+    sampler.wait()
+    if OUT.is_dir():
+        (OUT / f"{case.name}.csv").write_text(csv.read_text())
+    rows = [[float(cell) for cell in line.split(",")] for line in csv.read_text().splitlines()[1:]]
+    csv.unlink()
+    return summary(rows, case, container.returncode, counted or output, seconds)
+
+
+def summary(rows: list[list[float]], case: Case, status: int, output: str, seconds: float) -> Result:
+    """Figures from the sampler's rows (seconds, local, far, current, file, swap)."""
+    totals = [row[1] + row[2] for row in rows]
+    peak = max(totals)
+    high = [n for n, total in enumerate(totals) if total >= case.bound * MIB]
+    last = max(n for n, total in enumerate(totals) if total >= PEAK * peak)
+    local = [row[1] for row in rows[high[0] : last + 1]] if high else []
+    return Result(
+        status=status,
+        output=output,
+        seconds=seconds,
+        samples=len(rows),
+        highest=int(max(row[1] for row in rows)),
+        mean=sum(local) / len(local) if local else None,
+        total=int(peak),
+        file=int(max(row[4] for row in rows)),
+        swap=int(max(row[5] for row in rows)),
+    )
+
+
+def line(case: Case, result: Result, free: Result | None) -> str:
+    """One row of the table."""
+    bound = case.bound * MIB
+    over = max(result.highest - bound, 0)
+    kept = f"{100 * result.file / free.file:5.1f} %" if free else "      -"
+    mean = f"{100 * (result.mean or 0) / bound:5.1f} %"
+    return (
+        f"{case.name:8} {case.bound:4} MiB  {over / MIB:5.2f} MiB {100 * over / bound:5.2f} %  {mean}"
+        f"  {result.total / MIB:6.1f} MiB  {kept}  {result.swap / MIB:4.1f} MiB  {result.seconds:5.1f} s"
+        f"  {result.samples} samples"
+    )
+
+
+def main(names: list[str]) -> int:
+    """Print the table."""
+    prepare()
+    print(f"{os.uname().release}, {os.cpu_count()} CPUs")
+    print("load     bound     overshoot          mean     total       cache    swap      time")
+    for case in [CASES[name] for name in names] if names else CASES.values():
+        free = run(case, bounded=False) if case.cache else None
+        print(line(case, run(case), free), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

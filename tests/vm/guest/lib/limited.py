@@ -1,0 +1,236 @@
+"""A cgroup with a limit by node, on the patched kernel, and a look at it every 10 ms."""
+
+import contextlib
+import functools
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import helpers
+from helpers import CGROUPS, MIB, WORKLOADS
+
+from ocihook.demo.sampler import parse_numa_stat
+
+CPUS = os.cpu_count() or 1
+LOADS = [sys.executable, "-ISB", str(WORKLOADS / "loads.py")]
+SLOW = Path("/proc/lockdep").exists()  #: a kernel that checks all that it does
+PEAK = 0.9  #: of the highest total: until it is last seen the demand counts as high
+
+
+def pairs(text):
+    """{node: bytes} of a line such as ``N0=4096 N1=max``; max is infinite."""
+    found = {}
+    for pair in text.split():
+        node, _, value = pair.partition("=")
+        found[int(node[1:])] = float("inf") if value == "max" else int(value)
+    return found
+
+
+def keyed(path):
+    """A flat keyed file as a dictionary."""
+    return {key: int(value) for key, value in map(str.split, path.read_text().splitlines())}
+
+
+def write(path, text):
+    """One write(2), so that its error is the kernel's answer."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def vmstat(*names):
+    """Some of /proc/vmstat."""
+    found = keyed(Path("/proc/vmstat"))
+    return {name: found.get(name, 0) for name in names}
+
+
+def complaints():
+    """Lines of the kernel's log that tell of a mistake in it."""
+    signs = ("WARNING:", "BUG:", "Oops", "possible recursive", "circular locking", "suspicious RCU", "UBSAN")
+    log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
+    return [line for line in log.splitlines() if any(sign in line for sign in (*signs, "blocked for more"))]
+
+
+@contextlib.contextmanager
+def undisturbed():
+    """Nothing is swapped, failed or killed meanwhile."""
+    before = vmstat("pswpout", "oom_kill")
+    yield
+    assert vmstat("pswpout", "oom_kill") == before
+
+
+@contextlib.contextmanager
+def knobs(values):
+    """{path: text} in force while the block runs."""
+    before = {path: path.read_text() for path in values}
+    try:
+        for path, text in values.items():
+            write(path, text)
+        yield
+    finally:
+        for path, text in before.items():
+            write(path, text)
+
+
+def slack(limit, huge=False):
+    """The overshoot in bytes that is allowed of *limit* MiB: 0.5 % or 1 MiB, with huge pages one a CPU."""
+    return max(limit * MIB * 0.005, MIB, CPUS * 2 * MIB if huge else 0)
+
+
+wait_until = functools.partial(helpers.wait_until, seconds=120.0)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What memory.node_current said meanwhile: [(local, all nodes)] in bytes."""
+
+    rows: list
+
+    @property
+    def highest(self):
+        return max(local for local, _ in self.rows)
+
+    @property
+    def total(self):
+        return max(total for _, total in self.rows)
+
+    def mean(self, limit):
+        """Of what is local while more is wanted; None if that never was."""
+        last = max(n for n, (_, total) in enumerate(self.rows) if total >= PEAK * self.total)
+        high = [local for local, total in self.rows[: last + 1] if total >= limit]
+        return sum(high) / len(high) if high else None
+
+
+class Group:
+    """A cgroup below the root, made on entering and gone on leaving; node 0 is the local one."""
+
+    def __init__(self, name="limited", limit=None):
+        self.path = CGROUPS / name
+        self.limit_text = limit
+        self.started = []
+
+    def __enter__(self):
+        self.path.mkdir()
+        if self.limit_text:
+            self.limit(self.limit_text)
+        return self
+
+    def __exit__(self, *exc):
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        write("/proc/sys/vm/drop_caches", "3")  # or the page cache keeps the cgroup
+
+        def removed():
+            with contextlib.suppress(OSError):
+                for path, _, _ in os.walk(self.path, topdown=False):
+                    os.rmdir(path)
+            return not self.path.exists()
+
+        wait_until(f"{self.path} can be removed", removed)
+
+    def read(self, name):
+        return (self.path / name).read_text()
+
+    def limit(self, text):
+        write(self.path / "memory.node_limit", text)
+
+    def current(self):
+        return pairs(self.read("memory.node_current"))
+
+    def local(self):
+        return self.current()[0]
+
+    def total(self):
+        return sum(self.current().values())
+
+    def events(self):
+        return keyed(self.path / "memory.node_events")
+
+    def numa_stat(self):
+        """{node: bytes} on the LRU lists, by the kernel's statistics."""
+        found = {}
+        for nodes in parse_numa_stat(self.read("memory.numa_stat")).values():
+            for node, value in nodes.items():
+                found[node] = found.get(node, 0) + value
+        return found
+
+    def start(self, *command, below="", env=(), stdin=subprocess.DEVNULL):
+        """A command that is born into the cgroup, or into one *below* it."""
+        procs = self.path / below / "cgroup.procs"
+        process = subprocess.Popen(
+            command,
+            preexec_fn=lambda: write(procs, str(os.getpid())),
+            env=dict(os.environ, **dict(env)),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.started.append(process)
+        return process
+
+    def fill(self, megabytes, *extra, hold=60):
+        """A load that has all of its anonymous memory and holds it."""
+        process = self.start(*LOADS, "anon", str(megabytes), "1", str(hold), *extra)
+        wait_until("the load is filled", lambda: self.total() >= megabytes * MIB)
+        return process
+
+    def lead(self, megabytes, processes=1):
+        """Processes of `led.py` with so much memory together, all of them full."""
+        share = str(megabytes // processes)
+        command = [sys.executable, "-ISB", str(WORKLOADS / "led.py"), share]
+        led = [self.start(*command, stdin=subprocess.PIPE) for _ in range(processes)]
+        for process in led:
+            answer(process)
+        return led
+
+    @contextlib.contextmanager
+    def sampled(self):
+        """Samples every 10 ms while the block runs."""
+        rows = []
+        done = threading.Event()
+
+        def sample():
+            fd = os.open(self.path / "memory.node_current", os.O_RDONLY)
+            try:
+                while not done.is_set():
+                    nodes = pairs(os.pread(fd, 4096, 0).decode())
+                    rows.append((nodes[0], sum(nodes.values())))
+                    time.sleep(0.01)
+            finally:
+                os.close(fd)
+
+        thread = threading.Thread(target=sample)
+        thread.start()
+        try:
+            yield Samples(rows)
+        finally:
+            done.set()
+            thread.join()
+
+
+def ask(processes, line):
+    """Send a line to processes of `led.py`, all at once."""
+    for process in processes:
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+
+
+def answer(process):
+    """Wait for a process of `led.py` to have done what it was asked."""
+    line = process.stdout.readline()
+    assert line in ("full\n", "done\n"), line + process.stdout.read()
+
+
+def ended(process):
+    """Wait for a load; its status and words."""
+    out, _ = process.communicate(timeout=300)
+    return process.returncode, out.strip()

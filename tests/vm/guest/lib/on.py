@@ -1,0 +1,60 @@
+"""Where a test of the suite runs: a marker that names its kernels and topologies.
+
+    pytestmark = on(STOCK)                              every test of this file
+    @on("debian-6.12")  @on(PATCHED, each=True)         this test, in place of what its file says
+
+The whole matrix is every kernel on every topology that the markers of a test name. `make test` takes one of
+each marker, the first, where the test is most likely to fail; of one with *each* all, of a *rarely* none.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import pytest
+
+STOCK = ("debian-6.12", "debian-7.3")
+PATCHED = ("bede-6.12", "bede-7.3")
+ALL = (*STOCK, *PATCHED)
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One machine of the matrix. *quiet*: the test needs a host to itself, since an agent races a load."""
+
+    kernel: str
+    topology: str
+    quiet: bool = False
+
+
+def on(kernel=STOCK, topology="two-tier", *, first=None, each=False, rarely=False, quiet=False):
+    """The marker; *kernel* and *topology* are a name or several, *first* is the kernel that comes first."""
+    kernels = (kernel,) if isinstance(kernel, str) else tuple(kernel)
+    topologies = (topology,) if isinstance(topology, str) else tuple(topology)
+    if first is not None:
+        kernels = (first, *(name for name in kernels if name != first))
+    return pytest.mark.on(kernels, topologies, each=each, rarely=rarely, quiet=quiet)
+
+
+def cells(item):
+    """(all cells, those of `make test`) of a test; a test without a marker is a mistake."""
+    marks = _nearest(item)
+    if not marks:
+        raise pytest.UsageError(f"{item.nodeid} does not say where it runs: give it, or its file, on(…)")
+    whole, usual = {}, {}
+    for mark in marks:
+        kernels, topologies = mark.args
+        found = [Cell(*pair, mark.kwargs["quiet"]) for pair in itertools.product(kernels, topologies)]
+        whole |= dict.fromkeys(found)
+        if not mark.kwargs["rarely"]:
+            usual |= dict.fromkeys(found if mark.kwargs["each"] else found[:1])
+    return list(whole), list(usual)
+
+
+def _nearest(item):
+    """The markers of the parameter, else of the function, else of the file."""
+    parameter = getattr(item, "callspec", None)
+    of_parameter = [mark for mark in parameter.marks if mark.name == "on"] if parameter else []
+    if of_parameter:
+        return of_parameter
+    found = [(node, mark) for node, mark in item.iter_markers_with_node("on")]
+    return [mark for node, mark in found if node is found[0][0]]

@@ -1,0 +1,272 @@
+"""`bede configure` and `bede unconfigure` on the real engines, which say what they make of it."""
+
+import json
+import os
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from detached import restart
+from helpers import EXAMPLES, FIRST, IMAGE, MIB, have_image, run, wait_until
+from on import on
+
+pytestmark = on("debian-7.3")
+
+BOUND = 64
+NOTE = ("--annotation", f"bede.local={BOUND}M")
+DOCKER = Path("/etc/docker/daemon.json")
+CONTAINERD = Path("/etc/containerd/config.toml")
+DROP_IN = Path("/etc/containerd/conf.d/bede.toml")
+SHARE = Path("/usr/share/containers/oci/hooks.d")
+PODMAN = Path("/etc/containers")
+CRI = "io.containerd.grpc.v1.cri"
+USER = 12345
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_before(tmp_path_factory):
+    """The files of all engines, and their daemons, are after these tests as they were before."""
+    places = [DOCKER.parent, CONTAINERD.parent, PODMAN, SHARE]
+    kept = tmp_path_factory.mktemp("kept")
+    for number, place in enumerate(places):
+        shutil.copytree(place, kept / str(number), symlinks=True)
+    yield
+    for number, place in enumerate(places):
+        shutil.rmtree(place)
+        shutil.copytree(kept / str(number), place, symlinks=True)
+    restart("containerd")
+    restart("docker")
+
+
+def bede(*words, status=0):
+    """The lines that `bede WORDS` prints."""
+    done = run("bede", *words)
+    assert done.returncode == status, (done.stdout, done.stderr)
+    return (done.stdout if status == 0 else done.stderr).splitlines()
+
+
+def high(*command):
+    """memory.high of a container, by the kernel's own file in it; None where it is unbound."""
+    done = run(*command, IMAGE, *(["configured"] if command[0] == "ctr" else []), "sh", "-c", FIRST)
+    assert done.returncode == 0, (command, done.stderr)
+    return None if done.stdout.strip() == "max" else int(done.stdout)
+
+
+def bound(*command):
+    """Whether a container of *command* is held."""
+    value = high(*command)
+    assert value is None or (BOUND - 4) * MIB < value <= (BOUND + 4) * MIB
+    return value is not None
+
+
+def backups(place):
+    """What was kept of files in a directory or below."""
+    return sorted(place.rglob("*.bede-*"))
+
+
+def podman(*options):
+    """The words that start a container with an annotation."""
+    have_image("podman")
+    return ["podman", *options, "run", "--rm", "--network", "none", *NOTE]
+
+
+def docker(*options):
+    have_image("docker")
+    return ["docker", "run", "--rm", "--network", "none", *NOTE, *options]
+
+
+def info():
+    """(runtimes, default runtime) as the daemon says."""
+    done = run("docker", "info", "--format", "[{{json .Runtimes}}, {{json .DefaultRuntime}}]")
+    assert done.returncode == 0, done.stderr
+    runtimes, default = json.loads(done.stdout)
+    return runtimes, default
+
+
+def dump():
+    """The CRI plugin's section as containerd says."""
+    done = run("containerd", "config", "dump")
+    assert done.returncode == 0, done.stderr
+    return tomllib.loads(done.stdout)["plugins"][CRI]
+
+
+def test_podman_runs_a_packages_hooks_until_they_are_masked():
+    assert bede("configure", "podman")[-1] == "nothing to do"
+    assert bound(*podman())
+    assert [line.split()[0] for line in bede("unconfigure", "podman")[:4]] == ["wrote"] * 4
+    assert bede("unconfigure", "podman") == [
+        f"Files in {PODMAN}/oci/hooks.d now mask those of a package in {SHARE}.",
+        "nothing to do",
+    ]
+    assert not bound(*podman())
+    assert [line.split()[0] for line in bede("configure", "podman")[:4]] == ["removed"] * 4
+    assert bound(*podman())
+    assert backups(PODMAN) == []
+
+
+def test_podman_runs_hooks_of_etc_once_it_is_told_of_them(tmp_path):
+    theirs = PODMAN / "containers.conf.d/aa-theirs.conf"
+    theirs.write_text('[engine]\nhooks_dir = ["/opt/theirs"]\n')
+    shutil.copytree(SHARE, tmp_path / "share")
+    for path in SHARE.iterdir():
+        path.unlink()
+    try:
+        assert not bound(*podman())
+        bede("configure", "podman")
+        assert bound(*podman("--runtime", "crun"))
+        assert bound(*podman("--runtime", "runc"))
+        assert f"[/opt/theirs,{PODMAN}/oci/hooks.d]" in run("podman", "--help").stdout
+        for path in (PODMAN / "oci/hooks.d").iterdir():
+            assert path.read_bytes() == (EXAMPLES / "podman" / path.name).read_bytes()
+        assert bede("configure", "podman") == ["nothing to do"]
+        bede("unconfigure", "podman")
+        assert not bound(*podman())
+        assert "[/opt/theirs]" in run("podman", "--help").stdout
+    finally:
+        theirs.unlink()
+        shutil.copytree(tmp_path / "share", SHARE, dirs_exist_ok=True)
+    assert bound(*podman())
+
+
+def test_a_user_has_hooks_of_ones_own(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    for path in [*home.parents, home]:
+        if path != Path("/") and path.stat().st_mode & 0o55 != 0o55:
+            path.chmod(0o755)
+    os.chown(home, USER, USER)
+    user = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "env", f"HOME={home}"]
+    hidden = SHARE.with_name("hidden")
+    SHARE.rename(hidden)
+    try:
+        done = run(*user, "bede", "configure", "podman")
+        assert (done.returncode, len(done.stdout.splitlines())) == (0, 4), done.stderr
+        assert done.stderr == ""
+        assert f"{home}/.config/containers/oci/hooks.d]" in run(*user, "podman", "--help").stdout
+        assert run(*user, "bede", "configure", "podman").stdout == "nothing to do\n"
+        done = run(*user, "bede", "unconfigure", "podman")
+        assert (done.returncode, len(done.stdout.splitlines())) == (0, 4), done.stderr
+    finally:
+        hidden.rename(SHARE)
+    done = run(*user, "bede", "configure", "docker")
+    assert (done.returncode, done.stderr.count("\n")) == (4, 1)
+    for engine in ("docker", "containerd", "crio"):
+        done = run(*user, "bede", "configure", engine, "--set-default", "--dry-run")
+        assert done.returncode == 0, done.stderr
+        assert "+++ /etc/" in done.stdout
+
+
+def test_docker_gets_a_runtime_and_loses_it():
+    assert bede("configure", "docker") == ["nothing to do"]
+    bede("unconfigure", "docker")
+    assert not DOCKER.exists()
+    before = b'{\n\t"log-level": "warn",   "shutdown-timeout": 9,\n\t"runtimes": {}\n}'
+    DOCKER.write_bytes(before)
+    DOCKER.chmod(0o640)
+    restart("docker")
+    runtimes, default = info()
+    assert "bede" not in runtimes
+    assert default == "runc"
+    assert not bound(*docker())
+    shown = run("bede", "configure", "docker", "--dry-run").stdout
+    assert '+\t"runtimes": {"bede": {"path": "/usr/bin/bede-runtime"}}' in shown.splitlines()
+    assert DOCKER.read_bytes() == before
+    said = bede("configure", "docker")
+    assert said[1:] == ["now run: systemctl reload docker"]
+    assert [path.read_bytes() for path in backups(DOCKER.parent)] == [before]
+    assert DOCKER.stat().st_mode & 0o777 == 0o640
+    assert bede("configure", "docker") == ["nothing to do"]
+    assert len(backups(DOCKER.parent)) == 1
+    assert run("systemctl", "reload", "docker").returncode == 0  # which only sends a signal
+    wait_until("Docker has taken notice", lambda: "bede" in info()[0])
+    assert bound(*docker("--runtime", "bede"))
+    assert not bound(*docker())
+    bede("configure", "docker", "--set-default")
+    restart("docker")
+    runtimes, default = info()
+    assert runtimes["bede"]["path"] == "/usr/bin/bede-runtime"
+    assert default == "bede"
+    assert bound(*docker())
+    assert "do not start" in bede("unconfigure", "docker")[1]
+    # An empty "runtimes" goes with ours; all else is there to the byte.
+    assert DOCKER.read_bytes() == before.replace(b',\n\t"runtimes": {}', b"")
+    restart("docker")
+    assert info()[1] == "runc"
+
+
+def test_docker_s_own_validation_is_asked_first():
+    text = '{"no-such-setting": 1}\n'
+    DOCKER.write_text(text)
+    (line,) = bede("configure", "docker", status=2)
+    assert "no-such-setting" in line
+    assert str(DOCKER) in line
+    assert DOCKER.read_text() == text
+
+
+def test_containerd_gets_a_runtime_class_and_loses_nothing():
+    # The example, as somebody may have installed it by hand, replaces the section of config.toml.
+    assert DROP_IN.exists()
+    original = CONTAINERD.read_bytes() + b"# and a comment, at the end"
+    CONTAINERD.write_bytes(original)
+    bede("configure", "containerd")
+    assert not DROP_IN.exists()
+    text = CONTAINERD.read_bytes()
+    assert text.startswith(original)
+    section = dump()
+    assert section["cni"]["bin_dir"] == "/usr/lib/cni"
+    assert set(section["containerd"]["runtimes"]) == {"runc", "bede"}
+    assert section["containerd"]["default_runtime_name"] == "runc"
+    one = section["containerd"]["runtimes"]["bede"]
+    assert one["options"]["BinaryName"] == "/usr/bin/bede-runtime"
+    assert one["pod_annotations"] == one["container_annotations"] == ["bede.*"]
+    assert bede("configure", "containerd") == ["nothing to do"]
+    assert CONTAINERD.read_bytes() == text
+    assert len(backups(CONTAINERD.parent)) == 1
+    restart("containerd")
+    assert plugin() == "ok"
+    bede("configure", "containerd", "--set-default")
+    assert dump()["containerd"]["default_runtime_name"] == "bede"
+    restart("containerd")
+    assert plugin() == "ok"
+    have_image("ctr")
+    mount = "type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=ro"
+    assert bound("ctr", "run", "--rm", "--runc-binary", "/usr/bin/bede-runtime", "--mount", mount, *NOTE)
+    assert bede("unconfigure", "containerd")[-1] == "now run: systemctl restart containerd"
+    assert CONTAINERD.read_bytes() == original
+    assert bede("unconfigure", "containerd") == ["nothing to do"]
+    section = dump()
+    assert list(section["containerd"]["runtimes"]) == ["runc"]
+    assert section["cni"]["bin_dir"] == "/usr/lib/cni"
+
+
+def test_a_drop_in_where_containerd_imports_one_and_says_nothing_else():
+    text = b'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n'
+    CONTAINERD.write_bytes(text)
+    bede("configure", "containerd", "--set-default")
+    assert CONTAINERD.read_bytes() == text
+    section = dump()["containerd"]
+    assert set(section["runtimes"]) == {"runc", "bede"}
+    assert section["default_runtime_name"] == "bede"
+    assert bede("configure", "containerd") == ["nothing to do"]
+    bede("unconfigure", "containerd")
+    assert not DROP_IN.exists()
+    CONTAINERD.unlink()
+    bede("configure", "containerd")
+    assert set(dump()["containerd"]["runtimes"]) == {"runc", "bede"}
+    bede("unconfigure", "containerd")
+    assert not CONTAINERD.exists()
+
+
+def test_what_containerd_does_not_take_is_said_in_one_line():
+    text = b'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\n  enable_cdi = "so"\n'
+    CONTAINERD.write_bytes(text)
+    (line,) = bede("configure", "containerd", status=2)
+    assert "containerd does not take its configuration" in line
+    assert CONTAINERD.read_bytes() == text
+
+
+def plugin():
+    """What containerd says of its CRI plugin, which reads the runtimes."""
+    lines = [line.split() for line in run("ctr", "plugins", "ls").stdout.splitlines()]
+    return next(words[-1] for words in lines if words[:2] == ["io.containerd.grpc.v1", "cri"])

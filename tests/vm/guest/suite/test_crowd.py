@@ -1,0 +1,168 @@
+"""An agent that is killed at any moment, and one with many containers: nothing is lost, nothing is left.
+
+The short form is a part of every run; BEDE_SOAK=1 (`make soak`) is the long one.
+"""
+
+import os
+import random
+import signal
+import threading
+import time
+
+import crowd
+import helpers
+import pytest
+from helpers import MIB, agent_pid, slack, wait_until
+from on import on
+
+pytestmark = [on("debian-6.12"), pytest.mark.usefixtures("unbalanced")]
+SOAK = bool(os.environ.get("BEDE_SOAK"))
+KILLS = 300 if SOAK else 8
+CROWD = 200 if SOAK else 24
+AT_ONCE = 20 if SOAK else 8
+CYCLES = 5000 if SOAK else 24
+BOUND = 12
+
+
+@pytest.fixture
+def fresh(agent):
+    """An agent that is ready, and what there is beside it."""
+    wait_until("the agent has subscribed", lambda: len(helpers.processes("agent")) == 1)
+    return crowd.Traces()
+
+
+class Life:
+    """Containers that start, run and end in threads of their own, until it is left."""
+
+    def __init__(self, workers):
+        self.ended = threading.Event()
+        self.finished = 0
+        self.errors = []
+        self.threads = [threading.Thread(target=self._work, args=(n,)) for n in range(workers)]
+
+    def _work(self, worker):
+        count = 0
+        while not self.ended.is_set() and not self.errors:
+            count += 1
+            try:
+                crowd.once(f"life-{worker}-{count}")
+                self.finished += 1
+            except Exception as error:
+                self.errors.append(error)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def above(usage):
+    """Those in *usage* that are above their bound.
+
+    There may be no agent. Then what is charged beyond the fence is answered by about as much demotion, and
+    nobody makes up for the rest (docs/holding.md): 3.3 MiB of 12 were seen at 21 beyond it. Without the fence
+    it would be all of that.
+    """
+    return {
+        id: f"{local / MIB:.2f} of {bound / MIB:.0f} MiB"
+        for id, (local, bound, total) in usage.items()
+        if local > bound + slack(bound) + bound // 8 + max(0, total - bound) // 6
+    }
+
+
+def test_killed_at_any_moment(fresh, capsys):
+    chance = random.Random(4)
+    crowd.make(BOUND, "once", BOUND * 3, "0.5")
+    kills = seen = 0
+    with Life(3) as life:
+        while kills < KILLS and not life.errors:
+            # Each other one lives until it answers: without any agent for minutes, what grows beyond its
+            # fence is held back by the kernel for as long, and that is no loss.
+            if kills % 2:
+                wait_until(
+                    "an agent answers", lambda: life.errors or helpers.run("bede", "ps").returncode == 0
+                )
+            end = time.monotonic() + chance.uniform(0, 3)
+            while time.monotonic() < end:
+                usage = crowd.local_usage()
+                seen += len(usage)
+                assert not above(usage)
+            pid = agent_pid()
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+    assert life.errors == []
+    assert life.finished >= 3
+    assert seen
+    wait_until("the last agent is there", agent_pid)
+    crowd.nothing_new(fresh)
+    with capsys.disabled():
+        print(f"\n{os.uname().release}: {kills} kills, {life.finished} containers, {seen} looks at one")
+
+
+def test_a_crowd(fresh, capsys):
+    crowd.make(BOUND, "once", 1, "100000")
+    names = [f"crowd-{n}" for n in range(CROWD)]
+    pid = agent_pid()
+    base = crowd.memory(pid)
+    try:
+        crowd.storm(crowd.start, names, AT_ONCE)
+        wait_until("all are held", lambda: len(helpers.listed()) == CROWD)
+        time.sleep(8)  # an idle container is looked at less and less often, in the end each two seconds
+        full, share = crowd.memory(pid), crowd.idle_share(pid, 10)
+        assert agent_pid() == pid
+    finally:
+        crowd.storm(crowd.remove, names, AT_ONCE)
+    crowd.nothing_new(fresh)
+    after = crowd.memory(pid)
+    crowd.storm(crowd.start, names, AT_ONCE)
+    wait_until("all are held again", lambda: len(helpers.listed()) == CROWD)
+    again = crowd.memory(pid)
+    crowd.storm(crowd.remove, names, AT_ONCE)
+    crowd.nothing_new(fresh)
+    with capsys.disabled():
+        sizes = " ".join(f"{size / MIB:.1f}" for size in (base, full, after, again))
+        idle = f"idle with {CROWD}: {100 * share:.2f} % of one CPU"
+        print(f"\n{os.uname().release}: agent alone, with {CROWD}, without, with: {sizes} MiB; {idle}")
+    assert again <= full + 4 * MIB, "its memory grows"
+    # Whole turns each tenth of a second were 1 % a container; this is some twentieth of it.
+    assert share < 0.004 * CROWD
+
+
+def test_cycles_leave_nothing(fresh, capsys):
+    crowd.make(BOUND, "once", 1, "0")
+    pid = agent_pid()
+    crowd.storm(crowd.once, [f"warm-{n}" for n in range(8)], 2)
+    crowd.nothing_new(fresh)
+    base = crowd.memory(pid)
+    start = time.monotonic()
+    crowd.storm(crowd.once, [f"cycle-{n}" for n in range(CYCLES)], 2)
+    seconds = time.monotonic() - start
+    crowd.nothing_new(fresh)
+    assert agent_pid() == pid
+    grown = crowd.memory(pid) - base
+    with capsys.disabled():
+        print(
+            f"\n{os.uname().release}: {CYCLES} cycles in {seconds:.0f} s, the agent grew by {grown >> 10} KiB"
+        )
+    assert grown <= 4 * MIB
+
+
+def test_closed_without_an_end(fresh):
+    """A container whose runtime was killed: no hook tells of its end, the kernel does."""
+    crowd.make(BOUND, "once", 4, "100000")
+    crowd.start("orphan")
+    wait_until("it is held", lambda: "orphan" in helpers.listed())
+    (record,) = helpers.records()
+    cgroup = helpers.CGROUPS / record["cgroup"].strip("/")
+    os.kill(record["pid"], signal.SIGKILL)
+    wait_until("it is empty", lambda: "populated 0" in (cgroup / "cgroup.events").read_text())
+    cgroup.rmdir()
+    wait_until("its record is gone", lambda: not helpers.records())
+    helpers.run("crun", "delete", "--force", "orphan")
+    crowd.nothing_new(fresh)

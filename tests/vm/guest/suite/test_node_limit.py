@@ -1,0 +1,250 @@
+"""The patched kernel's memory.node_limit: its files, and where pages are placed, by what the kernel says.
+
+Swap is on. What moves pages is in test_node_limit_moves.py.
+"""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bounds
+import pytest
+from limited import (
+    CPUS,
+    LOADS,
+    MIB,
+    SLOW,
+    WORKLOADS,
+    Group,
+    ended,
+    keyed,
+    knobs,
+    pairs,
+    slack,
+    undisturbed,
+    vmstat,
+    wait_until,
+    write,
+)
+from on import PATCHED, on
+
+LIMIT = 100
+LOAD_FILE = {"BEDE_LOAD_FILE": str(bounds.WORK / "load.bin")}
+#: Else pages that are written to are spread over the nodes where the disk is slow.
+UNSPREAD = {Path("/proc/sys/vm/dirty_ratio"): "90", Path("/proc/sys/vm/dirty_background_ratio"): "80"}
+NODE1 = Path("/sys/devices/system/node/node1/meminfo")
+
+pytestmark = [on(PATCHED, each=True), pytest.mark.usefixtures("swap")]
+
+
+@pytest.mark.parametrize(
+    ("load", "limit"),
+    (
+        ("anon 400 1", LIMIT),
+        ("anon 400 8", LIMIT),
+        # one huge page less is 1 % of this
+        ("anon 600 1 1 thp", 200),
+        ("anon 600 8 1 thp", 200),
+        ("workers 400 1", LIMIT),
+        ("shmem 400 8", LIMIT),
+        ("read 400 8", LIMIT),
+        ("mmap 400 8", LIMIT),
+        ("write 400 8", LIMIT),
+    ),
+)
+def test_no_load_passes_the_limit(load, limit):
+    huge = load.endswith("thp")
+    with knobs(UNSPREAD), Group(limit=f"N0={limit}M") as group, undisturbed():
+        with group.sampled() as samples:
+            status, out = ended(group.start(*LOADS, *load.split(), env=LOAD_FILE))
+            events = group.events()
+        assert status == 0, out
+        mean = samples.mean(limit * MIB) or 0
+        over = max(samples.highest - limit * MIB, 0) / MIB
+        print(f"{load}: over {over:.2f} MiB, mean {mean / limit / MIB:.4f}, {len(samples.rows)} samples")
+        assert samples.highest <= limit * MIB + slack(limit, huge)
+        assert events["over"] * 4096 <= slack(limit, huge)
+        assert events["steered"] * 4096 >= (samples.total - limit * MIB) * 0.9
+        assert mean >= 0.98 * limit * MIB
+        assert samples.total >= int(load.split()[1]) * 0.95 * MIB
+        if load.startswith("read"):
+            # none of it was dropped, and the two ways of counting agree
+            file = {line.split()[0]: line for line in group.read("memory.numa_stat").splitlines()}["file"]
+            assert sum(pairs(file.partition(" ")[2]).values()) >= 400 * MIB * 0.99
+            wait_until("both counts agree", lambda: agree(group))
+
+
+def agree(group):
+    """Whether the exact counters and the statistics say the same, but for what the CPUs keep in batches."""
+    exact, statistics = group.current(), group.numa_stat()
+    return all(abs(exact[node] - statistics[node]) <= CPUS * 128 * 4096 for node in exact)
+
+
+def test_huge_pages_stay_huge_on_the_far_node():
+    with Group(limit=f"N0={LIMIT}M") as group:
+        group.fill(300, "thp")
+        huge = {line.split()[0]: line for line in group.read("memory.numa_stat").splitlines()}["anon_thp"]
+        assert pairs(huge.partition(" ")[2])[1] >= 180 * MIB
+        assert vmstat("thp_split_page") == {"thp_split_page": 0}
+
+
+def test_what_is_no_limit_is_refused_and_changes_nothing():
+    bad = "N0|N0=|N0=-1|N7=1|N0=1X|0=5|N0=99999999999999999999|N0=9999999999999999K|N0=1 N0=2|N0=1 N7=1|"
+    bad += " |N=1|N0=max1|n0=1|N0=0x10|N 0=1|N0=1 2|N0=1KK|N99999999999=1"
+    with Group(limit="N0=100M N1=max") as group:
+        for text in bad.split("|"):
+            with pytest.raises(OSError) as caught:
+                group.limit(text + "\n")
+            assert caught.value.errno == errno.EINVAL, text
+            assert group.read("memory.node_limit") == "N0=104857600 N1=max\n"
+        group.limit("N1=1g  N0=64k\n")
+        assert pairs(group.read("memory.node_limit")) == {0: 65536, 1: 1 << 30}
+        group.limit("N1=max")
+        assert group.read("memory.node_limit") == "N0=65536 N1=max\n"
+    assert not Path("/sys/fs/cgroup/memory.node_limit").exists()
+
+
+def test_limits_are_delegated_like_those_of_all_memory():
+    """Whom a subtree is given to limits what is in it, and cannot lift the limit that is on it."""
+
+    def nobody(script):
+        return subprocess.run(
+            ["setpriv", "--reuid=65534", "--clear-groups", "sh", "-c", script], cwd=group.path, check=False
+        ).returncode
+
+    with Group("delegated", limit="N0=100M") as group:
+        for name in (".", "cgroup.procs", "cgroup.subtree_control"):
+            os.chown(group.path / name, 65534, -1)
+        assert nobody("echo +memory >cgroup.subtree_control && mkdir below") == 0
+        assert nobody("echo N0=1M >below/memory.node_limit") == 0
+        assert pairs((group.path / "below/memory.node_limit").read_text())[0] == MIB
+        assert nobody("echo N0=max >memory.node_limit 2>/dev/null") != 0
+        assert pairs(group.read("memory.node_limit"))[0] == 100 * MIB
+        (group.path / "below").rmdir()
+
+
+@pytest.mark.parametrize("how", ("membind", "membind thp"))
+def test_a_binding_to_a_full_node_places_there_and_moves_the_coldest_away(how):
+    with Group(limit=f"N0={LIMIT}M") as group, undisturbed():
+        command = ["numactl", "--membind=0", *LOADS, "anon", "200", "1", "1", *how.split()[1:]]
+        with group.sampled() as samples:
+            status, out = ended(group.start(*command))
+            events = group.events()
+        assert status == 0, out
+        assert events["over"] > 0
+        assert samples.highest <= LIMIT * MIB + slack(LIMIT, "thp" in how)
+        assert events["demoted"] * 4096 >= (200 - LIMIT) * MIB * 0.9
+
+
+def test_a_cpuset_of_the_full_node_alone_is_kept_to():
+    """A cpuset says where memory may be at all: over the limit then, and nothing worse."""
+    write("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset")
+    with Group(limit=f"N0={LIMIT}M") as group, undisturbed():
+        write(group.path / "cpuset.mems", "0")
+        with group.sampled() as samples:
+            status, out = ended(group.start(*LOADS, "anon", "200", "1", "1"))
+            events = group.events()
+        assert status == 0, out
+        assert samples.highest == samples.total >= 200 * MIB
+        assert events["over"] * 4096 >= (200 - LIMIT) * MIB - slack(LIMIT)
+        assert events["demoted"] == events["steered"] == 0
+
+
+def test_a_cpuset_below_the_limit_is_kept_to_by_moving_others():
+    """What another cgroup below the same limit has is moved away for it, by the kernel if not by the task."""
+    write("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset")
+    with Group(limit=f"N0={LIMIT}M") as group, undisturbed():
+        write(group.path / "cgroup.subtree_control", "+cpuset +memory")
+        for name in ("free", "bound"):
+            (group.path / name).mkdir()
+        write(group.path / "bound/cpuset.mems", "0")
+        group.start(*LOADS, "anon", str(LIMIT - 20), "1", "60", below="free")
+        wait_until("the other is filled", lambda: group.local() >= (LIMIT - 20) * MIB)
+        with group.sampled() as samples:
+            status, out = ended(group.start(*LOADS, "anon", "60", "1", "1", below="bound"))
+        assert status == 0, out
+        assert samples.highest <= LIMIT * MIB + slack(LIMIT)
+
+
+def test_over_the_limit_rather_than_swap_or_fail_when_far_memory_is_full():
+    with Group("hog") as hog, Group(limit="N0=64M") as group:
+        process = fill_far(hog, 100)
+        killed = vmstat("oom_kill")
+        with group.sampled() as samples:
+            status, out = ended(group.start(*LOADS, "anon", "192"))
+            events = group.events()
+        # kswapd may look after a node that is full, and swap what others have there: that is the host's own.
+        assert group.read("memory.swap.peak") == "0\n"
+        assert vmstat("oom_kill") == killed
+        assert process.poll() is None
+        assert status == 0, out
+        assert samples.total >= 192 * MIB
+        assert samples.highest > 64 * MIB + slack(64)
+        assert events["over"] * 4096 >= samples.highest - 64 * MIB - slack(64)
+        assert keyed(group.path / "memory.events")["max"] == 0
+
+
+def test_page_cache_on_the_far_node_makes_room_without_swapping():
+    with Group("hog") as hog, Group(limit="N0=64M") as group:
+        process = fill_far(hog, 300)
+        read = ["dd", f"if={bounds.WORK / 'load.bin'}", "of=/dev/null", "bs=1M", "count=260"]
+        assert ended(hog.start("numactl", "--membind=1", *read))[0] == 0
+        assert far_free() < 160
+        with undisturbed(), group.sampled() as samples:
+            status, out = ended(group.start(*LOADS, "anon", "204"))
+        assert process.poll() is None
+        assert status == 0, out
+        assert samples.total >= 204 * MIB
+        assert samples.highest <= 64 * MIB + slack(64)
+
+
+def far_free():
+    """Free MiB of the far node."""
+    lines = [line.split() for line in NODE1.read_text().splitlines()]
+    return {line[2].rstrip(":"): int(line[3]) for line in lines}["MemFree"] // 1024
+
+
+def fill_far(hog, left):
+    """Anonymous memory of the group *hog*, bound to the far node, that leaves so many MiB free there."""
+    write("/proc/sys/vm/drop_caches", "3")  # or there is room that MemFree does not tell of
+    free = far_free()
+    process = hog.start("numactl", "--membind=1", *LOADS, "anon", str(free - left), "1", "300")
+    wait_until("the far node is nearly full", lambda: hog.total() >= (free - left - 1) * MIB)
+    return process
+
+
+def test_64_processes_in_16_cgroups_share_one_limit():
+    with Group(limit=f"N0={LIMIT}M") as group, undisturbed():
+        write(group.path / "cgroup.subtree_control", "+memory")
+        below = [f"s{n}" for n in range(16)]
+        for name in below:
+            (group.path / name).mkdir()
+        with group.sampled() as samples:
+            hold = "40" if SLOW else "8"  # all are there at once
+            # a quarter of them from outside, cloned into it by clone3 with CLONE_INTO_CGROUP
+            cloner = [sys.executable, "-ISB", str(WORKLOADS / "cloner.py")]
+            cloned = [subprocess.Popen([*cloner, group.path / below[n], "6", hold]) for n in range(16)]
+            forked = [group.start(*LOADS, "anon", "6", "1", hold, below=below[n % 16]) for n in range(48)]
+            assert [ended(process)[0] for process in forked] == [0] * 48
+            assert [process.wait(120) for process in cloned] == [0] * 16
+        for name in below:
+            wait_until("it is empty", lambda name=name: not (group.path / name / "cgroup.procs").read_text())
+            (group.path / name).rmdir()
+        print(f"highest {samples.highest / MIB:.2f} of {samples.total / MIB:.0f} MiB")
+        assert samples.total >= 2 * LIMIT * MIB
+        assert samples.highest <= LIMIT * MIB + slack(LIMIT)
+        write("/proc/sys/vm/drop_caches", "3")  # of the programs' own files
+        wait_until(
+            "nothing is left but what statistics show too", lambda: group.total() <= MIB and agree(group)
+        )
+
+
+def test_cost_is_nothing_to_others():
+    """Without any limit anywhere no event is ever counted, and counting still is exact."""
+    with Group() as group:
+        group.fill(64)
+        assert group.read("memory.node_limit") == "N0=max N1=max\n"
+        wait_until("both counts agree", lambda: agree(group))
+        assert set(group.events().values()) == {0}
