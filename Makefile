@@ -1,4 +1,5 @@
-# `make demo`: see it work. `make test`: check everything. The rest is parts of these two.
+# `make demo`: see it work. `make test`: check a change. `make test-all`: check everything, on every kernel.
+# The rest is parts of these.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,13 +17,22 @@ hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
 BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
 
-.PHONY: demo test lint unit fuzz vm-test kernel-debug soak deps build packages wheel deb clean
+.PHONY: demo test test-all test-slice lint unit fuzz vm-test kernel-debug soak deps build packages wheel deb clean
 .NOTPARALLEL:
 
 demo: build
 	@$(BIN)/bede demo
 
 test: lint unit vm-test
+
+# Each guest test on every kernel and topology that it names; the slices are what that has beyond `make test`.
+test-all: lint unit
+	$(BIN)/pytest -q tests/vm --part all
+
+SLICES := 4
+SLICE ?= 1
+test-slice: build
+	$(BIN)/pytest -q tests/vm --part $(SLICE)/$(SLICES)
 
 lint: build
 	$(BIN)/ruff check .
@@ -39,11 +49,11 @@ fuzz: build
 	BEDE_FUZZ_SECONDS=$(FUZZ_SECONDS) BEDE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -v tests/fuzz
 
 vm-test: build
-	@if [ -d tests/vm ]; then $(BIN)/pytest -q tests/vm; else echo "no tests/vm yet"; fi
+	$(BIN)/pytest -q tests/vm
 
 # The patched kernels' suite again, on kernels that notice every mistake; takes long, so not a part of `test`.
 kernel-debug: build
-	BEDE_DEBUG_KERNELS=1 $(BIN)/pytest -q tests/vm -k "suite or shapes"
+	BEDE_DEBUG_KERNELS=1 $(BIN)/pytest -q tests/vm/test_suite.py --part all
 
 # The long form of what `test` has a short form of: hundreds of kills, a crowd, thousands of cycles, fork storms.
 soak: build

@@ -17,8 +17,8 @@ RUNS = (
     ("debian-6.12", "test_crowd.py", "cycles"),
     ("debian-6.12", "test_children.py", "storm"),
     ("debian-7.3", "test_children.py", "storm"),
-    ("bede-6.12", "test_node_limit_children.py", "storm"),
-    ("bede-7.3", "test_node_limit_children.py", "storm"),
+    ("bede-6.12", "test_children.py", "storm"),
+    ("bede-7.3", "test_children.py", "storm"),
 )
 
 
@@ -27,8 +27,8 @@ def test_long_form(kernel: str, file: str, tests: str, request: pytest.FixtureRe
     assert os.environ.get("BEDE_SOAK"), "the machine runs the short form without it"
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         boot = machines.boot(
-            *machines.SUITE[:-1],
-            f"{machines.THERE}/{file}",
+            *machines.PYTEST,
+            f"{machines.THERE}/suite/{file}",
             "-k",
             tests,
             kernel=kernel,

@@ -1,13 +1,16 @@
-"""Booting a machine for tests, and reading what its pytest left."""
+"""Booting machines for tests, as many at once as the host has processors, and reading what pytest left."""
 
-import functools
+import contextlib
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import xml.etree.ElementTree as ElementTree
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -16,34 +19,89 @@ from ocihook.errors import EXIT_MACHINE
 from ocihook.vm import kernel_build, kernels
 from ocihook.vm.progress import Progress
 
-HERE = Path(__file__).resolve().parent
-GUEST = HERE / "guest"
+ROOT = Path(__file__).resolve().parents[2]
+GUEST = ROOT / "tests/vm/guest"
 THERE = "/usr/lib/bede/tests/vm/guest"
-SUITE = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--durations=20"]
-SUITE += ["--junitxml=/out/guest.xml"]
-SUITE_SECONDS = 1500  #: a machine that takes longer hangs
+PYTEST = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider"]
+JOB_SECONDS = 1500.0  #: a machine that takes longer hangs
 DEBUG_SLOWER = 6
 DEBUG_MEMORY = {"two-tier": "2G,3G", "three-node": "1G,1G,1G"}  #: KASAN takes its part of the local nodes
-_POOL = ThreadPoolExecutor()
+UP = re.compile(r"the machine is up after ([0-9.]+) s")
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One machine of the matrix; a *quiet* one has the host to itself."""
+
+    kernel: str
+    topology: str
+    quiet: bool = False
+
+    @property
+    def name(self) -> str:
+        """For people, and for what is remembered of it."""
+        return f"{self.kernel} {self.topology}{' quiet' if self.quiet else ''}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Tests of the guest's suite that one machine runs."""
+
+    cell: Cell
+    tests: tuple[str, ...]
 
 
 @dataclass
 class Boot:
-    """What one machine did."""
+    """What one machine did; seconds."""
 
     status: int
     out: str
     err: str
     files: dict[str, str] = field(default_factory=dict)  #: what it left in /out
+    waited: float = 0.0  #: for a processor of the host
+    seconds: float = 0.0  #: from its start to its end
 
     @property
     def lost(self) -> bool:
         """Whether the machine itself was lost, by a panic, a hang or the time-out."""
         return self.status == EXIT_MACHINE
 
+    @property
+    def up(self) -> float:
+        """How long it took to boot."""
+        return sum(float(text) for text in UP.findall(self.err))
+
     def tail(self, lines: int = 60) -> str:
         """The last of what it said."""
         return "\n".join([*self.out.splitlines()[-lines:], *self.err.splitlines()[-lines:]])
+
+
+class Places:
+    """The host's processors: each machine takes one, a quiet one all. Who waits longest comes next."""
+
+    def __init__(self) -> None:
+        self.all = self.free = max(2, len(os.sched_getaffinity(0)))
+        self._turn = threading.Lock()
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def taken(self, quiet: bool) -> Iterator[None]:
+        """Hold one, or all of them."""
+        count = self.all if quiet else 1
+        with self._turn, self._changed:
+            self._changed.wait_for(lambda: self.free >= count)
+            self.free -= count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.free += count
+                self._changed.notify_all()
+
+
+PLACES = Places()
+BOOTS: list[tuple[str, Boot]] = []  #: every machine of this session, and what it was for
 
 
 def boot(
@@ -55,6 +113,8 @@ def boot(
     share: Path | None = None,
     reboots: int = 0,
     bare: bool = False,
+    quiet: bool = False,
+    environment: dict[str, str] | None = None,
 ) -> Boot:
     """Run *command* in a machine of its own; with *live* its output also appears as it comes.
 
@@ -66,14 +126,16 @@ def boot(
         options = ["--share", str(made)]
         if kernel.endswith("-debug") and topology in DEBUG_MEMORY:
             options += ["--memory", DEBUG_MEMORY[topology]]
-    with tempfile.TemporaryDirectory() as out:
-        line = [sys.executable, "-m", "ocihook.cli.main", "vm", "run", "--kernel", kernel, *options]
-        line += ["--bare"] if bare else []
-        line += ["--reboots", str(reboots), "--topology", topology, "--out", out]
-        line += ["--timeout", str(seconds), "--", *command]
+    line = [sys.executable, "-m", "ocihook.cli.main", "vm", "run", "--kernel", kernel, *options]
+    line += ["--bare"] if bare else []
+    line += ["--reboots", str(reboots), "--topology", topology, "--timeout", str(seconds)]
+    asked = time.monotonic()
+    with tempfile.TemporaryDirectory() as out, PLACES.taken(quiet):
+        began = time.monotonic()
         process = subprocess.Popen(
-            line,
-            cwd=HERE.parents[1],
+            [*line, "--out", out, "--", *command],
+            cwd=ROOT,
+            env=os.environ | (environment or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -84,7 +146,7 @@ def boot(
         assert process.stderr is not None
         texts: list[list[str]] = [[], []]
         readers = [
-            threading.Thread(target=_follow, args=(stream, text, kernel if live else ""))
+            threading.Thread(target=_follow, args=(stream, text, f"{kernel} {topology}" if live else ""))
             for stream, text in zip((process.stdout, process.stderr), texts, strict=True)
         ]
         for reader in readers:
@@ -93,7 +155,10 @@ def boot(
             reader.join()
         status = process.wait()
         files = {path.name: path.read_text() for path in Path(out).glob("*.xml")}
-    return Boot(status, "".join(texts[0]), "".join(texts[1]), files)
+        done = Boot(status, "".join(texts[0]), "".join(texts[1]), files)
+        done.waited, done.seconds = began - asked, time.monotonic() - began
+    BOOTS.append((f"{kernel} {topology}{' quiet' if quiet else ''}", done))
+    return done
 
 
 def _follow(stream: IO[str], text: list[str], live: str) -> None:
@@ -103,98 +168,43 @@ def _follow(stream: IO[str], text: list[str], live: str) -> None:
             os.write(2, f"{live}: {line}".encode())  # this takes minutes, and somebody is looking
 
 
-#: the kernels that the whole of their suite runs on
-PATCHED_KERNELS: tuple[str, ...] = ("bede-6.12", "bede-7.3")
-KERNELS = ("debian-6.12", "debian-7.3", *PATCHED_KERNELS)
-if os.environ.get("BEDE_DEBUG_KERNELS"):  # in place of all others
-    KERNELS = PATCHED_KERNELS = tuple(f"{name}-debug" for name in PATCHED_KERNELS)
-#: how files of the patched kernels' suite begin; the others are of Debian's
-PATCHED = "test_node_limit"
-#: Two equal sockets, one of which is called far: a machine of its own for each kernel that is no debug one.
-SOCKETS = "two-socket"
-#: and what runs there; Debian's kernels also hold the bounds of all loads, and one those of all runtimes
-SOCKET_FILES = {True: ("test_sockets_same.py",), False: ("test_bounds.py", "test_runtimes.py")}
-SOCKET_ONCE = {"test_runtimes.py": "debian-7.3"}
-#: What one stock kernel is enough for: words that are said before any kernel is asked, engines, crowds.
-ONCE = {
-    "test_bad_input.py": "debian-6.12",
-    "test_configure.py": "debian-7.3",
-    "test_crowd.py": "debian-6.12",
-    "test_rootless.py": "debian-7.3",
-    "test_doctor.py": "debian-6.12",
-    "test_explain.py": "debian-7.3",
-    "test_journal.py": "debian-6.12",
-    "test_metrics.py": "debian-6.12",
-    "test_run.py": "debian-7.3",
-    "test_survival.py": "debian-7.3",
-    "test_unit.py": "debian-7.3",
-}
-
-
-#: (kernel, topology) of each machine that runs a suite
-SUITES = [(kernel, "two-tier") for kernel in KERNELS]
-SUITES += [(kernel, SOCKETS) for kernel in KERNELS if not kernel.endswith("-debug")]
-
-
-def files(kernel: str, topology: str) -> list[str]:
-    """The files of the guest's suite that run on *kernel* in a machine of that *topology*."""
-    patched = kernel in kernels.RECIPES
-    names = sorted(path.name for path in GUEST.glob("test_*.py"))
-    of_sockets = [name for name in names if name.startswith("test_sockets")]
-    if topology == SOCKETS:
-        wanted = {*SOCKET_FILES[patched], *(() if patched else of_sockets)}
-        return sorted(name for name in wanted if SOCKET_ONCE.get(name, kernel) == kernel)
-    names = [name for name in names if name.startswith(PATCHED) == patched and name not in of_sockets]
-    return [name for name in names if ONCE.get(name, kernel) == kernel]
-
-
-@functools.cache
-def guest_tests(kernel: str, topology: str) -> tuple[str, ...]:
-    """The tests of that machine's suite by name, as its own pytest will call them."""
-    command = [sys.executable, "-B", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    command += files(kernel, topology)
-    environment = dict(os.environ, PYTHONPATH=str(HERE.parents[1]))
-    done = subprocess.run(
-        command, cwd=GUEST, env=environment, capture_output=True, text=True, check=False, timeout=60
+def run(job: Job) -> tuple[Boot, dict[str, "Verdict"]]:
+    """The tests of one job, in a machine of their own; its verdicts by test, none where it was lost."""
+    files = sorted({name.partition("::")[0] for name in job.tests})
+    result = boot(
+        *PYTEST,
+        "--junitxml=/out/guest.xml",
+        *(f"{THERE}/suite/{name}" for name in files),
+        kernel=job.cell.kernel,
+        topology=job.cell.topology,
+        quiet=job.cell.quiet,
+        seconds=JOB_SECONDS * (DEBUG_SLOWER if job.cell.kernel.endswith("-debug") else 1),
+        live=True,
+        environment={"BEDE_ONLY": json.dumps(job.tests)},
     )
-    names = tuple(line.rpartition("guest/")[2] for line in done.stdout.splitlines() if "::" in line)
-    if done.returncode != 0 or not names:
-        raise RuntimeError(f"the guest's tests cannot be collected:\n{done.stdout}{done.stderr}")
-    return names
-
-
-def verdicts(xml: str) -> dict[str, tuple[str, str]]:
-    """{test: (passed, failed or skipped, why)} of a JUnit report."""
-    found: dict[str, tuple[str, str]] = {}
-    for case in ElementTree.fromstring(xml).iter("testcase"):
-        name = f"{case.get('classname', '').rpartition('.')[2]}.py::{case.get('name')}"
-        verdict, why = found.get(name, ("passed", ""))
-        for part in case:
-            if part.tag in ("failure", "error"):
-                verdict, why = "failed", f"{why}{part.get('message')}\n{part.text}\n"
-            elif part.tag == "skipped" and verdict == "passed":
-                verdict, why = "skipped", str(part.get("message"))
-        found[name] = (verdict, why)
-    return found
-
-
-def _run(kernel: str, topology: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
-    there = [f"{THERE}/{name}" for name in files(kernel, topology)]
-    seconds = SUITE_SECONDS * (DEBUG_SLOWER if kernel.endswith("-debug") else 1)
-    result = boot(*SUITE, *there, kernel=kernel, topology=topology, seconds=seconds, live=True)
     report = result.files.get("guest.xml")
     return result, verdicts(report) if report else {}
 
 
-@functools.cache
-def _started(kernel: str, topology: str) -> Future[tuple[Boot, dict[str, tuple[str, str]]]]:
-    return _POOL.submit(_run, kernel, topology)
+@dataclass
+class Verdict:
+    """What one test came to."""
+
+    word: str = "passed"  #: passed, failed or skipped
+    why: str = ""
+    seconds: float = 0.0
 
 
-def suite(kernel: str, topology: str) -> tuple[Boot, dict[str, tuple[str, str]]]:
-    """Run the guest's suite on *kernel* in a machine of that *topology*, once a session."""
-    # A patched kernel holds its bounds whatever else the host does, so these machines run side by side.
-    # On Debian's the agent races against the load, and has a host to itself.
-    for name in PATCHED_KERNELS if kernel in PATCHED_KERNELS else (kernel,):
-        _started(name, topology)
-    return _started(kernel, topology).result()
+def verdicts(xml: str) -> dict[str, Verdict]:
+    """{test: verdict} of a JUnit report."""
+    found: dict[str, Verdict] = {}
+    for case in ElementTree.fromstring(xml).iter("testcase"):
+        name = f"{case.get('classname', '').rpartition('.')[2]}.py::{case.get('name')}"
+        one = found.setdefault(name, Verdict())
+        one.seconds += float(case.get("time", 0))
+        for part in case:
+            if part.tag in ("failure", "error"):
+                one.word, one.why = "failed", f"{one.why}{part.get('message')}\n{part.text}\n"
+            elif part.tag == "skipped" and one.word == "passed":
+                one.word, one.why = "skipped", str(part.get("message"))
+    return found

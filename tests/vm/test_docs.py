@@ -77,7 +77,7 @@ def share(tmp_path: Path) -> Path:
     source = packages.checkout(tmp_path / "source/bede")
     (tmp_path / "share/dist").mkdir(parents=True)
     shutil.copy(packages.debian(source), tmp_path / "share/dist")
-    shutil.copy(machines.GUEST / "pages.py", tmp_path / "share")
+    shutil.copy(machines.GUEST / "scripts/pages.py", tmp_path / "share")
     shutil.copytree(source / "examples", tmp_path / "share/examples")
     found = []
     for page in MACHINE:

@@ -32,7 +32,7 @@ cp /share/sanitized.conf /run/systemd/system/$unit.d/
 systemctl daemon-reload
 systemctl restart $unit
 bede ps >/dev/null || exit 3
-{" ".join(machines.SUITE[:-1])} "$@"
+{" ".join(machines.PYTEST)} "$@"
 status=$?
 bede ps >/dev/null || exit 4
 echo == maps
@@ -75,7 +75,7 @@ def share(tmp_path: Path) -> Path:
 def test_agent_under_the_sanitizers(share: Path, topology: str, tests: tuple[str, ...]) -> None:
     file, *words = tests
     boot = machines.boot(
-        *("sh", "-c", SCRIPT, "sh", f"{machines.THERE}/{file}", *words),
+        *("sh", "-c", SCRIPT, "sh", f"{machines.THERE}/suite/{file}", *words),
         kernel="debian-6.12",
         topology=topology,
         seconds=SECONDS,

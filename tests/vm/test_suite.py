@@ -1,22 +1,20 @@
-"""Each test of ``tests/vm/guest``, on each kernel and topology: one machine of each runs them all."""
+"""Each test of ``tests/vm/guest/suite`` of the part that was asked for, by name."""
 
 import machines
 import pytest
+import runs
 
 
-@pytest.mark.parametrize(
-    ("kernel", "topology", "test"),
-    [(*which, test) for which in machines.SUITES for test in machines.guest_tests(*which)],
-)
-def test_in_the_machine(kernel: str, topology: str, test: str, request: pytest.FixtureRequest) -> None:
+def test_in_the_machine(
+    cell: machines.Cell, test: str, suite: runs.Suite, request: pytest.FixtureRequest
+) -> None:
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        boot, verdicts = machines.suite(kernel, topology)
-    where = f"{kernel}, {topology}"
+        boot, verdicts = suite.result(cell, test)
     if not verdicts:
         what = "the machine was lost" if boot.lost else f"its pytest ended with status {boot.status}"
-        pytest.fail(f"{where}: {what}\n{boot.tail()}", pytrace=False)
-    verdict, why = verdicts.get(test, ("failed", "it did not run in the machine"))
-    if verdict == "failed":
-        pytest.fail(f"{where}: {why}", pytrace=False)
-    if verdict == "skipped":
-        pytest.skip(f"{where}: {why}")
+        pytest.fail(f"{cell.name}: {what}\n{boot.tail()}", pytrace=False)
+    verdict = verdicts.get(test, machines.Verdict("failed", "it did not run in the machine"))
+    if verdict.word == "failed":
+        pytest.fail(f"{cell.name}: {verdict.why}", pytrace=False)
+    if verdict.word == "skipped":
+        pytest.skip(f"{cell.name}: {verdict.why}")

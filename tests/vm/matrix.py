@@ -1,0 +1,135 @@
+"""What runs where: the guest's tests by machine, and the parts that the whole matrix comes in.
+
+*usual* is what `make test` runs: each test where it is most likely to fail. *all* is every test on every
+kernel and topology that it names. What it has beyond *usual* comes in SLICES; ``2/4`` is the second of four.
+"""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from machines import GUEST, ROOT, Cell, Job
+
+from ocihook.vm import cache
+
+SLICES = 4
+#: Tests of one machine that take longer are given to several, which run side by side.
+JOB_SECONDS = 150.0
+UNKNOWN_SECONDS = 4.0  #: of a test that this host has not run yet
+DURATIONS = "test-seconds.json"
+DEBUG = bool(os.environ.get("BEDE_DEBUG_KERNELS"))  #: only kernels that notice every mistake
+
+Where = dict[Cell, list[str]]
+
+
+def is_part(text: str) -> bool:
+    """Whether there is a part of that name."""
+    return text in ("usual", "all") or text in [f"{n}/{SLICES}" for n in range(1, SLICES + 1)]
+
+
+@functools.cache
+def _collected() -> dict[str, tuple[list[Cell], list[Cell]]]:
+    """{test: (all its cells, those of `make test`)}, as the guest's own pytest tells."""
+    with tempfile.TemporaryDirectory() as work:
+        told = Path(work, "cells.json")
+        command = [sys.executable, "-B", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+        environment = dict(os.environ, PYTHONPATH=str(ROOT))
+        done = subprocess.run(
+            [*command, "--cells", told, "suite"],
+            cwd=GUEST,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"the guest's tests cannot be collected:\n{done.stdout}{done.stderr}")
+        found = json.loads(told.read_text())
+    return {
+        name.rpartition("/")[2]: ([Cell(*cell) for cell in whole], [Cell(*cell) for cell in usual])
+        for name, (whole, usual) in found.items()
+    }
+
+
+def _where(cells: Iterable[tuple[str, Cell]]) -> Where:
+    found: Where = {}
+    for test, cell in cells:
+        found.setdefault(cell, []).append(test)
+    return found
+
+
+def tests(part: str) -> Where:
+    """The guest's tests of that *part*, by machine."""
+    usual = {(test, cell) for test, (_, cells) in _collected().items() for cell in cells}
+    whole = [(test, cell) for test, (cells, _) in _collected().items() for cell in cells]
+    if DEBUG:
+        patched = [(test, cell) for test, cell in whole if cell.kernel.startswith("bede-")]
+        return _where((test, Cell(f"{cell.kernel}-debug", cell.topology)) for test, cell in patched)
+    if part == "all":
+        return _where(whole)
+    if part == "usual":
+        return _where(pair for pair in whole if pair in usual)
+    # Whole machines, the largest first, each to the slice that has least: the same on every host.
+    rest = _where(pair for pair in whole if pair not in usual)
+    number, of = map(int, part.split("/"))
+    slices: list[Where] = [{} for _ in range(of)]
+    for cell in sorted(rest, key=lambda cell: (-len(rest[cell]), cell)):
+        smallest = min(slices, key=lambda one: sum(map(len, one.values())))
+        smallest[cell] = rest[cell]
+    return slices[number - 1]
+
+
+def in_part(part: str, number: int | None) -> bool:
+    """Whether a test of the host's own is of *part*; those that run rarely have a *number* for the slices."""
+    if part == "all":
+        return True
+    if part == "usual":
+        return number is None
+    return number is not None and number % SLICES == int(part.partition("/")[0]) - 1
+
+
+def jobs(where: Where) -> list[Job]:
+    """The machines that run these tests; a long row of tests is cut between two files."""
+    known = durations()
+
+    def cost(cell: Cell, names: Sequence[str]) -> float:
+        return sum(known.get(cell.name, {}).get(name, UNKNOWN_SECONDS) for name in names)
+
+    made = []
+    for cell, names in where.items():
+        files: dict[str, list[str]] = {}
+        for name in names:
+            files.setdefault(name.partition("::")[0], []).append(name)
+        costs = {file: cost(cell, of) for file, of in files.items()}
+        count = 1 if cell.quiet else max(1, round(sum(costs.values()) / JOB_SECONDS))
+        shares: list[list[str]] = [[] for _ in range(count)]
+        for file in sorted(files, key=lambda file: -costs[file]):
+            min(shares, key=lambda share: sum(costs[of] for of in share)).append(file)
+        for share in filter(None, shares):
+            made.append(Job(cell, tuple(name for file in sorted(share) for name in files[file])))
+    # The longest first; those that need the host to themselves last, when nothing else is left.
+    return sorted(made, key=lambda job: (job.cell.quiet, -cost(job.cell, job.tests)))
+
+
+def durations() -> dict[str, dict[str, float]]:
+    """{cell: {test: seconds}} as this host took them last; only the order of machines depends on it."""
+    try:
+        found: dict[str, dict[str, float]] = json.loads((cache.root() / DURATIONS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def remember(cell: Cell, seconds: dict[str, float]) -> None:
+    """Note how long the tests of *cell* took."""
+    with cache.lock("test-seconds"), cache.scratch() as work:
+        known = durations()
+        known.setdefault(cell.name, {}).update(seconds)
+        (work / "new").write_text(json.dumps(known))
+        (work / "new").replace(cache.root() / DURATIONS)

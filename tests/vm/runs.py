@@ -1,0 +1,50 @@
+"""This session's machines of the guest's suite, side by side, and where their minutes went."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import machines
+import matrix
+from machines import Boot, Cell, Job, Verdict
+
+SLOWEST = 12  #: tests that are told by name
+Result = tuple[Boot, dict[str, Verdict]]
+
+
+class Suite:
+    """Every machine that *wanted* takes is started at once, as soon as the host has a place for it."""
+
+    def __init__(self, wanted: matrix.Where) -> None:
+        self.seconds: dict[str, float] = {}
+        self._pool = ThreadPoolExecutor(machines.PLACES.all)
+        self._jobs: dict[tuple[Cell, str], Future[Result]] = {}
+        for job in matrix.jobs(wanted):
+            future = self._pool.submit(self._run, job)
+            self._jobs |= {(job.cell, test): future for test in job.tests}
+
+    def result(self, cell: Cell, test: str) -> Result:
+        """Wait until the machine that runs *test* has ended; no verdicts where it was lost."""
+        return self._jobs[cell, test].result()
+
+    def end(self) -> None:
+        """Start no further machine."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _run(self, job: Job) -> Result:
+        boot, verdicts = machines.run(job)
+        seconds = {name: round(one.seconds, 2) for name, one in verdicts.items()}
+        matrix.remember(job.cell, seconds)
+        self.seconds |= {f"{job.cell.name}: {name}": one for name, one in seconds.items()}
+        return boot, verdicts
+
+
+def lines(seconds: dict[str, float]) -> Iterator[str]:
+    """Where the minutes went: each machine, and the slowest tests of *seconds*."""
+    for name, boot in machines.BOOTS:
+        spent = f"boot {boot.up:5.1f}, its command {boot.seconds - boot.up:6.1f}"
+        yield f"{name:28} {boot.seconds:6.1f} s: {spent}; waited for a place {boot.waited:.0f}"
+    total = sum(boot.seconds for _, boot in machines.BOOTS)
+    booting = sum(boot.up for _, boot in machines.BOOTS)
+    yield f"{len(machines.BOOTS)} machines, {total:.0f} s in all, {booting:.0f} s of it boots; slowest tests:"
+    for name in sorted(seconds, key=lambda name: -seconds[name])[:SLOWEST]:
+        yield f"{seconds[name]:6.1f} s {name}"
