@@ -76,10 +76,10 @@ deb: packages
 
 deps: packages $(VENV_STAMP)
 
-build: deps $(BUILD_STAMP) build/guest/kinds
+build: deps $(BUILD_STAMP) build/guest/kinds build/guest/steady
 
 # What the tests in the machine run in containers: static, since those may have no libraries.
-build/guest/kinds: tests/vm/guest/workloads/kinds.c Makefile
+build/guest/%: tests/vm/guest/workloads/%.c Makefile
 	@mkdir -p build/guest
 	@gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -pthread -o $@ $<
 

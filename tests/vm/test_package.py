@@ -36,6 +36,8 @@ def share(work: Path) -> Path:
     for part in ("tests/vm/guest", "ocihook/demo"):
         shutil.copytree(work / "new/bede" / part, target / "checkout" / part)
     shutil.copy(work / "new/bede/ocihook/__init__.py", target / "checkout/ocihook")
+    for program in (machines.ROOT / "build/guest").iterdir():
+        shutil.copy(program, target / "checkout/tests/vm/guest/workloads")
     return target
 
 

@@ -15,6 +15,7 @@ MIB = 1 << 20
 WORKLOADS = Path(__file__).resolve().parents[1] / "workloads"
 EXAMPLES = WORKLOADS.parents[3] / "examples"
 IMAGE = "localhost/bede-base:latest"
+STEADY = f"{WORKLOADS}/steady"
 RECORDS = Path("/run/bede/containers")
 CGROUPS = Path("/sys/fs/cgroup")
 BALANCING = Path("/proc/sys/kernel/numa_balancing")
@@ -120,7 +121,7 @@ class Container:
         self.gate = WORK / f"{name}.gate"
         shutil.rmtree(self.gate, ignore_errors=True)
         self.gate.mkdir(parents=True)
-        steady = f"exec /usr/bin/python3 -ISB {WORKLOADS}/steady.py /gate/{self.gate.name} {megabytes}"
+        steady = f"exec {STEADY} /gate/{self.gate.name} {megabytes}"
         command = ["sh", "-c", f"{FIRST}; {steady}"]
         notes = ({"bede.local": size} if size else {}) | (annotations or {})
         self.line = [*before, *command_line(runtime, name, command, notes, options, edit)]
@@ -162,7 +163,7 @@ class Container:
             raise AssertionError(f"{self.name} did not start: {self.process.communicate()}")
         mark = f"/gate/{self.gate.name}".encode()
         for pid, words in command_lines():
-            if words[:1] == [b"/usr/bin/python3"] and mark in words:
+            if words[:1] == [STEADY.encode()] and mark in words:
                 return pid
         return 0
 

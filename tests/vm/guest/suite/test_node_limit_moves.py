@@ -3,16 +3,14 @@
 import contextlib
 import ctypes
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from helpers import BALANCING
+from helpers import BALANCING, STEADY
 from limited import (
     LOADS,
     MIB,
-    WORKLOADS,
     Group,
     answer,
     ask,
@@ -98,7 +96,7 @@ def test_promotion_fills_the_limit_and_stops_there(tmp_path):
             directory = tmp_path / str(n)
             directory.mkdir()
             share = str(128 // PROCESSES)
-            process = group.start(sys.executable, "-ISB", str(WORKLOADS / "steady.py"), directory, share)
+            process = group.start(STEADY, directory, share)
             led.append((directory, process))
         for directory, _ in led:
             wait_until("the load is filled", (directory / "full").exists)
@@ -117,7 +115,7 @@ def test_promotion_fills_the_limit_and_stops_there(tmp_path):
 def test_memory_that_is_freed_is_filled_by_promotion(tmp_path):
     with knobs(PROMOTING), Group(limit="N0=64M") as group, undisturbed():
         first = group.fill(60)
-        process = group.start(sys.executable, "-ISB", str(WORKLOADS / "steady.py"), tmp_path, "64")
+        process = group.start(STEADY, tmp_path, "64")
         wait_until("the load is filled", (tmp_path / "full").exists)
         with group.sampled() as samples:
             first.kill()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import helpers
 import pytest
-from helpers import CGROUPS, DEADLINE, MIB, WORK, WORKLOADS, run, slack, wait_until
+from helpers import CGROUPS, DEADLINE, MIB, WORK, run, slack, wait_until
 from on import PATCHED, on
 
 from ocihook.demo.sampler import Sampler
@@ -27,7 +27,7 @@ class Study:
         self.gate.chmod(0o777)
         for left in self.gate.iterdir():
             left.unlink()
-        self.steady = ["/usr/bin/python3", "-ISB", f"{WORKLOADS}/steady.py", str(self.gate), str(DEMAND)]
+        self.steady = [helpers.STEADY, str(self.gate), str(DEMAND)]
         self.process = subprocess.Popen(
             [
                 *before,
