@@ -40,7 +40,7 @@ lint: build
 	$(BIN)/mypy --strict
 
 unit: build
-	$(BIN)/pytest -q tests/unit tests/fuzz
+	$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder tests/fuzz tests/unit
 
 # The same fuzzing as in `unit`, for long: FUZZ_SECONDS each C target, FUZZ_EXAMPLES each property in Python.
 FUZZ_SECONDS ?= 300

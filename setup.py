@@ -63,6 +63,7 @@ setup(
     extras_require={
         "dev": [
             "pytest>=8,<10",  # runs every test
+            "pytest-xdist>=3,<4",  # unit tests on all processors
             "build>=1,<2",  # makes the wheel and the sdist
             "hypothesis>=6,<7",  # properties of the parsers
             "ruff>=0.8,<1",  # linter and formatter

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from ocihook.vm import cache
+
 ROOT = Path(__file__).resolve().parents[1]
 #: A build must do without what happens to be in somebody's environment.
 BUILD = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
@@ -30,7 +32,19 @@ def checkout(target: Path) -> Path:
 
 
 def debian(source: Path) -> Path:
-    """The Debian package of the clean checkout *source*, which is left beside it."""
+    """The Debian package of the clean checkout *source*, built unless the cache has one of the same files."""
+    contents = cache.digest(cache.tree(source))
+
+    def build(out: Path) -> None:
+        copy = shutil.copytree(source, out.parent / "bede")
+        shutil.copy(built(copy), out)
+
+    (found,) = cache.built(f"deb-{contents}", build).glob("bede_*.deb")
+    return found
+
+
+def built(source: Path) -> Path:
+    """The Debian package built in the checkout *source*; it lies beside that with a build's other files."""
     line = ["dpkg-buildpackage", "-b", "-us", "-uc"]
     done = subprocess.run(line, cwd=source, env=BUILD, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

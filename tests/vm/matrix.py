@@ -16,6 +16,7 @@ from pathlib import Path
 from machines import GUEST, ROOT, Cell, Job
 
 from ocihook.vm import cache
+from ocihook.vm.kernels import RECIPES
 
 SLICES = 4
 #: Tests of one machine that take longer are given to several, which run side by side.
@@ -113,8 +114,11 @@ def jobs(where: Where) -> list[Job]:
             min(shares, key=lambda share: sum(costs[of] for of in share)).append(file)
         for share in filter(None, shares):
             made.append(Job(cell, tuple(name for file in sorted(share) for name in files[file])))
-    # The longest first; those that need the host to themselves last, when nothing else is left.
-    return sorted(made, key=lambda job: (job.cell.quiet, -cost(job.cell, job.tests)))
+    # Those whose kernel may have to be built come later, and those that need the host to themselves last.
+    return sorted(
+        made,
+        key=lambda job: (job.cell.quiet, job.cell.kernel in RECIPES, -cost(job.cell, job.tests)),
+    )
 
 
 def durations() -> dict[str, dict[str, float]]:

@@ -26,6 +26,7 @@ def test_where_nobody_listens_nothing_happens(monkeypatch: pytest.MonkeyPatch, n
 @pytest.mark.parametrize(
     ("usec", "pid", "seconds"),
     [("60000000", None, 60.0), ("60000000", os.getpid(), 60.0), ("60000000", 1, None), ("x", None, None)],
+    ids=["nobody", "this one", "another", "nonsense"],
 )
 def test_how_often_it_waits(
     monkeypatch: pytest.MonkeyPatch, usec: str, pid: int | None, seconds: float | None

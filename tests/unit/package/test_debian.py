@@ -20,7 +20,7 @@ UNITS = sorted(path.name for path in (packages.ROOT / "ocihook/agent/units").ite
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the package was built."""
     work = tmp_path_factory.mktemp("debian")
-    packages.debian(packages.checkout(work / "bede"))
+    packages.built(packages.checkout(work / "bede"))
     return work
 
 
