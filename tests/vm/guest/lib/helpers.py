@@ -27,7 +27,7 @@ RUNTIMES = (*PODMAN, "docker", "ctr", *PLAIN)
 FIRST = "read -r line < /proc/self/cgroup; cat /sys/fs/cgroup${line#0::}/memory.high"
 #: whether this kernel holds bounds by itself
 IS_PATCHED = any(CGROUPS.glob("*/memory.node_limit"))
-DEADLINE = 60.0  #: seconds; for what takes one or two on a machine that is not emulated
+DEADLINE = 120.0  #: seconds; for what takes one or two on a machine that is not emulated, nor shares its host
 
 
 def wait_until(what, condition, seconds=DEADLINE):

@@ -21,7 +21,7 @@ def held(container, bound=BOUND, demand=DEMAND):
     assert local <= bound + slack(bound)
     assert far >= (demand << 20) - bound - 4 * MIB
     by_node = numa_maps(container.pid)
-    assert by_node[0] <= bound + slack(bound)
+    assert by_node.get(0, 0) <= bound + slack(bound)
     assert sum(by_node.values()) >= demand << 20
 
 
@@ -66,9 +66,9 @@ def test_container_without_annotation_is_untouched(runtime):
         container.fill()
         assert container.read("memory.high") == "max"
         assert records() == []
-        local, far = container.sample()
-        # Nobody keeps it off the other socket's processors.
-        assert local + (far if sockets.is_one_tier() else 0) >= DEMAND << 20
+        # Nobody keeps it off the other socket's processors. The statistics are two seconds behind at most.
+        nodes = slice(2 if sockets.is_one_tier() else 1)
+        helpers.wait_until("all is counted", lambda: sum(container.sample()[nodes]) >= DEMAND << 20)
         status, out, _ = container.stop()
     assert (status, out.splitlines()) == (7, ["max", f"kept {DEMAND} MiB"])
 
