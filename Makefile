@@ -25,14 +25,16 @@ demo: build
 
 test: lint unit vm-test
 
+# -s: what machines say appears as it comes, since this takes minutes.
+
 # Each guest test on every kernel and topology that it names; the slices are what that has beyond `make test`.
 test-all: lint unit
-	$(BIN)/pytest -q tests/vm --part all
+	$(BIN)/pytest -q -s tests/vm --part all
 
 SLICES := 4
 SLICE ?= 1
 test-slice: build
-	$(BIN)/pytest -q tests/vm --part $(SLICE)/$(SLICES)
+	$(BIN)/pytest -q -s tests/vm --part $(SLICE)/$(SLICES)
 
 lint: build
 	$(BIN)/ruff check .
@@ -49,11 +51,11 @@ fuzz: build
 	BEDE_FUZZ_SECONDS=$(FUZZ_SECONDS) BEDE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -v tests/fuzz
 
 vm-test: build
-	$(BIN)/pytest -q tests/vm
+	$(BIN)/pytest -q -s tests/vm
 
 # The patched kernels' suite again, on kernels that notice every mistake; takes long, so not a part of `test`.
 kernel-debug: build
-	BEDE_DEBUG_KERNELS=1 $(BIN)/pytest -q tests/vm/test_suite.py --part all
+	BEDE_DEBUG_KERNELS=1 $(BIN)/pytest -q -s tests/vm/test_suite.py --part all
 
 # The long form of what `test` has a short form of: hundreds of kills, a crowd, thousands of cycles, fork storms.
 soak: build

@@ -7,11 +7,11 @@ import pytest
 import sockets
 from on import STOCK, on
 
-pytestmark = [
-    on(STOCK, each=True, quiet=True),
-    on(STOCK, "two-socket", quiet=True),
-    pytest.mark.usefixtures("swap"),
-]
+pytestmark = pytest.mark.usefixtures("swap")
+#: What was nearest to its limit, or beyond it, on 7.3; on 6.12 the others, since its fence costs page cache.
+NEWER = ("anon-8", "thp-8", "workers", "shmem")
+#: and without a lower tier, where many processes outrun the writer of cpuset.mems and page cache cannot move
+TWO_SOCKETS = ("anon-8", "thp-8", "read")
 #: Without a lower tier: of anonymous memory, and of files and shared memory; and the mean.
 MOVED, MOVED_FILES, MOVED_MEAN = 0.02, 0.05, 0.95
 
@@ -20,7 +20,16 @@ def expected(case: bounds.Case) -> str:
     return str(bounds.REDIS_ELEMENTS) if case.load == "redis" else f"{case.load.split()[0]} "
 
 
-@pytest.mark.parametrize("case", bounds.CASES.values(), ids=lambda case: case.name)
+def where(case: bounds.Case) -> list[pytest.MarkDecorator]:
+    """On one kernel in `make test`, on all in the matrix; each has the host to itself."""
+    first = "debian-7.3" if case.name in NEWER else "debian-6.12"
+    rarely = case.name not in TWO_SOCKETS
+    return [on(STOCK, first=first, quiet=True), on(STOCK, "two-socket", rarely=rarely, quiet=True)]
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=where(case), id=name) for name, case in bounds.CASES.items()]
+)
 def test_the_bound_holds(case: bounds.Case) -> None:
     free = bounds.run(case, bounded=False) if case.cache else None
     result = bounds.run(case)

@@ -6,7 +6,7 @@ import pytest
 from helpers import IS_PATCHED, MIB, PODMAN, Container, run
 from on import PATCHED, on
 
-pytestmark = [on("debian-7.3"), on(PATCHED)]
+pytestmark = [on("debian-7.3"), on(PATCHED, first="bede-7.3")]
 
 
 def facts(name):

@@ -12,7 +12,7 @@ import pytest
 from helpers import EXAMPLES, IS_PATCHED, MIB, Container, run, wait_until
 from on import PATCHED, on
 
-pytestmark = [on("debian-6.12"), on(PATCHED, first="bede-7.3"), pytest.mark.usefixtures("unbalanced")]
+pytestmark = [on("debian-6.12"), on(PATCHED, rarely=True), pytest.mark.usefixtures("unbalanced")]
 URL = "http://127.0.0.1:9475/metrics"
 UNIT = "bede-metrics.service"
 DASHBOARD = json.loads((EXAMPLES / "prometheus/grafana-dashboard.json").read_text())

@@ -14,7 +14,7 @@ from on import STOCK, on
 from sampling import Sampling
 from sockets import BOUND, UNUSED, also, mems, own, placing, resources, settled
 
-pytestmark = [on(STOCK, "two-socket"), pytest.mark.usefixtures("unbalanced")]
+pytestmark = [on(STOCK, "two-socket", first="debian-7.3"), pytest.mark.usefixtures("unbalanced")]
 
 
 def test_the_policy_is_there_before_the_first_page():

@@ -9,7 +9,7 @@ from on import PATCHED, STOCK, on
 from sockets import BOUND, settled
 
 pytestmark = [
-    on(STOCK, "two-socket"),
+    on(STOCK, "two-socket", first="debian-7.3"),
     on(PATCHED, "two-socket", first="bede-7.3"),
     pytest.mark.usefixtures("unbalanced"),
 ]
