@@ -3,7 +3,7 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,10 +84,10 @@ def _links(files: dict[str, Path]) -> dict[str, str]:
     return wanted | dict.fromkeys(masked(), "/dev/null")
 
 
-def build(job: Job) -> bytes:
-    """The payload as a tar that a disk can hold."""
+def build(job: Job, bytecode: Mapping[str, Path] | None = None) -> bytes:
+    """The payload as a tar that a disk can hold; with the *bytecode* of its modules a quicker one."""
     out = io.BytesIO()
-    files = members(job.bare)
+    files = {**members(job.bare), **(bytecode or {})}
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         made: set[str] = set()
         for name, path in files.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ocihook.errors import InputError, MachineError
-from ocihook.vm import cache, emulator, image, initramfs, kernels, machine, payload, qemu, topology
+from ocihook.vm import bytecode, cache, emulator, image, initramfs, kernels, machine, payload, qemu, topology
 from ocihook.vm.progress import Progress
 
 PASSED = ("TERM", "COLUMNS", "LINES", "NO_COLOR", "COLORTERM")
@@ -112,7 +112,8 @@ def prepare(
     kernel = kernels.ensure(options.kernel, root, progress)
     (work / "initrd").write_bytes(initramfs.build(root / "busybox", kernel))
     job = payload.Job(options.argv, environment(options), tty, options.bare)
-    (work / "payload").write_bytes(payload.build(job))
+    compiled = bytecode.of(payload.members(options.bare), progress)
+    (work / "payload").write_bytes(payload.build(job, compiled))
     disks = [qemu.Disk("root", root / "root.img", throwaway=True), qemu.Disk("payload", work / "payload")]
     if options.share is not None:
         share_image(options.share, work / "share")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ocihook.vm import emulator
+from ocihook.vm import debian, emulator
 
 
 def test_it_starts_with_its_own_loader_libraries_and_modules() -> None:
@@ -18,6 +18,6 @@ def test_it_starts_with_its_own_loader_libraries_and_modules() -> None:
 
 
 def test_no_mirror_is_named() -> None:
-    words = emulator.command("root", "/c/out.tar")
+    words = debian.command(emulator.PACKAGES, "root", "/c/out.tar")
     assert not [word for word in words if "://" in word]
     assert words[-2:] == ["trixie", "/c/out.tar"]
