@@ -61,6 +61,7 @@ class Boot:
     files: dict[str, str] = field(default_factory=dict)  #: what it left in /out
     waited: float = 0.0  #: for a processor of the host
     seconds: float = 0.0  #: from its start to its end
+    cpu: float = 0.0  #: of the host's processors, all together
 
     @property
     def lost(self) -> bool:
@@ -126,7 +127,8 @@ def boot(
         options = ["--share", str(made)]
         if kernel.endswith("-debug") and topology in DEBUG_MEMORY:
             options += ["--memory", DEBUG_MEMORY[topology]]
-    line = [sys.executable, "-m", "ocihook.cli.main", "vm", "run", "--kernel", kernel, *options]
+    line = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "ocihook.cli.main"]
+    line += ["vm", "run", "--kernel", kernel, *options]
     line += ["--bare"] if bare else []
     line += ["--reboots", str(reboots), "--topology", topology, "--timeout", str(seconds)]
     asked = time.monotonic()
@@ -153,10 +155,12 @@ def boot(
             reader.start()
         for reader in readers:
             reader.join()
-        status = process.wait()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = status = os.waitstatus_to_exitcode(status)
         files = {path.name: path.read_text() for path in Path(out).glob("*.xml")}
         done = Boot(status, "".join(texts[0]), "".join(texts[1]), files)
         done.waited, done.seconds = began - asked, time.monotonic() - began
+        done.cpu = usage.ru_utime + usage.ru_stime
     BOOTS.append((f"{kernel} {topology}{' quiet' if quiet else ''}", done))
     return done
 

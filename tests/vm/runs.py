@@ -59,7 +59,9 @@ def _build(kernels: list[str]) -> None:
 def lines(seconds: dict[str, float]) -> Iterator[str]:
     """Where the minutes went: each machine, and the slowest tests of *seconds*."""
     for name, boot in machines.BOOTS:
-        spent = f"boot {boot.up:5.1f}, its command {boot.seconds - boot.up:6.1f}"
+        spent = (
+            f"boot {boot.up:5.1f}, its command {boot.seconds - boot.up:6.1f}, on processors {boot.cpu:6.1f}"
+        )
         yield f"{name:28} {boot.seconds:6.1f} s: {spent}; waited for a place {boot.waited:.0f}"
     total = sum(boot.seconds for _, boot in machines.BOOTS)
     booting = sum(boot.up for _, boot in machines.BOOTS)
