@@ -53,7 +53,7 @@ def _collected() -> dict[str, tuple[list[Cell], list[Cell]]]:
             raise RuntimeError(f"the guest's tests cannot be collected:\n{done.stdout}{done.stderr}")
         found = json.loads(told.read_text())
     return {
-        name.rpartition("/")[2]: ([Cell(*cell) for cell in whole], [Cell(*cell) for cell in usual])
+        name: ([Cell(*cell) for cell in whole], [Cell(*cell) for cell in usual])
         for name, (whole, usual) in found.items()
     }
 

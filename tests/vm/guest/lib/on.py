@@ -35,6 +35,12 @@ def on(kernel=STOCK, topology="two-tier", *, first=None, each=False, rarely=Fals
     return pytest.mark.on(kernels, topologies, each=each, rarely=rarely, quiet=quiet)
 
 
+def name(nodeid):
+    """``FILE::TEST`` of a node's id, wherever the file lies; a parameter may have slashes of its own."""
+    file, _, test = nodeid.partition("::")
+    return f"{file.rpartition('/')[2]}::{test}"
+
+
 def cells(item):
     """(all cells, those of `make test`) of a test; a test without a marker is a mistake."""
     marks = _nearest(item)

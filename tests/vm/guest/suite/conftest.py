@@ -33,7 +33,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    found = {item.nodeid: on.cells(item) for item in items}
+    found = {on.name(item.nodeid): on.cells(item) for item in items}
     if config.getoption("cells"):
         told = {
             name: [[(cell.kernel, cell.topology, cell.quiet) for cell in part] for part in parts]
@@ -46,9 +46,10 @@ def pytest_collection_modifyitems(config, items):
     named = None if only is None else set(json.loads(only))
 
     def runs(item):
-        if named is not None and item.nodeid.rpartition("/")[2] not in named:
+        name = on.name(item.nodeid)
+        if named is not None and name not in named:
             return False
-        return here in [(cell.kernel, cell.topology) for cell in found[item.nodeid][0]]
+        return here in [(cell.kernel, cell.topology) for cell in found[name][0]]
 
     config.hook.pytest_deselected(items=[item for item in items if not runs(item)])
     items[:] = [item for item in items if runs(item)]
