@@ -31,7 +31,7 @@ test: lint unit vm-test
 test-all: lint unit
 	$(BIN)/pytest -q -s tests/vm --part all
 
-SLICES := 4
+SLICES := 6
 SLICE ?= 1
 test-slice: build
 	$(BIN)/pytest -q -s tests/vm --part $(SLICE)/$(SLICES)

@@ -18,7 +18,7 @@ from machines import GUEST, ROOT, Cell, Job
 from ocihook.vm import cache
 from ocihook.vm.kernels import RECIPES
 
-SLICES = 4
+SLICES = 6
 #: Tests of one machine that take longer are given to several, which run side by side.
 JOB_SECONDS = 150.0
 UNKNOWN_SECONDS = 4.0  #: of a test that this host has not run yet

@@ -5,6 +5,7 @@
 
 The whole matrix is every kernel on every topology that the markers of a test name. `make test` takes one of
 each marker, the first, where the test is most likely to fail; of one with *each* all, of a *rarely* none.
+Parameters can be rare, too: that a test is of every engine is another dimension of the matrix.
 """
 
 import itertools
@@ -35,6 +36,11 @@ def on(kernel=STOCK, topology="two-tier", *, first=None, each=False, rarely=Fals
     return pytest.mark.on(kernels, topologies, each=each, rarely=rarely, quiet=quiet)
 
 
+def rarely(*values):
+    """Parameters that run in the matrix alone."""
+    return [pytest.param(value, marks=pytest.mark.rarely) for value in values]
+
+
 def name(nodeid):
     """``FILE::TEST`` of a node's id, wherever the file lies; a parameter may have slashes of its own."""
     file, _, test = nodeid.partition("::")
@@ -53,7 +59,7 @@ def cells(item):
         whole |= dict.fromkeys(found)
         if not mark.kwargs["rarely"]:
             usual |= dict.fromkeys(found if mark.kwargs["each"] else found[:1])
-    return list(whole), list(usual)
+    return list(whole), [] if item.get_closest_marker("rarely") else list(usual)
 
 
 def _nearest(item):

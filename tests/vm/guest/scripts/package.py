@@ -3,6 +3,7 @@
 tests/vm/test_package.py has a bare machine run this, with an older package and this checkout's at /share.
 """
 
+import json
 import os
 import subprocess
 import threading
@@ -139,7 +140,7 @@ def upgrade(*containers):
     assert watch.most <= BOUND + slack(BOUND)
     assert agent_pid() not in (0, before)
     bound(*containers)
-    held = {one["pid"] for one in helpers.listed().values()}
+    held = {one["pid"] for one in json.loads(run("bede", "ps", "--json").stdout)}
     assert held == {container.pid for container in containers} == {record["pid"] for record in records()}
 
 

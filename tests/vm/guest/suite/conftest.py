@@ -30,6 +30,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "on(kernels, topologies, each, rarely, quiet): lib/on.py")
+    config.addinivalue_line("markers", "rarely: in the matrix alone")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -1,6 +1,5 @@
 """The agent's death, its absence, and a bound that changes; the kernel says what became of the container."""
 
-import json
 import os
 import signal
 import subprocess
@@ -44,11 +43,7 @@ def holds(container, bound=BOUND):
 def adopted(name="kept"):
     """Wait until an agent answers that holds *name*."""
 
-    def asked():
-        done = helpers.run("bede", "ps", "--json")
-        return done.returncode == 0 and name in [one["id"] for one in json.loads(done.stdout)]
-
-    wait_until(f"an agent holds {name}", asked)
+    wait_until(f"an agent holds {name}", lambda: name in (helpers.held_by_agent() or ()))
 
 
 def test_killed_agent_while_memory_grows(container, agent):

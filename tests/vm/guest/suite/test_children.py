@@ -13,7 +13,7 @@ import losing
 import pytest
 from children import BOUND, EACH, KINDS, LEAVING, Family, Outside, inside, programs, python
 from helpers import MIB, agent_pid, cgroup_of, slack, wait_until
-from on import PATCHED, STOCK, on
+from on import PATCHED, STOCK, on, rarely
 from sampling import Sampling
 
 pytestmark = [
@@ -45,7 +45,7 @@ def first(pids):
     return min(pids)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", ("podman-crun", "runc", *rarely("docker")))
 def test_every_kind_of_child(runtime):
     with (
         Outside(),
@@ -187,7 +187,7 @@ def test_escaped_while_no_agent_ran(agent):
         wait_until("it is back", lambda: inside([pid], cgroup))
 
 
-@pytest.mark.parametrize("runtime", ("podman-crun", "podman-runc", "docker", "runc", "crun"))
+@pytest.mark.parametrize("runtime", ("podman-crun", "crun", *rarely("podman-runc", "docker", "runc")))
 def test_what_is_executed_in_it_counts(runtime, small_pages):
     with helpers.Container(runtime, f"exec-{runtime}", f"{BOUND}M", 8) as container:
         container.fill()
@@ -219,7 +219,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ("fork", "spawn", "forkserver"))
+@pytest.mark.parametrize("method", ("fork", *rarely("spawn", "forkserver")))
 def test_multiprocessing_of_python(method, small_pages):
     helpers.WORK.mkdir(exist_ok=True)
     (helpers.WORK / "pool.py").write_text(PYTHON)

@@ -84,9 +84,7 @@ def test_killed_at_any_moment(fresh, capsys):
             # Each other one lives until it answers: without any agent for minutes, what grows beyond its
             # fence is held back by the kernel for as long, and that is no loss.
             if kills % 2:
-                wait_until(
-                    "an agent answers", lambda: life.errors or helpers.run("bede", "ps").returncode == 0
-                )
+                wait_until("an agent answers", lambda: life.errors or helpers.held_by_agent() is not None)
             end = time.monotonic() + chance.uniform(0, 3)
             while time.monotonic() < end:
                 usage = crowd.local_usage()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from helpers import IS_PATCHED, MIB, PODMAN, Container, run
-from on import PATCHED, on
+from on import PATCHED, on, rarely
 
 pytestmark = [on("debian-7.3"), on(PATCHED, first="bede-7.3")]
 
@@ -15,7 +15,7 @@ def facts(name):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("runtime", [PODMAN[0], "docker", "runc"])
+@pytest.mark.parametrize("runtime", [PODMAN[0], "runc", *rarely("docker")])
 def test_a_container_by_its_name(runtime):
     with Container(runtime, "famous", "32M", 48) as container:
         container.fill()

@@ -9,7 +9,7 @@ from detached import Detached, docker, restart
 from helpers import MIB, Container, numa_maps, run, wait_until
 from limited import pairs
 from memory import emptied, goes_and_comes, online
-from on import PATCHED, on
+from on import PATCHED, on, rarely
 
 pytestmark = [on(PATCHED), pytest.mark.usefixtures("unbalanced")]
 BOUND = 16 * MIB
@@ -27,7 +27,7 @@ def limited(container):
     assert sum(by_node.values()) >= DEMAND * MIB
 
 
-@pytest.mark.parametrize("driver", ("systemd", "cgroupfs"))
+@pytest.mark.parametrize("driver", ("systemd", *rarely("cgroupfs")))
 def test_docker_and_systemd_leave_the_limit_alone(driver):
     settings = {"live_restore": True, "exec_opts": [f"native.cgroupdriver={driver}"]}
     options = ("--memory", "512m", "--memory-swap", "1g")
@@ -49,7 +49,7 @@ def test_docker_and_systemd_leave_the_limit_alone(driver):
     assert helpers.records() == []
 
 
-@pytest.mark.parametrize("runtime", ("podman-crun", "docker"))
+@pytest.mark.parametrize("runtime", ("podman-crun", *rarely("docker")))
 def test_killed_container_comes_back_limited(runtime):
     with Detached(runtime, "back", "16M", DEMAND, options=("--restart", "always")) as container:
         container.fill()

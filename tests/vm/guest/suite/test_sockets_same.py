@@ -5,7 +5,7 @@ import json
 import helpers
 import pytest
 from helpers import MIB, Container, listed, numa_maps, slack, wait_until
-from on import PATCHED, STOCK, on
+from on import PATCHED, STOCK, on, rarely
 from sockets import BOUND, settled
 
 pytestmark = [
@@ -15,7 +15,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("runtime", ("crun", "docker", "podman-crun"))
+@pytest.mark.parametrize("runtime", ("crun", "docker", *rarely("podman-crun")))
 def test_ps_set_and_explain(runtime):
     with Container(runtime, f"same-{runtime}", "32M", 128) as container:
         container.fill()
