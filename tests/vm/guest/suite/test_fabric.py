@@ -36,7 +36,7 @@ def test_far_node_goes_and_comes_back():
         assert (container.read("memory.high"), container.read("memory.swap.max")) == ("max", "max")
         assert listed() == {}
         container.go_on()
-        assert container.sample()[0] >= DEMAND * MIB
+        wait_until("all of it is local", lambda: container.sample()[0] >= DEMAND * MIB)
         # An agent that starts now has nothing to hold, and forgets nobody.
         before = agent_pid()
         subprocess.run(["systemctl", "restart", "bede-agent.service"], check=True)

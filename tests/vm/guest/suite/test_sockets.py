@@ -87,7 +87,7 @@ def test_what_a_program_binds_to_local_memory_is_left_counted_and_reported(call)
         container.go_on()
         wait_until("it is counted", lambda: own("own") >= 90 * MIB)
         assert numa_maps(container.pid)[0] >= 96 * MIB
-        assert container.sample()[0] >= 96 * MIB
+        wait_until("the statistics tell it", lambda: container.sample()[0] >= 96 * MIB)
         told = helpers.run("bede", "explain", "own").stdout
         assert "policy of their own" in " ".join(told.split())
         assert container.stop()[0] == 7
