@@ -3,6 +3,8 @@
 Both take ``--flag VALUE`` and ``--flag=VALUE``; runc also ``-flag``, crun also ``-bDIR``.
 """
 
+REAL = "--real="  #: our one option, in the first line of a script: see :func:`of_script`
+
 _GLOBAL_VALUES = frozenset(
     ("log", "log-format", "log-level", "root", "criu", "rootless", "cgroup-manager", "systemd-cgroup-path")
 )
@@ -42,6 +44,19 @@ class Call:
     def starts(self) -> bool:
         """Whether the call creates a container from a bundle."""
         return self.command in ("create", "run")
+
+
+def of_script(arguments: list[str]) -> tuple[str, list[str]]:
+    """(the real runtime, the other arguments) of a call by a script that begins with ``#!PATH --real=NAME``.
+
+    "" without one. execve(2) puts that option and the path of the script in front of the arguments.
+    """
+    if not arguments or not arguments[0].startswith(REAL):
+        return "", arguments
+    real = arguments[0].removeprefix(REAL)
+    script = arguments[1:2]
+    # No subcommand has a slash in it.
+    return real, arguments[2 if script and script[0][:1] != "-" and "/" in script[0] else 1 :]
 
 
 def parse(arguments: list[str]) -> Call:

@@ -31,16 +31,17 @@ _LIMIT = 16 << 20
 
 def main(argv: list[str]) -> int:
     """Run the call in *argv* (with the program's own path first); returns only an exit code of failure."""
-    call = commandline.parse(argv[1:])
+    script, arguments = commandline.of_script(argv[1:])
+    call = commandline.parse(arguments)
     try:
         own = os.path.realpath(argv[0])
         settings = configuration.load()
-        real = _find(settings.runtime, own)
+        real = _find(script or settings.runtime, own, _hint(script))
         if call.starts:
             _prepare(call, settings, os.path.join(os.path.dirname(own), bundle.HOOK))
         elif call.command == "exec" and settings.far_nodes:
             _steer_exec(call, settings)
-        _become(real, argv)
+        _become(real, arguments, _hint(script))
     except BedeError as error:
         _say(call, error)
         return error.exit_code
@@ -48,19 +49,19 @@ def main(argv: list[str]) -> int:
         return _internal(call, error)
 
 
-def _find(wanted: str | None, own: str) -> str:
+def _find(wanted: str | None, own: str, hint: str) -> str:
     """The path of the real runtime, never this program. Raises RuntimeMissingError."""
     if wanted is not None and wanted.startswith("/"):
         if _usable(wanted, own):
             return wanted
-        raise RuntimeMissingError(f"the OCI runtime {wanted} is not there, or is Bede itself", _hint())
+        raise RuntimeMissingError(f"the OCI runtime {wanted} is not there, or is Bede itself", hint)
     names = (wanted,) if wanted else _NAMES
     for name in names:
         for directory in (os.environ.get("PATH") or _PATH).split(":"):
             path = f"{directory}/{name}"
             if path.startswith("/") and _usable(path, own):
                 return path
-    raise RuntimeMissingError(f"no OCI runtime {' or '.join(names)} on PATH", _hint())
+    raise RuntimeMissingError(f"no OCI runtime {' or '.join(names)} on PATH", hint)
 
 
 def _usable(path: str, own: str) -> bool:
@@ -69,10 +70,15 @@ def _usable(path: str, own: str) -> bool:
         same = os.path.samestat(os.stat(real), os.stat(own))
     except OSError:
         return False
-    return os.path.isfile(real) and os.access(real, os.X_OK) and not same and not real.endswith("/" + PROGRAM)
+    # A script that `bede configure` has written is Bede as well.
+    ours = same or real.rpartition("/")[2].startswith(PROGRAM)
+    return os.path.isfile(real) and os.access(real, os.X_OK) and not ours
 
 
-def _hint() -> str:
+def _hint(script: str) -> str:
+    """What to do where the real runtime is not to be had; *script*: the one that a script named, if any."""
+    if script:
+        return "Install it, or name another by bede configure ENGINE --real NAME"
     return f"Install runc or crun, or set runtime: in {configuration.PATH}"
 
 
@@ -195,14 +201,12 @@ def _can_fence(call: commandline.Call) -> bool:
     return not call.systemd and "memory" in fs.read_or(CGROUP + "/cgroup.controllers", "").split()
 
 
-def _become(real: str, argv: list[str]) -> "NoReturn":
+def _become(real: str, arguments: list[str], hint: str) -> "NoReturn":
     try:
         # crun looks at its own name, so it gets that of the program it is.
-        os.execve(real, [real, *argv[1:]], os.environ)
+        os.execve(real, [real, *arguments], os.environ)
     except OSError as error:
-        raise RuntimeMissingError(
-            f"the OCI runtime {real} cannot be run: {error.strerror}", _hint()
-        ) from None
+        raise RuntimeMissingError(f"the OCI runtime {real} cannot be run: {error.strerror}", hint) from None
 
 
 def _say(call: commandline.Call, error: BedeError, level: str = "error") -> None:

@@ -136,3 +136,20 @@ def test_exec_and_its_container(line: str) -> None:
 
 def test_exec_without_a_container() -> None:
     assert _parse("exec --tty").container == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "real", "rest"),
+    [
+        ("--real=/r /etc/bede/bede-runtime-docker create -b /b x", "/r", "create -b /b x"),
+        ("--real=r ./bede-runtime-docker --root /x state x", "r", "--root /x state x"),
+        ("--real=r create x", "r", "create x"),
+        ("--real=r --root=/x state x", "r", "--root=/x state x"),
+        ("--real=r", "r", ""),
+        ("--root /x --real=r create x", "", "--root /x --real=r create x"),
+        ("create x", "", "create x"),
+        ("", "", ""),
+    ],
+)
+def test_a_script_names_the_real_runtime_in_its_first_line(line: str, real: str, rest: str) -> None:
+    assert argv.of_script(line.split()) == (real, rest.split())

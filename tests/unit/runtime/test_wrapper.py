@@ -306,6 +306,43 @@ def test_the_first_fence_needs_cgroup_v2_and_no_systemd(
         assert edited["linux"]["resources"]["unified"] == {"memory.high": str(128 << 20)}
 
 
+def _script(stage: Stage, real: str) -> Path:
+    path = stage.root / "bede-runtime-docker"
+    path.write_text(f"#!{BIN / 'bede-runtime'} --real={real}\n# what bede configure says of it\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_script_puts_another_runtime_behind_for_its_engine_alone(stage: Stage) -> None:
+    """The kernel runs what stands in its first line."""
+    other = stage.mock("fake-nvidia-container-runtime")
+    (stage.path / "runc").write_text("#!/bin/sh\nexit 1\n")
+    stage.write(BOUND)
+    stage.configure("runtime: runc\n")
+    environment = {
+        "PATH": f"{stage.path}:/usr/bin:/bin",
+        "BEDE_CONFIG": str(stage.settings),
+        "MOCK_NOTES": str(stage.notes),
+        "MOCK_BUNDLE": str(stage.bundle),
+    }
+    arguments = ["--root", "/r s", "create", "--bundle", str(stage.bundle), "x"]
+    for real in (str(other), other.name):
+        done = subprocess.run(
+            [_script(stage, real), *arguments], capture_output=True, text=True, check=False, env=environment
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (42, "mock output\n", "")
+        assert stage.argv == arguments
+        assert "poststop" in stage.seen["hooks"]
+        (stage.notes / "argv").unlink()
+
+
+@pytest.mark.parametrize("real", ["/no/such", "no-such", "SELF"])
+def test_a_runtime_behind_that_is_not_there_is_one_line(stage: Stage, real: str) -> None:
+    script = _script(stage, "runc")
+    done = stage.run(f"--real={script if real == 'SELF' else real}", str(script), "state", "x")
+    assert "bede configure ENGINE --real" in _one_line(done, 5)
+
+
 class Patched:
     """The wrapper in this process, on a kernel with memory.node_limit; node 0 is local, 1 is far."""
 
