@@ -49,7 +49,8 @@ def load(text: str) -> dict[str, Any]:
 def put(text: str, path: Sequence[str], value: Any) -> str:
     """*text* with *value* at *path*: in the place of what is there, else as the last member of its object.
 
-    Raises ValueError where a part of *path* before the last is no object.
+    A null on the way is an object that is not there. Raises ValueError where another part of *path* before
+    the last is no object.
     """
     load(text)
     unit = _unit(text)
@@ -64,7 +65,12 @@ def put(text: str, path: Sequence[str], value: Any) -> str:
             return _insert(text, there, name, value, indent, unit)
         at = member.value
         indent = _indent(text, member.start)
-        if depth == len(path) - 1:
+        rest = path[depth + 1 :]
+        if rest and text[at : member.end] == "null":
+            for part in reversed(rest):
+                value = {part: value}
+            rest = ()
+        if not rest:
             lines = _is_broken(text, there)
             return text[:at] + _dump(value, text, indent if lines else None, unit) + text[member.end :]
     raise ValueError("no path")

@@ -125,3 +125,15 @@ def test_a_value_in_the_way_is_refused() -> None:
         jsontext.remove('{"a": {}}', ("a", "b"))
     with pytest.raises(KeyError):
         jsontext.remove('{"a": {}}', ("b", "b"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": null}', '{"a": {"b": {"c": 1}}}'),
+        ('{"a": {"b":null }, "d": 0}', '{"a": {"b":{"c": 1} }, "d": 0}'),
+        ('{\n  "a": null\n}\n', '{\n  "a": {\n    "b": {\n      "c": 1\n    }\n  }\n}\n'),
+    ],
+)
+def test_a_null_on_the_way_is_as_nothing(text: str, expected: str) -> None:
+    assert jsontext.put(text, ("a", "b", "c"), 1) == expected
