@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from ocihook.engines import edits, engine, programs
+from ocihook.engines import edits, engine, programs, real
 from ocihook.engines.edits import Plan
 from ocihook.errors import AccessError, RuntimeMissingError
 
@@ -18,18 +18,24 @@ Files that are written, all atomically, with their mode and owner kept:
   containerd  the runtime class bede, in /etc/containerd/conf.d/bede.toml where config.toml imports that;
               else, and where files of version 2 have settings of the CRI plugin, at the end of config.toml
   crio        the runtime handler bede in /etc/crio/crio.conf.d/99-bede.conf
+  and where an engine's runtime is to go behind bede-runtime, the script /etc/bede/bede-runtime-ENGINE
 
 A file that is changed is kept beside it as NAME.bede-YYYYMMDDHHMMSS; of a directory *.d, beside that.
 Where dockerd or containerd can say so, a new file is what they accept, and no setting of containerd is lost.
 The engine takes notice when it is told to: the command for that is the last line. A second run does nothing.
 
---set-default makes bede the default runtime where runc was: then an annotation alone is enough, as it is with
-Podman. Where another runtime is the default, that is an error.
+The engine's default runtime goes behind bede-runtime, so that a container under bede keeps what it does: a
+second wrapper (NVIDIA's), or a runc or crun of the engine's own. --real puts another of the engine's runtimes
+there, and a second run keeps that. Podman needs none of it: it calls Bede's hooks, whatever its runtime is.
+
+--set-default makes bede the default runtime: then an annotation alone is enough, as it is with Podman. What
+was the default goes behind it, and is the default again after `bede unconfigure`.
 
 examples:
   bede configure podman
   bede configure docker --dry-run           what would change, as a diff; for everybody
   bede configure containerd --set-default
+  bede configure docker --real nvidia       NVIDIA's runtime does its work under bede as well
 """
 
 
@@ -37,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which engine, and how far to go."""
     add_engine(parser)
     parser.add_argument("--set-default", action="store_true", help="make bede the engine's default runtime")
+    what = "the engine's runtime that is behind bede-runtime (default: its default runtime)"
+    parser.add_argument("--real", metavar="NAME", help=what)
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
                 "Install it first, or use --dry-run",
             )
         need_root(args.engine)
-    carry_out(one.configure(args.set_default), args.dry_run)
+    carry_out(one.configure(args.set_default, args.real), args.dry_run)
     if not args.dry_run and not one.state().configured:
         print(f"bede configure: not in effect yet: {one.state().note}", file=sys.stderr)
     return 0
@@ -80,5 +88,5 @@ def carry_out(plan: Plan, dry_run: bool) -> None:
         print(f"{note}.", file=sys.stderr if dry_run else sys.stdout)
     if not changes:
         print("nothing to do", file=sys.stderr if dry_run else sys.stdout)
-    elif plan.then and not dry_run:
+    elif plan.then and not dry_run and not all(real.is_ours(edit.path) for edit in changes):
         print(f"now run: {plan.then}")

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ocihook.engines import containerd_dump, containerd_files, edits, programs, toml
+from ocihook.engines import containerd_dump, containerd_files, edits, programs, real, toml
 from ocihook.engines.containerd_dump import PROGRAM
-from ocihook.engines.containerd_files import HEAD, RUNC, WRAPPER, File
+from ocihook.engines.containerd_files import BUILT_IN, HEAD, NAME, RUNC, File
 from ocihook.engines.edits import Edit, Plan
 from ocihook.engines.engine import Engine, class_note
 from ocihook.engines.engine import version as version_of
@@ -26,20 +26,27 @@ def state() -> Engine:
     """containerd on this host, by its files."""
     configured = default = False
     note = "ctr needs nothing; for Kubernetes run: bede configure containerd"
+    lost = ""
     try:
         files = containerd_files.load()
-        table = _in_files(files, containerd_files.version(files) or 2)
-        configured = containerd_files.is_ours(toml.get(table, "runtimes", "bede"))
+        version = containerd_files.version(files) or 2
+        table = _in_files(files, version)
+        bede = toml.get(table, "runtimes", "bede")
+        configured = containerd_files.is_ours(bede)
         default = configured and table.get("default_runtime_name") == "bede"
+        if configured:
+            others = _in_files(_base(files), version)
+            lost = real.lost(_known(others), _default(others), bede["options"]["BinaryName"])
     except BedeError as error:
         note = error.message
     note = class_note(configured, default, note)
     there = programs.find(PROGRAM) is not None
-    return Engine("containerd", version_of(PROGRAM) if there else "", there, configured, default, note)
+    own_version = version_of(PROGRAM) if there else ""
+    return Engine(NAME, own_version, there, configured, default, note, lost)
 
 
-def configure(set_default: bool) -> Plan:
-    """Add the runtime class, and make it the default one. Raises BedeError."""
+def configure(set_default: bool, wanted: str | None = None) -> Plan:
+    """Add the runtime class, the *wanted* or default one behind it; make it the default. Raises BedeError."""
     files = containerd_files.load()
     base = _base(files)
     own = containerd_files.version(base)
@@ -50,9 +57,22 @@ def configure(set_default: bool) -> Plan:
     table = containerd_dump.cri(dumped) or _in_files(base, version)
     if toml.get(table, "runtimes", "bede") is not None:
         raise InputError("containerd has a runtime bede that is not Bede's", "Take it out, or rename it")
+    default = _default(table)
+    replaced = default if set_default and default != BUILT_IN else ""
+    behind, notes = real.choose(NAME, _known(table), default, wanted, replaced)
+    if replaced and behind is None:
+        raise InputError(
+            f'the default runtime of containerd is "{default}", which cannot go behind bede',
+            "Take default_runtime_name out of its files first, or leave --set-default away",
+        )
+    wrapper = edits.program(real.WRAPPER)
+    script, left = real.edit(NAME, behind, wrapper)
     path = _target(base, version)
     target = next((file for file in base if file.path == path), None) or File(path, "", {})
-    text, blocks = _blocks(target, version, table, set_default)
+    runtimes = table.get("runtimes") or {}
+    like = runtimes.get(behind.name if behind else default) or runtimes.get(BUILT_IN) or {}
+    bede = runtime(script.path if behind else wrapper, like)
+    text, blocks = _blocks(target, version, runtimes, bede, replaced if set_default else None)
     body = "\n\n".join(toml.tables(*block) for block in blocks.items())
     if target not in base:
         text = f"{HEAD}\nversion = {version}\n\n{body}\n"
@@ -63,13 +83,15 @@ def configure(set_default: bool) -> Plan:
     planned = [after if file is target else file for file in base]
     if dumped is not None:
         _check(dumped, planned, version)
-    return Plan(_edits(files, planned), THEN)
+    found = _edits(files, planned)
+    return Plan([script, *found] if behind else [*found, script], THEN, (*notes, *left))
 
 
 def unconfigure() -> Plan:
     """Take out what is ours, and files that say nothing else. Raises BedeError."""
     files = containerd_files.load()
-    return Plan(_edits(files, _base(files)), THEN)
+    script, left = real.edit(NAME, None)
+    return Plan([*_edits(files, _base(files)), script], THEN, left)
 
 
 def runtime(wrapper: str, like: dict[str, Any]) -> dict[str, Any]:
@@ -98,33 +120,47 @@ def _target(base: list[File], version: int) -> str:
 
 
 def _blocks(
-    target: File, version: int, table: dict[str, Any], set_default: bool
+    target: File, version: int, runtimes: dict[str, Any], bede: dict[str, Any], replaced: str | None
 ) -> tuple[str, dict[tuple[str, ...], dict[str, Any]]]:
-    """The target's text, and the tables to append to it, where the CRI side has *table*. Raises BedeError."""
+    """The target's text, and the tables to append to it, where the CRI side has *runtimes*.
+
+    *bede* is the new one's table; *replaced* the default that it replaces, "" for the built-in one, and None
+    where it replaces none. Raises BedeError.
+    """
     text = target.text
     where = ("plugins", containerd_files.plugin(version), "containerd")
-    runtimes = table.get("runtimes") or {}
-    default = table.get("default_runtime_name") or "runc"
     blocks: dict[tuple[str, ...], dict[str, Any]] = {}
-    if set_default:
-        if default not in ("runc", "bede"):
-            raise InputError(
-                f'the default runtime of containerd is "{default}"',
-                "Take default_runtime_name out of its files first, or leave --set-default away",
-            )
-        changed = containerd_files.with_default(text, where[1], target.path)
+    if replaced is not None:
+        changed = containerd_files.with_default(text, where[1], target.path, replaced)
         if changed is None:
             blocks[where] = {"default_runtime_name": "bede"}
         else:
             text = changed
     if version == 2:
         # Of the built-in one nothing is left where a file names any.
-        known = runtimes or {"runc": {"runtime_type": RUNC}}
+        known = runtimes or {BUILT_IN: {"runtime_type": RUNC}}
         there = toml.get(target.data, *where, "runtimes") or {}
         blocks |= {(*where, "runtimes", one): _said(known[one]) for one in known if one not in there}
-    like = runtimes.get(default) or runtimes.get("runc") or {}
-    blocks[(*where, "runtimes", "bede")] = runtime(edits.program(WRAPPER), like)
+    blocks[(*where, "runtimes", "bede")] = bede
     return text, blocks
+
+
+def _default(table: dict[str, Any]) -> str:
+    default = table.get("default_runtime_name") or BUILT_IN
+    return BUILT_IN if default == "bede" else str(default)
+
+
+def _known(table: dict[str, Any]) -> dict[str, str | None]:
+    """The programs of the CRI side's runtimes, as :func:`real.choose` wants them."""
+    runtimes = table.get("runtimes") or {}
+    return {BUILT_IN: "", **{name: _program(one) for name, one in runtimes.items()}}
+
+
+def _program(runtime: object) -> str | None:
+    if toml.get(runtime, "runtime_type") not in (None, "", RUNC):
+        return None
+    program = str(toml.get(runtime, "options", "BinaryName") or "")
+    return None if real.is_ours(program) else program
 
 
 def _check(before: dict[str, Any], planned: list[File], version: int) -> None:

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import tomlkit
 import tomlkit.exceptions
 
-from ocihook.engines import edits, toml
+from ocihook.engines import edits, real, toml
 from ocihook.errors import InputError
 
 CONFIG = "/etc/containerd/config.toml"  #: tests point these elsewhere
 OWN = "/etc/containerd/conf.d/bede.toml"
-WRAPPER = "bede-runtime"
+NAME = "containerd"
+BUILT_IN = "runc"
 RUNC = "io.containerd.runc.v2"
 HEAD = (
     "# Made by bede configure containerd: a runtime class that holds the local memory of pods to its bound."
@@ -26,7 +27,7 @@ HEAD = (
 _PLUGINS = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.runtime"}
 _MARK = "# bede: default"
 _LINE = re.compile(rf"^[ \t]*default_runtime_name = \"bede\" {_MARK}\r?\n", re.MULTILINE)
-_DEFAULT = re.compile(r"^([ \t]*default_runtime_name[ \t]*=[ \t]*[\"'])(runc|bede|)([\"'])", re.MULTILINE)
+_DEFAULT = re.compile(r"^([ \t]*default_runtime_name[ \t]*=[ \t]*[\"'])([^\"'\r\n]*)([\"'])", re.MULTILINE)
 
 
 class File(NamedTuple):
@@ -89,7 +90,8 @@ def without_ours(file: File) -> File | None:
     for name in _PLUGINS.values():
         runtimes = toml.get(data, "plugins", name, "containerd", "runtimes")
         if toml.get(data, "plugins", name, "containerd", "default_runtime_name") == "bede":
-            text = _DEFAULT.sub(r"\1runc\3", text)
+            kept = real.read(NAME)
+            text = _with_value(text, "bede", kept.default if kept and kept.default else BUILT_IN)
         if isinstance(runtimes, dict) and is_ours(runtimes.get("bede")):
             text = _taken_out(text, name, file.path)
         data = toml.load(text, file.path)
@@ -98,20 +100,20 @@ def without_ours(file: File) -> File | None:
     return File(file.path, text, data)
 
 
-def with_default(text: str, name: str, path: str) -> str | None:
+def with_default(text: str, name: str, path: str, replaced: str) -> str | None:
     """*text* with default_runtime_name set in the table it has of plugin *name*; None where it has none.
 
-    Raises InputError where another runtime than runc is the default.
+    Raises InputError where another runtime than runc or the one to be *replaced* is the default.
     """
     table = toml.get(toml.load(text, path), "plugins", name, "containerd")
     default = toml.get(table, "default_runtime_name")
-    if default not in (None, "", "runc", "bede"):
+    if default not in (None, "", BUILT_IN, "bede", replaced):
         raise InputError(
             f'the default runtime in {path} is "{default}"',
             "Take default_runtime_name out of it first, or leave --set-default away",
         )
     if default is not None:
-        text = _DEFAULT.sub(r"\1bede\3", text)
+        text = _with_value(text, default, "bede")
         table = toml.get(toml.load(text, path), "plugins", name, "containerd")
         if toml.get(table, "default_runtime_name") != "bede":
             raise InputError(
@@ -131,7 +133,7 @@ def with_default(text: str, name: str, path: str) -> str | None:
 
 def is_ours(runtime: object) -> bool:
     """Whether a runtime's table names Bede's wrapper."""
-    return os.path.basename(str(toml.get(runtime, "options", "BinaryName"))) == WRAPPER
+    return real.is_ours(toml.get(runtime, "options", "BinaryName"))
 
 
 def without_imports(file: File) -> str:
@@ -141,6 +143,15 @@ def without_imports(file: File) -> str:
     document = tomlkit.parse(file.text)
     document.remove("imports")
     return tomlkit.dumps(document)
+
+
+def _with_value(text: str, before: str, after: str) -> str:
+    """*text* with *after* as the value of each default_runtime_name that is *before*."""
+
+    def changed(found: re.Match[str]) -> str:
+        return found[0] if found[2] != before else f"{found[1]}{after}{found[3]}"
+
+    return _DEFAULT.sub(changed, text)
 
 
 def _taken_out(text: str, name: str, path: str) -> str:

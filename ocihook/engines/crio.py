@@ -1,7 +1,8 @@
 """CRI-O: a runtime handler `bede` in a drop-in of /etc/crio/crio.conf.d.
 
 Of the files in that directory the last one by name that has a setting counts. The handler is the default
-runtime's with another program: so its monitor is where this host has it, and its state is the real runtime's.
+runtime's with another program, which has that runtime's behind it (engines/real.py): so its monitor is where
+this host has it, and its state is the real runtime's.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ocihook.engines import edits, podman, programs, toml
+from ocihook.engines import edits, podman, programs, real, toml
 from ocihook.engines.edits import Edit, Plan
 from ocihook.engines.engine import Engine, class_note, version
 from ocihook.errors import BedeError, InputError
@@ -18,7 +19,8 @@ MAIN = "/etc/crio/crio.conf"  #: tests point these elsewhere
 DIRECTORY = "/etc/crio/crio.conf.d"
 NAME = "99-bede.conf"
 PROGRAM = "crio"
-WRAPPER = "bede-runtime"
+_NAME = "crio"
+_BUILT_IN = "crun"
 THEN = "systemctl restart crio"
 #: What a handler takes from the default one; its own are the program and the type.
 COPIED = (
@@ -40,18 +42,27 @@ def state() -> Engine:
     """CRI-O on this host, by its files."""
     configured = default = False
     note = "run: bede configure crio"
+    lost = ""
     try:
-        runtime = _runtime(_files())
-        configured = _is_ours(toml.get(runtime, "runtimes", "bede"))
+        files = _files()
+        runtime = _runtime(files)
+        bede = toml.get(runtime, "runtimes", "bede")
+        configured = real.is_ours(toml.get(bede, "runtime_path"))
         default = configured and runtime.get("default_runtime") == "bede"
+        if configured:
+            files.pop(f"{DIRECTORY}/{NAME}", None)
+            others = _runtime(files)
+            lost = real.lost(_known(others), _default(others), bede["runtime_path"])
     except BedeError as error:
         note = error.message
     note = class_note(configured, default, note)
-    return Engine("crio", version(PROGRAM), programs.find(PROGRAM) is not None, configured, default, note)
+    return Engine(
+        _NAME, version(PROGRAM), programs.find(PROGRAM) is not None, configured, default, note, lost
+    )
 
 
-def configure(set_default: bool) -> Plan:
-    """Add the handler, and make it the default one. Raises BedeError."""
+def configure(set_default: bool, wanted: str | None = None) -> Plan:
+    """Add the handler, the *wanted* or the default one behind it; make it the default. Raises BedeError."""
     path = f"{DIRECTORY}/{NAME}"
     before = edits.read(path)
     files = _files()
@@ -61,22 +72,28 @@ def configure(set_default: bool) -> Plan:
         raise InputError("another file of CRI-O's has a runtime handler bede", f"Take it out of {DIRECTORY}")
     # What was made the default stays it until somebody unconfigures it.
     set_default |= toml.get(ours, "crio", "runtime", "default_runtime") == "bede"
-    after = drop_in(edits.program(WRAPPER), runtime, set_default)
-    return Plan([Edit(path, before, after, _is_generated(before))], THEN, _notes())
+    behind, told = real.choose(_NAME, _known(runtime), _default(runtime), wanted)
+    wrapper = edits.program(real.WRAPPER)
+    script, left = real.edit(_NAME, behind, wrapper)
+    program = script.path if behind else wrapper
+    after = drop_in(program, runtime, behind.name if behind else _default(runtime), set_default)
+    handler = Edit(path, before, after, _is_generated(before))
+    return Plan([script, handler] if behind else [handler, script], THEN, (*told, *left, *_notes()))
 
 
 def unconfigure() -> Plan:
     """Remove the drop-in. Raises BedeError."""
     path = f"{DIRECTORY}/{NAME}"
     before = edits.read(path)
-    return Plan([Edit(path, before, None, _is_generated(before))], THEN)
+    script, left = real.edit(_NAME, None)
+    return Plan([Edit(path, before, None, _is_generated(before)), script], THEN, left)
 
 
-def drop_in(wrapper: str, runtime: dict[str, Any], default: bool) -> str:
-    """The drop-in for a CRI-O whose `crio.runtime` is otherwise *runtime*."""
+def drop_in(program: str, runtime: dict[str, Any], name: str, default: bool) -> str:
+    """The drop-in for a CRI-O whose `crio.runtime` is otherwise *runtime*: *program* in front of *name*."""
     handlers = runtime.get("runtimes") or {}
-    like = handlers.get(runtime.get("default_runtime") or "crun") or handlers.get("runc") or {}
-    own: dict[str, Any] = {"runtime_path": wrapper, "runtime_type": "oci"}
+    like = handlers.get(name) or handlers.get("runc") or {}
+    own: dict[str, Any] = {"runtime_path": program, "runtime_type": "oci"}
     if like.get("runtime_type", "oci") in ("", "oci"):
         own |= {name: like[name] for name in COPIED if like.get(name)}
     parts = [f"{_HEAD}"]
@@ -88,7 +105,7 @@ def drop_in(wrapper: str, runtime: dict[str, Any], default: bool) -> str:
 
 _HEAD = (
     "# Made by bede configure crio: a runtime handler that holds the local memory of pods whose annotations\n"
-    "# ask for it. All but runtime_path is as your default runtime has it."
+    "# ask for it. All but runtime_path is as the runtime behind it has it."
 )
 
 
@@ -118,8 +135,22 @@ def _runtime(files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _is_ours(handler: object) -> bool:
-    return isinstance(handler, dict) and os.path.basename(str(handler.get("runtime_path"))) == WRAPPER
+def _default(runtime: dict[str, Any]) -> str:
+    default = runtime.get("default_runtime") or _BUILT_IN
+    return _BUILT_IN if default == "bede" else str(default)
+
+
+def _known(runtime: dict[str, Any]) -> dict[str, str | None]:
+    """The programs of CRI-O's handlers, as :func:`real.choose` wants them."""
+    return {_BUILT_IN: "", **{name: _program(name, one) for name, one in runtime["runtimes"].items()}}
+
+
+def _program(name: str, handler: object) -> str | None:
+    if toml.get(handler, "runtime_type") not in (None, "", "oci"):
+        return None
+    # Without a path CRI-O looks for the name on PATH.
+    program = str(toml.get(handler, "runtime_path") or name)
+    return None if real.is_ours(program) else program
 
 
 def _is_generated(text: str | None) -> bool:

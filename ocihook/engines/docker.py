@@ -1,79 +1,112 @@
 """Docker: the runtime `bede` in /etc/docker/daemon.json, which has no drop-ins.
 
-What is not ours stays: a runtime `bede` that is not Bede's is an error, and so is a default runtime but runc.
+What is not ours stays: a runtime `bede` that is not Bede's is an error. A default runtime other than runc
+goes behind bede-runtime (engines/real.py), so that its work is not lost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import tempfile
 from typing import Any
 
 from ocihook import fs
-from ocihook.engines import edits, jsontext, programs
+from ocihook.engines import edits, jsontext, programs, real
 from ocihook.engines.edits import Edit, Plan
 from ocihook.engines.engine import Engine, version
 from ocihook.errors import BedeError, InputError, RuntimeMissingError
 
 PATH = "/etc/docker/daemon.json"  #: tests point it elsewhere
 PROGRAM = "dockerd"
-WRAPPER = "bede-runtime"
 THEN = "systemctl reload docker"
+_NAME = "docker"
 _DEFAULT = "default-runtime"
+_BUILT_IN = ("runc", "io.containerd.runc.v2")
 
 
 def state() -> Engine:
     """Docker on this host, by its daemon's file."""
     configured = default = False
     note = "run: bede configure docker"
+    lost = ""
     try:
-        data = _load(edits.read(PATH) or "{}")
-        configured = _is_ours(_runtimes(data).get("bede"))
+        data = _load(_said(edits.read(PATH)) or "{}")
+        path = _path(data)
+        configured = path is not None
         default = configured and data.get(_DEFAULT) == "bede"
+        if configured:
+            lost = real.lost(_known(data), _default(data), path)
     except BedeError as error:
         note = error.message
     if configured:
         note = "docker run --runtime bede --annotation bede.local=…"
     if default:
         note = "an annotation is enough: bede is the default runtime"
-    return Engine("docker", version(PROGRAM), programs.find(PROGRAM) is not None, configured, default, note)
+    return Engine(
+        _NAME, version(PROGRAM), programs.find(PROGRAM) is not None, configured, default, note, lost
+    )
 
 
-def configure(set_default: bool) -> Plan:
-    """Add the runtime, and make it the default one. Raises BedeError."""
-    wrapper = edits.program(WRAPPER)
+def configure(set_default: bool, wanted: str | None = None) -> Plan:
+    """Add the runtime, the *wanted* or default one behind it; make it the default. Raises BedeError."""
     before = edits.read(PATH)
-    if before is None or not before.strip():
-        after = generated(wrapper, set_default)
-    else:
-        after = _added(before, wrapper, set_default)
+    text = _said(before)
+    data = _load(text or "{}")
+    default = _default(data)
+    is_replaced = (set_default or data.get(_DEFAULT) == "bede") and default != _BUILT_IN[0]
+    replaced = default if is_replaced else ""
+    behind, notes = real.choose(_NAME, _known(data), default, wanted, replaced)
+    if replaced and behind is None:
+        raise InputError(
+            f'the default runtime in {PATH} is "{replaced}", which cannot go behind bede',
+            f"Take {_DEFAULT} out of it first, or leave --set-default away",
+        )
+    wrapper = edits.program(real.WRAPPER)
+    script, left = real.edit(_NAME, behind, wrapper)
+    path = script.path if behind else wrapper
+    after = _added(text, data, path, set_default) if text else generated(path, set_default)
     if after != before:
         _validate(after)
-    return Plan([Edit(PATH, before, after, ours=not (before or "").strip())], THEN)
+    # Never the name of a program that is not there yet, nor of one that is gone.
+    daemon = Edit(PATH, before, after, ours=not text)
+    return Plan([script, daemon] if behind else [daemon, script], THEN, (*notes, *left))
 
 
 def unconfigure() -> Plan:
     """Take out what is ours, and what is empty without it. Raises BedeError."""
     before = edits.read(PATH)
-    if before is None or not before.strip():
-        return Plan([])
-    data = _load(before)
-    after: str | None = before
-    bede = _runtimes(data).get("bede")
-    if bede is not None and _is_ours(bede):
-        if before in (generated(bede["path"], False), generated(bede["path"], True)):
-            after = None
-        else:
-            after = jsontext.remove(before, ("runtimes", "bede"))
-            if not _runtimes(_load(after)):
-                after = jsontext.remove(after, ("runtimes",))
-            if data.get(_DEFAULT) == "bede":
-                after = jsontext.remove(after, (_DEFAULT,))
-            _validate(after)
+    text = _said(before)
+    after = _without(text) if text else before
     notes = ("Containers made with the runtime bede do not start without it",) if after != before else ()
-    return Plan([Edit(PATH, before, after, ours=after is None)], THEN, notes)
+    script, left = real.edit(_NAME, None)
+    return Plan([Edit(PATH, before, after, ours=after is None), script], THEN, (*notes, *left))
+
+
+def _said(text: str | None) -> str:
+    """*text* where it says anything: Docker takes null for nothing, too."""
+    return "" if text is None or text.strip() in ("", "null") else text
+
+
+def _without(text: str) -> str | None:
+    """*text* without what is ours; None where it is all ours. Raises BedeError."""
+    data = _load(text)
+    path = _path(data)
+    if path is None:
+        return text
+    if text in (generated(path, False), generated(path, True)):
+        return None
+    after = jsontext.remove(text, ("runtimes", "bede"))
+    if not _runtimes(_load(after)):
+        after = jsontext.remove(after, ("runtimes",))
+    if data.get(_DEFAULT) == "bede":
+        kept = real.read(_NAME)
+        if kept is not None and kept.default in _known(data):
+            after = jsontext.put(after, (_DEFAULT,), kept.default)
+        else:
+            after = jsontext.remove(after, (_DEFAULT,))
+    _validate(after)
+    return after
 
 
 def generated(wrapper: str, default: bool) -> str:
@@ -83,24 +116,41 @@ def generated(wrapper: str, default: bool) -> str:
     return json.dumps(data, indent=2) + "\n"
 
 
-def _added(text: str, wrapper: str, set_default: bool) -> str:
-    data = _load(text)
-    bede = _runtimes(data).get("bede")
-    if bede is not None and not _is_ours(bede):
-        raise InputError(f'the runtime "bede" in {PATH} is not Bede\'s', "Take it out, or rename it")
-    if bede is None:
-        text = jsontext.put(text, ("runtimes", "bede"), {"path": wrapper})
-    elif bede["path"] != wrapper:
-        text = jsontext.put(text, ("runtimes", "bede", "path"), wrapper)
-    default = data.get(_DEFAULT)
-    if set_default and default != "bede":
-        if default not in (None, "runc"):
-            raise InputError(
-                f'the default runtime in {PATH} is "{default}"',
-                f"Take {_DEFAULT} out of it first, or leave --set-default away",
-            )
+def _added(text: str, data: dict[str, Any], path: str, set_default: bool) -> str:
+    own = _path(data)
+    if own is None:
+        text = jsontext.put(text, ("runtimes", "bede"), {"path": path})
+    elif own != path:
+        text = jsontext.put(text, ("runtimes", "bede", "path"), path)
+    if set_default and data.get(_DEFAULT) != "bede":
         text = jsontext.put(text, (_DEFAULT,), "bede")
     return text
+
+
+def _default(data: dict[str, Any]) -> str:
+    """Docker's default runtime, as it is or was without bede. Raises BedeError."""
+    default = data.get(_DEFAULT) or _BUILT_IN[0]
+    if default == "bede":
+        kept = real.read(_NAME)
+        default = kept.default if kept and kept.default in _known(data) else _BUILT_IN[0]
+    return str(default)
+
+
+def _known(data: dict[str, Any]) -> dict[str, str | None]:
+    """The programs of Docker's runtimes, as :func:`real.choose` wants them. Raises InputError."""
+    runtimes = _runtimes(data)
+    if runtimes.get("bede") is not None and _path(data) is None:
+        raise InputError(f'the runtime "bede" in {PATH} is not Bede\'s', "Take it out, or rename it")
+    others = {name: _program(one) for name, one in runtimes.items() if name != "bede"}
+    return {**dict.fromkeys(_BUILT_IN, ""), **others}
+
+
+def _program(runtime: object) -> str | None:
+    """The program that a runtime is; None where it is more than that, or none of the kind."""
+    if not isinstance(runtime, dict) or runtime.get("runtimeArgs") or runtime.get("runtimeType"):
+        return None
+    path = runtime.get("path")
+    return path if isinstance(path, str) and path and not real.is_ours(path) else None
 
 
 def _load(text: str) -> dict[str, Any]:
@@ -111,14 +161,19 @@ def _load(text: str) -> dict[str, Any]:
 
 
 def _runtimes(data: dict[str, Any]) -> dict[str, Any]:
-    runtimes = data.get("runtimes", {})
+    runtimes = data.get("runtimes")
+    if runtimes is None:  # which Docker takes for nothing
+        return {}
     if not isinstance(runtimes, dict):
         raise InputError(f'"runtimes" in {PATH} is not a JSON object', "Correct it first")
     return runtimes
 
 
-def _is_ours(runtime: object) -> bool:
-    return isinstance(runtime, dict) and os.path.basename(str(runtime.get("path"))) == WRAPPER
+def _path(data: dict[str, Any]) -> str | None:
+    """The program of the runtime `bede`, where that is ours. Raises InputError."""
+    bede = _runtimes(data).get("bede")
+    path = bede.get("path") if isinstance(bede, dict) else None
+    return path if isinstance(path, str) and real.is_ours(path) else None
 
 
 def _validate(text: str) -> None:

@@ -23,6 +23,7 @@ class Edit(NamedTuple):
     before: str | None
     after: str | None
     ours: bool = False  #: all of it is ours, so there is nothing to keep a backup of
+    mode: int = 0o644  #: of a new file
 
 
 class Plan(NamedTuple):
@@ -121,7 +122,7 @@ def _write(edit: Edit) -> str:
         _make(directory)
         at = fs.open_directory(os.path.realpath(directory))
         try:
-            mode, owner = 0o644, None
+            mode, owner = edit.mode, None
             if _text(name, at) != edit.before:
                 raise AccessError(f"{edit.path} was changed meanwhile", "Run it again")
             if edit.before is not None:

@@ -23,6 +23,7 @@ class Engine(NamedTuple):
     configured: bool  #: its own configuration names Bede
     default: bool  #: an annotation alone is enough, without naming a runtime
     note: str  #: one line: how annotations reach Bede, or what to do
+    lost: str = ""  #: its default runtime, where containers under bede do without that and need not
 
 
 def class_note(configured: bool, default: bool, otherwise: str) -> str:

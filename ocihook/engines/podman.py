@@ -46,8 +46,12 @@ def state() -> Engine:
     return Engine("podman", version(PROGRAM) if there else "", there, configured, configured, note)
 
 
-def configure(set_default: bool) -> Plan:
-    """Put Bede's hooks in effect: ours, unless a package's are. Raises BedeError."""
+def configure(set_default: bool, wanted: str | None = None) -> Plan:
+    """Put Bede's hooks in effect: ours, unless a package's are; no runtime is *wanted*. Raises BedeError."""
+    if wanted is not None:
+        raise InputError(
+            "Podman runs Bede's hooks, and starts its own runtime whichever that is", "Leave --real away"
+        )
     notes = ("Podman needs no default runtime: an annotation alone is enough",) if set_default else ()
     base = _without_ours()
     active = _active(base, without=_own())

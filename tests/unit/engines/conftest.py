@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.engines import containerd_files, crio, docker, edits, podman, programs
+from ocihook import config
+from ocihook.engines import containerd_files, crio, docker, edits, podman, programs, real
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +20,10 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(containerd_files, "OWN", str(etc / "containerd/conf.d/bede.toml"))
     monkeypatch.setattr(crio, "MAIN", str(etc / "crio/crio.conf"))
     monkeypatch.setattr(crio, "DIRECTORY", str(etc / "crio/crio.conf.d"))
+    monkeypatch.setattr(real, "DIRECTORY", str(etc / "bede"))
+    monkeypatch.setattr(real, "TASKS", (str(tmp_path / "tasks/*/runtime"),))
+    monkeypatch.setattr(real, "COMMANDS", str(tmp_path / "proc/*/cmdline"))
+    monkeypatch.setattr(config, "PATH", str(etc / "bede/config.yaml"))
     monkeypatch.setattr(podman, "ETC", str(etc / "containers"))
     monkeypatch.setattr(podman, "SHARE", str(tmp_path / "share"))
     monkeypatch.setattr(podman.os, "geteuid", lambda: 0)

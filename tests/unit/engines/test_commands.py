@@ -1,11 +1,12 @@
 """`bede configure` and `bede unconfigure`, from the command line."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from ocihook.cli import main
-from ocihook.engines import docker, engine, podman, programs
+from ocihook.engines import docker, engine, podman, programs, real
 
 
 @pytest.fixture
@@ -73,6 +74,33 @@ def test_podman_needs_no_default(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = capsys.readouterr()
     assert "an annotation alone is enough" in err
     assert "an annotation" not in out
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_is_behind_is_said_each_time(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path(docker.PATH)
+    path.parent.mkdir()
+    fake, other = ({"path": f"/opt/{name}"} for name in ("fake/nvidia-container-runtime", "other"))
+    path.write_text(json.dumps({"runtimes": {"fake": fake, "other": other}}))
+    behind = "Behind bede-runtime docker has its runtime fake (/opt/fake/nvidia-container-runtime), by "
+    assert main.main(["configure", "docker", "--real", "fake"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"wrote {real.script('docker')}"
+    assert lines[2].startswith(behind)
+    assert lines[3] == f"now run: {docker.THEN}"
+    assert main.main(["configure", "docker"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(behind)
+    assert lines[1:] == ["nothing to do"]
+    # The engine reads no script: it has nothing to take notice of.
+    assert main.main(["configure", "docker", "--real", "other"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"wrote {real.script('docker')}"
+    assert [line.partition(" docker")[0] for line in lines[1:]] == ["Behind bede-runtime"]
+    assert main.main(["configure", "podman", "--real", "fake"]) == 2
+    assert capsys.readouterr().err == (
+        "bede: Podman runs Bede's hooks, and starts its own runtime whichever that is. Leave --real away.\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ocihook.engines import containerd, containerd_dump, containerd_files, edits, programs, toml
+from ocihook.engines import containerd, containerd_dump, containerd_files, edits, programs, real, toml
 from ocihook.engines.containerd_files import File
 from ocihook.errors import InputError, RuntimeMissingError
 
@@ -291,3 +291,86 @@ def test_a_runtime_that_is_not_runc_s_is_no_pattern() -> None:
         "container_annotations": ["bede.*"],
         "options": {"BinaryName": "/b/bede-runtime"},
     }
+
+
+NVIDIA = """
+    [plugins."{0}".containerd]
+      default_runtime_name = "nvidia"  # theirs
+    [plugins."{0}".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+    [plugins."{0}".containerd.runtimes.nvidia]
+      runtime_type = "io.containerd.runc.v2"
+    [plugins."{0}".containerd.runtimes.nvidia.options]
+      BinaryName = "/opt/fake/nvidia-container-runtime"
+      SystemdCgroup = true
+"""
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("default", [False, True])
+@pytest.mark.parametrize("version, plugin", [(2, V2), (3, V3)])
+@pytest.mark.parametrize("drop_in", [False, True])
+def test_a_default_handler_with_another_program_goes_behind(
+    default: bool, version: int, plugin: str, drop_in: bool
+) -> None:
+    """Without it what that does for every pod would be lost under bede, without a word."""
+    imports = 'imports = ["conf.d/*.toml"]\n' if drop_in else ""
+    text = f"version = {version}\n{imports}" + NVIDIA.format(plugin)
+    path = put(text)
+    plan = containerd.configure(default)
+    (note,) = plan.notes
+    assert "nvidia (/opt/fake/nvidia-container-runtime)" in note
+    carry_out(plan)
+    script = Path(real.script("containerd"))
+    first = "#!/usr/bin/bede-runtime --real=/opt/fake/nvidia-container-runtime"
+    assert script.read_text().splitlines()[0] == first
+    there = Path(containerd_files.OWN)
+    bede = runtimes(there if there.exists() else path, plugin)["bede"]
+    assert bede["options"] == {"SystemdCgroup": True, "BinaryName": str(script)}
+    assert containerd.state()[3:5] == (True, default)
+    assert containerd.state().lost == ""
+    assert not containerd.configure(False).changes()
+    assert not containerd.configure(default).changes()
+    carry_out(containerd.unconfigure())
+    assert path.read_text() == text
+    assert not script.exists()
+    assert not containerd.unconfigure().changes()
+
+
+@pytest.mark.usefixtures("engine")
+def test_it_is_told_where_it_is_not_behind() -> None:
+    hand = f'[plugins."{V2}".containerd.runtimes.bede]\nruntime_type = "io.containerd.runc.v2"\n'
+    hand += f'[plugins."{V2}".containerd.runtimes.bede.options]\nBinaryName = "/usr/bin/bede-runtime"\n'
+    put("version = 2\n" + NVIDIA.format(V2) + hand)
+    assert containerd.state().lost == "nvidia"
+    carry_out(containerd.configure(False))
+    assert containerd.state().lost == ""
+    assert containerd.state().configured
+
+
+@pytest.mark.usefixtures("engine")
+def test_another_handler_can_be_put_behind_and_stays_there() -> None:
+    text = "version = 2\n" + NVIDIA.format(V2)
+    path = put(text)
+    carry_out(containerd.configure(True, "runc"))
+    assert "--real=runc\n" in Path(real.script("containerd")).read_text()
+    assert "SystemdCgroup" not in runtimes(path)["bede"]["options"]
+    assert not containerd.configure(False).changes()
+    carry_out(containerd.unconfigure())
+    assert path.read_text() == text
+    put(text.replace('"nvidia"  #', '"runc"  #'))
+    carry_out(containerd.configure(False, "nvidia"))
+    assert runtimes(path)["bede"]["options"]["SystemdCgroup"] is True
+    with pytest.raises(InputError, match="no-such"):
+        containerd.configure(False, "no-such")
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_default_that_is_no_program_is_told() -> None:
+    text = "version = 2\n" + NVIDIA.format(V2).replace(
+        'runtimes.nvidia]\n      runtime_type = "io.containerd.runc.v2"',
+        'runtimes.nvidia]\n      runtime_type = "io.containerd.kata.v2"',
+    )
+    put(text)
+    assert "do without the default runtime of containerd" in containerd.configure(False).notes[0]
+    assert not containerd.configure(False).edits[0].path.endswith("bede-runtime-containerd")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.engines import crio, edits
+from ocihook.engines import crio, edits, real
 from ocihook.errors import InputError
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples/crio/99-bede.conf"
@@ -80,19 +80,47 @@ def test_the_handler_is_the_default_ones_with_another_program(default: bool) -> 
     runtime = drop_in()
     assert runtime["runtimes"] == {
         "bede": {
-            "runtime_path": "/usr/bin/bede-runtime",
+            "runtime_path": real.script("crio"),
             "runtime_type": "oci",
             "runtime_root": "/run/crun",
             "monitor_path": "/usr/libexec/crio/conmon",
             "allowed_annotations": ["io.containers.trace-syscall"],
         }
     }
+    # bede-runtime itself would look on PATH, and for runc first.
+    assert (
+        Path(real.script("crio"))
+        .read_text()
+        .startswith("#!/usr/bin/bede-runtime --real=/usr/libexec/crio/crun\n")
+    )
     assert runtime.get("default_runtime") == ("bede" if default else None)
     assert crio.state()[3:5] == (True, default)
     assert not crio.configure(False).changes()
     carry_out(crio.unconfigure())
     assert [path.name for path in Path(crio.DIRECTORY).iterdir()] == ["10-crio.conf"]
     assert not crio.state().configured
+    assert not Path(real.script("crio")).exists()
+
+
+def test_another_handler_can_be_put_behind_and_stays_there() -> None:
+    package()
+    carry_out(crio.configure(False, "runc"))
+    (handler,) = drop_in()["runtimes"].values()  # type: ignore[attr-defined]
+    assert handler["runtime_root"] == "/run/runc"
+    assert "--real=/usr/libexec/crio/runc\n" in Path(real.script("crio")).read_text()
+    assert not crio.configure(False).changes()
+    with pytest.raises(InputError, match="no-such") as refused:
+        crio.configure(False, "no-such")
+    assert "crun, runc" in refused.value.hint
+
+
+def test_a_default_handler_that_is_not_behind_is_told() -> None:
+    package()
+    (Path(crio.DIRECTORY) / crio.NAME).write_text(EXAMPLE.read_text())
+    assert crio.state()[3:5] == (True, False)
+    assert crio.state().lost == "crun"
+    carry_out(crio.configure(False))
+    assert crio.state().lost == ""
 
 
 def test_only_options_that_are_documented_are_copied() -> None:
