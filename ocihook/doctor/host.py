@@ -161,8 +161,20 @@ def engines() -> Iterator[Finding]:
         version = f"{one.version}: " if one.version else ""
         if not one.installed:
             yield Finding("engine", one.name, NOTE, "not installed")
+        elif one.error is not None:
+            yield Finding("engine", one.name, WARN, f"{version}{one.error.message}", one.error.hint)
+        elif one.lost:
+            yield Finding(
+                "engine",
+                one.name,
+                WARN,
+                f"{version}configured, but its default runtime {one.lost} is not behind bede-runtime: what"
+                f" that does is missing from containers under bede; {one.note}",
+                f"bede configure {one.name}",
+            )
         elif one.configured:
-            yield Finding("engine", one.name, GOOD, f"{version}configured; {one.note}")
+            behind = f"; behind bede-runtime: {one.behind}" if one.behind else ""
+            yield Finding("engine", one.name, GOOD, f"{version}configured; {one.note}{behind}")
         else:
             yield Finding(
                 "engine",
@@ -178,7 +190,7 @@ def runtimes(settings: config.Config) -> Iterator[Finding]:
     there = [name for name in ("runc", "crun", "youki") if programs.find(name)]
     chosen = settings.runtime or next((name for name in ("runc", "crun") if name in there), None)
     for name in there:
-        behind = "; behind bede-runtime" if name == chosen else ""
+        behind = "; behind bede-runtime, where no engine names another" if name == chosen else ""
         yield Finding("engine", name, GOOD, f"{engine.version(name) or 'no version'}{behind}")
     if chosen is None or (chosen not in there and not os.access(chosen, os.X_OK)):
         yield Finding(

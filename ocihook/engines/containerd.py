@@ -26,7 +26,8 @@ def state() -> Engine:
     """containerd on this host, by its files."""
     configured = default = False
     note = "ctr needs nothing; for Kubernetes run: bede configure containerd"
-    lost = ""
+    behind = lost = ""
+    failed = None
     try:
         files = containerd_files.load()
         version = containerd_files.version(files) or 2
@@ -36,13 +37,14 @@ def state() -> Engine:
         default = configured and table.get("default_runtime_name") == "bede"
         if configured:
             others = _in_files(_base(files), version)
-            lost = real.lost(_known(others), _default(others), bede["options"]["BinaryName"])
+            behind, lost = real.told(NAME, _known(others), _default(others), bede["options"]["BinaryName"])
     except BedeError as error:
-        note = error.message
+        failed, note = error, error.message
+        configured = default = False
     note = class_note(configured, default, note)
     there = programs.find(PROGRAM) is not None
     own_version = version_of(PROGRAM) if there else ""
-    return Engine(NAME, own_version, there, configured, default, note, lost)
+    return Engine(NAME, own_version, there, configured, default, note, behind, lost, failed)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:

@@ -42,7 +42,8 @@ def state() -> Engine:
     """CRI-O on this host, by its files."""
     configured = default = False
     note = "run: bede configure crio"
-    lost = ""
+    behind = lost = ""
+    failed = None
     try:
         files = _files()
         runtime = _runtime(files)
@@ -52,13 +53,13 @@ def state() -> Engine:
         if configured:
             files.pop(f"{DIRECTORY}/{NAME}", None)
             others = _runtime(files)
-            lost = real.lost(_known(others), _default(others), bede["runtime_path"])
+            behind, lost = real.told(_NAME, _known(others), _default(others), bede["runtime_path"])
     except BedeError as error:
-        note = error.message
+        failed, note = error, error.message
+        configured = default = False
     note = class_note(configured, default, note)
-    return Engine(
-        _NAME, version(PROGRAM), programs.find(PROGRAM) is not None, configured, default, note, lost
-    )
+    there = programs.find(PROGRAM) is not None
+    return Engine(_NAME, version(PROGRAM), there, configured, default, note, behind, lost, failed)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:

@@ -29,23 +29,24 @@ def state() -> Engine:
     """Docker on this host, by its daemon's file."""
     configured = default = False
     note = "run: bede configure docker"
-    lost = ""
+    behind = lost = ""
+    failed = None
     try:
         data = _load(_said(edits.read(PATH)) or "{}")
         path = _path(data)
         configured = path is not None
         default = configured and data.get(_DEFAULT) == "bede"
-        if configured:
-            lost = real.lost(_known(data), _default(data), path)
+        if path is not None:
+            behind, lost = real.told(_NAME, _known(data), _default(data), path)
     except BedeError as error:
-        note = error.message
+        failed, note = error, error.message
+        configured = default = False
     if configured:
         note = "docker run --runtime bede --annotation bede.local=…"
     if default:
         note = "an annotation is enough: bede is the default runtime"
-    return Engine(
-        _NAME, version(PROGRAM), programs.find(PROGRAM) is not None, configured, default, note, lost
-    )
+    there = programs.find(PROGRAM) is not None
+    return Engine(_NAME, version(PROGRAM), there, configured, default, note, behind, lost, failed)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:

@@ -23,7 +23,9 @@ class Engine(NamedTuple):
     configured: bool  #: its own configuration names Bede
     default: bool  #: an annotation alone is enough, without naming a runtime
     note: str  #: one line: how annotations reach Bede, or what to do
+    behind: str = ""  #: its runtime that a script of ours puts behind bede-runtime
     lost: str = ""  #: its default runtime, where containers under bede do without that and need not
+    error: BedeError | None = None  #: why its configuration cannot be read or used
 
 
 def class_note(configured: bool, default: bool, otherwise: str) -> str:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ocihook import config, fs
 from ocihook.engines import edits, programs
 from ocihook.engines.edits import Edit
-from ocihook.errors import BedeError, InputError
+from ocihook.errors import BedeError, InputError, RuntimeMissingError
 
 WRAPPER = "bede-runtime"
 DIRECTORY = "/etc/bede"  #: of the scripts; tests point these elsewhere
@@ -71,12 +71,18 @@ def choose(
     return one, (f"Behind bede-runtime {engine} has its runtime {name} ({one.program}), by {script(engine)}",)
 
 
-def lost(known: dict[str, str | None], default: str, handler: object) -> str:
-    """The default runtime of an engine, where its runtime bede (program *handler*) could have it behind."""
+def told(engine: str, known: dict[str, str | None], default: str, handler: str) -> tuple[str, str]:
+    """(what is behind the engine's runtime bede by a script, its default runtime that could be and is not).
+
+    *handler* is the program of that runtime. Raises RuntimeMissingError where that is a script that is gone.
+    """
+    if os.path.basename(handler) != WRAPPER:
+        one = read(engine)
+        if one is None:
+            raise RuntimeMissingError(f"{handler} is not there", f"Run bede configure {engine}")
+        return f"{one.name} ({one.program})", ""
     program = known.get(default)
-    if not program or is_found(program) or os.path.basename(str(handler)) != WRAPPER:
-        return ""
-    return default
+    return "", default if program and not is_found(program) else ""
 
 
 def script(engine: str) -> str:

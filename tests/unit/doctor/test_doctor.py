@@ -122,6 +122,31 @@ def test_full_far_memory_is_told(there: Host) -> None:
     assert there.find("far").verdict == BAD
 
 
+@pytest.mark.parametrize(
+    ("changes", "verdict", "fact", "remedy"),
+    [
+        ({}, GOOD, "1.0: configured; a note", ""),
+        ({"behind": "fake (/x)"}, GOOD, "1.0: configured; a note; behind bede-runtime: fake (/x)", ""),
+        ({"lost": "fake"}, WARN, "default runtime fake is not behind bede-runtime", "bede configure docker"),
+        ({"error": HostError("it is wrong", "Mend it")}, WARN, "1.0: it is wrong", "Mend it"),
+        ({"configured": False}, WARN, "annotations do nothing", "bede configure docker"),
+    ],
+)
+def test_an_engine_is_told_with_what_is_behind_and_what_is_wrong(
+    there: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, object],
+    verdict: str,
+    fact: str,
+    remedy: str,
+) -> None:
+    one = engine.Engine("docker", "1.0", True, True, False, "a note")._replace(**changes)
+    monkeypatch.setattr(engine, "all_states", lambda: [one])
+    found = there.find("docker")
+    assert (found.verdict, fact in found.fact, found.remedy) == (verdict, True, remedy), found
+    assert examine.examine().can_hold
+
+
 class Sockets(Host):
     """Two equal nodes with two CPUs each, the second of which is called far; root asks."""
 

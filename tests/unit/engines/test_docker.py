@@ -177,6 +177,7 @@ def test_a_default_runtime_that_is_another_wrapper_goes_behind(default: bool) ->
     assert first_line() == "#!/usr/bin/bede-runtime --real=/opt/fake/nvidia-container-runtime"
     assert json.loads(path.read_text())["default-runtime"] == ("bede" if default else "nvidia")
     assert docker.state()[3:5] == (True, default)
+    assert docker.state().behind == "nvidia (/opt/fake/nvidia-container-runtime)"
     assert docker.state().lost == ""
     assert not docker.configure(False).changes()
     assert not docker.configure(default).changes()
@@ -234,6 +235,19 @@ def test_what_bede_runtime_finds_by_itself_needs_no_script(monkeypatch: pytest.M
     carry_out(docker.configure(False))
     assert handler() == "/usr/bin/bede-runtime"
     assert docker.state().lost == ""
+
+
+def test_a_script_that_is_gone_is_told_and_made_anew() -> None:
+    put(NVIDIA)
+    carry_out(docker.configure(False))
+    Path(real.script("docker")).unlink()
+    state = docker.state()
+    assert not state.configured
+    assert state.error is not None
+    assert state.error.line("") == f": {real.script('docker')} is not there. Run bede configure docker."
+    carry_out(docker.configure(False))
+    assert first_line()
+    assert docker.state().error is None
 
 
 def test_a_script_stays_as_long_as_a_container_is_to_be_stopped_by_it(host: Path) -> None:
