@@ -42,6 +42,8 @@ ELSEWHERE = {
     "make wheel": "tests/unit/package/test_wheel.py",
     "apt install ./dist/": "tests/vm/test_package.py",
     "bede doctor": "tests/vm/guest/suite/test_doctor.py",
+    "bede configure containerd": "tests/vm/guest/suite/test_configure.py",
+    "systemctl restart containerd": "tests/vm/guest/suite/test_configure.py",
     "bede configure docker": "tests/vm/guest/suite/test_configure.py",
     "systemctl reload docker": "tests/vm/guest/suite/test_configure.py",
     "docker run": "tests/vm/guest/suite/test_configure.py",
