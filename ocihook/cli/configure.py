@@ -20,7 +20,8 @@ Files that are written, all atomically, with their mode and owner kept:
   crio        the runtime handler bede in /etc/crio/crio.conf.d/99-bede.conf
   and where an engine's runtime is to go behind bede-runtime, the script /etc/bede/bede-runtime-ENGINE
 
-A file that is changed is kept beside it as NAME.bede-YYYYMMDDHHMMSS; of a directory *.d, beside that.
+What a file was before a change is kept beside it as NAME.bede-YYYYMMDDHHMMSS, of a directory *.d beside that:
+the last three times. Nothing is kept of what does not change, or is Bede's alone.
 Where dockerd or containerd can say so, a new file is what they accept, and no setting of containerd is lost.
 The engine takes notice when it is told to: the command for that is the last line. A second run does nothing.
 

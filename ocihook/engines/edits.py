@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 import os
 import stat
 import sys
-import time
 from typing import NamedTuple
 
 from ocihook import fs
+from ocihook.engines import backups
 from ocihook.errors import AccessError, InputError, RuntimeMissingError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -105,19 +104,9 @@ def apply(edits: list[Edit]) -> list[str]:
     return [_write(edit) for edit in edits]
 
 
-def backup_of(path: str) -> str:
-    """Where the old text of *path* is kept: beside it, but not where an engine reads every file."""
-    directory, name = os.path.split(path)
-    if directory.endswith(".d"):  # CRI-O reads whatever is in crio.conf.d
-        directory = os.path.dirname(directory)
-    kept = f"{directory}/{name}.bede-{time.strftime('%Y%m%d%H%M%S')}"
-    others = (f"{kept}-{number}" for number in itertools.count(2))
-    return next(path for path in itertools.chain([kept], others) if not os.path.lexists(path))
-
-
 def _write(edit: Edit) -> str:
     directory, name = os.path.split(edit.path)
-    said = ""
+    said = kept = ""
     try:
         _make(directory)
         at = fs.open_directory(os.path.realpath(directory))
@@ -129,18 +118,19 @@ def _write(edit: Edit) -> str:
                 found = os.stat(name, dir_fd=at, follow_symlinks=False)
                 mode, owner = stat.S_IMODE(found.st_mode), (found.st_uid, found.st_gid)
                 if not edit.ours:
-                    kept = backup_of(edit.path)
-                    fs.replace(kept, edit.before, mode=mode, owner=owner)
-                    said = f" (before: {kept})"
+                    kept = backups.keep(edit.path, edit.before, mode, owner)
+                    said = f" (backup: {kept}; the last {backups.KEPT} stay)"
             if edit.after is None:
                 os.unlink(name, dir_fd=at)
-                return f"removed {edit.path}{said}"
-            fs.replace(name, edit.after, dir_fd=at, mode=mode, owner=owner)
+            else:
+                fs.replace(name, edit.after, dir_fd=at, mode=mode, owner=owner)
+            if kept:
+                backups.prune(edit.path, kept)
         finally:
             os.close(at)
     except OSError as error:
         raise AccessError(f"{edit.path} cannot be written: {error.strerror}") from None
-    return f"wrote {edit.path}{said}"
+    return f"{'removed' if edit.after is None else 'wrote'} {edit.path}{said}"
 
 
 def _text(name: str, at: int) -> str | None:

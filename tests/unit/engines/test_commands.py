@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ocihook.cli import main
-from ocihook.engines import docker, engine, podman, programs, real
+from ocihook.engines import backups, containerd_dump, docker, engine, podman, programs, real
 
 
 @pytest.fixture
@@ -44,6 +44,31 @@ def test_what_is_written_is_said_and_what_to_do_next(capsys: pytest.CaptureFixtu
         "Containers made with the runtime bede do not start without it.",
         f"now run: {docker.THEN}",
     ]
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("name", engine.NAMES)
+def test_a_run_that_changes_nothing_says_no_next_step_and_keeps_no_backup(
+    name: str, host: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(containerd_dump, "dump", lambda files, version: None)
+    if name == "docker":
+        Path(docker.PATH).parent.mkdir()
+        Path(docker.PATH).write_text("{}")
+    for command in ("configure", "unconfigure"):
+        assert main.main([command, name]) == 0
+        before = sorted(host.rglob("*"))
+        for _ in range(3):
+            capsys.readouterr()
+            assert main.main([command, name]) == 0
+            out = capsys.readouterr().out
+            assert out.endswith("nothing to do\n")
+            assert "now " not in out
+        assert sorted(host.rglob("*")) == before
+    for _ in range(6):
+        main.main(["configure", name])
+        main.main(["unconfigure", name])
+    assert len(list(host.rglob("*.bede-*"))) <= backups.KEPT
 
 
 @pytest.mark.usefixtures("installed")

@@ -21,7 +21,7 @@ def test_mode_is_kept_and_the_old_text_beside_it(tmp_path: Path) -> None:
     (kept,) = tmp_path.glob("one.bede-*")
     assert (path.read_text(), kept.read_text()) == ("new\n", "old\n")
     assert path.stat().st_mode & 0o777 == kept.stat().st_mode & 0o777 == 0o640
-    assert line == f"wrote {path} (before: {kept})"
+    assert line == f"wrote {path} (backup: {kept}; the last 3 stay)"
 
 
 def test_a_drop_in_s_old_text_is_not_where_it_would_be_read(tmp_path: Path) -> None:
@@ -112,12 +112,39 @@ def test_a_file_that_came_meanwhile_stays(tmp_path: Path) -> None:
     assert path.read_text() == "theirs"
 
 
-def test_two_changes_in_one_second_keep_two_texts(tmp_path: Path) -> None:
+def test_changes_in_one_second_keep_as_many_texts_but_no_more_than_the_last_three(tmp_path: Path) -> None:
     path = tmp_path / "one"
     path.write_text("0")
-    for number in range(4):
+    for number in range(15):
         edits.apply([Edit(str(path), str(number), str(number + 1))])
-    assert sorted(one.read_text() for one in tmp_path.glob("one.bede-*")) == ["0", "1", "2", "3"]
+        kept = sorted(int(one.read_text()) for one in tmp_path.glob("one.bede-*"))
+        assert kept == list(range(max(number - 2, 0), number + 1))
+
+
+def test_only_backups_of_the_same_file_go_and_never_the_one_just_made(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_text("old")
+    others = ["one.bede-mine", "one.bede-20260101", "one.bede-20260101000000.txt", "two.bede-20260101000000"]
+    for name in others:
+        (tmp_path / name).write_text("")
+    (tmp_path / "one.bede-20250101000000").symlink_to("two.bede-20260101000000")
+    # of a clock that was wrong
+    future = [f"one.bede-2999010100000{digit}" for digit in range(5)]
+    for name in future:
+        (tmp_path / name).write_text("")
+    (line,) = edits.apply([Edit(str(path), "old", "new")])
+    here = {one.name for one in tmp_path.iterdir()}
+    assert {*others, "one.bede-20250101000000", *future[3:]} < here
+    assert not here & set(future[:3])
+    assert (Path(line.partition("backup: ")[2].partition(";")[0])).read_text() == "old"
+
+
+def test_nothing_is_kept_of_what_does_not_change(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_text("same")
+    plan = edits.Plan([Edit(str(path), "same", "same")])
+    assert edits.apply(plan.changes()) == []
+    assert [one.name for one in tmp_path.iterdir() if one.name != "etc"] == ["one"]
 
 
 def test_a_directory_may_be_a_link(tmp_path: Path) -> None:
