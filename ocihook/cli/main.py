@@ -34,13 +34,14 @@ CHECKOUT_ONLY = ("vm", "demo")
 STATUSES = """\
 exit status:
   0  done
-  1  `bede demo`: the bound was passed; of all: a file or an output failed, or a mistake of Bede's
+  1  a file or an output failed, or a mistake of Bede's
   2  an argument, an annotation, a file given or the configuration is wrong
   3  this host cannot hold a bound
   4  not allowed: not root, or a file that root may not trust
   5  a runtime, an engine or a bundle is missing
   6  the agent cannot be reached, or refused
 """
+DEMO_STATUS = "`bede demo`: 1 also where the bound was passed\n"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -103,7 +104,8 @@ def top_parser() -> Parser:
         epilog="commands:\n"
         + "\n".join(f"  {name:12} {text}" for name, text in commands().items())
         + "\n\n`bede COMMAND --help` tells more.\n\n"
-        + STATUSES,
+        + STATUSES
+        + (DEMO_STATUS if "demo" in commands() else ""),
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.add_argument("-v", "--verbose", action="store_true", help=detail.HELP)

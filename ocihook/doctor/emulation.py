@@ -37,7 +37,7 @@ def look(tiers: Tiers, backend: str) -> Iterator[Finding]:
         NOTE,
         f"an emulation: the configuration calls {far} far, and the kernel knows no lower tier of it."
         f" Distances: {_distances(tiers)}",
-        "What such a machine shows and what not: docs/emulation.md",
+        'What such a machine shows and what not: Bede\'s documentation, "Studies by emulation"',
     )
     beside = [cpu for node in tiers.far for cpu in nodes.read_list(f"{nodes.NODES}/node{node}/cpulist")]
     if near := cpus.near(tiers):

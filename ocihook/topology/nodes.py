@@ -19,6 +19,7 @@ NODES = "/sys/devices/system/node"  #: tests point these elsewhere
 TIERS = "/sys/devices/virtual/memory_tiering"
 CPUS_ONLINE = "/sys/devices/system/cpu/online"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
+MACHINE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "vm")  # of a checkout alone
 
 
 class Tiers:
@@ -125,7 +126,8 @@ def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
         )
     raise HostError(
         "this host has one NUMA node, so there is no far memory",
-        "Bind containers on a host with CXL or other far memory; `bede vm run` has one to try",
+        "Bind containers on a host with CXL or other far memory"
+        + ("; `bede vm run` has one to try" if os.path.isdir(MACHINE) else ""),
     )
 
 

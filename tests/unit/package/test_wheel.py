@@ -96,6 +96,33 @@ def test_the_installed_command_works_without_what_is_only_in_a_checkout(installe
     assert "Traceback" not in err
 
 
+#: of a host with one node; what somebody reads there must not name what is only in a checkout
+ONE_NODE = """
+import sys
+from ocihook.topology import nodes
+nodes.NODES, nodes.TIERS = sys.argv[1:]
+try:
+    nodes.find()
+except nodes.HostError as error:
+    print(error.line("bede"))
+"""
+
+
+def test_no_word_of_what_is_installed_names_what_is_not(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "has_memory").write_text("0\n")
+    words = ("-c", ONE_NODE, str(tmp_path), str(tmp_path / "none"))
+    status, out, err = run(installed, "python", *words)
+    assert status == 0, err
+    assert out.endswith("Bind containers on a host with CXL or other far memory.\n")
+    helped = [run(installed, "bede", "--help")[1]]
+    names = [line.split()[0] for line in helped[0].split("commands:\n")[1].split("\n\n")[0].splitlines()]
+    assert {"ps", "doctor", "completion"} <= set(names)
+    helped += [run(installed, "bede", name, "--help")[1] for name in names]
+    for text in helped:
+        assert "bede vm" not in text
+        assert "bede demo" not in text
+
+
 def test_the_installed_hook_and_wrapper_find_the_package(installed: Path) -> None:
     # Their first line is as it was in the checkout, so it is this Python's only by its version.
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
