@@ -99,8 +99,20 @@ def is_lower(far_nodes: "Collection[int]") -> bool:
 def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
     """Local and far nodes; *far_nodes* (from the configuration) names the far ones outright.
 
-    Raises HostError where there is no far node.
+    Raises HostError where there is no far node, or where what is near to every CPU is called far.
     """
+    found = _find(far_nodes)
+    cpus = read_list(f"{NODES}/has_cpu") if far_nodes else ()
+    if cpus and set(cpus) <= set(far_nodes):
+        names = ("nodes " if len(cpus) > 1 else "node ") + " and ".join(map(str, cpus))
+        raise HostError(
+            f"far_nodes in the configuration names {names}, and no other has CPUs: that memory is local",
+            f"Name the far ones, as far_nodes: [{', '.join(map(str, found.local))}]",
+        )
+    return found
+
+
+def _find(far_nodes: tuple[int, ...]) -> Tiers:
     memory = with_memory()
     if far_nodes:
         missing = [node for node in far_nodes if node not in memory]
@@ -140,7 +152,7 @@ def present(far_nodes: tuple[int, ...] = ()) -> Tiers:
     left = tuple(node for node in far_nodes if node in memory)
     if far_nodes and not left:
         raise HostError(f"none of the far nodes {', '.join(map(str, far_nodes))} has memory now")
-    return find(left)
+    return _find(left)  # whatever CPUs are offline for a while, what is bound stays so
 
 
 def room(nodes: tuple[int, ...]) -> tuple[int, int]:

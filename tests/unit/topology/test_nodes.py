@@ -66,6 +66,31 @@ def test_the_configuration_may_name_the_far_nodes(sysfs: Path) -> None:
     assert nodes.with_memory() == (0, 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("cpus", "far", "words", "todo"),
+    [
+        ("0", (0,), "names node 0, and no other has CPUs", "far_nodes: [1, 2]"),
+        ("0-1", (0, 1), "names nodes 0 and 1, and no other has CPUs", "far_nodes: [2]"),
+        ("0-1", (1,), "", ""),
+        ("0", (1, 2), "", ""),
+        ("", (0,), "", ""),
+    ],
+)
+def test_what_is_near_to_every_cpu_cannot_be_called_far(
+    sysfs: Path, cpus: str, far: tuple[int, ...], words: str, todo: str
+) -> None:
+    host(sysfs, "0-2", memory_tier4="0-1", memory_tier33="2")
+    (sysfs / "node/has_cpu").write_text(cpus + "\n")
+    if words:
+        with pytest.raises(HostError, match=words) as error:
+            nodes.find(far)
+        assert todo in error.value.hint
+    else:
+        assert nodes.find(far).far == far
+    # CPUs can go offline under containers that are bound.
+    assert nodes.present(far).far == far
+
+
 def test_demotion_is_turned_on_once(sysfs: Path) -> None:
     with pytest.raises(HostError, match="cannot demote"):
         nodes.enable_demotion()
