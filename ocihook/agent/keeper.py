@@ -8,9 +8,9 @@ from typing import Any
 
 from ocihook.agent.family import Families, Family
 from ocihook.agent.kept import Kept, is_gone
-from ocihook.agent.say import INFO, complain, say
-from ocihook.backends import amount, choose, migrate, undo
-from ocihook.cgroup import cpuset, path, process
+from ocihook.agent.say import INFO, WARNING, complain, say
+from ocihook.backends import amount, checks, choose, migrate, undo
+from ocihook.cgroup import cpuset, memory, path, process
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
 from ocihook.native import Stats
@@ -24,6 +24,15 @@ def _bury(record: records.Record) -> None:
     now = records.read_or_none(record.key)
     if now is None or now.cgroup_ino == record.cgroup_ino:
         undo.forget(record)
+
+
+def _useless(kept: Kept) -> str:
+    """Why the bound of *kept* holds nothing back; "" where it does."""
+    try:
+        limit = memory.container_limit(kept.cgroup)
+    except (BedeError, OSError):
+        return ""  # it has ended
+    return checks.useless(kept.record.bound, kept.record.nodes, limit, kept.tiers.local)
 
 
 def _stalled(kept: Kept, stats: Stats) -> AgentError:
@@ -126,6 +135,7 @@ class Keeper:
             self._known.add(record.cgroup_ino)
             if self.ready:
                 self._tell(kept, "bound", f"its local memory is bound to {format_size(record.bound)}")
+                self._warn_useless(kept, _useless(kept))
 
     def drop(self, key: str) -> None:
         """Stop holding *key*: its record is gone, its hook has cleaned up."""
@@ -207,11 +217,13 @@ class Keeper:
         before = kept.record.bound
         try:
             kept.set(amount.resolve(size, kept.cgroup, kept.tiers.local))
+            useless = amount.useless(size, kept.record.bound, kept.cgroup, kept.tiers.local)
         except OSError as error:
             raise AgentError(f"container {kept.record.id} has ended: {error.strerror}") from None
         text = f"its bound was {format_size(before)} and is {format_size(kept.record.bound)}"
         self._tell(kept, "set", text)
-        return kept.status()
+        self._warn_useless(kept, useless)
+        return {**kept.status(), "useless": useless}
 
     def close(self) -> None:
         """The agent ends, the containers do not: their fences stay where they are."""
@@ -256,6 +268,10 @@ class Keeper:
         self._tell(
             kept, "ended", f"it has ended: {most}, {stats.demoted >> 20} MiB demoted ahead of the fence"
         )
+
+    def _warn_useless(self, kept: Kept, why: str) -> None:
+        if why:
+            say(why, "useless", WARNING, kept.record.id, bound=kept.record.bound)
 
     def _tell(self, kept: Kept, event: str, text: str) -> None:
         stats, record = kept.holder.stats(), kept.record

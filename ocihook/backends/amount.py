@@ -1,5 +1,6 @@
 """A bound as `bede set` takes it."""
 
+from ocihook.backends import checks
 from ocihook.cgroup import memory
 from ocihook.cgroup.path import Cgroup
 from ocihook.spec import annotation
@@ -17,3 +18,11 @@ def resolve(text: str, cgroup: Cgroup, local: tuple[int, ...]) -> int:
     if text == MAX:
         return nodes.room(local)[1] // _MIB * _MIB
     return annotation.Amount(annotation.LOCAL, text).resolve(memory.container_limit(cgroup))
+
+
+def useless(text: str, bound: int, cgroup: Cgroup, local: tuple[int, ...]) -> str:
+    """Why *bound*, which *text* has come to, holds nothing back; "" where it does or that was asked for.
+
+    Raises OSError.
+    """
+    return "" if text == MAX else checks.useless(bound, {}, memory.container_limit(cgroup), local)

@@ -12,6 +12,10 @@ from ocihook.spec import state as oci
 from ocihook.state import records, say, user
 from ocihook.topology.nodes import Tiers
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 UNTOLD = -1  #: of a user's ``memory.high``: nobody has told of it, it stands in the cgroup
 
 
@@ -22,19 +26,21 @@ def bind(
     *,
     user_high: int | None = UNTOLD,
     runtime: str = "",
+    warn: "Callable[[str], None]" = say.warning,
 ) -> records.Record | None:
     """Put the bound of *policy* in force for the process of *state*, or leave nothing behind.
 
     *user_high* is the user's own ``memory.high`` (bytes, None for "max") where the cgroup holds another one;
-    *runtime* is who started the process. The record to tell the agent of; None where there is nothing (more)
-    to record. Raises BedeError.
+    *runtime* is who started the process; *warn* gets a line about what works less well. The record to tell
+    the agent of; None where there is nothing (more) to record. Raises BedeError.
     """
     start, namespaces = process.identity(state.pid)
     with path.find(state.pid) as cgroup:
         backend = choose.for_cgroup(cgroup.fd, config)
         if backend == choose.NODE_LIMIT:
             _still(state, start)
-            _limit(cgroup, policy, config, user_high)
+            useless = _limit(cgroup, policy, config, user_high)
+            _warn_useless(state, useless, warn)
             return None
         before = records.read_or_none(records.key_of(state.id, state.bundle))
         if before is not None and before.pid == state.pid and before.pid_start == start:
@@ -45,8 +51,10 @@ def bind(
         record = None
         try:
             tiers = _check(backend, config, cgroup.fd)
-            bound, nodes = policy.resolve(memory.container_limit(cgroup))
+            limit = memory.container_limit(cgroup)
+            bound, nodes = policy.resolve(limit)
             checks.local(nodes, tiers)
+            useless = checks.useless(bound, nodes, limit, tiers.local)
             record = records.Record(
                 id=state.id,
                 bundle=state.bundle,
@@ -69,7 +77,7 @@ def bind(
             # user's. Without it the fence is nobody's, but then this has failed and nothing starts.
             dirty = True
             if backend == choose.MIGRATE:
-                _steer(record, cgroup, state, tiers)
+                _steer(record, cgroup, state, tiers, warn)
             # Where reclaim cannot demote it would swap.
             alone = user.choose() or backend == choose.MIGRATE
             tier.engage(cgroup, bound, tiers, user_high, alone=alone)
@@ -82,6 +90,7 @@ def bind(
             if isinstance(error, OSError):
                 raise _refused(cgroup, error) from None
             raise
+        _warn_useless(state, useless, warn)
         return record
 
 
@@ -93,7 +102,18 @@ def _check(backend: str, config: configuration.Config, cgroup_fd: int) -> Tiers:
     return tier.check(config, cgroup_fd)
 
 
-def _steer(record: records.Record, cgroup: Cgroup, state: oci.State, tiers: Tiers) -> None:
+def _warn_useless(state: oci.State, why: str, warn: "Callable[[str], None]") -> None:
+    if why:
+        warn(InputError(f"container {state.id}: {why}", "Ask for less than that").line("bede"))
+
+
+def _steer(
+    record: records.Record,
+    cgroup: Cgroup,
+    state: oci.State,
+    tiers: Tiers,
+    warn: "Callable[[str], None]",
+) -> None:
     """Steer what can be; anything else is held by moving, at a higher price, and its user is told."""
     from ocihook.backends import migrate
 
@@ -102,7 +122,7 @@ def _steer(record: records.Record, cgroup: Cgroup, state: oci.State, tiers: Tier
     except HostError as error:
         migrate.unsteer(state)
         warning = HostError(f"container {state.id} is not steered: {error.message}", error.hint)
-        say.warning(warning.line("bede"))
+        warn(warning.line("bede"))
 
 
 def _unsteer(state: oci.State) -> None:
@@ -114,15 +134,15 @@ def _unsteer(state: oci.State) -> None:
 
 def _limit(
     cgroup: Cgroup, policy: annotation.Policy, config: configuration.Config, user_high: int | None
-) -> None:
-    """Give the bound to a kernel that holds it by itself."""
+) -> str:
+    """Give the bound to a kernel that holds it by itself; why it holds nothing back, if so."""
     from ocihook.backends import node_limit  # every start of a container would pay for it
 
     try:
         # First what undoes: with the one write after it, all is done or nothing.
         if user_high != UNTOLD:
             tier.release(cgroup.fd, user_high)
-        node_limit.bind(cgroup, policy, config)
+        return node_limit.bind(cgroup, policy, config)
     except OSError as error:
         raise _refused(cgroup, error) from None
 

@@ -1,6 +1,7 @@
 """What every backend needs of a host and of a container."""
 
 from ocihook.errors import HostError, InputError
+from ocihook.spec.size import format_size
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
@@ -28,6 +29,21 @@ def cpuset(mems: str, tiers: Tiers) -> None:
             "the container's cpuset has no far node, so nothing of it can be demoted",
             f"Leave out --cpuset-mems, or add node {tiers.far[0]} to it",
         )
+
+
+def useless(bound: int, own: dict[int, int], limit: int | None, local: tuple[int, ...]) -> str:
+    """Why *bound*, or one of *own* by node, holds nothing back; "" where they do.
+
+    *limit* is the container's memory limit, None for none; *local* are the local nodes.
+    """
+    if limit is not None and bound >= limit:
+        return f"its bound of {format_size(bound)} has no effect: its memory limit is {format_size(limit)}"
+    for nodes_, value in ((local, bound), *(((node,), value) for node, value in own.items())):
+        total = nodes.room(nodes_)[1]
+        if total and value >= total:
+            whose = "all local memory" if nodes_ == local else f"all memory of node {nodes_[0]}"
+            return f"its bound of {format_size(value)} has no effect: {whose} is {total >> 20}M"
+    return ""
 
 
 def local(bounds: dict[int, int], tiers: Tiers) -> None:

@@ -41,15 +41,20 @@ def limits(bound: int, own: dict[int, int], tiers: Tiers) -> dict[int, int]:
     return nodelimit.split(bound, tiers.local, own)
 
 
-def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> None:
-    """Put the bound of *policy* in force, all of it or nothing. Raises BedeError, OSError."""
+def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> str:
+    """Put the bound of *policy* in force, all of it or nothing; why it holds nothing back, if so.
+
+    Raises BedeError, OSError.
+    """
     tiers = check(config, fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup.fd))
-    bound, own = policy.resolve(memory.container_limit(cgroup))
+    limit = memory.container_limit(cgroup)
+    bound, own = policy.resolve(limit)
     near = cpus.near(tiers) if config.far_nodes else ""
     if near:
         cpuset.enable(cgroup, own=False)  # nobody is told of its end
         cpus.keep(cgroup.fd, near)
     engage(cgroup.fd, limits(bound, own, tiers))
+    return checks.useless(bound, own, limit, tiers.local)
 
 
 def engage(cgroup_fd: int, wanted: dict[int, int]) -> None:

@@ -1,9 +1,11 @@
 """`bede set CONTAINER SIZE`: another bound for a container that runs."""
 
 import argparse
+import sys
 
 from ocihook.agent import client
 from ocihook.backends import choose
+from ocihook.errors import InputError
 from ocihook.spec.size import format_size
 from ocihook.watch import containers, limited
 
@@ -34,5 +36,9 @@ def run(args: argparse.Namespace) -> int:
         status = limited.change(one, args.size)
     else:
         status = client.ask({"op": "set", "container": one["key"], "bound": args.size})["container"]
-    print(f"{one['name'] or one['id'][:12]}: bound {format_size(status['bound'])}")
+    name = one["name"] or one["id"][:12]
+    print(f"{name}: bound {format_size(status['bound'])}")
+    if status.get("useless"):
+        warning = InputError(f"container {name}: {status['useless']}", "Ask for less than that")
+        print(warning.line("bede"), file=sys.stderr)
     return 0

@@ -74,13 +74,16 @@ def _free(name: str) -> None:
 
 def _bind(state: oci.State, policy: annotation.Policy, settings: config.Config) -> records.Record | None:
     try:
-        return bind.bind(state, policy, settings, runtime="bede run")
+        return bind.bind(state, policy, settings, runtime="bede run", warn=_warn)
     except HostError as error:
         if settings.on_unsupported != "warn":
             raise
-        line = HostError(f"the command runs without a bound: {error.message}", error.hint).line("bede")
-        print(line, file=sys.stderr)
+        _warn(HostError(f"the command runs without a bound: {error.message}", error.hint).line("bede"))
         return None
+
+
+def _warn(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _go(child: Child, program: str) -> int:
@@ -113,5 +116,4 @@ def _tell(op: str, key: str, bede: str) -> None:
     try:
         notify.tell(op, key, bede)
     except OSError as error:
-        line = BedeError(f"the agent was not told: {error.strerror}", "It looks for itself soon").line("bede")
-        print(line, file=sys.stderr)
+        _warn(BedeError(f"the agent was not told: {error.strerror}", "It looks for itself soon").line("bede"))

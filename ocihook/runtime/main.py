@@ -12,7 +12,7 @@ import time
 from ocihook import config as configuration
 from ocihook import fs
 from ocihook.backends import choose
-from ocihook.errors import AccessError, BedeError, HostError, RuntimeMissingError
+from ocihook.errors import AccessError, BedeError, HostError, InputError, RuntimeMissingError
 from ocihook.runtime import argv as commandline
 from ocihook.spec import bundle, fastjson
 
@@ -128,13 +128,17 @@ def _limits(
     call: commandline.Call, config: "dict[str, Any]", policy: "Policy", settings: configuration.Config
 ) -> tuple[dict[int, int], str]:
     """The limits by node that a patched kernel is to hold, none where it cannot and need not; and CPUs."""
-    from ocihook.backends import cpus, node_limit
+    from ocihook.backends import checks, cpus, node_limit
 
-    bound, own = policy.resolve(bundle.memory_limit(config))
+    limit = bundle.memory_limit(config)
+    bound, own = policy.resolve(limit)
     try:
         tiers = node_limit.check(settings, bundle.cpuset(config))
         near = cpus.near(tiers) if settings.far_nodes else ""
-        return node_limit.limits(bound, own, tiers), near
+        found = node_limit.limits(bound, own, tiers)
+        if useless := checks.useless(bound, own, limit, tiers.local):
+            _say(call, InputError(f"the container: {useless}", "Ask for less than that"), "warning")
+        return found, near
     except HostError as error:
         if settings.on_unsupported != "warn":
             raise

@@ -41,7 +41,10 @@ def listing() -> list[dict[str, Any]]:
 
 
 def change(one: dict[str, Any], size: str) -> dict[str, Any]:
-    """``bede set``: the status of container *one* of :func:`listing` with the new bound. Raises BedeError."""
+    """``bede set``: the status of container *one* of :func:`listing` with the new bound, as an agent's.
+
+    Raises BedeError.
+    """
     if os.geteuid() != 0:
         raise AccessError("only root may change a bound", "Use sudo")
     tiers = _tiers()
@@ -56,11 +59,12 @@ def change(one: dict[str, Any], size: str) -> dict[str, Any]:
             limits = nodelimit.split(bound, tiers.local, nodelimit.own_of(local))
             fs.write(nodelimit.NAME, nodelimit.dump(limits), dir_fd=cgroup.fd)
             status = _status(cgroup, tiers)
+            useless = amount.useless(size, bound, cgroup, tiers.local)
     except OSError as error:
         if error.errno in (errno.ENODEV, errno.ENOENT):
             raise InputError(f"container {one['id']} has ended") from None
         raise HostError(f"cgroup {one['cgroup']} does not take the bound: {error.strerror}") from None
-    return one | (status or {})
+    return one | (status or {}) | {"useless": useless}
 
 
 def _tiers() -> nodes.Tiers | None:

@@ -22,6 +22,7 @@ from ocihook.state import notify, patience, records, say
 from ocihook.topology import nodes
 
 M = 1 << 20
+TIERS = nodes.Tiers((0,), (1,))
 BIN = Path(__file__).resolve().parents[2] / "bin"
 
 
@@ -51,6 +52,7 @@ class World:
         monkeypatch.setattr(records, "RUN", str(root / "run"))
         monkeypatch.setattr(say, "PROC", str(self.proc))
         monkeypatch.setattr(config, "PATH", str(self.config))
+        monkeypatch.setattr(nodes, "NODES", str(root / "node"))
         monkeypatch.setattr(notify, "tell", lambda op, key, bede: self.told.append((op, key)))
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         tier = SimpleNamespace(
@@ -70,17 +72,21 @@ class World:
         """Make it a host whose kernel has memory.node_limit: node 0 is local, 1 is far."""
         root = self.proc.parent
         (self.group / "memory.node_limit").write_text("N0=max")
-        (root / "node").mkdir()
+        (root / "node").mkdir(exist_ok=True)
         (root / "node/has_memory").write_text("0-1\n")
         for rank in (0, 1):
             (root / f"tiers/memory_tier{rank}").mkdir(parents=True)
             (root / f"tiers/memory_tier{rank}/nodelist").write_text(f"{rank}\n")
-        self.monkeypatch.setattr(nodes, "NODES", str(root / "node"))
         self.monkeypatch.setattr(nodes, "TIERS", str(root / "tiers"))
 
     @property
     def limit(self) -> str:
         return (self.group / "memory.node_limit").read_text()
+
+    def local_memory(self, size: int) -> None:
+        where = self.proc.parent / "node/node0/meminfo"
+        where.parent.mkdir(parents=True, exist_ok=True)
+        where.write_text(f"Node 0 MemTotal: {size >> 10} kB\n")
 
     def gone(self) -> None:
         (self.proc / "7/stat").unlink()
@@ -108,7 +114,7 @@ class World:
     def _check(self, settings: config.Config, fd: int) -> str:
         self.calls.append(("check",))
         self._maybe_fail("check")
-        return "tiers"
+        return TIERS
 
     def _engage(
         self, cgroup: path.Cgroup, bound: int, tiers: str, user_high: int | None, *, alone: bool
@@ -145,7 +151,7 @@ def _line(capfd: pytest.CaptureFixture[str]) -> str:
 def test_a_start_puts_the_bound_in_force_and_on_record(world: World, stage: str) -> None:
     assert world.run(stage) == 0
     # The fence before the record: whoever adopts a container takes a fence that comes later for the user's.
-    assert world.calls == [("check",), ("engage", "/docker/web", 128 * M, "tiers", None, False)]
+    assert world.calls == [("check",), ("engage", "/docker/web", 128 * M, TIERS, None, False)]
     record = world.record
     assert record is not None
     assert (record.bound, record.pid, record.pid_start, record.user_high) == (128 * M, 7, 1000, None)
@@ -387,6 +393,41 @@ def test_a_patched_kernel_needs_no_fence_of_the_wrapper(world: World) -> None:
     assert world.high == "1073741824"
     assert world.limit == f"N0={128 * M}"
     assert world.record is None
+
+
+@pytest.mark.parametrize("patched", [False, True])
+@pytest.mark.parametrize(
+    ("limit", "local", "notes", "words"),
+    [
+        ("max", 4096, {}, ""),
+        (f"{256 * M}", 4096, {}, ""),
+        (f"{64 * M}", 4096, {}, "its memory limit is 64M"),
+        (f"{128 * M}", 4096, {}, "its memory limit is 128M"),
+        ("max", 100, {}, "all local memory is 100M"),
+        ("max", 4096, {"bede.local": "8G", "bede.local.0": "5G"}, "all local memory is 4096M"),
+    ],
+)
+def test_a_bound_that_holds_nothing_back_is_one_line_and_the_container_starts(
+    world: World,
+    capfd: pytest.CaptureFixture[str],
+    patched: bool,
+    limit: str,
+    local: int,
+    notes: dict[str, str],
+    words: str,
+) -> None:
+    if patched:
+        world.patch()
+    world.local_memory(local * M)
+    (world.group / "memory.max").write_text(f"{limit}\n")
+    assert world.run("createRuntime", annotations={"bede.local": "128M", **notes}) == 0
+    assert patched or world.record is not None
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == (1 if words else 0)
+    if words:
+        assert err.startswith("bede: container web: its bound of ")
+        assert f"has no effect: {words}. Ask for less than that." in err
 
 
 def test_a_fence_that_cannot_go_is_no_bound(world: World, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """What the agent says of containers that ask for attention, with holders that tell what the test wants."""
 
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,3 +78,59 @@ def test_there_is_nothing_to_say_of_what_is_well(said: list[tuple[str, str]]) ->
     attended("migrate")
     attended("tier")
     assert said == []
+
+
+class Held:
+    """A container that takes any bound, in the cgroup *where*."""
+
+    def __init__(self, where: Path, bound: int) -> None:
+        self.record = SimpleNamespace(
+            **{"id": "web", "key": "web-0", "cgroup": "/web", "bound": bound, "nodes": {}}
+        )
+        self.cgroup = module.path.Cgroup(str(where), "/web", os.open(where, os.O_RDONLY))
+        self.tiers = nodes.Tiers((0,), (1,))
+        self.holder = SimpleNamespace(stats=lambda: SimpleNamespace(demoted=0, overshoot=0))
+
+    def set(self, bound: int) -> None:
+        self.record.bound = bound
+
+    def status(self) -> dict[str, Any]:
+        return {"bound": self.record.bound}
+
+
+@pytest.mark.parametrize(
+    ("size", "useless"),
+    [
+        ("64M", ""),
+        ("256M", "its bound of 256M has no effect: its memory limit is 256M"),
+        ("3G", "its bound of 3G has no effect: its memory limit is 256M"),
+        ("max", ""),
+    ],
+)
+def test_a_new_bound_that_holds_nothing_back_is_told_and_answered(
+    said: list[tuple[str, str]], tmp_path: Path, size: str, useless: str
+) -> None:
+    (tmp_path / "memory.max").write_text(f"{256 * M}\n")
+    keeper = Keeper(Config(), Families())
+    keeper.kept["web-0"] = Held(tmp_path, 32 * M)  # type: ignore[assignment]
+    assert keeper.set("web", size)["useless"] == useless
+    assert [text for event, text in said if event == "useless"] == ([useless] if useless else [])
+
+
+def test_so_is_that_of_a_new_container(
+    said: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.max").write_text("max\n")
+    held = Held(tmp_path, 4096 * M)
+    record = SimpleNamespace(
+        **vars(held.record), cgroup_ino=1, backend="migrate", cpuset={}, pid=1, pid_start=1
+    )
+    held.record = record
+    monkeypatch.setattr(module.nodes, "present", lambda far: held.tiers)
+    monkeypatch.setattr(module, "Kept", lambda *_: held)
+    monkeypatch.setattr(module.Family, "of_record", lambda *_: None)
+    keeper = Keeper(Config(), SimpleNamespace(add=lambda one: None))  # type: ignore[arg-type]
+    keeper.ready = True
+    keeper.adopt(record)  # type: ignore[arg-type]
+    assert [event for event, _ in said] == ["bound", "useless"]
+    assert said[1][1] == "its bound of 4G has no effect: all local memory is 2048M"

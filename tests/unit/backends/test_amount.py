@@ -29,3 +29,13 @@ def test_a_bound_and_all_there_is(cgroup: Cgroup, text: str, mebibytes: int) -> 
 def test_what_is_no_bound(cgroup: Cgroup, text: str) -> None:
     with pytest.raises(InputError):
         amount.resolve(text, cgroup, (0,))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("64M", ""), ("400M", "memory limit is 400M"), ("100%", "memory limit is 400M"), ("max", "")],
+)
+def test_a_bound_that_holds_nothing_back(cgroup: Cgroup, text: str, words: str) -> None:
+    bound = amount.resolve(text, cgroup, (0, 1))
+    found = amount.useless(text, bound, cgroup, (0, 1))
+    assert (words in found) if words else (found == "")

@@ -34,5 +34,30 @@ def test_full_far_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         checks.room(TIERS)
 
 
+@pytest.mark.parametrize(
+    ("bound", "own", "limit", "words"),
+    [
+        (100, {}, None, ""),
+        (100, {0: 50}, 200, ""),
+        (200, {}, 200, "its bound of 200M has no effect: its memory limit is 200M"),
+        (300, {}, 200, "its memory limit is 200M"),
+        (1000, {}, None, "its bound of 1000M has no effect: all local memory is 1000M"),
+        (600, {0: 400, 2: 500}, None, "its bound of 500M has no effect: all memory of node 2 is 500M"),
+    ],
+)
+def test_a_bound_that_holds_nothing_back(
+    monkeypatch: pytest.MonkeyPatch, bound: int, own: dict[int, int], limit: int | None, words: str
+) -> None:
+    monkeypatch.setattr(nodes, "room", lambda which: (0, len(which) * 500 * MIB))
+    in_bytes = {node: value * MIB for node, value in own.items()}
+    found = checks.useless(bound * MIB, in_bytes, limit and limit * MIB, (0, 2))
+    assert (words in found) if words else (found == "")
+
+
+def test_what_cannot_be_read_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "room", lambda which: (0, 0))
+    assert checks.useless(MIB, {0: MIB}, None, (0,)) == ""
+
+
 def test_a_cpuset_of_more_nodes_than_there_can_be_is_left_to_the_kernel() -> None:
     checks.cpuset("0-99999999999999", TIERS)

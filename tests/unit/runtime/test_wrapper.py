@@ -444,6 +444,22 @@ def test_what_a_patched_kernel_cannot_hold_is_refused_before_the_start(
     assert file.read_text() == before
 
 
+def test_a_bound_that_holds_nothing_back_is_told_by_the_wrapper_and_started(
+    patched: Patched, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whose hooks a patched kernel needs not."""
+    patched.stage.write({**BOUND, "linux": {"resources": {"memory": {"limit": 64 << 20}}}})
+    patched.create()
+    assert len(patched.ran) == 1
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line == (
+        "bede-runtime: the container: its bound of 128M has no effect: its memory limit is 64M."
+        " Ask for less than that."
+    )
+    assert "level=warning" in patched.stage.log.read_text()
+    assert patched.edited["linux"]["resources"]["unified"] == {"memory.node_limit": f"N0={128 << 20}"}
+
+
 @pytest.mark.parametrize("warn", [True, False])
 def test_a_patched_kernel_without_far_memory(
     patched: Patched, capfd: pytest.CaptureFixture[str], warn: bool

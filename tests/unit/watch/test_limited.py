@@ -228,6 +228,28 @@ def test_set_splits_the_bound_anew(host: Host, capsys: pytest.CaptureFixture[str
     assert [one["op"] for one in host.asked] in ([], ["ps"])
 
 
+def test_set_tells_of_a_bound_that_holds_nothing_back(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.group("web", "N0=1 N1=1", most=f"{64 * M}")
+    assert main.main(["set", "web", "128M"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "web: bound 128M\n"
+    assert err == (
+        "bede: container web: its bound of 128M has no effect: its memory limit is 64M."
+        " Ask for less than that.\n"
+    )
+    assert main.main(["set", "web", "32M"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_set_tells_what_an_agent_says_of_it(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    (host.mount / "system.slice/memory.node_limit").unlink()
+    host.reply = {"containers": [HELD], "container": {**HELD, "useless": "its bound has no effect"}}
+    assert main.main(["set", "old", "64M"]) == 0
+    assert capsys.readouterr().err == (
+        "bede: container old: its bound has no effect. Ask for less than that.\n"
+    )
+
+
 def test_set_keeps_what_one_node_has_of_its_own(host: Host) -> None:
     host.group("web", f"N0={16 * M} N1={48 * M}")
     assert main.main(["set", "web", "128M"]) == 0
