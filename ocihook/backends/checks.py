@@ -6,11 +6,21 @@ from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
 FULL = 100  #: far memory is full when less than this part of it can be had
+NEARLY = 10  #: and nearly full when less than this part
+
+
+def far_room(tiers: Tiers) -> tuple[int, int]:
+    """(bytes that can be had, bytes in all) of far memory."""
+    free, total = nodes.room(tiers.far)
+    # The kernel's own part of it can be some percent. To ask for that takes long where there are many CPUs.
+    if free < total // NEARLY:
+        free = max(free - nodes.reserved(tiers.far), 0)
+    return free, total
 
 
 def room(tiers: Tiers) -> None:
     """That far memory is not full. Raises HostError."""
-    free, total = nodes.room(tiers.far)
+    free, total = far_room(tiers)
     if total and free < total // FULL:
         raise HostError(
             f"the far memory is full: {free >> 20} MiB of {total >> 20} MiB can be had",

@@ -7,24 +7,37 @@ import textwrap
 
 from ocihook.cli import terminal
 from ocihook.doctor import examine
-from ocihook.doctor.finding import BAD, GOOD, NOTE, WARN, Finding
-from ocihook.errors import EXIT_HOST, EXIT_OK
+from ocihook.doctor.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
+from ocihook.errors import EXIT_HOST, EXIT_OK, EXIT_PERMISSION
 
 DETAILS = """\
-Each line is a fact: ok, note (good to know), warn (works less well) or BAD (no bound can be held), and what
-to do about it after an arrow. It changes nothing without --fix, which turns on what can be turned on now:
-demotion, the multi-generational LRU, the memory controller, the agent. They are back at the next boot as the
+Each line is a fact: ok, note (good to know), warn (works less well), root (in the way of you, or hidden from
+you, since you are not root) or BAD (no bound can be held), and what to do about it after an arrow. The last
+line is the verdict, and why. It changes nothing without --fix, which turns on what can be turned on now:
+demotion, the memory controller, the multi-generational LRU, the agent. They are back at the next boot as the
 host's own configuration has them.
 
-The exit status is 0 where bounds can be held, 3 where they cannot.
+The exit status is 0 where bounds can be held, 3 where they cannot, 4 where it takes root to tell.
 
 examples:
   sudo bede doctor
   sudo bede doctor --fix
   bede doctor --json | jq .can_hold
 """
-_WORDS = {GOOD: "ok", NOTE: "note", WARN: "warn", BAD: "BAD"}
-_COLOURS = {GOOD: terminal.GOOD, NOTE: terminal.DIM, WARN: terminal.WARN, BAD: terminal.BAD}
+_WORDS = {GOOD: "ok", NOTE: "note", WARN: "warn", ROOT: "root", BAD: "BAD"}
+_COLOURS = {
+    GOOD: terminal.GOOD,
+    NOTE: terminal.DIM,
+    WARN: terminal.WARN,
+    ROOT: terminal.WARN,
+    BAD: terminal.BAD,
+}
+#: by whether bounds can be held: the words, their colour, the exit status
+_VERDICTS = {
+    True: ("bounds can be held on this host", terminal.GOOD, EXIT_OK),
+    False: ("no bound can be held on this host", terminal.BAD, EXIT_HOST),
+    None: ("whether bounds can be held on this host, only root can tell", terminal.WARN, EXIT_PERMISSION),
+}
 _INDENT = 27
 
 
@@ -44,10 +57,11 @@ def run(args: argparse.Namespace) -> int:
         report = examine.examine()
     if args.json:
         findings = [one._asdict() | {"fix": one.fix is not None} for one in report.findings]
-        print(json.dumps({"can_hold": report.can_hold, "findings": findings}, indent=2))
+        told = {"can_hold": report.can_hold, "reasons": report.reasons, "findings": findings}
+        print(json.dumps(told, indent=2))
     else:
         print("\n".join(lines(report, terminal.width())))
-    return EXIT_OK if report.can_hold else EXIT_HOST
+    return _VERDICTS[report.can_hold][2]
 
 
 def lines(report: examine.Report, width: int) -> list[str]:
@@ -57,19 +71,24 @@ def lines(report: examine.Report, width: int) -> list[str]:
     for one in report.findings:
         found += _lines(one, "" if one.topic == topic else one.topic, width)
         topic = one.topic
-    verdict = "bounds can be held on this host" if report.can_hold else "no bound can be held on this host"
-    colour = terminal.GOOD if report.can_hold else terminal.BAD
-    return [*found, "", terminal.painted(verdict, colour)]
+    words, colour, _ = _VERDICTS[report.can_hold]
+    text = ": ".join([words, *(["; ".join(report.reasons)] if report.reasons else [])])
+    return [*found, "", *(terminal.painted(line, colour) for line in _wrapped(text, max(width, 40)))]
 
 
 def _lines(one: Finding, topic: str, width: int) -> list[str]:
-    text = textwrap.wrap(one.fact, max(width - _INDENT, 20)) or [""]
+    text = _wrapped(one.fact, max(width - _INDENT, 20)) or [""]
     mark = terminal.painted(f"{_WORDS[one.verdict]:4}", _COLOURS[one.verdict])
     found = [f"{topic:7} {mark} {one.name:13.13} {text[0]}"]
     found += [" " * _INDENT + more for more in text[1:]]
     if one.remedy and one.verdict != GOOD:
         found += [
             " " * _INDENT + ("→ " if at == 0 else "  ") + more
-            for at, more in enumerate(textwrap.wrap(one.remedy, max(width - _INDENT - 2, 20)))
+            for at, more in enumerate(_wrapped(one.remedy, max(width - _INDENT - 2, 20)))
         ]
     return found
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    # A path stays whole where it fits: somebody will want to copy it.
+    return textwrap.wrap(text, width, break_on_hyphens=False)

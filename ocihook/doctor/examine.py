@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from ocihook import config
 from ocihook.backends import choose
 from ocihook.doctor import host, memory
-from ocihook.doctor.finding import BAD, Finding, of_error
+from ocihook.doctor.finding import BAD, ROOT, Finding, of_error
 from ocihook.errors import BedeError
 
 
@@ -17,19 +18,30 @@ class Report(NamedTuple):
     findings: list[Finding]
 
     @property
-    def can_hold(self) -> bool:
-        """Whether a container that asks for a bound gets it held."""
-        return all(one.verdict != BAD for one in self.findings)
+    def can_hold(self) -> bool | None:
+        """Whether a container that asks for a bound gets it held; None where it takes root to tell."""
+        verdicts = {one.verdict for one in self.findings}
+        return False if BAD in verdicts else None if ROOT in verdicts else True
+
+    @property
+    def reasons(self) -> list[str]:
+        """What :attr:`can_hold` comes from: what is in the way, else how much room there is."""
+        verdict = {False: BAD, None: ROOT}.get(self.can_hold)
+        if verdict is None:
+            return [one.fact for one in self.findings if (one.topic, one.name) == ("memory", "far")]
+        return list(dict.fromkeys(one.fact for one in self.findings if one.verdict == verdict))
 
 
 def examine() -> Report:
     """Look at this host; changes nothing."""
     found: list[Finding] = []
+    hidden = False
     try:
         settings = config.load()
     except BedeError as error:
         settings = config.Config()
         found.append(of_error("bede", "settings", error))
+        hidden = os.geteuid() != 0 and not os.access(config.used(), os.R_OK)
     patched = host.is_patched()
     backend = choose.NODE_LIMIT if patched else choose.stock(settings)
     found += memory.look(settings, backend)
@@ -41,7 +53,13 @@ def examine() -> Report:
     if not any(one.name == "settings" for one in found):
         found.append(host.configuration(settings))
     found.append(host.backend(settings, backend))
+    if hidden:  # which far nodes it names, too
+        found = [_of_root(one) if one.topic == "bede" and one.verdict == BAD else one for one in found]
     return Report(found)
+
+
+def _of_root(one: Finding) -> Finding:
+    return one._replace(verdict=ROOT, remedy="Run it as root")
 
 
 def repair(report: Report) -> list[tuple[Finding, str]]:

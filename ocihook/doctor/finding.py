@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-GOOD, NOTE, WARN, BAD = "good", "note", "warn", "bad"
+GOOD, NOTE, WARN, ROOT, BAD = "good", "note", "warn", "root", "bad"
 
 
 class Finding(NamedTuple):
@@ -13,7 +13,9 @@ class Finding(NamedTuple):
 
     topic: str  #: what it is about: "memory", "cgroup", "kernel", "engine", "bede"
     name: str  #: of the thing looked at
-    verdict: str  #: GOOD; NOTE: good to know; WARN: works less well; BAD: no bound can be held
+    #: GOOD; NOTE: good to know; WARN: works less well; ROOT: in the way of another user than root, or hidden
+    #: from it; BAD: no bound can be held
+    verdict: str
     fact: str
     remedy: str = ""
     fix: Callable[[], None] | None = None  #: does what the remedy says; raises OSError, BedeError

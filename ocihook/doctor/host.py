@@ -9,11 +9,12 @@ from ocihook import config, fs
 from ocihook.agent import client
 from ocihook.backends import choose, migrate, node_limit, tier
 from ocihook.cgroup import path
-from ocihook.doctor.finding import BAD, GOOD, NOTE, WARN, Finding, of_error
+from ocihook.doctor.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding, of_error
 from ocihook.engines import edits, engine, programs
 from ocihook.errors import BedeError
 from ocihook.state import notify
 
+SELF = "/proc/self/cgroup"  #: tests point it elsewhere
 UNITS = ("bede-agent.socket", "bede-agent.service")
 
 
@@ -30,18 +31,7 @@ def control_groups(backend: str) -> Iterator[Finding]:
     controllers = fs.read_or(f"{where}/cgroup.controllers", "").split()
     handed = fs.read_or(f"{where}/cgroup.subtree_control", "").split()
     if "memory" not in controllers:
-        old = "memory" in fs.read_or("/proc/self/cgroup", "").replace(",", ":").split(":")
-        yield Finding(
-            "cgroup",
-            "memory",
-            BAD,
-            "the memory controller is on cgroup v1" if old else f"{where} has no memory controller",
-            "Boot with systemd.unified_cgroup_hierarchy=1"
-            if old
-            else "Boot without cgroup_disable=memory"
-            if user == 0
-            else "Add Delegate=memory to user@.service",
-        )
+        yield _no_memory(where)
     elif "memory" not in handed:
         yield Finding(
             "cgroup",
@@ -62,6 +52,17 @@ def control_groups(backend: str) -> Iterator[Finding]:
             f"{where} has no cpuset controller: allocation is not steered, pages are only moved",
             "Leave cpuset to cgroup v2: end what has mounted it as v1",
         )
+
+
+def _no_memory(where: str) -> Finding:
+    if "memory" in fs.read_or(SELF, "").replace(",", ":").split(":"):
+        fact, todo = "the memory controller is on cgroup v1", "Boot with systemd.unified_cgroup_hierarchy=1"
+        return Finding("cgroup", "memory", BAD, fact, todo)
+    if os.geteuid() == 0:
+        fact, todo = f"{where} has no memory controller", "Boot without cgroup_disable=memory"
+        return Finding("cgroup", "memory", BAD, fact, todo)
+    fact = f"you have no memory controller ({where}): containers of your own cannot be bound"
+    return Finding("cgroup", "memory", ROOT, fact, "Log in by systemd, with Delegate=memory in user@.service")
 
 
 def kernel(patched: bool) -> Finding:
@@ -102,8 +103,9 @@ def backend(settings: config.Config, name: str) -> Finding:
         return Finding(
             "bede",
             "backend",
-            BAD,
-            "migrate, which root's containers alone can have: their pages are moved by root's agent",
+            ROOT,
+            "migrate is for root's containers alone, whose pages root's agent moves: those of your own cannot"
+            " be bound",
             "Run the container as root",
         )
     local, far = (" and ".join(map(str, one)) for one in (tiers.local, tiers.far))

@@ -15,7 +15,7 @@ from ocihook import fs
 from ocihook.backends import checks, choose
 from ocihook.config import Config
 from ocihook.doctor import emulation
-from ocihook.doctor.finding import BAD, GOOD, NOTE, WARN, Finding, of_error
+from ocihook.doctor.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding, of_error
 from ocihook.errors import HostError
 from ocihook.topology import nodes
 
@@ -44,10 +44,26 @@ def look(config: Config, backend: str) -> Iterator[Finding]:
     yield _balancing(backend)
     yield _swap()
     if tiers is not None:
-        try:
-            checks.room(tiers)
-        except HostError as error:
-            yield of_error("memory", "far", error)
+        yield _far(tiers)
+
+
+def _far(tiers: nodes.Tiers) -> Finding:
+    """How much room there is for what is beyond bounds."""
+    try:
+        checks.room(tiers)
+    except HostError as error:
+        return of_error("memory", "far", error)
+    free, total = checks.far_room(tiers)
+    fact = f"{free >> 20} of {total >> 20} MiB of far memory can be had"
+    if free < total // checks.NEARLY:
+        return Finding(
+            "memory",
+            "far",
+            WARN,
+            f"nearly full: {fact}, and what is beyond a bound has to go there",
+            "End what uses it, or give the host more far memory",
+        )
+    return Finding("memory", "far", GOOD, fact)
 
 
 def _nodes(tiers: nodes.Tiers | None) -> Iterator[Finding]:
@@ -91,7 +107,11 @@ def _demotion() -> Finding:
         return Finding("memory", "demotion", GOOD, "on: reclaim demotes instead of dropping or swapping")
     if os.geteuid() != 0:
         return Finding(
-            "memory", "demotion", BAD, "off, and only root can turn it on", "Let root run bede doctor --fix"
+            "memory",
+            "demotion",
+            ROOT,
+            "demotion is off, and only root can turn it on: containers of your own cannot be bound",
+            "Let root run bede doctor --fix",
         )
     return Finding(
         "memory",

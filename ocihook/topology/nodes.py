@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NODES = "/sys/devices/system/node"  #: tests point these elsewhere
 TIERS = "/sys/devices/virtual/memory_tiering"
+ZONES = "/proc/zoneinfo"
 CPUS_ONLINE = "/sys/devices/system/cpu/online"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 MACHINE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "vm")  # of a checkout alone
@@ -172,6 +173,21 @@ def room(nodes: tuple[int, ...]) -> tuple[int, int]:
             elif words[2] == "MemTotal:":
                 total += size
     return free, total
+
+
+def reserved(nodes: tuple[int, ...]) -> int:
+    """The bytes on *nodes* that the kernel keeps for itself: what is free below them is had by nobody.
+
+    Source: the watermarks ``min`` of ``/proc/zoneinfo``. What cannot be read counts as nothing.
+    """
+    pages = 0
+    inside = False
+    for line in fs.read_or(ZONES, "").split("\n"):
+        if line.startswith("Node "):
+            inside = fs.node(line[5:].partition(",")[0]) in nodes
+        elif inside and line.startswith("        min "):
+            pages += fs.number(line[12:].strip()) or 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def demotion_enabled() -> bool | None:

@@ -34,6 +34,22 @@ def test_full_far_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         checks.room(TIERS)
 
 
+def test_what_the_kernel_keeps_for_itself_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "room", lambda _: (6 * MIB, 100 * MIB))
+    monkeypatch.setattr(nodes, "reserved", lambda which: {TIERS.far: 5 * MIB + 1}[which])
+    with pytest.raises(HostError, match="far memory is full"):
+        checks.room(TIERS)
+    monkeypatch.setattr(nodes, "reserved", lambda _: 5 * MIB)
+    checks.room(TIERS)
+
+
+def test_with_room_enough_nobody_asks_what_the_kernel_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc/zoneinfo is long on a host with many CPUs, and every container's start would read it."""
+    monkeypatch.setattr(nodes, "room", lambda _: (10 * MIB, 100 * MIB))
+    monkeypatch.delattr(nodes, "reserved")
+    checks.room(TIERS)
+
+
 @pytest.mark.parametrize(
     ("bound", "own", "limit", "words"),
     [

@@ -11,9 +11,9 @@ from ocihook.cgroup import path
 from ocihook.cli import doctor as command
 from ocihook.cli import main
 from ocihook.doctor import emulation, examine, host, memory
-from ocihook.doctor.finding import BAD, GOOD, NOTE, WARN, Finding
+from ocihook.doctor.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
 from ocihook.engines import engine
-from ocihook.errors import AgentError, HostError
+from ocihook.errors import AccessError, AgentError, HostError
 from ocihook.topology import nodes
 
 
@@ -45,6 +45,7 @@ class Host:
             (nodes, "TIERS", "tiers"),
             (nodes, "DEMOTION", "demotion"),
             (nodes, "CPUS_ONLINE", "online"),
+            (nodes, "ZONES", "zoneinfo"),
             (emulation, "DAMON", "damon"),
             (emulation, "MODULES", "modules"),
             (memory, "LRU", "lru"),
@@ -52,6 +53,7 @@ class Host:
             (memory, "BALANCING", "balancing"),
             (memory, "SWAPS", "swaps"),
             (path, "PROC", "proc"),
+            (host, "SELF", "self"),
             (config, "PATH", "config.yaml"),
         ):
             monkeypatch.setattr(module, name, str(root / where))
@@ -114,12 +116,53 @@ def test_what_is_found(there: Host, where: str, text: str, name: str, verdict: s
         assert words in found[0].fact
     else:
         assert (there.find(name).verdict, words in there.find(name).fact) == (verdict, True)
-    assert examine.examine().can_hold == (verdict != BAD)
+    report = examine.examine()
+    assert report.can_hold == (verdict != BAD)
+    # The verdict says why.
+    assert any(words in reason for reason in report.reasons) == (verdict == BAD)
 
 
-def test_full_far_memory_is_told(there: Host) -> None:
-    there.put("node/node1/meminfo", "Node 1 MemTotal: 1048576 kB\nNode 1 MemFree: 1024 kB\n")
-    assert there.find("far").verdict == BAD
+@pytest.mark.parametrize(
+    ("free", "low", "verdict", "fact"),
+    [
+        (512, 0, GOOD, "512 of 1024 MiB of far memory can be had"),
+        # What only the kernel itself may have is looked at where there is little left.
+        (120, 100, GOOD, "120 of 1024 MiB of far memory can be had"),
+        (90, 0, WARN, "nearly full: 90 of 1024 MiB of far memory can be had"),
+        (90, 50, WARN, "nearly full: 40 of 1024 MiB of far memory can be had"),
+        (55, 50, BAD, "the far memory is full: 5 MiB of 1024 MiB can be had"),
+        (40, 50, BAD, "the far memory is full: 0 MiB of 1024 MiB can be had"),
+        (1, 0, BAD, "the far memory is full: 1 MiB of 1024 MiB can be had"),
+    ],
+)
+def test_how_full_far_memory_is_stands_in_the_verdict(
+    there: Host, capsys: pytest.CaptureFixture[str], free: int, low: int, verdict: str, fact: str
+) -> None:
+    size = f"Node 1 MemTotal: 1048576 kB\nNode 1 MemFree: {free << 10} kB\n"
+    there.put("node/node1/meminfo", size)
+    there.put("zoneinfo", ZONES.format(low << 8, (low << 20) // os.sysconf("SC_PAGE_SIZE")))
+    found = there.find("far")
+    assert (found.verdict, fact in found.fact) == (verdict, True), found
+    assert examine.examine().reasons == [found.fact]
+    assert main.main(["doctor"]) == (3 if verdict == BAD else 0)
+    words = "no bound can be held" if verdict == BAD else "bounds can be held"
+    said = " ".join(capsys.readouterr().out.rpartition("\n\n")[2].split())
+    assert said == f"{words} on this host: {found.fact}"
+
+
+ZONES = """Node 0, zone   Normal
+  per-node stats
+      nr_inactive_anon 0
+  pages free     4000
+        boost    0
+        min      {0}
+        low      5
+Node 1, zone   Normal
+  pages free     4000
+        boost    0
+        min      {1}
+        low      5
+"""
 
 
 @pytest.mark.parametrize(
@@ -239,9 +282,67 @@ def test_nodes_that_no_policy_covers_are_told(sockets: Sockets) -> None:
 def test_a_users_containers_have_no_emulation(sockets: Sockets, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     sockets.put("cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "memory\n")
-    assert sockets.find("backend").verdict == BAD
+    assert sockets.find("backend").verdict == ROOT
     assert sockets.find("damon").verdict == NOTE
-    assert not examine.examine().can_hold
+    report = examine.examine()
+    assert report.can_hold is None
+    assert report.reasons == [sockets.find("backend").fact]
+
+
+@pytest.mark.parametrize(
+    ("where", "text", "name"),
+    [
+        ("demotion", "false\n", "demotion"),
+        ("cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "cpu\n", "memory"),
+    ],
+)
+def test_what_is_in_the_way_of_a_user_is_not_in_the_way_of_the_host(
+    there: Host,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    where: str,
+    text: str,
+    name: str,
+) -> None:
+    own = "cgroup/user.slice/user-1000.slice/user@1000.service"
+    there.put(f"{own}/cgroup.controllers", "memory\n")
+    there.put(f"{own}/cgroup.subtree_control", "memory\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert main.main(["doctor"]) == 0
+    there.put(where, text)
+    found = there.find(name)
+    assert (found.verdict, "of your own cannot be bound" in found.fact) == (ROOT, True)
+    capsys.readouterr()
+    assert main.main(["doctor", "--json"]) == 4
+    told = json.loads(capsys.readouterr().out)
+    assert (told["can_hold"], told["reasons"]) == (None, [found.fact])
+    assert main.main(["doctor"]) == 4
+    said = "".join(capsys.readouterr().out.rpartition("\n\n")[2].split())  # the path here is a long one
+    words = f"whether bounds can be held on this host, only root can tell: {found.fact}"
+    assert said == words.replace(" ", "")
+    # What is in everybody's way is told of a user, too.
+    there.put("tiers/memory_tier1/nodelist", "\n")
+    there.put("tiers/memory_tier0/nodelist", "0-1\n")
+    assert main.main(["doctor"]) == 3
+
+
+def test_a_configuration_that_only_root_may_read_is_no_verdict(
+    sockets: Sockets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may well name the far nodes that are missing without it."""
+
+    def load() -> config.Config:
+        raise AccessError(f"{config.PATH} cannot be read: Permission denied")
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(examine.config, "load", load)
+    sockets.put("cgroup/user.slice/user-1000.slice/user@1000.service/cgroup.controllers", "memory\n")
+    report = examine.examine()
+    assert report.can_hold is None
+    assert any("Permission denied" in reason for reason in report.reasons)
+    monkeypatch.setattr(os, "access", lambda path, mode: True)  # somebody else's file, which all can read
+    assert examine.examine().can_hold is False
 
 
 def test_repair_does_what_it_can_and_says_what_it_cannot(
@@ -270,7 +371,8 @@ def test_repair_does_what_it_can_and_says_what_it_cannot(
 def test_no_line_is_wider_than_the_screen(there: Host, width: int) -> None:
     lines = command.lines(examine.examine(), width)
     assert max(map(len, lines)) <= max(width, 50)
-    assert lines[-1] == "bounds can be held on this host"
+    words = "bounds can be held on this host: 512 of 1024 MiB of far memory can be had"
+    assert " ".join(lines[lines.index("") + 1 :]) == words
 
 
 def test_the_status_tells(there: Host, capsys: pytest.CaptureFixture[str]) -> None:
@@ -278,4 +380,5 @@ def test_the_status_tells(there: Host, capsys: pytest.CaptureFixture[str]) -> No
     assert json.loads(capsys.readouterr().out)["can_hold"] is True
     there.put("demotion", "")
     assert main.main(["doctor"]) == 3
-    assert capsys.readouterr().out.splitlines()[-1] == "no bound can be held on this host"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "no bound can be held on this host: this kernel cannot demote"
