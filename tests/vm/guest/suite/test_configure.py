@@ -22,6 +22,20 @@ SHARE = Path("/usr/share/containers/oci/hooks.d")
 PODMAN = Path("/etc/containers")
 CRI = "io.containerd.grpc.v1.cri"
 USER = 12345
+SCRIPTS = Path("/etc/bede")
+#: It stands in for NVIDIA's runtime, which needs a GPU: like that one it changes the bundle and becomes runc.
+FAKE = Path("/usr/local/bin/fake-nvidia-container-runtime")
+FAKE_TEXT = """#!/usr/bin/python3
+import json, os, sys
+if "create" in sys.argv:
+    path = sys.argv[sys.argv.index("--bundle") + 1] + "/config.json"
+    with open(path) as file:
+        config = json.load(file)
+    config["process"]["env"].append("FAKE_GPU=there")
+    with open(path, "w") as file:
+        json.dump(config, file)
+os.execvp("runc", ["runc", *sys.argv[1:]])
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,6 +72,15 @@ def bound(*command):
     value = high(*command)
     assert value is None or (BOUND - 4) * MIB < value <= (BOUND + 4) * MIB
     return value is not None
+
+
+def gpu(*command):
+    """Whether the fake runtime has done its work for a container of *command*, and whether that is held."""
+    words = [*command, IMAGE, *(["gpu"] if command[0] == "ctr" else [])]
+    done = run(*words, "sh", "-c", f"{FIRST}; echo gpu: $FAKE_GPU")
+    assert done.returncode == 0, (command, done.stderr)
+    high, _, rest = done.stdout.partition("\n")
+    return rest == "gpu: there\n", high != "max" and int(high) <= (BOUND + 4) * MIB
 
 
 def backups(place):
@@ -195,6 +218,56 @@ def test_docker_gets_a_runtime_and_loses_it():
     assert info()[1] == "runc"
 
 
+@pytest.fixture
+def fake():
+    FAKE.write_text(FAKE_TEXT)
+    FAKE.chmod(0o755)
+    yield str(FAKE)
+    FAKE.unlink()
+    for path in SCRIPTS.glob("bede-runtime-*"):
+        path.unlink()
+
+
+def test_docker_s_default_runtime_does_its_work_beside_a_bound(fake):
+    text = json.dumps({"default-runtime": "nvidia", "runtimes": {"nvidia": {"path": fake}}})
+    DOCKER.write_text(text)
+    restart("docker")
+    assert gpu(*docker()) == (True, False)
+    said = bede("configure", "docker")
+    script = SCRIPTS / "bede-runtime-docker"
+    assert f"Behind bede-runtime docker has its runtime nvidia ({fake}), by {script}." in said
+    restart("docker")
+    assert gpu(*docker("--runtime", "bede")) == (True, True)
+    assert gpu(*docker()) == (True, False)
+    bede("configure", "docker", "--set-default")
+    restart("docker")
+    assert info()[1] == "bede"
+    assert gpu(*docker()) == (True, True)
+    # One that runs is stopped by the script that has started it.
+    have_image("docker")
+    running = run("docker", "run", "-d", "--name", "runs", "--network", "none", *NOTE, IMAGE, "sleep", "600")
+    assert running.returncode == 0, running.stderr
+    assert any("stays while containers run by it" in line for line in bede("unconfigure", "docker"))
+    assert DOCKER.read_text() == text
+    assert script.exists()
+    done = run("docker", "rm", "-f", "runs")
+    assert done.returncode == 0, done.stderr
+    wait_until("its shim has gone", lambda: not list(Path("/run/containerd").glob("*.task/moby/*/runtime")))
+    assert bede("unconfigure", "docker")[0] == f"removed {script}"
+    restart("docker")
+    assert info()[1] == "nvidia"
+    assert gpu(*docker()) == (True, False)
+
+
+def test_what_docker_takes_for_nothing_is_no_error():
+    for text in ("null", '{"runtimes": null}', '{"default-runtime": null}', '{"default-runtime": ""}'):
+        DOCKER.write_text(text)
+        done = run("dockerd", "--validate", "--config-file", DOCKER)
+        assert done.returncode == 0, (text, done.stderr)
+        assert bede("configure", "docker")[0].startswith(f"wrote {DOCKER}")
+        bede("unconfigure", "docker")
+
+
 def test_docker_s_own_validation_is_asked_first():
     text = '{"no-such-setting": 1}\n'
     DOCKER.write_text(text)
@@ -256,6 +329,33 @@ def test_a_drop_in_where_containerd_imports_one_and_says_nothing_else():
     assert set(dump()["containerd"]["runtimes"]) == {"runc", "bede"}
     bede("unconfigure", "containerd")
     assert not CONTAINERD.exists()
+
+
+def test_containerd_s_default_handler_does_its_work_beside_a_bound(fake):
+    text = f"""version = 2
+[plugins."{CRI}".containerd]
+  default_runtime_name = "nvidia"
+[plugins."{CRI}".containerd.runtimes.nvidia]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."{CRI}".containerd.runtimes.nvidia.options]
+  BinaryName = "{fake}"
+"""
+    CONTAINERD.write_text(text)
+    script = SCRIPTS / "bede-runtime-containerd"
+    bede("configure", "containerd", "--set-default")
+    section = dump()["containerd"]
+    assert section["default_runtime_name"] == "bede"
+    assert section["runtimes"]["bede"]["options"]["BinaryName"] == str(script)
+    restart("containerd")
+    assert plugin() == "ok"
+    have_image("ctr")
+    mount = "type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=ro"
+    words = ("ctr", "run", "--rm", "--mount", mount, *NOTE, "--runc-binary")
+    assert gpu(*words, "/usr/bin/bede-runtime") == (False, True)
+    assert gpu(*words, str(script)) == (True, True)
+    bede("unconfigure", "containerd")
+    assert CONTAINERD.read_text() == text
+    assert not script.exists()
 
 
 def test_what_containerd_does_not_take_is_said_in_one_line():

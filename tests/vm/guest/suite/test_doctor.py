@@ -1,17 +1,21 @@
 """`bede doctor` on a host that can hold bounds: its facts are the kernel's, and it repairs what it can."""
 
 import json
+import os
+import re
 import subprocess
 from pathlib import Path
 
 import helpers
-from helpers import IS_PATCHED, run, wait_until
-from on import PATCHED, on
+from helpers import IS_PATCHED, MIB, run, wait_until
+from on import PATCHED, STOCK, on
 
 pytestmark = [on("debian-6.12"), on(PATCHED, first="bede-7.3")]
 
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 LRU = Path("/sys/kernel/mm/lru_gen/enabled")
+NODES = "/sys/devices/system/node"
+PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def report(*options):
@@ -103,7 +107,58 @@ def test_it_fits_a_screen_and_has_no_colours():
     assert len(lines) <= 50
     assert max(map(len, lines)) <= 80
     assert "\033" not in done.stdout
-    assert lines[-1] == "bounds can be held on this host"
+    assert re.fullmatch(
+        r"bounds can be held on this host: \d+ of \d+ MiB of far memory can be had", lines[-1]
+    )
+
+
+class Full:
+    """Far memory that one process holds, all but what the kernel keeps for itself; a context manager."""
+
+    def __init__(self):
+        zone, kept = False, 0
+        for line in Path("/proc/zoneinfo").read_text().splitlines():
+            zone = line.startswith("Node 1,") if line.startswith("Node") else zone
+            kept += int(line.split()[1]) * PAGE if zone and line.split()[0] == "min" else 0
+        free = int(re.search(r"MemFree: *(\d+) kB", Path(f"{NODES}/node1/meminfo").read_text())[1]) << 10
+        hold = "import mmap, sys; m = mmap.mmap(-1, int(sys.argv[1]), flags=0x8022)"
+        hold += "; print('full', flush=True); sys.stdin.read()"
+        words = ["numactl", "--membind=1", "python3", "-c", hold, str(free - kept - 8 * MIB)]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        assert self.process.stdout.readline() == "full\n"
+
+    def __exit__(self, *exc):
+        self.process.communicate()
+
+
+@on(STOCK)
+@on(PATCHED, first="bede-7.3")
+def test_far_memory_that_is_full_is_a_verdict_and_its_reason():
+    with Full():
+        done = run("bede", "doctor")
+        assert done.returncode == 3, done.stdout
+        text = " ".join(done.stdout.rpartition("\n\n")[2].split())
+        assert re.fullmatch(
+            r"no bound can be held on this host: the far memory is full: \d+ MiB of \d+ MiB can be had", text
+        )
+        done = run("bede", "run", "--local", "32M", "--", "echo", "started")
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "the far memory is full" in done.stderr
+    assert run("bede", "doctor").returncode == 0
+
+
+@on(STOCK)
+@on(PATCHED, first="bede-7.3")
+def test_another_user_is_not_told_of_a_host_that_cannot():
+    done = run("setpriv", "--reuid", "65534", "--clear-groups", "bede", "doctor")
+    assert done.returncode == 4
+    text = " ".join(done.stdout.split())
+    assert (
+        "whether bounds can be held on this host, only root can tell: you have no memory controller" in text
+    )
+    assert "no bound can be held" not in text
 
 
 def test_a_wrong_configuration_is_the_finding(tmp_path):

@@ -1,0 +1,121 @@
+"""Settings that hold nothing back are told of, and all goes on; what turns local and far round is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers import IS_PATCHED, MIB, PLAIN, PODMAN, Container, command_line, run, wait_until
+from on import PATCHED, STOCK, on
+
+pytestmark = [on(STOCK), on(PATCHED)]
+
+CONFIG = Path("/etc/bede/config.yaml")
+LOCAL = int(Path("/sys/devices/system/node/node0/meminfo").read_text().split()[3]) // 1024
+#: the annotations, the engine's memory limit, and what is said
+USELESS = (
+    ({"bede.local": "128M"}, "64M", "its bound of 128M has no effect: its memory limit is 64M"),
+    ({"bede.local": "100%"}, "64M", "its bound of 64M has no effect: its memory limit is 64M"),
+    ({"bede.local": "1T"}, None, f"its bound of 1T has no effect: all local memory is {LOCAL}M"),
+)
+
+
+def start(runtime, annotations, limit):
+    """What a container that says "started" comes to."""
+
+    def edit(config):
+        if limit:
+            memory = {"limit": int(limit[:-1]) * MIB}
+            config["linux"].setdefault("resources", {})["memory"] = memory
+
+    engine = ("--memory", limit) if limit and runtime not in PLAIN else ()
+    line = command_line(runtime, "useless", ["echo", "started"], annotations, engine, edit)
+    if runtime not in PODMAN:
+        return run(*line)
+    # A runtime's standard error is the container's for Podman, which shows of it what comes once it looks.
+    done = run(*(word for word in line if word != "--rm"))
+    logs = run("podman", "logs", "useless")
+    assert run("podman", "rm", "-f", "useless").returncode == 0
+    done.stderr += logs.stdout + logs.stderr
+    return done
+
+
+@pytest.mark.parametrize(("annotations", "limit", "says"), USELESS)
+@pytest.mark.parametrize("runtime", ("runc", "crun", "podman-crun", "podman-runc"))
+def test_a_container_starts_and_one_line_says_so(runtime, annotations, limit, says):
+    done = start(runtime, annotations, limit)
+    assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
+    lines = {line for line in done.stderr.splitlines() if "bede" in line}
+    assert len(lines) == 1, done.stderr
+    assert f"{says}. Ask for less than that." in lines.pop()
+
+
+@pytest.mark.parametrize("runtime", ("runc", "podman-crun"))
+def test_of_a_bound_that_holds_there_is_no_word(runtime):
+    done = start(runtime, {"bede.local": "32M"}, "64M")
+    assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
+    assert "bede" not in done.stderr
+
+
+def test_docker_shows_what_the_hook_says():
+    done = start("docker", *USELESS[0][:2])
+    assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
+    # Where the kernel needs no hook it is the wrapper that says so, in the runtime's log.
+    assert (USELESS[0][2] in done.stderr) != IS_PATCHED
+
+
+def test_a_command_says_it_on_its_own_standard_error():
+    done = run("bede", "run", "--local", "1T", "--", "echo", "started")
+    assert (done.returncode, done.stdout) == (0, "started\n")
+    (line,) = done.stderr.splitlines()
+    assert f"has no effect: all local memory is {LOCAL}M" in line
+
+
+def test_so_does_a_new_bound_and_the_journal():
+    with Container("runc", "useless", "32M", 16) as container:
+        done = run("bede", "set", "useless", "1T")
+        assert (done.returncode, done.stdout) == (0, "useless: bound 1T\n")
+        assert done.stderr.count("\n") == 1
+        assert f"has no effect: all local memory is {LOCAL}M" in done.stderr
+        done = run("bede", "set", "useless", "max")
+        assert (done.returncode, done.stderr) == (0, "")
+        container.stop()
+
+
+@on(STOCK)
+def test_the_journal_says_it():
+    def told():
+        words = ("journalctl", "-q", "-o", "json", "--no-pager", "-u", "bede-agent", "BEDE_EVENT=useless")
+        return [json.loads(line) for line in run(*words).stdout.splitlines()]
+
+    with Container("runc", "uselessly", f"{LOCAL + 1}M", 16) as container:
+        wait_until("it is told", lambda: [one for one in told() if one["BEDE_CONTAINER"] == "uselessly"])
+        container.stop()
+
+
+@pytest.fixture
+def far_and_near():
+    """Node 0, which alone has CPUs, is called far."""
+    before = CONFIG.read_text() if CONFIG.exists() else None
+    CONFIG.write_text("far_nodes: [0]\n")
+    CONFIG.chmod(0o644)
+    yield
+    if before is None:
+        CONFIG.unlink()
+    else:
+        CONFIG.write_text(before)
+
+
+@pytest.mark.usefixtures("far_and_near")
+def test_what_is_near_to_every_cpu_is_not_called_far():
+    words = ("names node 0, and no other has CPUs", "far_nodes: [1]")
+    for runtime in ("runc", "podman-crun"):
+        done = start(runtime, {"bede.local": "32M"}, None)
+        assert done.returncode != 0
+        assert "started" not in done.stdout
+        assert all(word in done.stderr for word in words), done.stderr
+    done = run("bede", "run", "--local", "32M", "--", "echo", "started")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert all(word in done.stderr for word in words), done.stderr
+    done = run("bede", "doctor")
+    assert done.returncode == 3
+    assert "no other has CPUs" in " ".join(done.stdout.split())
