@@ -144,7 +144,11 @@ def _lines(text: str, path: str) -> "list[tuple[int, str, Scalar | list[Scalar]]
         if key in keys:
             raise InputError(f"{where}: {key[:40]} is set a second time")
         keys.add(key)
-        found.append((number, key, _value(rest.strip(" "), where)))
+        text = rest.strip(" ")
+        # YAML reads null there, which none of the settings is.
+        if text.partition(" ")[0].lower() in ("", "~", "null") or text.startswith("#"):
+            raise InputError(f"{where}: {key} has no value", "Write it on that line, or take the line out")
+        found.append((number, key, _value(text, where)))
     return found
 
 

@@ -59,7 +59,7 @@ def test_an_empty_file_has_the_defaults(text: str) -> None:
         ("runtime: runc\nruntime: crun", "line 2: runtime is set a second time"),
         ("on_unsupported: ignore", "line 1: on_unsupported"),
         ("on_unsupported: yes", "line 1: cannot read 'yes'"),
-        ("runtime:", "line 1: cannot read"),
+        ("runtime:", "line 1: runtime has no value"),
         ("runtime: ''", "line 1: runtime"),
         ("runtime: ./runc", "line 1"),
         ("runtime: bin/runc", "line 1: runtime"),
@@ -72,7 +72,7 @@ def test_an_empty_file_has_the_defaults(text: str) -> None:
         ("runtime:runc", "line 1: not of the form"),
         (" runtime: runc", "line 1: not of the form"),
         ("r" * 1025 + ": runc", "line 1: not of the form"),
-        ("far_nodes:\n- 1", "line 1: cannot read"),
+        ("far_nodes:\n- 1", "line 1: far_nodes has no value"),
         ("far_nodes: [1", "line 1: a list is not closed"),
         ("far_nodes: [1] 2", "line 1: cannot read"),
         ("far_nodes: [1, 1]", "line 1: far_nodes"),
@@ -125,3 +125,11 @@ def test_what_is_accepted_yaml_reads_alike(text: str) -> None:
     except InputError:
         return
     assert (yaml.safe_load(text) or {}) == found
+
+
+@pytest.mark.parametrize("value", ["", " ", " # later", " ~", " null", " Null # x"])
+def test_a_setting_without_a_value_is_told_as_that(value: str) -> None:
+    with pytest.raises(InputError) as refused:
+        config.parse(f"move_rate: 7\nfar_nodes:{value}\n")
+    assert refused.value.message == f"{config.PATH}, line 2: far_nodes has no value"
+    assert refused.value.hint == "Write it on that line, or take the line out"
