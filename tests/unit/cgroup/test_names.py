@@ -15,6 +15,10 @@ ID = "0123456789abcdef" * 4
         (f"/machine.slice/libpod-{ID}.scope/container", ID),
         (f"/kubepods.slice/kubepods-pod7.slice/cri-containerd-{ID}.scope", ID),
         (f"/docker/{ID}", ID),
+        (f"/libpod_parent/libpod-{ID}", ID),
+        (f"/libpod_parent/libpod-{ID}/container", ID),
+        (f"/system.slice/web.service/libpod-payload-{ID}", ID),
+        (f"/kubepods/pod7/crio-{ID}", ID),
         ("/system.slice/bede-study.scope", "study"),
         ("/system.slice/bede-a\\x2bb\\xc3\\xa9.scope", "a+b\u00e9"),
         ("/system.slice/bede-\\x1b.scope", "\\x1b"),
@@ -31,3 +35,16 @@ ID = "0123456789abcdef" * 4
 )
 def test_the_id_is_in_the_path(cgroup: str, id: str) -> None:
     assert names.id_of(cgroup) == id
+
+
+@pytest.mark.parametrize(
+    ("id", "text"),
+    [
+        (ID, "0123456789ab"),
+        ("shop-frontend-web-1", "shop-frontend-web-1"),
+        ("deadbeef00000000", "deadbeef00000000"),
+        ("x" * 200, "x" * 200),
+    ],
+)
+def test_only_an_id_that_nobody_chose_is_shortened(id: str, text: str) -> None:
+    assert names.short(id) == text
