@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.cgroup import kin, path
-from ocihook.engines import names
+from ocihook import fs
+from ocihook.cgroup import kin, path, process
+from ocihook.engines import conmon, names
 
 ID = "ab" * 32
 WHERE = f"/libpod-{ID}.scope/container"
@@ -26,16 +27,29 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "proc/self").mkdir(parents=True)
     mount = f"31 23 0:27 / {tmp_path}/cgroup rw - cgroup2 cgroup2 rw\n"
     (tmp_path / "proc/self/mountinfo").write_text(mount)
-    conmon = ["/usr/bin/conmon", "-c", ID, "-u", ID, "-n", "web", "--full-attach"]
-    for pid, parent, words in ((7, 6, ["redis"]), (6, 5, ["crun"]), (5, 1, conmon), (1, 0, ["init"])):
-        process = tmp_path / f"proc/{pid}"
-        process.mkdir()
-        (process / "cmdline").write_text("\0".join(words) + "\0")
-        (process / "cgroup").write_text(f"0::{WHERE if pid == 7 else '/else'}\n")
-        (process / "status").write_text(f"Name:\tx\nPPid:\t{parent}\n")
-    monkeypatch.setattr(path, "PROC", str(tmp_path / "proc"))
-    monkeypatch.setattr(kin, "PROC", str(tmp_path / "proc"))
+    own, run = f"{tmp_path}/storage/overlay-containers", f"{tmp_path}/run/overlay-containers"
+    above = ["/usr/bin/conmon", "-c", ID, "-u", ID, "-b", f"{own}/{ID}/userdata"]
+    above += ["-p", f"{run}/{ID}/userdata/pidfile", "-n", "web", "--full-attach"]
+    for pid, parent, words in ((7, 6, ["redis"]), (6, 5, ["crun"]), (5, 1, above), (1, 0, ["init"])):
+        one = tmp_path / f"proc/{pid}"
+        one.mkdir()
+        (one / "cmdline").write_text("\0".join(words) + "\0")
+        (one / "cgroup").write_text(f"0::{WHERE if pid == 7 else '/else'}\n")
+        (one / "status").write_text(f"Name:\tx\nPPid:\t{parent}\n")
+        (one / "stat").write_text(f"{pid} (x) S {'1 ' * 30}")
+    for module in (path, kin, process):
+        monkeypatch.setattr(module, "PROC", str(tmp_path / "proc"))
+    for directory in (own, run):
+        Path(directory).mkdir(parents=True)
+    monkeypatch.setattr(conmon, "_conmons", {})
+    monkeypatch.setattr(conmon, "_read", {})
     return tmp_path
+
+
+def _store(host: Path, *names: str, file: str = "storage/overlay-containers/containers.json") -> Path:
+    """Podman's storage, as it is when container ID has *names*."""
+    (host / file).write_text(json.dumps([{"id": "cd" * 32, "names": ["db"]}, {"id": ID, "names": names}]))
+    return host / file
 
 
 def test_podmans_is_in_its_conmon(host: Path) -> None:
@@ -65,6 +79,69 @@ def test_what_has_ended_has_none(host: Path) -> None:
     (host / f"cgroup{WHERE}/cgroup.procs").write_text("")
     assert names.of([(ID, WHERE)]) == {}
     assert names.of([(ID, "/libpod-gone.scope")]) == {}
+
+
+def test_an_init_system_in_a_container_does_not_hide_it(host: Path) -> None:
+    """It leaves no process in the container's own cgroup."""
+    (host / f"cgroup{WHERE}/cgroup.procs").write_text("")
+    below = host / f"cgroup{WHERE}/init.scope"
+    below.mkdir()
+    (below / "cgroup.procs").write_text("7\n")
+    assert names.of([(ID, WHERE)]) == {WHERE: "web"}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "storage/overlay-containers/containers.json",
+        "storage/overlay-containers/volatile-containers.json",
+        "run/overlay-containers/volatile-containers.json",
+    ],
+)
+def test_a_new_name_is_seen(host: Path, file: str) -> None:
+    assert names.of([(ID, WHERE)]) == {WHERE: "web"}
+    _store(host, "web", file=file)
+    assert names.of([(ID, WHERE)]) == {WHERE: "web"}
+    _store(host, "shop", file=file)
+    assert names.of([(ID, WHERE)]) == {WHERE: "shop"}
+
+
+def test_a_look_that_brings_no_news_is_cheap(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a second, of perhaps hundreds of containers: nothing is climbed, and no storage is read."""
+    _store(host, "shop")
+    names.of([(ID, WHERE)])
+    read: list[str] = []
+    monkeypatch.setattr(fs, "recorder", lambda op, path, data: read.append(path))
+    assert names.of([(ID, WHERE)]) == {WHERE: "shop"}
+    assert read == [f"{host}/proc/5/stat"]
+
+
+def test_another_conmon_is_another_life(host: Path) -> None:
+    names.of([(ID, WHERE)])
+    (host / "proc/5/stat").write_text(f"5 (x) S {'2 ' * 30}")
+    line = host / "proc/5/cmdline"
+    line.write_text(line.read_text().replace("web", "shop"))
+    assert names.of([(ID, WHERE)]) == {WHERE: "shop"}
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "[" * 100000, '[{"id": 1, "names": 2}]', "\udcff"])
+def test_storage_of_another_form_is_left_alone(host: Path, text: str) -> None:
+    _store(host).write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert names.of([(ID, WHERE)]) == {WHERE: "web"}
+
+
+def test_storage_that_is_not_ours_is_not_read(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another user's Podman, whose words would tell root what to open."""
+    _store(host, "evil")
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+    assert names.of([(ID, WHERE)]) == {WHERE: "web"}
+
+
+def test_a_link_in_the_storages_place_is_not_followed(host: Path) -> None:
+    _store(host, "evil", file="elsewhere")
+    (host / "storage/overlay-containers/containers.json").symlink_to(host / "elsewhere")
+    assert names.of([(ID, WHERE)]) == {WHERE: "web"}
 
 
 class _Docker(http.server.BaseHTTPRequestHandler):
@@ -102,6 +179,24 @@ def test_dockers_are_asked_of_docker(docker: type[_Docker]) -> None:
     assert names.of([(ID, where), ("cd" * 32, "/docker/cd")]) == {where: "cache"}
     docker.answer = {"HostConfig": {"Annotations": {"bede.local": "1G"}}}
     assert names.annotations_of(ID, f"/docker/{ID}") == {"bede.local": "1G"}
+
+
+def test_dockers_own_name_is_the_one_without_a_link(docker: type[_Docker]) -> None:
+    docker.answer = [{"Id": ID, "Names": ["/other/db", "/cache"]}]
+    assert names.of([(ID, f"/docker/{ID}")]) == {f"/docker/{ID}": "cache"}
+
+
+def test_one_without_a_name_takes_nobody_elses(docker: type[_Docker]) -> None:
+    """As a container that Docker is removing."""
+    docker.answer = [{"Id": "cd" * 32, "Names": None}, None, {"Id": ID, "Names": ["/cache"]}]
+    assert names.of([(ID, f"/docker/{ID}")]) == {f"/docker/{ID}": "cache"}
+
+
+def test_docker_is_asked_wherever_its_containers_are(docker: type[_Docker]) -> None:
+    """By `--cgroup-parent`, without systemd's driver; Kubernetes' are never its."""
+    docker.answer = [{"Id": ID, "Names": ["/cache"]}]
+    where = f"/mine/{ID}"
+    assert names.of([(ID, where), (ID, f"/kubepods/pod7/{ID}"), ("web", "/default/web")]) == {where: "cache"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,149 @@
+"""Podman's names of its containers: without Podman, which would take a hundred times as long, and privileges.
+
+The command line of conmon(8), which Podman starts above each container, has the name of that moment and the
+directories of Podman's storage. There `containers.json` (of `podman run --rm` `volatile-containers.json`) has
+the name that is true now, after `podman rename`, too: one file for all, which is read when it has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ocihook import fs
+from ocihook.cgroup import kin, path, process, tree
+from ocihook.errors import BedeError
+
+STORES = ("containers.json", "volatile-containers.json")
+_GENERATIONS = 32  # processes of the container, one the child of another, up to conmon
+_MOST_BELOW = 64  # cgroups of a container in which a process of it is looked for
+
+
+class _Conmon(NamedTuple):
+    """What the conmon of one container tells."""
+
+    pid: int
+    start: int
+    name: str
+    stores: tuple[str, ...]  #: files that may have its name of now
+
+
+#: what was found of containers, and of files: (the state of that moment, names by id)
+_conmons: dict[tuple[str, str], _Conmon] = {}
+_read: dict[str, tuple[tuple[int, ...], dict[str, str]]] = {}
+_MOST = 4096  # of these that are remembered
+
+
+def names(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """{cgroup: name} of Podman's *containers*, each its (id, path of its cgroup); unchecked text."""
+    found = {(id, where): known for id, where in containers if (known := _conmon(id, where)) is not None}
+    # Each file once, however many containers are in it.
+    stores = {store: _names_in(store) for store in {store for one in found.values() for store in one.stores}}
+    return {
+        where: next((stores[store][id] for store in known.stores if id in stores[store]), known.name)
+        for (id, where), known in found.items()
+    }
+
+
+def _conmon(id: str, where: str) -> _Conmon | None:
+    """That of container *id*; the last one that it had where it has none any more."""
+    known = _conmons.get((id, where))
+    with contextlib.suppress(OSError):
+        if known is not None and process.is_same(known.pid, known.start):
+            return known
+        if (found := _find(id, where)) is not None:
+            if len(_conmons) >= _MOST:
+                _conmons.clear()
+            known = _conmons[id, where] = found
+    return known
+
+
+def _find(id: str, where: str) -> _Conmon | None:
+    """The conmon of container *id* by its command line."""
+    pid = _member(where)
+    for _ in range(_GENERATIONS):
+        pid = kin.parent_of(pid) if pid else 0
+        inside = kin.cgroup_of(pid) or where
+        # What is inside chooses its own command line, and would choose its name.
+        if inside == where or inside.startswith(where + "/"):
+            continue
+        start = process.start_time(pid)
+        words = fs.read_or(f"{path.PROC}/{pid}/cmdline", "").split("\0")
+        if start is not None and words[0].endswith("conmon") and id in words and "-n" in words[:-1]:
+            return _Conmon(pid, start, _after(words, "-n"), tuple(_stores(pid, words)))
+    return None
+
+
+def _member(where: str) -> int:
+    """A process in the cgroup *where*, else in one below it, as an init system makes them; 0 for none."""
+    with contextlib.suppress(BedeError, OSError):
+        cgroup = path.open_below(where)
+        if cgroup is None:
+            return 0
+        with cgroup:
+            waiting = [""]
+            for _ in range(_MOST_BELOW):
+                if not waiting:
+                    break
+                below = waiting.pop(0)
+                with contextlib.suppress(OSError):
+                    fd = fs.walk(cgroup.fd, below)
+                    try:
+                        text = fs.read_or("cgroup.procs", "", dir_fd=fd)
+                        if pid := fs.number(text.partition("\n")[0]):
+                            return pid
+                        waiting += reversed(tree.below(fd, below + "/"))
+                    finally:
+                        os.close(fd)
+    return 0
+
+
+def _after(words: list[str], option: str) -> str:
+    return words[words.index(option) + 1] if option in words[:-1] else ""
+
+
+def _stores(pid: int, words: list[str]) -> Iterator[str]:
+    """Where Podman keeps names: beside the container's directories, if they are of whoever asks.
+
+    Another user's conmon would have root read what that user chooses.
+    """
+    with contextlib.suppress(OSError):
+        if os.stat(f"{path.PROC}/{pid}").st_uid != os.geteuid():
+            return
+        directories = []
+        for option in ("-b", "-p"):  # …/overlay-containers/ID/userdata, and its pidfile
+            above, found, _ = _after(words, option).rpartition("/userdata")
+            if found and above.startswith("/"):
+                directories.append(os.path.dirname(above))
+        for directory in dict.fromkeys(directories):
+            yield from (f"{directory}/{name}" for name in STORES)
+
+
+def _names_in(store: str) -> dict[str, str]:
+    """{id: name} in the file *store*, which is read only when it has changed."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = os.stat(store, follow_symlinks=False)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            return {}
+        state = (found.st_ino, found.st_mtime_ns, found.st_size)
+        known = _read.get(store)
+        if known is None or known[0] != state:
+            if len(_read) >= _MOST:
+                _read.clear()
+            known = _read[store] = (state, _by_id(json.loads(fs.read(store))))
+        return known[1]
+    return {}
+
+
+def _by_id(data: object) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in data if isinstance(data, list) else ():
+        if isinstance(one, dict) and isinstance(one.get("names"), list):
+            texts = [text for text in one["names"] if isinstance(text, str)]
+            if isinstance(one.get("id"), str) and texts:
+                found[one["id"]] = texts[0]
+    return found
