@@ -4,6 +4,7 @@ import argparse
 import json
 import textwrap
 
+from ocihook.cgroup import names
 from ocihook.cli import terminal
 from ocihook.errors import printable
 from ocihook.watch import containers, explain
@@ -32,7 +33,10 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps({"container": one, "facts": {fact.about: fact.text for fact in facts}}, indent=2))
         return 0
-    print(terminal.painted(one["name"] or one["id"], terminal.BOLD), f"({printable(one['cgroup'])})")
+    print(
+        terminal.painted(one["name"] or names.short(one["id"]), terminal.BOLD),
+        f"({printable(one['cgroup'])})",
+    )
     for fact in facts:
         first, *rest = textwrap.wrap(printable(fact.text), max(terminal.width() - _INDENT, 20)) or [""]
         print(f"{fact.about:{_INDENT - 1}} {first}")

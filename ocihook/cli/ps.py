@@ -2,15 +2,20 @@
 
 import argparse
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from ocihook.backends import choose
+from ocihook.cli import terminal
+from ocihook.errors import printable
 from ocihook.spec.size import format_size
-from ocihook.watch import containers
+from ocihook.watch import containers, naming
 
 COLUMNS = ("CONTAINER", "NAME", "BOUND", "LOCAL", "FAR", "OVERSHOOT", "OUTSIDE", "BACKEND", "RUNTIME")
 OWN = "OWN"  #: behind LOCAL, where there is any
 DETAILS = """\
+  CONTAINER  its id, of generated ones the beginning: `bede set` and the others take either
+  NAME       what its engine calls it now; "-" where none does, as of what runc, crun and ctr start
   OVERSHOOT  the most that local usage was above the bound since that was set and met; node_limit: is now
   OUTSIDE    processes that had left the container's cgroup and were put back, and what they charged elsewhere
   OWN        local memory that programs have placed by policies of their own (numactl, mbind): it stays there.
@@ -21,7 +26,9 @@ DETAILS = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How to print."""
-    parser.add_argument("--json", action="store_true", help="a JSON list, sizes in bytes")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a JSON list, sizes in bytes")
+    form.add_argument("--names", action="store_true", help="only what each can be called, a line each")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,21 +37,45 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(found, indent=2))
         return 0
-    rows: list[tuple[str, ...]] = [COLUMNS]
-    for one in found:
+    ids = naming.ids(found)
+    if args.names:
+        # Each once: of an id that a person chose, and of a name that two engines use.
+        print("".join(f"{word}\n" for word in dict.fromkeys(_words(found, ids))), end="")
+        return 0
+    rows: list[list[str]] = [list(COLUMNS)]
+    for one, id in zip(found, ids, strict=True):
         share = 100 * one["overshoot"] / (one["bound"] or 1)  # a limit of the kernel's may be 0
         overshoot = f"{share:.1f} %" if one["overshoot"] else "none"
         sizes = [mebibytes(one[name]) for name in ("bound", "local", "far")]
         rest = (_outside(one["outside"]), _backend(one), one["runtime"] or "-")
-        rows.append((one["id"][:12], one["name"] or "-", *sizes, overshoot, *rest))
+        rows.append([id, one["name"] or "-", *sizes, overshoot, *rest])
     if any(one.get("own") for one in found):
         # What is mapped may be charged to others; of the container's own it is no more than is local.
         own = [OWN, *(mebibytes(min(one["own"], one["local"])) if one.get("own") else "-" for one in found)]
-        rows = [(*row[:4], cell, *row[4:]) for row, cell in zip(rows, own, strict=True)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        rows = [[*row[:4], cell, *row[4:]] for row, cell in zip(rows, own, strict=True)]
+    _narrow(rows, terminal.room())
+    widths = _widths(rows)
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     return 0
+
+
+def _words(found: list[dict[str, Any]], ids: list[str]) -> Iterator[str]:
+    for one, id in zip(found, ids, strict=True):
+        yield from (word for word in (printable(one["name"]), id) if word)
+
+
+def _widths(rows: list[list[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
+def _narrow(rows: list[list[str]], room: int | None) -> None:
+    """Cut ids and names where a line would be longer than *room*."""
+    over = sum(_widths(rows)) + 2 * (len(rows[0]) - 1) - room if room is not None else 0
+    if over > 0:
+        columns = naming.narrowed([[row[at] for row in rows[1:]] for at in (0, 1)], over)
+        for row, *words in zip(rows[1:], *columns, strict=True):
+            row[:2] = words
 
 
 def mebibytes(size: int) -> str:

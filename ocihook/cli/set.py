@@ -5,6 +5,7 @@ import sys
 
 from ocihook.agent import client
 from ocihook.backends import choose
+from ocihook.cgroup import names
 from ocihook.errors import InputError
 from ocihook.spec.size import format_size
 from ocihook.watch import containers, limited
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         status = limited.change(one, args.size)
     else:
         status = client.ask({"op": "set", "container": one["key"], "bound": args.size})["container"]
-    name = one["name"] or one["id"][:12]
+    name = one["name"] or names.short(one["id"])
     print(f"{name}: bound {format_size(status['bound'])}")
     if status.get("useless"):
         warning = InputError(f"container {name}: {status['useless']}", "Ask for less than that")

@@ -22,8 +22,11 @@ Without a name: all bound containers; with --follow also those that come later. 
               (nothing could be demoted), memory.max reached, bytes over a limit of the kernel's, and
               memory.high, which is Bede's fence, passed
 
-"-" is what this kernel does not count. --json has all of it in bytes, and null for that: a list, or with
---follow an object a line. --csv has the same as columns, and one header.
+"-" is what this kernel does not count; for a NAME: no engine gave one, as for what runc, crun and ctr start.
+A terminal that is too narrow for them shows the beginnings and the ends of ids and names.
+
+--json has all of it in bytes, and null for what is not counted: a list, or with --follow an object a line.
+--csv has the same as columns, and one header.
 
 examples:
   sudo bede stats
@@ -86,7 +89,7 @@ def _show(args: argparse.Namespace, rows: list[Row], widths: dict[str, int], fir
         print(text, end="", flush=True)
     else:
         before = dict(widths)
-        head, *rest = table.lines(rows, widths)
+        head, *rest = table.lines(rows, widths, terminal.room())
         # Lines below each other are of one head, until a column has to be wider.
         if first or widths != before or len(rows) > 1:
             rest.insert(0, terminal.painted(head, terminal.BOLD))

@@ -26,3 +26,8 @@ def painted(text: str, how: str, out: TextIO | None = None) -> str:
 def width(out: TextIO | None = None) -> int:
     """Columns of the terminal; 80 where there is none."""
     return shutil.get_terminal_size((80, 24)).columns if is_terminal(out) else 80
+
+
+def room() -> int | None:
+    """Columns that a line on standard output may have; None: any number, for no terminal shows it."""
+    return width() if is_terminal() else None

@@ -10,7 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 import ocihook
 from ocihook import config
 from ocihook.backends import choose
-from ocihook.errors import BedeError, printable
+from ocihook.cgroup.names import escaped
+from ocihook.errors import BedeError
 from ocihook.topology import nodes
 from ocihook.watch import containers, counters
 
@@ -90,7 +91,7 @@ def _families(found: list[dict[str, Any]]) -> Iterator[Metric]:
     info = InfoMetricFamily("bede_container", "How a container's bound is held.", labels=LABELS)
     families: dict[str, Metric] = {}
     for one in found:
-        labels = (one["id"], one["name"], printable(one["cgroup"]))
+        labels = (one["id"], one["name"], escaped(one["cgroup"]))
         info.add_metric(labels, {name: str(one[name]) for name in ("backend", "runtime")})
         for metric, value in _values(one):
             family = families.get(metric.name)

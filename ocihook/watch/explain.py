@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ocihook import config, fs
 from ocihook.backends import choose
 from ocihook.cgroup import memory, path
+from ocihook.cgroup.names import short
 from ocihook.engines import names
 from ocihook.errors import BedeError, InputError
 from ocihook.spec import annotation, nodelimit
@@ -29,7 +30,7 @@ def explain(one: dict[str, Any]) -> list[Fact]:
     """What there is to know of *one* of ``containers.listing()``. Raises InputError when it has ended."""
     cgroup = path.open_below(one["cgroup"])
     if cgroup is None:
-        raise InputError(f"container {one['id']} has ended")
+        raise InputError(f"container {short(one['id'])} has ended")
     with cgroup:
         try:
             limit = memory.container_limit(cgroup)
@@ -38,7 +39,7 @@ def explain(one: dict[str, Any]) -> list[Fact]:
             found += _means(one, cgroup.fd)
             found += [_now(one), _limits(limit, cgroup.fd)]
         except OSError:
-            raise InputError(f"container {one['id']} has ended") from None
+            raise InputError(f"container {short(one['id'])} has ended") from None
     found.append(_balancing(one))
     found += _otherwise(one)
     return found

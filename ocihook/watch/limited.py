@@ -62,7 +62,7 @@ def change(one: dict[str, Any], size: str) -> dict[str, Any]:
             useless = amount.useless(size, bound, cgroup, tiers.local)
     except OSError as error:
         if error.errno in (errno.ENODEV, errno.ENOENT):
-            raise InputError(f"container {one['id']} has ended") from None
+            raise InputError(f"container {names.short(one['id'])} has ended") from None
         raise HostError(f"cgroup {one['cgroup']} does not take the bound: {error.strerror}") from None
     return one | (status or {}) | {"useless": useless}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocihook.backends import choose
-from ocihook.cgroup import memory, path
+from ocihook.cgroup import memory, names, path
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import BedeError, printable
 from ocihook.spec import nodelimit
@@ -36,7 +36,7 @@ class Row:
     @property
     def name(self) -> str:
         """What people call it."""
-        return printable(self.one["name"] or self.one["id"][:12])
+        return printable(self.one["name"] or names.short(self.one["id"]))
 
     @property
     def share(self) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ocihook import fs
+from ocihook.cgroup import names
 from ocihook.errors import InputError, printable
 from ocihook.watch.look import Row
 from ocihook.watch.table import csv_line
@@ -29,7 +30,7 @@ COLUMNS = {
     "cgroup": "its path, which no other container has at the same time",
 }
 HEADER = ",".join(COLUMNS)
-LONGEST = 4096  #: characters of a line
+LONGEST = 1 << 15  #: characters of a line
 
 
 class Point(NamedTuple):
@@ -56,7 +57,7 @@ class Series:
     @property
     def title(self) -> str:
         """What people call it."""
-        return self.name or self.id[:12]
+        return self.name or names.short(self.id)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from ocihook.errors import printable
-from ocihook.watch import bar, table
+from ocihook.watch import bar, naming, table
 from ocihook.watch.look import Row
 from ocihook.watch.order import Order
 
@@ -55,8 +55,11 @@ class Column:
     cell: Callable[[Row], Text]
 
 
-def columns(width: int) -> list[Column]:
-    """Those that *width* columns of a terminal have room for, the name and the bar taking what is left."""
+def columns(width: int, rows: Sequence[Row] = ()) -> list[Column]:
+    """Those that *width* columns of a terminal have room for.
+
+    Of what is left the names of *rows* take what they need, as long as there is a bar, which takes the rest.
+    """
     fixed = [
         Column("LOCAL", 6, "local", _local),
         Column("BOUND", 5, "bound", lambda row: Text(table.size(row.bound))),
@@ -75,10 +78,13 @@ def columns(width: int) -> list[Column]:
         if width >= least:
             fixed.insert(at, one)
     left = width - sum(one.width + 1 for one in fixed) - 1
-    name = min(max(left // 2, LEAST_NAME), 32)
+    titles = naming.titles([row.one for row in rows])
+    longest = max(map(cell_len, titles), default=0)
+    name = max(min(longest, left - LEAST_BAR), LEAST_NAME)
     long = max(left - name, LEAST_BAR)
+    shown = {row.one["cgroup"]: text for row, text in zip(rows, naming.fit(titles, name), strict=True)}
     return [
-        Column("NAME", name, "name", lambda row: Text(row.name, style="bold")),
+        Column("NAME", name, "name", lambda row: Text(shown[row.one["cgroup"]], style="bold")),
         Column("", long, "", lambda row: _bar(row, long)),
         *fixed,
     ]
@@ -86,7 +92,7 @@ def columns(width: int) -> list[Column]:
 
 def lines(rows: Sequence[Row], view: View, width: int, height: int) -> list[Text]:
     """The screen: exactly *height* lines, none wider than *width*."""
-    shown = columns(width)
+    shown = columns(width, rows)
     top = [_title(rows, view, width)]
     if view.note:
         top.append(Text(printable(view.note), style=PAST))

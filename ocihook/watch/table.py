@@ -7,7 +7,9 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from ocihook.cgroup.names import escaped
 from ocihook.errors import printable
+from ocihook.watch import naming
 from ocihook.watch.counters import Counters
 from ocihook.watch.look import Row
 
@@ -26,6 +28,7 @@ COLUMNS = (
 _UNITS = "KMGTPE"
 #: columns that hold words; the others are numbers, and stand to the right
 _WORDS = frozenset(("CONTAINER", "NAME", "EVENTS"))
+_NAMES = ("CONTAINER", "NAME")  # of them what is cut where there is no room
 #: (the letter of a narrow screen, the word of a wide one): what is worst comes first
 EVENTS = (
     ("x", "killed", "oom_kill"),
@@ -81,11 +84,11 @@ def count(number: int) -> str:
     return f"{number}t"
 
 
-def cells(row: Row) -> dict[str, str]:
-    """What stands in each of :data:`COLUMNS`."""
+def cells(row: Row, id: str) -> dict[str, str]:
+    """What stands in each of :data:`COLUMNS`; *id* is what its container is told apart by."""
     pressure = row.counters.pressure
     return {
-        "CONTAINER": printable(row.one["id"][:12]),
+        "CONTAINER": id,
         "NAME": printable(row.one["name"]) or "-",
         "BOUND": size(row.bound),
         "LOCAL": size(row.local),
@@ -98,12 +101,19 @@ def cells(row: Row) -> dict[str, str]:
     }
 
 
-def lines(rows: Sequence[Row], widths: dict[str, int] | None = None) -> list[str]:
-    """A head and a line a container; *widths* are the least, and grow: give them again for lines below."""
+def lines(rows: Sequence[Row], widths: dict[str, int] | None = None, room: int | None = None) -> list[str]:
+    """A head and a line a container; *widths* are the least, and grow: give them again for lines below.
+
+    Names are cut where a line would be longer than *room*; None: however long it is.
+    """
     least = widths if widths is not None else {}
-    table = [dict(zip(COLUMNS, COLUMNS, strict=True)), *map(cells, rows)]
+    ids = naming.ids([row.one for row in rows])
+    body = [cells(row, id) for row, id in zip(rows, ids, strict=True)]
+    if room is not None:
+        _narrow(body, least, room)
+    table = [dict(zip(COLUMNS, COLUMNS, strict=True)), *body]
     for name in COLUMNS:
-        least[name] = max(least.get(name, 0), *(len(line[name]) for line in table))
+        least[name] = _width(table, least, name)
 
     def placed(line: dict[str, str]) -> str:
         return "  ".join(
@@ -112,6 +122,22 @@ def lines(rows: Sequence[Row], widths: dict[str, int] | None = None) -> list[str
         ).rstrip()
 
     return [placed(line) for line in table]
+
+
+def _width(table: Sequence[dict[str, str]], least: dict[str, int], name: str) -> int:
+    return max(least.get(name, 0), len(name), *(len(line[name]) for line in table))
+
+
+def _narrow(body: Sequence[dict[str, str]], least: dict[str, int], room: int) -> None:
+    """Cut what names the containers of *body* until a line has at most *room* characters."""
+    over = sum(_width(body, least, name) for name in COLUMNS) + 2 * (len(COLUMNS) - 1) - room
+    if over <= 0:
+        return
+    columns = naming.narrowed([[line[name] for line in body] for name in _NAMES], over)
+    for name, texts in zip(_NAMES, columns, strict=True):
+        least.pop(name, None)
+        for line, text in zip(body, texts, strict=True):
+            line[name] = text
 
 
 def record(row: Row) -> dict[str, Any]:
@@ -155,9 +181,9 @@ CSV = (
 
 
 def csv_line(values: Sequence[Any]) -> str:
-    """One line of CSV with its newline; None is empty, and what no terminal could show is "?"."""
+    """One line of CSV with its newline; None is empty, and what no terminal could show is escaped."""
     out = io.StringIO()
-    text = [printable(value) if isinstance(value, str) else value for value in values]
+    text = [escaped(value) if isinstance(value, str) else value for value in values]
     csv.writer(out, lineterminator="\n").writerow(text)
     return out.getvalue()
 

@@ -11,6 +11,7 @@ import pytest
 
 from ocihook.cgroup import path
 from ocihook.cli import main as cli
+from ocihook.cli import terminal
 from ocihook.topology import nodes
 from ocihook.watch import containers, gauge, recording, table
 
@@ -87,3 +88,57 @@ def test_help_has_examples_and_fits(command: str) -> None:
     text = cli.command_parser(command).format_help()
     assert f"bede {command}" in text.partition("examples:")[2]
     assert all(len(line) <= 112 for line in text.splitlines())
+
+
+FRONTEND = [f"shop-frontend-web-{number}" for number in (1, 2, 3)]
+LISTED = {"local": 0, "far": 0, "overshoot": 0, "outside": None, "runtime": "runc"}
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What `bede ps` finds: three containers that were given their ids, as runc's are."""
+    found = [ONE | LISTED | {"id": id, "name": "", "cgroup": f"/{id}"} for id in FRONTEND]
+    monkeypatch.setattr(containers, "listing", lambda: found)
+    return found
+
+
+def test_ps_shows_ids_that_were_chosen_whole(
+    listed: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["ps"]) == 0
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        [id, "-"] for id in FRONTEND
+    ]
+
+
+@pytest.mark.parametrize("columns", [70, 100, 200])
+def test_ps_fits_a_terminal_and_tells_containers_apart(
+    listed: list[dict[str, Any]],
+    columns: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for one in listed:
+        one["name"] = f"the-{one['id']}-of-all"
+    monkeypatch.setattr(terminal, "room", lambda: columns)
+    assert cli.main(["ps"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split()[:2] == ["CONTAINER", "NAME"]
+    if columns >= 100:
+        assert all(len(line) <= columns for line in lines)
+    assert len({line.split()[0] for line in lines}) == 3
+    assert len({line.split()[1] for line in lines}) == 3
+    if columns == 200:
+        assert [line.split()[0] for line in lines] == FRONTEND
+
+
+def test_ps_names_are_what_can_be_said_of_each(
+    listed: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed[0]["name"] = "web"
+    listed[1] |= {"id": "ab" * 32, "name": "web"}
+    assert cli.main(["ps", "--names"]) == 0
+    assert capsys.readouterr().out.split() == ["web", FRONTEND[0], "ab" * 6, FRONTEND[2]]
+    listed.clear()
+    assert cli.main(["ps", "--names"]) == 0
+    assert capsys.readouterr().out == ""

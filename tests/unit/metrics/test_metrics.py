@@ -174,7 +174,17 @@ def test_what_goes_wrong_is_told(
 def test_a_cgroups_name_is_anybodys(monkeypatch: pytest.MonkeyPatch, one: None) -> None:
     hostile = {**ONE, "cgroup": "/a\udcff\033[2J"}
     monkeypatch.setattr(collect.containers, "listing", lambda: [hostile, {**ONE, "bound": 0}])
-    assert 'cgroup="/a??[2J"' in text()
+    assert r'cgroup="/a\\udcff\\x1b[2J"' in text()
+
+
+def test_two_cgroups_are_never_one_series(monkeypatch: pytest.MonkeyPatch, one: None) -> None:
+    """Prometheus would drop what is there twice; whoever may make cgroups chooses what they are called."""
+    hostile = [{**ONE, "cgroup": f"/a{char}"} for char in "\x01\x02"]
+    monkeypatch.setattr(collect.containers, "listing", lambda: hostile)
+    series = [
+        line.partition(" ")[0] for line in text().splitlines() if line.startswith("bede_container_local")
+    ]
+    assert len(set(series)) == 2
 
 
 def test_a_socket_in_use_stays(one: None, tmp_path: Path) -> None:

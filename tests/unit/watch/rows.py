@@ -10,11 +10,11 @@ QUIET = Counters(demoted=0, promoted=0, pressure=Pressure(0.0, 0.0, 0, 0), high=
 
 
 def row(name: str = "web", bound: float = 128, local: float = 64, far: float = 0, **more: Any) -> Row:
-    """A container of *bound*, *local* and *far* MiB; *more* of :class:`Row`, or "id", "overshoot"."""
+    """A container of *bound*, *local* and *far* MiB; *more* of :class:`Row`, or of its "one"."""
     one = {
         "id": more.pop("id", name),
         "name": name,
-        "cgroup": f"/{name}",
+        "cgroup": more.pop("cgroup", f"/{name}"),
         "backend": "tier",
         "overshoot": more.pop("overshoot", 0),
     }

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rows import MIB, QUIET, row
 
-from ocihook.errors import InputError, printable
+from ocihook.cgroup.names import escaped
+from ocihook.errors import InputError
 from ocihook.watch import recording
 
 GOOD = "1700000000.5,0.5,web,,1,2,3,4,,,,/x\n"
@@ -21,7 +22,7 @@ def parse(*lines: str) -> recording.Recording:
 def test_round_trip(name: str, id: str, demoted: int) -> None:
     shown = row(name, 128, 64, 32, id=id, counters=QUIET._replace(demoted=demoted, promoted=None))
     (one,) = parse(recording.line(shown, 4.0)).series
-    assert (one.id, one.name) == (printable(id), printable(name))
+    assert (one.id, one.name) == (escaped(id), escaped(name))
     assert one.points == [recording.Point(6.0, 128 * MIB, 64 * MIB, 32 * MIB, demoted, None, None, 0)]
 
 

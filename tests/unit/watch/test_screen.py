@@ -46,6 +46,24 @@ def test_more_width_has_more_columns_and_longer_bars() -> None:
     assert text(ROWS, 200)[2].count("█") > text(ROWS)[2].count("█")
 
 
+def test_names_take_the_width_that_there_is() -> None:
+    names = [f"shop-frontend-web-{number}" for number in (1, 2, 3)]
+    rows = [row("", id=name, cgroup=f"/{name}") for name in names]
+    assert {line.split()[0] for line in text(rows, 200)[2:5]} == set(names)
+    long = [row(f"{'shop-frontend-' * 4}{number}") for number in (1, 2, 3)]
+    assert "shop-frontend-" * 4 + "1" in "\n".join(text(long, 200))
+    for width in (60, 80, 100):
+        assert len({line.split()[0] for line in text(long, width)[2:5]}) == 3
+
+
+def test_one_name_of_two_engines_is_two_lines() -> None:
+    rows = [row("web", id=letter * 64, cgroup=f"/{letter}") for letter in "ab"]
+    assert {" ".join(line.split()[:2]) for line in text(rows, 120)[2:4]} == {
+        f"web {'a' * 12}",
+        f"web {'b' * 12}",
+    }
+
+
 def test_what_does_not_fit_is_counted_and_scrolled_to() -> None:
     many = [row(f"c{number:03}", 64, number) for number in range(60)]
     lines = text(many, height=12, order=Order("name"))

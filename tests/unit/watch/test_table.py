@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rows import MIB, QUIET, row
 
+from ocihook.cgroup.names import escaped
 from ocihook.errors import printable
 from ocihook.watch import table
 from ocihook.watch.look import rate
@@ -65,6 +66,9 @@ def test_names_cannot_speak_to_the_terminal() -> None:
     assert "\n" not in line
     line.encode()
     assert printable("plain ñ 研") == "plain ñ 研"
+    assert escaped("plain ñ 研") == "plain ñ 研"
+    # Nor do two become one by it.
+    assert table.csv_line(["/a\x01"]) != table.csv_line(["/a\x02"])
 
 
 def test_json_and_csv_have_the_same() -> None:
@@ -79,7 +83,7 @@ def test_csv_is_one_line_and_read_back(words: list[str]) -> None:
     line = table.csv_line(words)
     assert line.count("\n") == 1
     assert line.endswith("\n")
-    assert next(csv.reader([line])) == [printable(word) for word in words]
+    assert next(csv.reader([line])) == [escaped(word) for word in words]
 
 
 def test_rates() -> None:
@@ -88,3 +92,14 @@ def test_rates() -> None:
     assert rate(None, 1, 1.0) is None
     assert rate(1, None, 1.0) is None
     assert rate(1, 2, 0.0) is None
+
+
+def test_a_narrow_terminal_cuts_names_and_never_two_into_one() -> None:
+    rows = [row(f"shop-frontend-web-{number}-production", id=f"shop-{number}-" * 6) for number in (1, 2, 3)]
+    whole = table.lines(rows)
+    assert all(one.name in line for one, line in zip(rows, whole[1:], strict=True))
+    _head, *narrow = table.lines(rows, {}, 110)
+    assert all(len(line) <= 110 for line in narrow)
+    assert len({line.split()[0] for line in narrow}) == len({line.split()[1] for line in narrow}) == 3
+    # The numbers are never cut.
+    assert [line.split()[2:] for line in narrow] == [line.split()[2:] for line in whole[1:]]

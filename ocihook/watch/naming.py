@@ -1,0 +1,110 @@
+"""What containers are called where people read it: whole where there is room, and never two alike. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ocihook.cgroup import names
+from ocihook.cgroup.names import escaped
+
+CUT = "…"  #: stands for what is left out
+LEAST = 12  #: characters that a column of names has, however narrow the terminal is
+
+
+def ids(containers: Sequence[dict[str, Any]]) -> list[str]:
+    """The id of each of ``containers.listing()``: as short as an engine shows it, longer where two are alike.
+
+    `bede set` takes any of them.
+    """
+    ways: tuple[Callable[[dict[str, Any]], str], ...] = (
+        lambda one: names.short(one["id"]),
+        lambda one: one["id"],
+        lambda one: one["cgroup"],  # two runtimes may use one id
+    )
+    return _distinct(containers, ways)
+
+
+def titles(containers: Sequence[dict[str, Any]]) -> list[str]:
+    """The name of each, else its id; with its id behind it where two engines use one name."""
+    ways: tuple[Callable[[dict[str, Any]], str], ...] = (
+        lambda one: one["name"] or names.short(one["id"]),
+        lambda one: f"{one['name']} {names.short(one['id'])}".strip(),
+        lambda one: one["cgroup"],
+    )
+    return _distinct(containers, ways)
+
+
+def _distinct(
+    containers: Sequence[dict[str, Any]], ways: Sequence[Callable[[dict[str, Any]], str]]
+) -> list[str]:
+    """Each by the first of *ways* in which no other is called the same, else by the last."""
+    found: dict[int, str] = {}
+    for way in ways:
+        texts = {at: escaped(way(containers[at])) for at in range(len(containers)) if at not in found}
+        # One that is listed twice is alike to nobody but itself.
+        texts_of = {(containers[at]["cgroup"], text) for at, text in [*texts.items(), *found.items()]}
+        taken = Counter(text for _, text in texts_of)
+        last = way is ways[-1]
+        found |= {at: text for at, text in texts.items() if last or taken[text] == 1}
+    return [found[at] for at in range(len(containers))]
+
+
+def fit(texts: Sequence[str], width: int) -> list[str]:
+    """*texts* in at most *width* characters each; what differs still does, where *width* allows it.
+
+    What is too long is cut in the middle, for names differ at either end; where that leaves two alike,
+    where they differ.
+    """
+    width = max(width, 1)
+    cut = {text: text if len(text) <= width else _cut(text, (width - 1) // 2, width) for text in texts}
+    groups: dict[str, list[str]] = {}
+    for text, short in cut.items():
+        groups.setdefault(short, []).append(text)
+    taken = set(groups)
+    for short, alike in groups.items():
+        if len(alike) > 1:
+            fixed = {short} if short in alike else set()  # it is one of them, and not too long
+            found = _parted(sorted(set(alike) - fixed), width, taken - {short} | fixed)
+            taken |= set(found.values())
+            cut |= found
+    return [cut[text] for text in texts]
+
+
+def _cut(text: str, head: int, width: int) -> str:
+    """*text* in *width* characters, the first *head* of which are its beginning."""
+    tail = width - head - 1
+    return text[:head] + CUT + (text[-tail:] if tail else "")
+
+
+def _parted(alike: list[str], width: int, taken: set[str]) -> dict[str, str]:
+    """What is to stand for each of *alike*: different from each other, and from all of *taken*."""
+    first = next((at for at, chars in enumerate(zip(*alike, strict=False)) if len(set(chars)) > 1), 0)
+    for head in sorted(range(width), key=lambda head: abs(head - width // 2)):
+        found = {text: _cut(text, head, width) for text in alike}
+        if _differs(found, taken):
+            return found
+    # What they differ in is in the middle, too: what is before it is left out instead.
+    found = {text: CUT + text[max(first - 2, 0) :][: width - 1] for text in alike}
+    if _differs(found, taken):
+        return found
+    for at, text in enumerate(alike, 1):
+        mark = f"{CUT}{at}"
+        found[text] = text[: max(width - len(mark), 0)] + mark[-width:]
+    return found
+
+
+def _differs(found: dict[str, str], taken: set[str]) -> bool:
+    return len(set(found.values())) == len(found) and not taken.intersection(found.values())
+
+
+def narrowed(columns: Sequence[list[str]], over: int) -> list[list[str]]:
+    """*columns* of names cut by *over* characters a line together, the widest first, none below LEAST."""
+    widths = [max(map(len, column), default=0) for column in columns]
+    for _ in range(over):
+        at = max(range(len(widths)), key=lambda at: widths[at])
+        if widths[at] <= LEAST:
+            break
+        widths[at] -= 1
+    return [fit(column, width) for column, width in zip(columns, widths, strict=True)]
