@@ -1,33 +1,36 @@
-"""`bede run --local SIZE -- COMMAND`: a program under a bound, without a container."""
+"""`bede run --local SIZE COMMAND`: a program under a bound, without a container."""
 
 import argparse
 import os
 import sys
 
+from ocihook.cli.parser import Parser
 from ocihook.launch import bound
 from ocihook.spec import annotation
 
 DETAILS = """\
 The command gets a cgroup of its own (a transient scope, where systemd is init), and its children count
 against the same bound. `bede ps`, `bede set`, `bede top` and the others know it by the name given. What the
-command leaves running when it ends stays bound.
+command leaves running when it ends stays bound. All that follows COMMAND is the command's own; -- before it
+says where it begins, as where it begins with a dash.
 
 The exit status is the command's; 126 where it cannot be run, 127 where it is not found, else as of every
 command of bede.
 
 examples:
-  sudo bede run --local 2G -- redis-server --save ''
+  sudo bede run --local 2G redis-server --save ''
   sudo bede run --local 512M --user "$USER" --name study -- ./benchmark
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """The bound, and the command."""
     add = parser.add_argument
     add("--local", required=True, metavar="SIZE", help="as the annotation bede.local: 2G, 512M")
     add("--name", metavar="NAME", help="what bede ps calls it (default: run-PID)")
     add("--user", metavar="USER", help="run it as this user (default: as root)")
-    add("argv", nargs="+", metavar="COMMAND", help="after --, with its arguments")
+    add("argv", nargs="+", metavar="COMMAND", help="with its options; what is before it is for bede run")
+    parser.runs_command = True
 
 
 def run(args: argparse.Namespace) -> int:

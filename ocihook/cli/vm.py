@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+from ocihook.cli.parser import Parser
 from ocihook.vm import image, kernel_build, kernels, topology
 from ocihook.vm import run as vm_run
 from ocihook.vm import shell as vm_shell
@@ -48,7 +49,7 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
     add("--bare", action="store_true", help="without Bede in it, as before an installation")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """`bede vm run|shell|build|kernel`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     run_ = actions.add_parser("run", help="run one command in a throw-away machine, and exit as it exits")
@@ -60,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     run_.add_argument("--reboots", type=_count, metavar="N", default=0, help="that the command may ask for")
     run_.add_argument("--quiet", action="store_true", help="no progress lines")
-    run_.add_argument("argv", nargs="+", metavar="COMMAND", help="after --, with its arguments")
+    run_.add_argument(
+        "argv", nargs="+", metavar="COMMAND", help="with its options; those of bede go before it"
+    )
+    run_.runs_command = True
     shell = actions.add_parser("shell", help="a root shell in a throw-away machine")
     _machine_options(shell)
     actions.add_parser("build", help="build the machine's image, unless it is there")

@@ -134,6 +134,15 @@ def test_as_another_user():
     assert done.stdout.split() == ["65534", "65534", "/nonexistent"]
 
 
+def test_what_follows_the_command_is_its_own():
+    """It runs as whom our options say, whatever its own are called."""
+    done = run("bede", "run", "--local", "32M", "--user", "nobody", "id", "--user")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "65534\n", "")
+    done = run("bede", "run", "--local", "32M", "printf", "%s ", "--user", "root", "--", "-v")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "--user root -- -v ", "")
+    helpers.nothing_left()
+
+
 @pytest.mark.parametrize(
     ("command", "status", "words"),
     [
