@@ -4,6 +4,7 @@ This module is on the path of every container's start: it imports nothing.
 """
 
 EXIT_OK = 0
+EXIT_OUTPUT = 1  #: a file or an output could not be written; also a mistake of ours
 EXIT_INPUT = 2  #: an annotation, an argument, a state or a config file is wrong
 EXIT_HOST = 3  #: this host cannot hold a bound (no far node, no cgroup v2, not delegated)
 EXIT_PERMISSION = 4  #: not root, or a file that root may not touch
@@ -55,6 +56,12 @@ class AccessError(BedeError):
     """Not allowed: not root, or a path that must not be followed."""
 
     exit_code = EXIT_PERMISSION
+
+
+class OutputError(BedeError):
+    """What was to be written could not be: a full disk, not a wrong name."""
+
+    exit_code = EXIT_OUTPUT
 
 
 class RuntimeMissingError(BedeError):

@@ -1,13 +1,14 @@
 """`bede SUBCOMMAND`: finds the subcommand's module, runs it, and turns errors into one line."""
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import os
 import sys
 
 from ocihook import errors
-from ocihook.cli import detail
+from ocihook.cli import detail, output
 from ocihook.cli.parser import Parser
 
 #: name → what `bede --help` says; each is the module `ocihook.cli.NAME`, imported only when it is called
@@ -48,35 +49,42 @@ def main(argv: list[str] | None = None) -> int:
     """Run `bede`; the exit status."""
     args = sys.argv[1:] if argv is None else argv
     _prepare_output()
+    standard = output.Standard(sys.stdout)
     try:
-        status = _run(args)
-        sys.stdout.flush()
+        with contextlib.redirect_stdout(standard):
+            try:
+                status = _run(args)
+            except SystemExit:  # of argparse, which has printed a help
+                sys.stdout.flush()
+                raise
+            sys.stdout.flush()
         return status
     except errors.BedeError as error:
-        detail.of(error)
-        for note in getattr(error, "__notes__", ()):
-            print(note, file=sys.stderr)
-        print(error.line("bede"), file=sys.stderr)
-        return error.exit_code
+        return _failed(error, error)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # whoever read our output has gone; keep the interpreter from complaining at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        standard.broken = True
         return 141
     except OSError as error:
-        detail.of(error)
         where = f"{error.filename}: " if error.filename else ""
-        failed = errors.BedeError(f"{where}{error.strerror or error}", "See it with --verbose")
-        print(failed.line("bede"), file=sys.stderr)
-        return failed.exit_code
+        return _failed(errors.BedeError(f"{where}{error.strerror or error}", "See it with --verbose"), error)
     except Exception as error:
-        detail.of(error)
         what = f"internal error: {type(error).__name__}: {error}"
-        print(errors.BedeError(what[:300], "Please report it, with --verbose").line("bede"), file=sys.stderr)
-        return 1
+        return _failed(errors.BedeError(what[:300], "Please report it, with --verbose"), error)
     finally:
+        standard.give_up()
         detail.off()
+
+
+def _failed(failed: errors.BedeError, error: BaseException) -> int:
+    """Tell of *failed*, which *error* came to; the exit status."""
+    with contextlib.suppress(OSError):  # the status tells it, too
+        detail.of(error)
+        for note in getattr(error, "__notes__", ()):
+            print(note, file=sys.stderr)
+        print(failed.line("bede"), file=sys.stderr)
+    return failed.exit_code
 
 
 def _prepare_output() -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from ocihook.cli import output
 from ocihook.errors import AccessError, InputError
 from ocihook.watch import chart, recording
 
@@ -72,7 +73,5 @@ def _write(name: str, data: bytes) -> None:
             except BaseException:
                 Path(beside).unlink(missing_ok=True)
                 raise
-    except PermissionError:
-        raise AccessError(f"{name} may not be written") from None
     except OSError as error:
-        raise InputError(f"{name} cannot be written: {error.strerror}") from None
+        raise output.failed(name, error) from None

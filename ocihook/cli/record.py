@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from ocihook.errors import AccessError, InputError
-from ocihook.watch import recording, roster
+from ocihook.cli import output, terminal
+from ocihook.errors import InputError, printable
+from ocihook.watch import naming, recording, roster
 from ocihook.watch.look import Looker
 from ocihook.watch.roster import Roster
 
@@ -29,6 +30,9 @@ An empty field is what this kernel does not count. The kernel's own files are re
 agent: 10 ms between looks are possible. A bound that changes, and a container that comes, is seen within a
 second (a bound that the kernel holds: at once). `bede plot` draws it.
 
+At the end a line on standard error tells how many rows there are; on a terminal, another at the start what is
+recorded. A disk that is full ends the recording with exit status 1: its lines are whole.
+
 examples:
   sudo bede record -o run.csv
   sudo bede record web db -o run.csv --interval 0.01 --seconds 60
@@ -36,6 +40,7 @@ examples:
 """
 )
 LEAST = 0.01  #: seconds
+_MOST = 8  # containers that are named at the start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--force", action="store_true", help="replace FILE if it is there")
     add("--interval", type=float, default=0.1, metavar="SECONDS", help="between two looks (default: 0.1)")
     add("--seconds", type=float, metavar="N", help="end after that long")
+    add("-q", "--quiet", action="store_true", help="say nothing of what was recorded")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,53 +59,95 @@ def run(args: argparse.Namespace) -> int:
     roster.check(args.interval, LEAST)
     if args.seconds is not None and not args.seconds > 0:
         raise InputError(f"a recording of {args.seconds:g} s cannot be", "Give --seconds more than 0")
-    with Roster(args.containers) as found, _output(args.output, args.force) as fd, _stopping() as stopped:
-        _record(args, found, fd, stopped)
+    with Roster(args.containers) as found, _output(args.output, args.force) as lines, _stopping() as stopped:
+        if not args.quiet and terminal.is_terminal(sys.stderr):
+            _say(_begun(args, found))
+        start = time.monotonic()
+        seen = _record(args, found, lines, stopped)
+        seconds = time.monotonic() - start
+    if not args.quiet:
+        what = f"{_count(lines.count - 1, 'row')} of {_count(seen, 'container')}"
+        _say(f"recorded {what} in {seconds:.1f} s: {_where(args)}")
     return 0
 
 
-def _record(args: argparse.Namespace, found: Roster, fd: int, stopped: list[int]) -> None:
-    _write(fd, recording.HEADER + "\n")
+def _record(args: argparse.Namespace, found: Roster, lines: output.Lines, stopped: list[int]) -> int:
+    """Write until it is to end; how many containers were seen."""
+    seen: set[tuple[str, str]] = set()
+    _write(args, lines, recording.HEADER + "\n")
     start = due = time.monotonic()
     end = start + args.seconds if args.seconds else float("inf")
     with Looker(found) as looker:
         while not stopped and due < end:
             rows = looker.look()
+            seen.update((row.one["id"], row.one["cgroup"]) for row in rows)
             # All of an instant in one write: whoever reads meanwhile sees whole lines.
-            _write(fd, "".join(recording.line(row, start) for row in rows))
+            _write(args, lines, "".join(recording.line(row, start) for row in rows))
             if found.named is not None and not rows and not found.error:
-                return
+                break
             # What was missed stays missed: lines keep to the beat, and none comes twice.
             late = time.monotonic() - due
             due += args.interval * max(1, -(-late // args.interval))
             time.sleep(max(0.0, min(due, end) - time.monotonic()))
+    return len(seen)
 
 
-def _write(fd: int, text: str) -> None:
-    data = text.encode("utf-8", "replace")
-    while data:
-        data = data[os.write(fd, data) :]
+def _write(args: argparse.Namespace, lines: output.Lines, text: str) -> None:
+    try:
+        lines.write(text)
+    except BrokenPipeError:
+        raise  # whoever read it has had enough
+    except OSError as error:
+        left = f"{_count(max(lines.count - 1, 0), 'whole row')} of the recording are there"
+        raise output.failed(_where(args), error, left) from None
+
+
+def _begun(args: argparse.Namespace, found: Roster) -> str:
+    """What is recorded from now on."""
+    titles = naming.titles(found.found)
+    who = ", ".join(titles[:_MOST]) + (f" and {len(titles) - _MOST} more" if len(titles) > _MOST else "")
+    if found.named is None:
+        who = f"{who}, and what comes" if who else "what comes: no bound container runs"
+    ends = "until Ctrl-C" if found.named is None else "until they have ended, or Ctrl-C"
+    long = f" for {args.seconds:g} s" if args.seconds else f", {ends}"
+    return f"recording {who} every {args.interval:g} s{long}: {_where(args)}"
+
+
+def _where(args: argparse.Namespace) -> str:
+    return str(args.output) if args.output != "-" else output.STANDARD
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # what counts is in the file
+        print(f"bede: {printable(text)}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
-def _output(name: str, force: bool) -> Iterator[int]:
-    """A descriptor to write to. Raises InputError, AccessError."""
+def _output(name: str, force: bool) -> Iterator[output.Lines]:
+    """What to write to. Raises BedeError."""
     if name == "-":
-        yield sys.stdout.fileno()
+        if sys.__stdout__ is None:
+            raise InputError("standard output is closed", "Give -o the name of a file")
+        yield output.Lines(sys.stdout.fileno())
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_TRUNC if force else os.O_EXCL)
     try:
         fd = os.open(name, flags, 0o644)
     except FileExistsError:
         raise InputError(f"{name} is there already", "Give another name, or --force") from None
-    except PermissionError:
-        raise AccessError(f"{name} may not be written") from None
     except OSError as error:
-        raise InputError(f"{name} cannot be written: {error.strerror}") from None
+        raise output.failed(name, error) from None
     try:
-        yield fd
+        yield output.Lines(fd)
     finally:
-        os.close(fd)
+        try:
+            os.close(fd)
+        except OSError as error:  # a file system over a network may tell only now
+            raise output.failed(name, error) from None
 
 
 @contextlib.contextmanager

@@ -68,11 +68,32 @@ def test_a_mistake_of_ours_is_one_line(
     )
 
 
-def test_a_full_disk_is_no_mistake_of_ours() -> None:
+FULL = (
+    "bede: standard output cannot be written: No space left on device. Make room there, or write elsewhere.\n"
+)
+
+
+@pytest.mark.parametrize(
+    "words", [["doctor"], ["doctor", "--json"], ["completion", "bash"], ["ps", "--help"]]
+)
+def test_a_full_disk_is_no_mistake_of_ours(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = run("doctor", stdout=full, stderr=subprocess.PIPE)
+        done = run(*words, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
-    assert done.stderr == "bede: No space left on device. See it with --verbose.\n"
+    assert done.stderr == FULL
+
+
+def test_an_output_that_takes_nothing_is_named() -> None:
+    with Path(os.devnull).open() as unwritable:
+        done = run("doctor", stdout=unwritable, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.startswith("bede: standard output cannot be written: Bad file descriptor.")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_status_is_right_where_nobody_can_be_told() -> None:
+    with Path("/dev/full").open("w") as full:
+        assert run("doctor", "extra", stdout=subprocess.DEVNULL, stderr=full).returncode == 2
 
 
 def test_whatever_there_is_to_write_on() -> None:

@@ -1,8 +1,11 @@
 """`bede stats`, `record` and `top` beside containers that are files of the test's."""
 
 import csv
+import io
 import json
 import os
+import re
+import resource
 import threading
 from pathlib import Path
 from typing import Any
@@ -66,6 +69,86 @@ def test_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*words, "--force"]) == 0
     assert cli.main(["record", "-o", str(out), "--seconds", "0"]) == 2
     assert cli.main(["record", "-o", str(tmp_path / "no/out.csv")]) == 2
+
+
+def test_record_says_what_it_has_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.csv"
+    words = ["record", "-o", str(out), "--interval", "0.01", "--seconds", "0.05", "--force"]
+    assert cli.main(words) == 0
+    rows = len(out.read_text().splitlines()) - 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(rf"bede: recorded {rows} rows of 1 container in 0\.\d s: {out}\n", said.err)
+    assert cli.main([*words, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_record_says_on_a_terminal_what_it_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "is_terminal", lambda out=None: True)
+    out = tmp_path / "out.csv"
+    words = ["record", "-o", str(out), "--interval", "0.01", "--seconds", "0.05"]
+    assert cli.main(words) == 0
+    first, _last = capsys.readouterr().err.splitlines()
+    assert first == f"bede: recording web, and what comes every 0.01 s for 0.05 s: {out}"
+    assert cli.main([*words, "--force", "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("most", [100, 800, 1003])
+def test_a_recording_that_fills_its_disk_has_whole_lines(
+    most: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.csv"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        assert cli.main(["record", "-o", str(out), "--interval", "0.01"]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    text = out.read_text()
+    rows = max(text.count("\n") - 1, 0)
+    assert text == "" or text.endswith("\n")
+    assert capsys.readouterr().err == (
+        f"bede: {out} cannot be written: File too large."
+        f" {rows} whole row{'' if rows == 1 else 's'} of the recording are there.\n"
+    )
+    if text:
+        with out.open(newline="\n") as file:
+            assert sum(len(one.points) for one in recording.parse(file, "out.csv").series) == rows
+
+
+def test_a_full_disk_is_told_with_the_files_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cli.main(["record", "-o", "/dev/full", "--force"]) == 1
+    assert "/dev/full cannot be written: No space left on device. 0 whole rows" in capsys.readouterr().err
+    run, drawn = tmp_path / "run.csv", tmp_path / "run.html"
+    assert cli.main(["record", "-o", str(run), "--interval", "0.01", "--seconds", "0.05", "-q"]) == 0
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        assert cli.main(["plot", str(run), "-o", str(drawn)]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert f"bede: {drawn} cannot be written: File too large. Make room" in capsys.readouterr().err
+    assert sorted(tmp_path.glob("run.html*")) == []
+
+
+@pytest.mark.parametrize(
+    "words", [["stats"], ["stats", "--json"], ["stats", "-f", "--csv"], ["record", "-o-"]]
+)
+def test_output_to_a_full_disk(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    saved = os.dup(1)
+    with capsys.disabled(), open("/dev/full", "w") as full, pytest.MonkeyPatch.context() as patch:  # noqa: PTH123
+        patch.setattr("sys.stdout", full)
+        said = io.StringIO()
+        patch.setattr("sys.stderr", said)
+        assert cli.main([*words, "--interval", "0.01"]) == 1
+    os.close(saved)
+    assert said.getvalue().startswith("bede: standard output cannot be written: No space left on device. ")
+    assert said.getvalue().count("\n") == 1
 
 
 def test_record_to_a_pipe_whose_reader_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:

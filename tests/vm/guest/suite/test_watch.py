@@ -204,6 +204,27 @@ def test_record_agrees_with_the_sampler(container):
 
 
 @on(ALL, first="debian-7.3")
+def test_record_leaves_whole_lines_on_a_full_disk(container):
+    small = WORK / "small"
+    small.mkdir()
+    assert run("mount", "-t", "tmpfs", "-o", "size=16k", "none", small).returncode == 0
+    try:
+        out = small / "run.csv"
+        done = run("bede", "record", "-o", out, "--interval", "0.01")
+        with out.open(newline="\n") as file:
+            (kept,) = recording.parse(file, "run.csv").series
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"bede: {out} cannot be written: No space left on device."
+            f" {len(kept.points)} whole rows of the recording are there.\n"
+        )
+        assert kept.points
+    finally:
+        assert run("umount", small).returncode == 0
+        small.rmdir()
+
+
+@on(ALL, first="debian-7.3")
 def test_record_leaves_whole_lines_when_it_is_killed(container):
     out = WORK / "killed.csv"
     process = subprocess.Popen(["bede", "record", "-o", str(out), "--interval", "0.01"])

@@ -1,0 +1,93 @@
+"""Files that a command writes, and why one of them could not be written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from ocihook.errors import AccessError, BedeError, InputError, OutputError
+
+STANDARD = "standard output"
+#: what is no fault of the name that was given
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
+
+def failed(name: str, error: OSError, left: str = "") -> BedeError:
+    """What there is to say of *error* at the file *name*; *left* tells what of it is there."""
+    if isinstance(error, PermissionError):
+        return AccessError(f"{name} may not be written", left)
+    what = f"{name} cannot be written: {error.strerror or error}"
+    if error.errno in _NO_ROOM:
+        return OutputError(what, left or "Make room there, or write elsewhere")
+    return InputError(what, left)
+
+
+class Standard:
+    """A text stream in the place of standard output, whose errors say where they come from."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self.broken = False  #: whether it took something not
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """As the stream does. Raises OutputError, BrokenPipeError."""
+        self._done(self.stream.write, text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Likewise."""
+        self._done(self.stream.flush)
+
+    def _done(self, call: Callable[..., object], *args: str) -> None:
+        try:
+            call(*args)
+        except OSError as error:
+            self.broken = True
+            if isinstance(error, BrokenPipeError):
+                raise  # whoever read it has gone
+            raise failed(STANDARD, error) from error
+
+    def give_up(self) -> None:
+        """Where it is broken, keep the interpreter from writing once more, and complaining, at its end."""
+        if self.broken:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.stream.fileno())
+            os.close(null)
+
+
+class Lines:
+    """A descriptor that takes lines, whose last one is whole also where the disk is full."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.count = 0  #: lines that are written
+
+    def write(self, text: str) -> None:
+        """Write *text*, which is whole lines. Raises OSError, once what was cut off is taken back."""
+        data = text.encode("utf-8", "replace")
+        done = 0
+        try:
+            while done < len(data):
+                done += os.write(self.fd, data[done:])
+        except OSError:
+            whole = data.rfind(b"\n", 0, done) + 1
+            self.count += data.count(b"\n", 0, whole)
+            self._take_back(done - whole)
+            raise
+        self.count += data.count(b"\n")
+
+    def _take_back(self, size: int) -> None:
+        """Cut the last *size* bytes off, if it is a file and nobody has written behind them."""
+        with contextlib.suppress(OSError):
+            found = os.fstat(self.fd)
+            end = os.lseek(self.fd, 0, os.SEEK_CUR)
+            if stat.S_ISREG(found.st_mode) and end == found.st_size:
+                os.ftruncate(self.fd, end - size)
+                os.lseek(self.fd, end - size, os.SEEK_SET)
