@@ -20,10 +20,14 @@ examples:
 """
 #: by an argument's metavar, what completes it: one of shtab's kinds, or a function of PREAMBLES
 KINDS = {"FILE": "file", "DIR": "directory", "CONTAINER": "_bede_containers", "COMMAND": "_bede_programs"}
-#: in both shells: of `bede ps`, the ids and names that are what an engine calls a container
-_AWK = (
-    r"""_bede_awk='NR > 1 { for (i = 1; i <= 2; i++) if ($i ~ /^[A-Za-z0-9][A-Za-z0-9_.+-]*$/) print $i }'"""
-)
+#: In both shells: what containers can be called, of what engines give. Root's are root's to list: for a line
+#: that begins with sudo, sudo asks, if it wants no password.
+_NAMES = """\
+_bede_names() {
+  local ask=(bede ps --names)
+  [[ $1 == "sudo "* && $(id -u) != 0 ]] && ask=(sudo -n "${ask[@]}")
+  "${ask[@]}" 2>/dev/null </dev/null | awk '/^[A-Za-z0-9][A-Za-z0-9_.+-]*$/'
+}"""
 PREAMBLES = {
     "bash": """\
 _bede_containers() {
@@ -31,18 +35,20 @@ _bede_containers() {
   local word
   while read -r word; do
     [[ $word == "$1"* ]] && printf '%s\\n' "$word"
-  done < <(bede ps 2>/dev/null | awk "$_bede_awk")
+  done < <(_bede_names "$COMP_LINE")
 }
 _bede_programs() { compgen -c -- "$1"; }""",
     "zsh": """\
 _bede_containers() {
-  compadd -- ${(f)"$(bede ps 2>/dev/null | awk "$_bede_awk")"}
+  compadd -- ${(f)"$(_bede_names "$BUFFER")"}
 }
 _bede_programs() { _command_names -e; }""",
 }
 
-#: shtab 1.5, which is Debian 12's, offers the first choice alone
+#: shtab 1.5, which is Debian 12's, offers the first choice alone; in zsh, only the first of several arguments
 REPAIRS = (
+    ('"(*)::', '"*:'),
+    ('"(*):', '"*:'),
     ('="${current_action}_choices"', '="${current_action}_choices[@]"'),
     ('compgen -W "${current_action_choices}"', """compgen -W "${current_action_choices// /$'\\n'}\""""),
 )
@@ -68,7 +74,7 @@ def script(shell: str) -> str:
             "bede completion needs the Python package shtab, which is not installed",
             "Install it with pip, or as Debian's python3-shtab",
         ) from None
-    text: str = shtab.complete(tree(), shell, preamble=f"{_AWK}\n{PREAMBLES[shell]}")
+    text: str = shtab.complete(tree(), shell, preamble=f"{_NAMES}\n{PREAMBLES[shell]}")
     for wrong, right in REPAIRS:
         text = text.replace(wrong, right)
     return text.rstrip("\n")

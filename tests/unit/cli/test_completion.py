@@ -1,7 +1,9 @@
 """What `bede completion` prints, in a shell that completes with it."""
 
 import argparse
+import contextlib
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -14,7 +16,24 @@ from ocihook.errors import InputError
 
 pytest.importorskip("shtab")
 COMPLETE = """
-. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _shtab_bede; printf '%s\\n' "${COMPREPLY[@]}"
+. "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE=${LINE-$*}
+_shtab_bede; printf '%s\\n' "${COMPREPLY[@]}"
+"""
+#: what a zsh does first that completes LINE as if Tab were pressed, and writes what is added to OFFERED
+ZSHRC = """
+fpath=($ZDOTDIR $fpath)
+autoload -U compinit && compinit -u -D
+compadd() {
+  [[ $funcstack[2] == _bede_containers ]] && print -rl -- "${@[2,-1]}" >> $OFFERED
+  builtin compadd "$@"
+}
+zle-line-init() {
+  BUFFER=$LINE CURSOR=$#LINE
+  zle complete-word
+  BUFFER=exit
+  zle accept-line
+}
+zle -N zle-line-init
 """
 
 
@@ -25,11 +44,15 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def offered(script: Path, *words: str, path: str = os.environ["PATH"]) -> list[str]:
-    """What bash offers for the last of *words*."""
-    line = ["bash", "-c", COMPLETE, str(script), *words]
+def offered(script: Path, *words: str, path: str = os.environ["PATH"], line: str = "") -> list[str]:
+    """What bash offers for the last of *words*; *line* is all of the line, where there is more."""
     done = subprocess.run(
-        line, capture_output=True, text=True, check=False, env={"PATH": path}, cwd=script.parent
+        ["bash", "-c", COMPLETE, str(script), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": path} | ({"LINE": line} if line else {}),
+        cwd=script.parent,
     )
     assert "syntax error" not in done.stderr
     return done.stdout.split()
@@ -64,14 +87,83 @@ def test_bash_offers_commands_options_and_choices(script: Path) -> None:
     assert "debian-7.3" in offered(script, "bede", "vm", "run", "--kernel", "")
 
 
-def test_bash_offers_containers_programs_and_directories(script: Path, tmp_path: Path) -> None:
-    bede = tmp_path / "bede"
-    bede.write_text("#!/bin/sh\necho CONTAINER NAME BOUND\necho 4f1c web 1G\necho 77aa - 1G\n")
-    bede.chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    assert offered(script, "bede", "set", "", path=path) == ["4f1c", "web", "77aa"]
-    assert offered(script, "bede", "set", "w", path=path) == ["web"]
-    assert "bede" in offered(script, "bede", "vm", "run", "--", "bed", path=path)
+@pytest.fixture
+def containers(tmp_path: Path) -> str:
+    """A PATH whose `bede` lists three containers, and whose `sudo` another user's one."""
+    for name, words, lines in (
+        ("bede", "ps --names", "shop-frontend-web-1 shop-frontend-web-2 4f1c2d3e4f5a"),
+        ("sudo", "-n bede ps --names", "roots"),
+    ):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n[ \"$*\" = '{words}' ] && printf '%s\\n' {lines}\n")
+        program.chmod(0o755)
+    return f"{tmp_path}:{os.environ['PATH']}"
+
+
+NAMED = ["shop-frontend-web-1", "shop-frontend-web-2", "4f1c2d3e4f5a"]
+#: the beginning of every command that takes a container
+TAKES = [
+    ["set"],
+    ["explain"],
+    ["stats"],
+    ["stats", "--follow"],
+    ["stats", "web"],
+    ["top"],
+    ["top", "web"],
+    ["record", "-o", "x"],
+    ["record", "web"],
+]
+
+
+@pytest.mark.parametrize("words", TAKES, ids=" ".join)
+def test_bash_offers_containers(script: Path, containers: str, words: list[str]) -> None:
+    assert offered(script, "bede", *words, "", path=containers) == NAMED
+    assert offered(script, "bede", *words, "shop-frontend-web-2", path=containers) == NAMED[1:2]
+
+
+@pytest.mark.parametrize("words", TAKES, ids=" ".join)
+def test_zsh_offers_containers(containers: str, words: list[str], tmp_path: Path) -> None:
+    assert zsh_offers(containers, tmp_path, ["bede", *words]) == NAMED
+
+
+def zsh_offers(path: str, directory: Path, words: list[str]) -> list[str]:
+    """What zsh's own completion adds for the word after *words*."""
+    if shutil.which("zsh") is None:
+        pytest.skip("there is no zsh here")
+    (directory / "_bede").write_text(completion.script("zsh"))
+    (directory / ".zshrc").write_text(ZSHRC)
+    found = directory / "offered"
+    found.touch()
+    environment = {"PATH": path, "TERM": "dumb", "ZDOTDIR": str(directory), "HOME": str(directory)}
+    environment |= {"LINE": " ".join([*words, ""]), "OFFERED": str(found)}
+    terminal, zsh = pty.openpty()
+    with subprocess.Popen(
+        ["zsh", "-d", "-i"], stdin=zsh, stdout=zsh, stderr=zsh, env=environment, start_new_session=True
+    ) as process:
+        os.close(zsh)
+        with contextlib.suppress(OSError):  # EIO is its end
+            while os.read(terminal, 4096):
+                pass
+        assert process.wait(60) == 0
+    os.close(terminal)
+    return found.read_text().split()
+
+
+@pytest.mark.parametrize(
+    ("uid", "line", "found"),
+    [(1000, "sudo bede set ", ["roots"]), (1000, "bede set ", NAMED), (0, "sudo bede set ", NAMED)],
+)
+def test_a_line_of_sudo_is_asked_by_sudo(
+    script: Path, containers: str, uid: int, line: str, found: list[str]
+) -> None:
+    id = Path(containers.partition(":")[0], "id")
+    id.write_text(f"#!/bin/sh\necho {uid}\n")
+    id.chmod(0o755)
+    assert offered(script, "bede", "set", "", path=containers, line=line) == found
+
+
+def test_bash_offers_programs_and_directories(script: Path, containers: str) -> None:
+    assert "bede" in offered(script, "bede", "vm", "run", "--", "bed", path=containers)
     (script.parent / "pictures").mkdir(exist_ok=True)
     assert offered(script, "bede", "vm", "run", "--out", "pic") == ["pictures"]
 
@@ -96,12 +188,10 @@ def test_what_a_container_is_called_is_never_run(shell: str, tmp_path: Path) -> 
     """A cgroup can be called anything by whoever may make it, and root presses Tab."""
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell} here")
-    listed = (
-        "CONTAINER NAME BOUND\\nabc web 1M\\n$(touch\\ pwned) x 1M\\n$(touch${IFS}pwned) `id` 1M\\nabd -n 1M"
-    )
+    listed = "abc\\nweb\\n$(touch\\ pwned)\\n$(touch${IFS}pwned)\\n`id`\\nabd\\n-n"
     (tmp_path / "bede").write_text(f"#!/bin/sh\nprintf '{listed}\\n'\n")
     (tmp_path / "bede").chmod(0o755)
-    (tmp_path / "script").write_text(f"{completion._AWK}\n{completion.PREAMBLES[shell]}")
+    (tmp_path / "script").write_text(f"{completion._NAMES}\n{completion.PREAMBLES[shell]}")
     ask = {
         "bash": "_bede_containers ab; echo; _bede_containers",
         "zsh": "compadd() { shift; print -l -- $@ }; _bede_containers",
