@@ -68,7 +68,7 @@ class Follower:
         try:
             self.check(pid, parent, at_ns, waited=waited)
         except (OSError, BedeError) as error:
-            self.say.of("of some process", f"it cannot be followed: {error}", "not_followed", WARNING)
+            self.say.of("", f"a process cannot be followed: {error}", "not_followed", WARNING)
 
     def check(self, pid: int, parent: int = 0, at_ns: int = 0, *, waited: bool = False) -> None:
         """See that *pid* is where it belongs; *at_ns* is since when it may not be, 0 where unknown.

@@ -8,9 +8,9 @@ from typing import Any
 
 from ocihook.agent.family import Families, Family
 from ocihook.agent.kept import Kept, is_gone
-from ocihook.agent.say import INFO, WARNING, complain, say
+from ocihook.agent.say import INFO, WARNING, complain, know, say
 from ocihook.backends import amount, checks, choose, migrate, undo
-from ocihook.cgroup import cpuset, memory, path, process
+from ocihook.cgroup import cpuset, memory, names, path, process
 from ocihook.config import Config
 from ocihook.errors import AgentError, BedeError, InputError
 from ocihook.native import Stats
@@ -95,6 +95,7 @@ class Keeper:
             if held.record.cgroup_ino == record.cgroup_ino:
                 return
             self._forget(record.key)
+        know(record.id, record.cgroup)
         try:
             cgroup = path.reopen(record.cgroup, record.cgroup_ino)
         except BedeError as error:
@@ -219,7 +220,7 @@ class Keeper:
             kept.set(amount.resolve(size, kept.cgroup, kept.tiers.local))
             useless = amount.useless(size, kept.record.bound, kept.cgroup, kept.tiers.local)
         except OSError as error:
-            raise AgentError(f"container {kept.record.id} has ended: {error.strerror}") from None
+            raise AgentError(f"container {names.short(kept.record.id)} has ended: {error.strerror}") from None
         text = f"its bound was {format_size(before)} and is {format_size(kept.record.bound)}"
         self._tell(kept, "set", text)
         self._warn_useless(kept, useless)

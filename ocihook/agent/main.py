@@ -17,9 +17,10 @@ from ocihook.agent.family import Families, Family
 from ocihook.agent.follow import Follower
 from ocihook.agent.keeper import Keeper
 from ocihook.agent.loop import Loop
-from ocihook.agent.say import Speaker, say
+from ocihook.agent.say import Speaker, know, say
 from ocihook.agent.sources import Sources
 from ocihook.agent.vanish import Vanish
+from ocihook.agent.voice import Voice
 from ocihook.errors import AccessError, AgentError, BedeError
 from ocihook.state import notify, records, user
 
@@ -39,17 +40,18 @@ def run() -> int:
         agent.sources.subscribe()
     # Before there are more threads: what a thread may do is its own.
     _confine()
-    agent.keeper.adopt_all()
-    with server.listen() as listener:
-        agent.serve(listener)
-        _check_config()
-        held = len(agent.keeper.kept)
-        say(f"ready, holding {held} containers", "ready", containers=held)
-        agent.keeper.ready = True
-        supervisor.tell("READY=1")
-        agent.loop.run()
-        supervisor.tell("STOPPING=1")
-    agent.close()
+    with Voice():
+        agent.keeper.adopt_all()
+        with server.listen() as listener:
+            agent.serve(listener)
+            _check_config()
+            held = len(agent.keeper.kept)
+            say(f"ready, holding {held} containers", "ready", containers=held)
+            agent.keeper.ready = True
+            supervisor.tell("READY=1")
+            agent.loop.run()
+            supervisor.tell("STOPPING=1")
+        agent.close()
     os.close(lock)
     return 0
 
@@ -111,6 +113,7 @@ class Agent:
             self.sources.adjust()
 
     def _found(self, family: Family) -> None:
+        know(family.id, family.cgroup.path)
         self._vanish.watch(family)
         if family.pid_ns is None:
             self.sources.rescan()  # who was forked by whom until now, no event will tell

@@ -1,6 +1,7 @@
 """What the agent says: one line an event that matters, with fields to search for in the journal.
 
-``journalctl -u bede-agent BEDE_CONTAINER=ID`` or ``BEDE_EVENT=returned`` finds them (docs/operating.md).
+``journalctl -u bede-agent BEDE_CONTAINER=ID``, ``BEDE_NAME=NAME`` or ``BEDE_EVENT=returned`` finds them
+(docs/operating.md).
 Source: systemd's JOURNAL_NATIVE_PROTOCOL.
 """
 
@@ -10,7 +11,10 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
+from ocihook.cgroup import names
 from ocihook.errors import BedeError
 
 SOCKET = "/run/systemd/journal/socket"  #: tests point it elsewhere
@@ -19,13 +23,52 @@ _PAUSE = 10.0  #: seconds in which one container's events are counted instead of
 _MOST = 1024  #: containers that are remembered
 
 
-def say(text: str, event: str, priority: int = NOTICE, container: str = "", **fields: object) -> None:
-    """Tell of *event*, a word, by *text*: to the journal where standard error is one, else to that.
+class Line(NamedTuple):
+    """One event."""
 
-    *fields* become BEDE_NAME=VALUE there, sizes in bytes.
+    text: str
+    event: str  #: a word
+    priority: int = NOTICE
+    container: str = ""  #: id
+    fields: Mapping[str, object] = {}  #: become BEDE_NAME=VALUE in the journal, sizes in bytes
+
+
+class Sayer(Protocol):
+    """Who says lines, with the names of their containers."""
+
+    def know(self, container: str, cgroup: str) -> None:
+        """Of this container there may be lines."""
+
+    def put(self, line: Line) -> None:
+        """Say it."""
+
+
+voice: Sayer | None = None  #: without one, lines are said at once, by ids alone
+
+
+def say(text: str, event: str, priority: int = NOTICE, container: str = "", **fields: object) -> None:
+    """Tell of *event* by *text*: to the journal where standard error is one, else to that.
+
+    *container* is an id; :class:`Line` says what the others are.
     """
-    if not _to_journal(text, event, priority, fields | ({"container": container} if container else {})):
-        print(f"bede agent: {_named(text, container)}", file=sys.stderr, flush=True)
+    line = Line(text, event, priority, container, fields)
+    if voice is not None:
+        voice.put(line)
+    else:
+        tell(line)
+
+
+def know(container: str, cgroup: str) -> None:
+    """There may be lines of *container*, which is in *cgroup*."""
+    if voice is not None:
+        voice.know(container, cgroup)
+
+
+def tell(line: Line, name: str = "") -> None:
+    """Say *line* now; *name* is its container's."""
+    text = _named(line, name)
+    if not _to_journal(text, line, name):
+        print(f"bede agent: {text}", file=sys.stderr, flush=True)
 
 
 def complain(error: BedeError, event: str, container: str = "") -> None:
@@ -40,7 +83,7 @@ class Speaker:
         self._last: dict[str, tuple[float, int]] = {}
 
     def of(self, id: str, text: str, event: str, priority: int = NOTICE, **fields: object) -> None:
-        """Say *text* of the container *id*."""
+        """Say *text* of the container *id*; of "", of none that is known."""
         now = time.monotonic()
         since, more = self._last.get(id, (-_PAUSE, 0))
         if now - since < _PAUSE:
@@ -53,22 +96,28 @@ class Speaker:
         say(text + note, event, priority, id, **fields)
 
 
-def _named(text: str, container: str) -> str:
-    return f"container {container}: {text}" if container else text
+def _named(line: Line, name: str) -> str:
+    if not line.container:
+        return line.text
+    id = names.short(line.container)
+    who = f"{name} ({id})" if name and name != id else id
+    return f"container {who}: {line.text}"
 
 
-def _to_journal(text: str, event: str, priority: int, fields: dict[str, object]) -> bool:
+def _to_journal(text: str, line: Line, name: str) -> bool:
     if not _is_journal():
         return False
-    values = {
-        "MESSAGE": _named(text, str(fields.get("container", ""))),
-        "PRIORITY": priority,
+    values: dict[str, object] = {
+        "MESSAGE": text,
+        "PRIORITY": line.priority,
         "SYSLOG_IDENTIFIER": "bede-agent",
-        "BEDE_EVENT": event,
+        "BEDE_EVENT": line.event,
     }
-    values |= {f"BEDE_{name.upper()}": value for name, value in fields.items()}
+    values |= {f"BEDE_{field.upper()}": value for field, value in line.fields.items()}
+    values |= {"BEDE_CONTAINER": line.container} if line.container else {}
+    values |= {"BEDE_NAME": name} if name else {}
     # A field ends with its line, and what is in one may be anybody's.
-    lines = [f"{name}={' '.join(str(value).splitlines())}" for name, value in values.items()]
+    lines = [f"{field}={' '.join(str(value).splitlines())}" for field, value in values.items()]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
         connection.setblocking(False)
         try:

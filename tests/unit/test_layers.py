@@ -14,7 +14,7 @@ LAYERS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 #: Within a layer: the command line drives the other front doors, the demo boots the machine, what watches
-#: asks the agent and the engines, and files stand on errors.
+#: asks the agent and the engines, the agent asks them for names, and files stand on errors.
 SIDEWAYS = {
     *(("cli", room) for room in LAYERS[0]),
     *((room, "errors") for room in LAYERS[3]),
@@ -23,6 +23,7 @@ SIDEWAYS = {
     ("watch", "engines"),
     ("launch", "engines"),
     ("metrics", "watch"),
+    ("agent", "engines"),
     ("doctor", "engines"),
     ("doctor", "agent"),
     ("config", "fs"),

@@ -1,10 +1,12 @@
 import os
 import socket
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from ocihook.agent import say
+from ocihook.agent import say, voice
 from ocihook.errors import AgentError
 
 
@@ -81,3 +83,123 @@ def test_many_of_one_container_are_one_line(
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 3
     assert lines[2].endswith("(and 49 more like this since the last line)")
+
+
+ID = "4f1c2d3e4f5a" + "b" * 52
+WHERE = f"/machine.slice/libpod-{ID}.scope"
+
+
+class Engine:
+    """What engines tell: names by cgroup, and that they have told."""
+
+    def __init__(self) -> None:
+        self.names = {WHERE: "web"}
+        self.answered = threading.Semaphore(0)
+
+    def of(self, containers: Iterable[tuple[str, str]]) -> dict[str, str]:
+        found = {where: self.names[where] for _, where in containers if where in self.names}
+        self.answered.release()
+        return found
+
+    def wait(self) -> None:
+        assert self.answered.acquire(timeout=30)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    made = Engine()
+    monkeypatch.setattr(voice.names, "of", made.of)
+    return made
+
+
+def test_a_line_has_the_name_and_the_field_the_whole_id(
+    journal: socket.socket, engine: Engine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found = os.fstat(2)
+    os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"
+    with voice.Voice():
+        say.know(ID, WHERE)
+        say.say("its local memory is bound to 2G", "bound", container=ID, cgroup=WHERE)
+    fields = _fields(journal)
+    assert fields["MESSAGE"] == "container web (4f1c2d3e4f5a): its local memory is bound to 2G"
+    assert (fields["BEDE_CONTAINER"], fields["BEDE_NAME"], fields["BEDE_CGROUP"]) == (ID, "web", WHERE)
+
+
+def _lines(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    return [line.removeprefix("bede agent: ") for line in capfd.readouterr().err.splitlines()]
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No journal, so that all lines go to standard error."""
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+
+
+def test_only_what_no_person_chose_is_shortened(
+    plain: None, engine: Engine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    say.say("is bound", "bound", container=ID)  # before there is a voice
+    with voice.Voice():
+        say.say("is bound", "bound", container=ID)  # nobody has told where it is
+        say.know("shop-frontend-web-1", "/shop-frontend-web-1")
+        say.say("is bound", "bound", container="shop-frontend-web-1")
+    assert _lines(capfd) == [
+        "container 4f1c2d3e4f5a: is bound",
+        "container 4f1c2d3e4f5a: is bound",
+        "container shop-frontend-web-1: is bound",
+    ]
+
+
+def test_a_new_name_is_said_and_the_last_one_once_it_has_ended(
+    plain: None, engine: Engine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with voice.Voice():
+        say.know(ID, WHERE)
+        engine.wait()
+        engine.names[WHERE] = "shop"
+        say.say("has another bound", "set", container=ID)
+        engine.wait()
+        engine.names.clear()
+        say.say("has ended", "ended", container=ID)
+    assert _lines(capfd) == [
+        "container shop (4f1c2d3e4f5a): has another bound",
+        "container shop (4f1c2d3e4f5a): has ended",
+    ]
+
+
+def test_nobody_waits_for_an_engine_and_the_order_stays(
+    plain: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+    answers = threading.Event()
+    questions: list[list[str]] = []
+
+    def of(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
+        found = list(containers)
+        questions.append([id for id, _ in found])
+        asked.set()
+        assert answers.wait(30)
+        return dict.fromkeys((where for _, where in found), "web")
+
+    monkeypatch.setattr(voice.names, "of", of)
+    with voice.Voice():
+        say.know(ID, WHERE)
+        assert asked.wait(30)
+        for number in range(200):
+            say.say(f"line {number}", "set", container=ID)
+        assert _lines(capfd) == []
+        answers.set()
+    assert _lines(capfd) == [f"container web (4f1c2d3e4f5a): line {number}" for number in range(200)]
+    # All that waits is one question.
+    assert questions == [[ID], [ID]]
+
+
+def test_an_engine_that_fails_costs_no_line(
+    plain: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice.names, "of", lambda containers: 1 / 0)
+    with voice.Voice():
+        say.know(ID, WHERE)
+        say.say("is bound", "bound", container=ID)
+        say.say("ready", "ready")
+    assert _lines(capfd) == ["container 4f1c2d3e4f5a: is bound", "ready"]
