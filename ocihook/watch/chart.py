@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ocihook.cgroup import names as ids
 from ocihook.errors import InputError, printable
 from ocihook.watch.look import rate
 from ocihook.watch.recording import Point, Recording, Series
@@ -159,7 +161,9 @@ def build(recordings: Sequence[Recording], names: Sequence[str] = (), title: str
         )
     end = max(one.points[-1].seconds for series in chosen for one in series) or 1.0
     shown = printable(title) or "Local and far memory over time"
-    return Chart(shown, [printable(one.name) for one in recordings], [_line(row, end) for row in rows], end)
+    titles = [_titles(series) for series in chosen]
+    lines = [_line(row, titles, end) for row in rows]
+    return Chart(shown, [printable(one.name) for one in recordings], lines, end)
 
 
 def _is(one: Series, name: str) -> bool:
@@ -189,8 +193,17 @@ def _rows(chosen: list[list[Series]]) -> list[list[Series | None]]:
     return list(rows.values())
 
 
-def _line(row: Sequence[Series | None], end: float) -> Line:
-    tracks = [_track(one, end) if one else None for one in row]
+def _titles(series: Sequence[Series]) -> dict[int, str]:
+    """What stands above each of a run, by its id(): two of one name have their ids behind it."""
+    count = Counter(one.title for one in series)
+    whole = {id(one): f"{one.title} {ids.short(one.id)}" for one in series}
+    return {id(one): printable(one.title if count[one.title] == 1 else whole[id(one)]) for one in series}
+
+
+def _line(row: Sequence[Series | None], titles: Sequence[dict[int, str]], end: float) -> Line:
+    tracks = [
+        _track(one, known[id(one)], end) if one else None for one, known in zip(row, titles, strict=True)
+    ]
     points = [point for track in tracks if track for point in track.points]
     top = max(max(point.bound, point.local + point.far) for point in points) / MIB
     rates = [
@@ -222,10 +235,10 @@ def overshoot(points: Sequence[Point]) -> tuple[int, float]:
     return past, share
 
 
-def _track(one: Series, end: float) -> Track:
+def _track(one: Series, title: str, end: float) -> Track:
     past, share = overshoot(one.points)
     return Track(
-        printable(one.title),
+        title,
         thinned(one.points),
         windows(one.points, end),
         max(point.local for point in one.points),

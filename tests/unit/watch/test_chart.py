@@ -88,6 +88,13 @@ def test_a_name_given_anew_is_another_container() -> None:
     assert len(chart.build([found, run("web", "x")]).lines) == 3
 
 
+def test_one_name_of_two_engines_is_drawn_with_their_ids() -> None:
+    both = run("db", points=[point(1)])
+    both.series += [Series(letter * 64, "web", [point(2)]) for letter in "ab"]
+    titles = [line.tracks[0].title for line in chart.build([both]).lines if line.tracks[0]]
+    assert titles == ["db", f"web {'a' * 12}", f"web {'b' * 12}"]
+
+
 def test_choosing() -> None:
     assert len(chart.build([run("web", "db")], ["db"]).lines) == 1
     for recordings, names, says in (
