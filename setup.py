@@ -38,6 +38,19 @@ setup(
     name="bede",
     version=VERSION[1],
     description="Hold a container's local memory (DRAM) to a bound on tiered-memory hosts",
+    # Of what is installed; the sdist has the kernel's patches too, which are GPL-2.0-only. Unknown to
+    # setuptools before 77, Debian 12's, which only says so.
+    license_expression="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: C",
+        "Programming Language :: Python :: 3",
+        "Topic :: System :: Systems Administration",
+    ],
     python_requires=">=3.11",
     packages=find_packages(
         include=["ocihook", "ocihook.*"],
@@ -71,7 +84,7 @@ setup(
             "types-PyYAML>=6,<7",  # yaml's types
             "types-cffi>=1.15,<3",  # cffi's types
             "types-setuptools>=68",  # setup.py's types
-            "setuptools>=68,<82",  # builds the extension in place
+            "setuptools>=77,<82",  # builds the extension in place
         ],
         "plot": ["matplotlib>=3.6,<4"],  # pictures, of `bede plot` and of the demo
         "completion": ["shtab>=1.5,<2"],  # shells' completion from the argument parsers

@@ -82,6 +82,18 @@ def test_it_has_all_of_the_package_but_what_needs_a_checkout(root: Path) -> None
         assert (root / "usr/bin" / name).stat().st_mode & 0o777 == 0o755
 
 
+def test_its_copyright_file_names_the_licenses_that_the_checkout_has(root: Path) -> None:
+    text = (root / "usr/share/doc/bede/copyright").read_text()
+    files = dict(re.findall(r"(?m)^Files: (.*)\nCopyright: .*\nLicense: (.*)$", text))
+    assert files == {"*": "Apache-2.0", "kernel-patch/*/*.patch": "GPL-2"}
+    ours = {"Apache-2.0": "Apache-2.0.txt", "GPL-2": "GPL-2.0-only.txt"}
+    assert {path.name for path in (packages.ROOT / "LICENSES").iterdir()} == set(ours.values())
+    for name, file in ours.items():
+        common = Path("/usr/share/common-licenses") / name
+        assert re.search(rf"(?m)^License: {name}\n (?s:.*?){common}\.", text)
+        assert (packages.ROOT / "LICENSES" / file).read_text() == common.read_text()
+
+
 def test_the_agent_alone_is_started(root: Path) -> None:
     there = root / "usr/lib/systemd/system"
     assert sorted(path.name for path in there.iterdir()) == UNITS

@@ -84,6 +84,22 @@ def test_the_wheel_has_all_of_the_package_but_what_needs_a_checkout(made: Path) 
     assert [name for name in examples if f"{data}/{name}" not in names] == []
 
 
+def test_both_have_the_license_and_the_wheel_says_which_it_is(made: Path) -> None:
+    (sdist,), (wheel,) = made.glob("*.tar.gz"), made.glob("*.whl")
+    text = (packages.ROOT / "LICENSE").read_bytes()
+    with tarfile.open(sdist) as tar:
+        top = tar.getnames()[0].partition("/")[0]
+        for name in ("LICENSE", "LICENSES/Apache-2.0.txt"):
+            member = tar.extractfile(f"{top}/{name}")
+            assert member is not None
+            assert member.read() == text
+    information = f"bede-{packages.version()}.dist-info"
+    with zipfile.ZipFile(wheel) as file:
+        assert file.read(f"{information}/licenses/LICENSE") == text
+        fields = file.read(f"{information}/METADATA").decode().partition("\n\n")[0].splitlines()
+    assert "License-Expression: Apache-2.0" in fields
+
+
 def test_the_installed_command_works_without_what_is_only_in_a_checkout(installed: Path) -> None:
     assert run(installed, "bede", "--version") == (0, f"bede {packages.version()}\n", "")
     status, out, _ = run(installed, "bede", "--help")
