@@ -10,6 +10,8 @@ from mkdocs.structure.pages import Page
 
 #: in the checkout → in the site
 PAGES = {
+    "CHANGELOG.md": "changelog.md",
+    "README.md": "overview.md",
     "kernel-patch/README.md": "node-limit.md",
 }
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s]+)(#[^)\s]*)?\)")

@@ -2,11 +2,11 @@
 
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import packages
 import pytest
 
 from ocihook.cli import main
@@ -41,10 +41,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_link_that_leads_nowhere_fails_the_build(line: str, tmp_path: Path) -> None:
-    for name in {"docs", *(source.partition("/")[0] for source in OUTSIDE)}:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, tmp_path / name)
-    settings = Path(shutil.copy(ROOT / "mkdocs.yml", tmp_path))
+    settings = packages.checkout(tmp_path) / "mkdocs.yml"
     assert build(settings, tmp_path / "site").returncode == 0
     with (tmp_path / "docs/index.md").open("a") as page:
         page.write(f"\n{line}\n")
@@ -86,8 +83,11 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 
 def test_no_link_leads_nowhere() -> None:
     """Of the pages as they are in a checkout, which GitHub-like sites show."""
-    outside = [ROOT / name for name in ("README.md", *OUTSIDE)]
-    for page in [*outside, *ROOT.glob("examples/*/README.md"), *ROOT.glob("docs/*.md")]:
+    for page in [
+        *(ROOT / name for name in OUTSIDE),
+        *ROOT.glob("examples/*/README.md"),
+        *ROOT.glob("docs/*.md"),
+    ]:
         for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in link and link != "commands.md":
                 assert (page.parent / link).exists(), f"{page}: {link}"
