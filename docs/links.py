@@ -11,7 +11,9 @@ from mkdocs.structure.pages import Page
 #: in the checkout → in the site
 PAGES = {
     "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
     "README.md": "overview.md",
+    "SECURITY.md": "security.md",
     "kernel-patch/README.md": "node-limit.md",
 }
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)#\s]+)(#[^)\s]*)?\)")

@@ -43,6 +43,7 @@ def pages() -> list[Path]:
     """Every page that tells people what to type."""
     return [
         ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
         *sorted((ROOT / "docs").glob("*.md")),
         *sorted(ROOT.glob("examples/*/README.md")),
     ]

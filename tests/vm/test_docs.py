@@ -35,10 +35,12 @@ MACHINE = (
 #: What cannot be run there, and the test that does it or its like.
 ELSEWHERE = {
     "make demo": "tests/vm/guest/suite/test_bounds.py",
+    "make build": ".ci/run",
     "make test": ".ci/run",
     "make fuzz": "tests/fuzz/libfuzzer.py",
     "make soak": "tests/soak/test_soak.py",
     "make deb": "tests/vm/test_package.py",
+    ".venv/bin/bede vm run --kernel debian-7.3 -- python3 -m pytest": "tests/vm/test_suite.py",
     "make wheel": "tests/unit/package/test_wheel.py",
     "apt install ./dist/": "tests/vm/test_package.py",
     "bede doctor": "tests/vm/guest/suite/test_doctor.py",
