@@ -128,7 +128,7 @@ def conclude(options: Options, story: Story, bound: int) -> int:
     """Write the samples and the picture, print where they are and the verdict; the exit status."""
     ended = story.workload.ended if story.workload else float("inf")
     verdict = series.judge(story.samples, bound, ended)
-    name = f"redis-{options.bound}"
+    name = f"redis-{options.bound}-{options.topology}-{options.kernel}"
     table = options.into / f"{name}.csv"
     table.write_text(series.to_csv(story.samples))
     print(f"samples: {table}")

@@ -67,10 +67,19 @@ def test_conclusion(
     story = told(rows(*local), event(3.1, done=done) if done else b"")
     options = show.Options("debian-6.12", "two-tier", into=tmp_path)
     assert show.conclude(options, story, 128 * MIB) == status
-    assert (tmp_path / "redis-128M.csv").read_text().startswith(sampler.HEADER)
-    assert (tmp_path / "redis-128M.png").exists() is picture.possible()
+    name = "redis-128M-two-tier-debian-6.12"
+    assert (tmp_path / f"{name}.csv").read_text().startswith(sampler.HEADER)
+    assert (tmp_path / f"{name}.png").exists() is picture.possible()
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("failed: " if status else "held: ")
+
+
+def test_machines_do_not_overwrite_each_others_pictures(tmp_path: Path) -> None:
+    story = told(rows(126), event(3.1, done=DONE))
+    machines = [("debian-6.12", "two-tier"), ("debian-6.12", "two-socket"), ("bede-7.3", "two-tier")]
+    for machine in machines:
+        show.conclude(show.Options(*machine, into=tmp_path), story, 128 * MIB)
+    assert len(list(tmp_path.glob("*.csv"))) == len(machines)
 
 
 def test_a_directory_that_cannot_be_made_is_told_before_the_boot(tmp_path: Path) -> None:
