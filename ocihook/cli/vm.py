@@ -47,6 +47,7 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
     add("--share", type=Path, metavar="DIR", help="read-only at /share, as it is when the machine starts")
     add("--swap", type=mebibytes, metavar="SIZE", default=0, help="a swap disk")
     add("--bare", action="store_true", help="without Bede in it, as before an installation")
+    add("--out", type=Path, metavar="DIR", help="gets what is left in /out")
 
 
 def add_arguments(parser: Parser) -> None:
@@ -54,7 +55,6 @@ def add_arguments(parser: Parser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     run_ = actions.add_parser("run", help="run one command in a throw-away machine, and exit as it exits")
     _machine_options(run_)
-    run_.add_argument("--out", type=Path, metavar="DIR", help="gets what the command leaves in /out")
     run_.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="boot included")
     run_.add_argument(
         "--count-instructions", action="store_true", help="emulate, with a clock of 1 ns an instruction"
@@ -89,8 +89,9 @@ def run(args: argparse.Namespace) -> int:
         share=args.share,
         swap=args.swap,
         bare=args.bare,
+        out=args.out,
     )
     if args.action == "shell":
         return vm_shell.shell(options)
-    given = {"out": args.out, "timeout": args.timeout, "quiet": args.quiet, "reboots": args.reboots}
+    given = {"timeout": args.timeout, "quiet": args.quiet, "reboots": args.reboots}
     return vm_run.run(replace(options, count=args.count_instructions, **given))

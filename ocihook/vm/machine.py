@@ -118,7 +118,7 @@ def follow(
     ended = float("inf")
     with selectors.DefaultSelector() as selector:
         for name, end in running.sockets.items():
-            if name != protocol.STDIN:
+            if name not in protocol.TO_MACHINE:
                 selector.register(end, selectors.EVENT_READ, name)
         while not _complete(status, counts):
             now = time.monotonic()

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 STDIN = "bede.stdin"  #: what a person types in `bede vm shell`
-PORTS = ("bede.status", "bede.stdout", "bede.stderr", "bede.out", STDIN)
+WINDOW = "bede.window"  #: "LINES COLUMNS" of that person's terminal, a line whenever they have changed
+TO_MACHINE = (STDIN, WINDOW)
+PORTS = ("bede.status", "bede.stdout", "bede.stderr", "bede.out", *TO_MACHINE)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """`bede vm run`: one command in one throw-away machine."""
 
 import contextlib
-import io
 import os
 import signal
 import subprocess
@@ -76,13 +75,10 @@ def share_image(directory: Path, target: Path) -> None:
 def run(options: Options) -> int:
     """Boot, run, and hand back the command's status."""
     progress = Progress(options.quiet)
-    if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
-    with cache.scratch() as work, terminated():
+    with cache.scratch() as work, terminated(), left_behind(options.out, work) as tar:
         made = prepare(options, work, progress)
-        left = work / "out.tar"
         where = f"{options.topology}, {options.kernel}, {made.accel}"
-        with machine.Running(made, str(work)) as running, left.open("wb") as tar:
+        with machine.Running(made, str(work)) as running:
             sinks: dict[str, BinaryIO] = {
                 "bede.stdout": sys.stdout.buffer,
                 "bede.stderr": sys.stderr.buffer,
@@ -95,8 +91,6 @@ def run(options: Options) -> int:
                 lambda seconds: progress.stage(f"the machine is up after {seconds:.1f} s ({where})"),
                 options.reboots,
             )
-        if options.out is not None:
-            unpack(left, options.out)
     return result.status
 
 
@@ -129,12 +123,18 @@ def prepare(
     )
 
 
-def unpack(left: Path, out: Path) -> None:
-    """Put what the command left in /out into a directory of the host."""
-    data = left.read_bytes()
-    if data:
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            tar.extractall(out, filter="data")
+@contextlib.contextmanager
+def left_behind(out: Path | None, work: Path) -> Iterator[BinaryIO]:
+    """A sink for the tar of what the command left in /out; at the end that goes into *out* on the host."""
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+    with (work / "out.tar").open("w+b") as sink:
+        yield sink
+        sink.seek(0)
+        if out is not None and sink.read(1):
+            sink.seek(0)
+            with tarfile.open(fileobj=sink) as tar:
+                tar.extractall(out, filter="data")
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import termios
 import threading
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 from ocihook.errors import InputError
 from ocihook.vm import cache, machine, protocol, run
@@ -19,14 +21,31 @@ def shell(options: run.Options) -> int:
     if not sys.stdin.isatty():
         raise InputError("bede vm shell needs a terminal", "Use bede vm run -- COMMAND")
     progress = Progress()
-    size = os.get_terminal_size()
-    with cache.scratch() as work, run.terminated():
+    size = os.get_terminal_size(sys.stdin.fileno())
+    with cache.scratch() as work, run.terminated(), run.left_behind(options.out, work) as tar:
         made = run.prepare(options, work, progress, tty=(size.lines, size.columns))
         progress.stage("booting; leave the shell with `exit` or Ctrl-D")
-        with machine.Running(made, str(work)) as running, _raw():
+        with machine.Running(made, str(work)) as running, _raw(), _resized(running) as resize:
             keyboard = (sys.stdin.fileno(), running.sockets[protocol.STDIN])
             threading.Thread(target=_type, args=keyboard, daemon=True).start()
-            return machine.follow(running, {"bede.stdout": sys.stdout.buffer}, None).status
+            sinks: dict[str, BinaryIO] = {"bede.stdout": sys.stdout.buffer, "bede.out": tar}
+            return machine.follow(running, sinks, None, lambda _: resize()).status
+
+
+@contextlib.contextmanager
+def _resized(running: machine.Running) -> Iterator[Callable[[], None]]:
+    """Tell the machine of the terminal's size whenever that changes; what is handed back tells it now."""
+
+    def resize() -> None:
+        size = os.get_terminal_size(sys.stdin.fileno())
+        with contextlib.suppress(OSError):
+            running.sockets[protocol.WINDOW].send(f"{size.lines} {size.columns}\n".encode())
+
+    before = signal.signal(signal.SIGWINCH, lambda *_: resize())
+    try:
+        yield resize
+    finally:
+        signal.signal(signal.SIGWINCH, before)
 
 
 @contextlib.contextmanager

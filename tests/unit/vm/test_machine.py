@@ -12,29 +12,14 @@ from pathlib import Path
 import pytest
 
 from ocihook.errors import MachineError
-from ocihook.vm import machine, protocol, qemu, topology
+from ocihook.vm import machine, protocol, qemu
 
 Mock = Callable[[str], machine.Running]
-#: A mock of QEMU: finds the sockets in its arguments as QEMU does, then plays the machine.
-MOCK = """#!{python}
-import os, re, socket, sys, time
-fds = {{m[1]: int(m[2]) for a in sys.argv if (m := re.match(r"socket,id=([^,]+),fd=(\\d+)", a))}}
-port = {{name: socket.socket(fileno=fd) for name, fd in fds.items()}}
-say = lambda name, data: port[name].sendall(data)
-{body}
-"""
 
 
 @pytest.fixture
-def mock_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mock:
-    def put(body: str) -> machine.Running:
-        script = tmp_path / "mock-qemu"
-        script.write_text(MOCK.format(python=sys.executable, body=body))
-        script.chmod(0o755)
-        made = qemu.Machine([str(script)], topology.find("single"), Path("/k"), Path("/i"), ())
-        return machine.Running(made, str(tmp_path))
-
-    return put
+def mock_qemu(mock_machine: Callable[[str], qemu.Machine], tmp_path: Path) -> Mock:
+    return lambda body: machine.Running(mock_machine(body), str(tmp_path))
 
 
 def follow(running: machine.Running, timeout: float | None = 20) -> tuple[machine.Result, bytes, bytes]:

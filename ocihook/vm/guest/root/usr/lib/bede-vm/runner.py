@@ -36,6 +36,22 @@ class Port:
             data = data[os.write(self.fd, data[:CHUNK]) :]
 
 
+class Window:
+    """A terminal that is as large as the person's, whose size comes in on the port `bede.window`."""
+
+    def __init__(self, terminal: int, fd: int) -> None:
+        self.terminal = terminal
+        self.fd = fd
+        self.rest = b""
+
+    def take(self) -> None:
+        """Of the lines ``LINES COLUMNS`` that are there, the last."""
+        *lines, self.rest = (self.rest + (read(self.fd) or b"")).split(b"\n")
+        if lines:
+            rows, columns = map(int, lines[-1].split())
+            termios.tcsetwinsize(self.terminal, (rows, columns))
+
+
 def port_path(name: str) -> str:
     """The device of a port: there is no udev in this machine that would name it."""
     root = "/sys/class/virtio-ports"
@@ -73,7 +89,9 @@ def pump(child: int, pipes: dict[int, Port], terminal: int | None) -> int:
     poll = select.poll()
     pidfd = os.pidfd_open(child)
     keyboard = None if terminal is None else Port("bede.stdin").fd
-    for fd in (pidfd, *pipes, *([] if keyboard is None else [keyboard])):
+    window = None if terminal is None else Window(terminal, Port("bede.window").fd)
+    ours = [] if keyboard is None or window is None else [keyboard, window.fd]
+    for fd in (pidfd, *pipes, *ours):
         os.set_blocking(fd, False)
         poll.register(fd, select.POLLIN)
     ended = False
@@ -92,6 +110,8 @@ def pump(child: int, pipes: dict[int, Port], terminal: int | None) -> int:
                 ended = True
                 poll.unregister(pidfd)
                 busy = True
+            elif window is not None and fd == window.fd:
+                window.take()
             elif fd == keyboard and terminal is not None:
                 typed = type_in(terminal, read(fd) or b"")
                 if typed:
