@@ -22,6 +22,7 @@ from ocihook.vm.progress import Progress
 ROOT = Path(__file__).resolve().parents[2]
 GUEST = ROOT / "tests/vm/guest"
 THERE = "/usr/lib/bede/tests/vm/guest"
+READ = (".xml", ".csv")  #: files that a boot hands back
 PYTEST = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider"]
 JOB_SECONDS = 1500.0  #: a machine that takes longer hangs
 DEBUG_SLOWER = 6
@@ -157,7 +158,7 @@ def boot(
             reader.join()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = status = os.waitstatus_to_exitcode(status)
-        files = {path.name: path.read_text() for path in Path(out).glob("*.xml")}
+        files = {path.name: path.read_text() for path in Path(out).glob("*") if path.suffix in READ}
         done = Boot(status, "".join(texts[0]), "".join(texts[1]), files)
         done.waited, done.seconds = began - asked, time.monotonic() - began
         done.cpu = usage.ru_utime + usage.ru_stime

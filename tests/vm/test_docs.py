@@ -10,6 +10,8 @@ from pathlib import Path
 import machines
 import pytest
 
+from ocihook.watch import recording
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import blocks
 import packages
@@ -111,6 +113,20 @@ def test_the_pages_work_one_after_the_other(share: Path) -> None:
     for bound, local, _ in rows:
         assert local <= bound + max(bound / 50, 1), boot.out
     assert any(far > 32 for _, _, far in rows)
+    the_study_shows_something(boot.files)
+
+
+def the_study_shows_something(files: dict[str, str]) -> None:
+    """Of docs/emulation.md: from before the load to the bound, and less of it far under the larger one."""
+    most_far = []
+    for bound in (32, 96):
+        name = f"study-{bound}M.csv"
+        (one,) = recording.parse(files[name].splitlines(keepends=True), name).series
+        local = [point.local >> 20 for point in one.points]
+        assert local[0] < bound / 2, f"{name} begins after the load"
+        assert bound * 0.8 < max(local) <= bound + max(bound / 50, 1)
+        most_far.append(max(point.far >> 20 for point in one.points))
+    assert most_far[0] > most_far[1] + 32
 
 
 def test_what_the_pages_have_a_checkout_do() -> None:

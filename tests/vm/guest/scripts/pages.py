@@ -80,6 +80,8 @@ def main():
         print(f"== status {status}", flush=True)
         if status != 0:
             sys.exit(1)
+    for recording in Path("/root").glob("study-*.csv"):
+        shutil.copy(recording, "/out")
 
 
 if __name__ == "__main__":
