@@ -53,7 +53,6 @@ ELSEWHERE = {
     "docker run": "tests/vm/guest/suite/test_configure.py",
     "pip install": "tests/unit/package/test_wheel.py",
     "bede top": "tests/vm/guest/suite/test_watch.py",
-    "bede plot": "tests/unit/watch/test_chart.py",
     "bede configure podman": "tests/vm/guest/suite/test_configure.py",
     "podman run": "tests/vm/guest/suite/test_rootless.py",
     "systemctl enable --now bede-metrics": "tests/vm/guest/suite/test_metrics.py",

@@ -1,0 +1,14 @@
+# Of a login shell in the machine in a box: what the documentation has one type works, although there is no network.
+
+# Each container has a loopback of its own, as on any host.
+export CONTAINERS_CONF_OVERRIDE=/usr/share/bede-vm/own-loopback.conf
+
+# An engine gets the image docker.io/library/redis when it is first used: making it takes a while.
+_bede_first() { # ENGINE, its arguments
+    unset -f "$1"
+    bede-image "$1" redis >&2
+    command "$@"
+}
+podman() { _bede_first podman "$@"; }
+docker() { _bede_first docker "$@"; }
+ctr() { _bede_first ctr "$@"; }
