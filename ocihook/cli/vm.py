@@ -1,6 +1,7 @@
 """`bede vm`: the two-tier machine in a box."""
 
 import argparse
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from ocihook.vm import shell as vm_shell
 from ocihook.vm.progress import Progress
 
 UNITS = {"M": 1, "G": 1024}
+#: as Debian's policy has it, but for a "-" at the end, by which apt would remove it
+PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]")
 
 
 def mebibytes(text: str) -> int:
@@ -39,6 +42,14 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _packages(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if not PACKAGE.fullmatch(name):
+            raise argparse.ArgumentTypeError(f"{name[:40]!r} is no name of a Debian package such as numactl")
+    return names
+
+
 def _machine_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--kernel", choices=kernels.SOURCES, default=kernels.DEFAULT)
@@ -48,6 +59,8 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
     add("--swap", type=mebibytes, metavar="SIZE", default=0, help="a swap disk")
     add("--bare", action="store_true", help="without Bede in it, as before an installation")
     add("--out", type=Path, metavar="DIR", help="gets what is left in /out")
+    what = "further Debian packages in it: an image of its own, made once"
+    add("--packages", type=_packages, metavar="NAME,...", default=(), help=what)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -90,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
         swap=args.swap,
         bare=args.bare,
         out=args.out,
+        packages=args.packages,
     )
     if args.action == "shell":
         return vm_shell.shell(options)

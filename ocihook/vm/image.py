@@ -1,17 +1,21 @@
 """The machine's root: Debian 13 by mmdebstrap, as an ext4 image, with Debian's kernels beside it."""
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
-from ocihook.errors import MachineError
+from ocihook.errors import InputError, MachineError
 from ocihook.vm import bootstrap, cache
 from ocihook.vm.progress import Progress
 
 GUEST = Path(__file__).parent / "guest"
 ROOT_SIZE = 6 << 30  #: of the root disk, in bytes; what is not used costs nothing
 LOG_LINES = 20
+#: of apt, about a package that is not there
+UNKNOWN = re.compile(r"E: (?:Unable to locate package |Package ')([a-z0-9][a-z0-9+.-]*)")
 TOOLS = {
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",
@@ -20,19 +24,20 @@ TOOLS = {
 }
 
 
-def packages() -> list[str]:
-    """The Debian packages in the machine."""
+def packages(more: Collection[str] = ()) -> list[str]:
+    """The Debian packages in the machine, with *more* of them."""
     lines = (GUEST / "packages.txt").read_text().splitlines()
-    return [line for line in lines if line and not line.startswith("#")]
+    own = [line for line in lines if line and not line.startswith("#")]
+    return own + sorted(set(more).difference(own))
 
 
-def command(mode: str, out: str) -> list[str]:
+def command(mode: str, out: str, more: Collection[str] = ()) -> list[str]:
     """The mmdebstrap that leaves the image and the kernels in the directory *out*."""
     return [
         *bootstrap.command("apt", mode, "null"),
         "--dpkgopt=force-unsafe-io",
         *(f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "locale", "doc", "info")),
-        "--include=" + ",".join(packages()),
+        "--include=" + ",".join(packages(more)),
         f"--customize-hook=upload {GUEST}/setup.sh /bede-setup",
         '--customize-hook=chroot "$1" sh /bede-setup && rm "$1/bede-setup"',
         "--customize-hook=sync-out /bede-out " + out,
@@ -44,21 +49,24 @@ def command(mode: str, out: str) -> list[str]:
     ]
 
 
-def recipe() -> str:
+def recipe(more: Collection[str] = ()) -> str:
     """The hash of everything that decides what is in the image."""
-    text = "\n".join(command("MODE", "OUT")).replace(str(GUEST), "GUEST")
+    text = "\n".join(command("MODE", "OUT", more)).replace(str(GUEST), "GUEST")
     files = [(GUEST / name).read_bytes() for name in ("packages.txt", "setup.sh", "pack.sh")]
     return cache.digest([text.encode(), str(ROOT_SIZE).encode(), *files])
 
 
-def path() -> Path:
+def path(more: Collection[str] = ()) -> Path:
     """Where the image is, built or not."""
-    return cache.root() / f"image-{recipe()}"
+    return cache.root() / f"image-{recipe(more)}"
 
 
-def ensure(progress: Progress) -> Path:
-    """The image's directory: ``root.img``, ``busybox`` and ``kernels/NAME/``; built if it is missing."""
-    return cache.built(path().name, lambda out: _build(out, progress))
+def ensure(progress: Progress, more: Collection[str] = ()) -> Path:
+    """The image's directory: ``root.img``, ``busybox`` and ``kernels/NAME/``; built if it is missing.
+
+    With *more* packages it is an image of its own, beside the usual one.
+    """
+    return cache.built(path(more).name, lambda out: _build(out, progress, more))
 
 
 def need(tools: dict[str, str]) -> None:
@@ -72,14 +80,14 @@ def need(tools: dict[str, str]) -> None:
         )
 
 
-def _build(out: Path, progress: Progress) -> None:
+def _build(out: Path, progress: Progress, more: Collection[str]) -> None:
     need(TOOLS)
-    progress.stage("building the machine's image, once (about a minute and a half)")
+    progress.stage("building the machine's image, once (about two minutes)")
     env = bootstrap.environment()
     log = out.parent / "build.log"
     lines: list[str] = []
     with subprocess.Popen(
-        ["setpriv", "--pdeathsig", "TERM", *command(bootstrap.mode(), str(out))],
+        ["setpriv", "--pdeathsig", "TERM", *command(bootstrap.mode(), str(out), more)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -93,6 +101,12 @@ def _build(out: Path, progress: Progress) -> None:
             if line.startswith("I: ") and "hook" not in line:
                 progress.stage("image: " + line[3:].strip())
     if job.returncode != 0:
+        for unknown in filter(None, map(UNKNOWN.match, lines)):
+            if unknown[1] in more:
+                raise InputError(
+                    f"Debian {bootstrap.SUITE} has no package {unknown[1]}",
+                    "Look it up with apt-cache search",
+                )
         kept = cache.root() / "build.log"
         log.write_text("\n".join(lines) + "\n")
         log.replace(kept)

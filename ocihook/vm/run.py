@@ -44,6 +44,7 @@ class Options:
     count: bool = False  #: instructions instead of time
     reboots: int = 0  #: that the command may ask for
     bare: bool = False  #: nothing of Bede in it
+    packages: tuple[str, ...] = ()  #: of Debian's, beside those that the machine has
 
 
 def environment(options: Options) -> dict[str, str]:
@@ -102,7 +103,7 @@ def prepare(
     nodes = topology.find(options.topology)
     if options.memory is not None:
         nodes = nodes.resized(options.memory)
-    root = image.ensure(progress)
+    root = image.ensure(progress, options.packages)
     kernel = kernels.ensure(options.kernel, root, progress)
     (work / "initrd").write_bytes(initramfs.build(root / "busybox", kernel))
     job = payload.Job(options.argv, environment(options), tty, options.bare)

@@ -46,15 +46,45 @@ def test_vm_run_takes_the_command_after_its_own_options(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(vm_run, "run", run)
     args = ["vm", "run", "--kernel", "debian-7.3", "--memory", "1G,512M", "--timeout", "5", "--out", "o"]
-    args += ["--bare"]
+    args += ["--bare", "--packages", "g++,libstdc++6,fio"]
     assert cli.main([*args, "--", "sh", "-c", "exit 42", "--kernel"]) == 42
     assert seen[0].argv == ["sh", "-c", "exit 42", "--kernel"]
     assert (seen[0].kernel, seen[0].memory, seen[0].timeout) == ("debian-7.3", [1024, 512], 5)
     assert (seen[0].out, seen[0].bare) == (Path("o"), True)
+    assert seen[0].packages == ("g++", "libstdc++6", "fio")
+
+
+def test_vm_shell_takes_what_a_machine_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[vm_run.Options] = []
+    monkeypatch.setattr(vm.vm_shell, "shell", lambda options: seen.append(options) or 0)
+    assert cli.main(["vm", "shell", "--out", "o", "--packages", "fio"]) == 0
+    assert (seen[0].out, seen[0].packages) == (Path("o"), ("fio",))
+
+
+NO_PACKAGES = (
+    "",
+    "a",
+    "x-",
+    "-x",
+    "+x",
+    "X11",
+    "a b",
+    "a;b",
+    "../a",
+    "a/trixie",
+    "a=1",
+    "fio,",
+    "fio,,gdb",
+    "a\n",
+)
 
 
 @pytest.mark.parametrize(
-    "bad", [["--memory", "0M"], ["--memory", "12"], ["--timeout", "-1"], ["--reboots", "-1"]]
+    "bad",
+    [
+        *(["--memory", "0M"], ["--memory", "12"], ["--timeout", "-1"], ["--reboots", "-1"]),
+        *([f"--packages={names}"] for names in NO_PACKAGES),
+    ],
 )
 def test_bad_arguments(bad: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["vm", "run", *bad, "--", "true"]) == errors.EXIT_INPUT

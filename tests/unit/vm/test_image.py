@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.errors import MachineError
+from ocihook.errors import InputError, MachineError
 from ocihook.vm import cache, image
 from ocihook.vm.progress import Progress
 
@@ -30,6 +30,33 @@ def test_the_recipe_is_the_text_not_the_place_or_the_time(
     with (copy / "setup.sh").open("a") as script:
         script.write("true\n")
     assert image.recipe() != before
+
+
+def test_further_packages_are_an_image_of_their_own_by_what_they_are() -> None:
+    known = image.packages()[0]
+    assert image.recipe(("fio", "gdb")) == image.recipe(("gdb", "fio", "gdb", known))
+    assert len({image.recipe(), image.recipe(("fio",)), image.recipe(("fio", "gdb"))}) == 3
+    assert image.recipe((known,)) == image.recipe()
+    (include,) = [word for word in image.command("root", "OUT", ("fio",)) if word.startswith("--include=")]
+    assert include.endswith(",fio")
+
+
+@pytest.mark.parametrize(
+    "said", ["E: Unable to locate package nosuch", "E: Package 'nosuch' has no installation candidate"]
+)
+def test_a_package_that_is_not_there_is_told_by_its_name(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mock = tmp_path / "bin/setpriv"
+    mock.parent.mkdir()
+    mock.write_text(f'#!/bin/sh\necho "I: installing packages..."\necho "{said}"\nexit 100\n')
+    mock.chmod(0o755)
+    monkeypatch.setenv("PATH", str(mock.parent), prepend=":")
+    monkeypatch.setattr(image, "need", lambda tools: None)
+    with pytest.raises(InputError, match="has no package nosuch"):
+        image.ensure(Progress(quiet=True), ("fio", "nosuch"))
+    with pytest.raises(MachineError, match="could not be built"):
+        image.ensure(Progress(quiet=True))
 
 
 def test_digest_keeps_parts_apart() -> None:
