@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "deadline.h"
 #include "thread.h"
@@ -58,10 +59,11 @@ static void *run(void *argument)
 	return NULL;
 }
 
-int bede_demoter_start(struct bede_demoter *demoter, const char *lru_file, const char *lru_path,
-		       uint64_t far_mask)
+int bede_demoter_start(struct bede_demoter *demoter, int dir, const char *lru_file,
+		       const char *lru_path, uint64_t far_mask)
 {
-	int err = 0;
+	struct stat status;
+	int err = fstat(dir, &status) ? -errno : 0;
 
 	pthread_mutex_init(&demoter->lock, NULL);
 	pthread_cond_init(&demoter->wanted, NULL);
@@ -69,7 +71,7 @@ int bede_demoter_start(struct bede_demoter *demoter, const char *lru_file, const
 		struct bede_demoter_thread *self = &demoter->pool[i];
 
 		self->demoter = demoter;
-		self->lru = (struct bede_lru){ .path = lru_path, .may_age = i == 0 };
+		self->lru = (struct bede_lru){ .path = lru_path, .inode = status.st_ino, .may_age = i == 0 };
 		self->lru.fd = open(lru_file, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 		if (self->lru.fd < 0) {
 			err = -errno;

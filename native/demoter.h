@@ -38,9 +38,9 @@ struct bede_demoter {
 	struct bede_demoter_thread pool[BEDE_DEMOTERS];
 };
 
-/* lru_path must outlive the demoter. Returns 0 or a negative errno. */
-int bede_demoter_start(struct bede_demoter *demoter, const char *lru_file, const char *lru_path,
-		       uint64_t far_mask);
+/* dir is the cgroup's, lru_path must outlive the demoter. Returns 0 or a negative errno. */
+int bede_demoter_start(struct bede_demoter *demoter, int dir, const char *lru_file,
+		       const char *lru_path, uint64_t far_mask);
 
 /* Replace what is wanted: pages from node, by so many threads. Never blocks for long. */
 void bede_demoter_ask(struct bede_demoter *demoter, int node, uint64_t pages, uint64_t chunk,

@@ -188,35 +188,64 @@ int bede_parse_kernel(const char *text, size_t length, uint64_t *out)
 
 static bool is_below(struct cursor path, const char *root)
 {
-	size_t length = strlen(root);
-
-	if ((size_t)(path.end - path.at) < length || memcmp(path.at, root, length))
+	if (!take_word(&path, root) || path.at == path.end)
 		return false;
-	path.at += length;
-	return path.at == path.end || *path.at == '/' || !strcmp(root, "/");
+	return *path.at == '/' || !strcmp(root, "/");
 }
 
-int bede_parse_lru_gen(const char *text, size_t length, const char *path,
+/* The head of a cgroup's lines, "memcg NUMBER PATH": 1, out in line its path; 0 for another line. */
+static int take_head(struct cursor *line, uint64_t *id)
+{
+	if (!take_word(line, "memcg "))
+		return 0;
+	skip_blanks(line);
+	return take_u64(line, id) && take_word(line, " ") ? 1 : -EINVAL;
+}
+
+/* The lines from the head of the living cgroup at path on, NULL where it is not there. */
+static int find_cgroup(const char *text, const char *end, const char *path, uint64_t inode,
+		       const char **out)
+{
+	const size_t length = strlen(path);
+	bool by_inode = false;
+	struct cursor line;
+
+	*out = NULL;
+	for (const char *start = text; next_line(&text, end, &line); start = text) {
+		uint64_t id;
+		int head = take_head(&line, &id);
+
+		if (head < 0)
+			return head;
+		if (!head || !id || (size_t)(line.end - line.at) != length || !take_word(&line, path))
+			continue;
+		if (id == inode || !by_inode)
+			*out = start;
+		by_inode = by_inode || id == inode;
+	}
+	return 0;
+}
+
+int bede_parse_lru_gen(const char *text, size_t length, const char *path, uint64_t inode,
 		       int (*visit)(void *context, uint64_t id, int node, uint64_t seq,
 				    uint64_t anon, uint64_t file),
 		       void *context)
 {
 	const char *end = text + length;
 	struct cursor line;
-	bool ours = false;
 	uint64_t id = 0, node = BEDE_MAX_NODES;
+	unsigned seen = 0;
+	int err = find_cgroup(text, end, path, inode, &text);
 
+	if (err || !text)
+		return err;
 	while (next_line(&text, end, &line)) {
-		if (take_word(&line, "memcg ")) {
-			skip_blanks(&line);
-			if (!take_u64(&line, &id) || !take_word(&line, " "))
-				return -EINVAL;
-			ours = is_below(line, path);
+		if (take_head(&line, &id)) {
+			if (seen++ && !is_below(line, path))
+				break;
 			node = BEDE_MAX_NODES;
 			continue;
 		}
-		if (!ours)
-			continue;
 		skip_blanks(&line);
 		if (take_word(&line, "node ")) {
 			skip_blanks(&line);

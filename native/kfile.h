@@ -64,11 +64,19 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 int bede_parse_kernel(const char *text, size_t length, uint64_t *out);
 
 /*
- * debugfs lru_gen -> one call of visit for each generation of each node of every memory
- * cgroup at or below path ("/a" matches "/a" and "/a/b", never "/ab"). Counts are pages.
- * visit's non-zero return value ends the walk and is returned. Returns 0 or -EINVAL.
+ * debugfs lru_gen -> one call of visit for each generation of each node of the memory cgroup at
+ * path (from the cgroup root) and of those below it. Counts are pages. visit's non-zero return
+ * value ends the walk and is returned. Returns 0 or -EINVAL.
+ *
+ * A cgroup that has been removed stays in the file, under its old path, as long as pages are
+ * charged to it (page cache of files that it has read, mostly), and so does what was below it.
+ * Its number is 0 by then, or still its own: where it has something in swap, and on kernels that
+ * number cgroups by their inode (7.x), where inode tells the living one (0: unknown). The
+ * kernel lists cgroups from the top down, siblings from the oldest on: of several of one path
+ * the last is the living one, and all that follows it and is below it is charged to it, be it
+ * removed or not.
  */
-int bede_parse_lru_gen(const char *text, size_t length, const char *path,
+int bede_parse_lru_gen(const char *text, size_t length, const char *path, uint64_t inode,
 		       int (*visit)(void *context, uint64_t id, int node, uint64_t seq,
 				    uint64_t anon, uint64_t file),
 		       void *context);

@@ -67,17 +67,18 @@ int bede_lru_scan(struct bede_lru *lru)
 	lru->count = 0;
 	if (!err)
 		err = bede_parse_lru_gen(lru->buffer.text, lru->buffer.length, lru->path,
-					 add_generation, lru);
+					 lru->inode, add_generation, lru);
 	if (!err && !lru->count)
 		err = -ENOENT;
 	return err;
 }
 
+/* That a command can evict. */
 static uint64_t old_pages(const struct bede_lruvec *vec)
 {
 	uint64_t pages = 0;
 
-	for (unsigned i = 0; i + YOUNG_GENS < vec->gens; i++)
+	for (unsigned i = 0; vec->id && i + YOUNG_GENS < vec->gens; i++)
 		pages += vec->pages[i];
 	return pages;
 }
@@ -113,7 +114,7 @@ static void age(struct bede_lru *lru, int node)
 			young += vec->pages[g];
 		young -= old_pages(vec);
 		/* A refusal means that somebody else has just aged it: the next scan shows. */
-		if (vec->node == node && vec->gens && young)
+		if (vec->id && vec->node == node && vec->gens && young)
 			(void)command(lru, '+', vec, vec->seq[vec->gens - 1], 1);
 	}
 }
@@ -172,7 +173,7 @@ void bede_lru_shield(struct bede_lru *lru, int node)
 	for (size_t i = 0; i < lru->count; i++) {
 		struct bede_lruvec *vec = &lru->vec[i];
 
-		if (vec->node == node && vec->gens > YOUNG_GENS && !old_pages(vec))
+		if (vec->id && vec->node == node && vec->gens > YOUNG_GENS && !old_pages(vec))
 			(void)command(lru, '-', vec, vec->seq[vec->gens - 1] - YOUNG_GENS, 1);
 	}
 }

@@ -11,7 +11,7 @@
 
 /* One cgroup's pages on one node, by generation, oldest first. */
 struct bede_lruvec {
-	uint64_t id;
+	uint64_t id; /* 0: it has been removed, and takes no command */
 	int node;
 	unsigned gens;
 	uint64_t seq[BEDE_MAX_GENS];
@@ -22,6 +22,7 @@ struct bede_lruvec {
 struct bede_lru {
 	int fd;
 	const char *path; /* as the file names it: from the cgroup root */
+	uint64_t inode;	  /* of its directory: more than one of this path may be in the file */
 	struct bede_buffer buffer;
 	struct bede_lruvec *vec;
 	size_t count;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "units.h"
 
@@ -53,9 +54,13 @@ void bede_recount_open(struct bede_recount *recount, int dir, const char *lru_fi
 {
 	*recount = (struct bede_recount){ .lru = { .fd = -1, .path = lru_path }, .stat = -1,
 					   .pause_us = MIN_PAUSE_US / 2 };
+	struct stat status;
+
 	if (!lru_file)
 		return;
 	recount->lru.fd = open(lru_file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (!fstat(dir, &status))
+		recount->lru.inode = status.st_ino;
 	recount->stat = openat(dir, "cgroup.stat", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 

@@ -101,8 +101,8 @@ static int start(struct bede_holder *holder, const struct bede_params *params)
 {
 	if (!params->lru_file)
 		return 0;
-	int err = bede_demoter_start(&holder->tier.demoter, params->lru_file, holder->lru_path,
-				     holder->control.far_mask);
+	int err = bede_demoter_start(&holder->tier.demoter, holder->file.dir, params->lru_file,
+				     holder->lru_path, holder->control.far_mask);
 
 	holder->tier.demotes = !err;
 	return err;

@@ -43,6 +43,7 @@ ssize_t __wrap_write(int fd, const void *text, size_t size)
 	memcpy(line, text, size);
 	MUST(sscanf(line, "%c %llu %d %llu %d %llu", &verb, &id, &node, &seq, &swappiness, &option) == 6,
 	     "%s", line);
+	MUST(id, "to a cgroup that has been removed: %s", line);
 	MUST(node == asked_node && swappiness >= 0 && swappiness <= 200, "%s", line);
 	if (verb == '+') {
 		MUST(shown(id, node, seq, 1), "%s", line);

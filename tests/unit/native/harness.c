@@ -2,7 +2,7 @@
  * The native code under the sanitizers, without a kernel: texts from files, and a holder on a
  * directory of plain files that stands in for a cgroup (a mock: plain files have no events).
  *
- *     harness numa FILE | lru FILE PATH | hold DIR LRU_FILE MILLISECONDS | deadline
+ *     harness numa FILE | lru FILE PATH [INODE] | hold DIR LRU_FILE MILLISECONDS | deadline
  *     harness recount DIR LRU_FILE CURRENT AT_US...
  *     harness spaces MAPS NUMA_MAPS LOCAL_MASK | tree DIR | order RANGES HEAT
  */
@@ -37,7 +37,8 @@ static int parse(int argc, char **argv)
 	char *text = malloc(buffer.length ? buffer.length : 1);
 
 	memcpy(text, buffer.text, buffer.length);
-	int err = argc > 3 ? bede_parse_lru_gen(text, buffer.length, argv[3], show, NULL) :
+	uint64_t inode = argc > 4 ? strtoull(argv[4], NULL, 10) : 0;
+	int err = argc > 3 ? bede_parse_lru_gen(text, buffer.length, argv[3], inode, show, NULL) :
 			     bede_parse_numa_stat(text, buffer.length, &numa);
 
 	free(text);

@@ -32,12 +32,12 @@ memcg     7 /a
           4        500          1          2 
  node     1
           0       1000          0        5x
-memcg     9 /ab
- node     0
-          0       1000         99         99 
 memcg    12 /a/b
  node     0
           1       1000          7          0 
+memcg     9 /ab
+ node     0
+          0       1000         99         99 
 """  # noqa: W291 - as the kernel prints it
 
 
@@ -75,7 +75,7 @@ def test_kernel_memory_that_cannot_be_read(text: bytes) -> None:
 
 def test_a_generation_of_no_node_is_not_taken_for_another_cgroups(harness: Path, tmp_path: Path) -> None:
     file = tmp_path / "lru_gen"
-    file.write_text("memcg 1 /a\n node 1\n 0 1 2 3\nmemcg 2 /a\n 0 1 2 3\n")
+    file.write_text("memcg 1 /a\n node 1\n 0 1 2 3\nmemcg 2 /a/b\n 0 1 2 3\n")
     done = subprocess.run([harness, "lru", file, "/a"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "1 1 0 2 3\n")
 
@@ -94,6 +94,55 @@ def test_lru_gen_of_another_cgroup_is_not_looked_at(harness: Path, tmp_path: Pat
         subprocess.run([harness, "lru", file, "/ab"], check=True, capture_output=True).stdout
         == b"9 0 0 99 99\n"
     )
+
+
+#: /a was removed while it had pages of files (once with more in swap, so with a number), and made again.
+USED_AGAIN = """memcg     0 /a
+ node     0
+          1       9000          0       10000
+memcg     0 /a/b
+ node     0
+          1       9000          0           7
+memcg    61 /a
+ node     0
+          1       9000          0          40
+memcg    12 /ab
+ node     0
+          1       9000          5           5
+memcg    74 /a
+ node     0
+          1       9000         20          30
+memcg     0 /a/b
+ node     0
+          1       9000          0           9
+memcg    75 /c
+ node     0
+          1       9000          1           1
+"""
+
+
+@pytest.mark.parametrize(
+    ("inode", "shown"),
+    [
+        ("0", ["74 0 1 20 30", "0 0 1 0 9"]),  # numbers that are no inodes: the youngest
+        ("4711", ["74 0 1 20 30", "0 0 1 0 9"]),
+        ("61", ["61 0 1 0 40"]),  # they are inodes, and this is the one that somebody still has open
+    ],
+)
+def test_a_removed_cgroup_is_not_the_one_that_has_its_name_now(
+    harness: Path, tmp_path: Path, inode: str, shown: list[str]
+) -> None:
+    file = tmp_path / "lru_gen"
+    file.write_text(USED_AGAIN)
+    done = subprocess.run([harness, "lru", file, "/a", inode], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == shown
+
+
+def test_of_a_cgroup_that_has_been_removed_nothing_is_shown(harness: Path, tmp_path: Path) -> None:
+    file = tmp_path / "lru_gen"
+    file.write_text(USED_AGAIN.partition("memcg    61")[0])
+    done = subprocess.run([harness, "lru", file, "/a"], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
 
 
 _PIECES = ["memcg 7 /a", " node 0", " node 99", " 1 2 3 4", "active_anon N0=1 N1=", "N0=1", "memcg", "x", " "]

@@ -78,3 +78,15 @@ def test_lists_that_explain_less_are_not_believed(harness: Path, cgroup: Path, l
     assert look(harness, cgroup, lru_gen, BEHIND, sum(COUNTED), 1, 2) == [(*BEHIND, 1), (*BEHIND, 1)]
     lru_gen.write_text("memcg 9 /other\n node 0\n 3 1 0 0\n")
     assert look(harness, cgroup, lru_gen, BEHIND, sum(COUNTED), 1) == [(*BEHIND, 0)]
+
+
+def test_what_a_removed_cgroup_of_the_same_name_has_left_is_not_counted(
+    harness: Path, cgroup: Path, lru_gen: Path
+) -> None:
+    lru_gen.write_text("memcg 0 /a\n node 0\n 1 1 0 900\n node 1\n 1 1 0 5\n" + LRU_GEN)
+    assert look(harness, cgroup, lru_gen, BEHIND, sum(COUNTED), 1) == [(*COUNTED, 1)]
+
+
+def test_what_a_cgroup_below_has_left_is_counted(harness: Path, cgroup: Path, lru_gen: Path) -> None:
+    lru_gen.write_text(LRU_GEN.replace("memcg 8", "memcg 0"))
+    assert look(harness, cgroup, lru_gen, BEHIND, sum(COUNTED), 1) == [(*COUNTED, 1)]
