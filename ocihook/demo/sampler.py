@@ -67,34 +67,53 @@ def parse_numa_stat(text: str) -> dict[str, dict[int, int]]:
     return lists
 
 
-def parse_lru_gen(data: bytes, cgroup: str) -> dict[int, tuple[int, int]]:
+def parse_lru_gen(data: bytes, cgroup: str, inode: int = 0) -> dict[int, tuple[int, int]]:
     """{node: (anon, file)} in pages over *cgroup* (below the cgroup root) and its descendants.
 
-    The file is read in parts: one before which a cgroup was made meanwhile can be there twice.
+    A removed cgroup stays in the file, under its path, while pages are charged to it. Siblings stand there
+    from the oldest on, each followed by what is below it, so the last of one path is the living one; on
+    kernels that number cgroups by their inodes *inode* tells it. The file is read in parts: one before which
+    a cgroup was made meanwhile can be there twice.
     """
+    name = cgroup.encode()
+    start, found = -1, 0
+    at = data.find(name + b"\n")
+    while at >= 0:
+        line = data.rfind(b"\n", 0, at) + 1
+        head = data[line:at].split()
+        number = int(head[1]) if len(head) == 2 and head[0] == b"memcg" else 0
+        # A number of 0 is one that has been removed.
+        if number and (start < 0 or number == inode or found != inode):
+            start, found = line, number
+        at = data.find(name + b"\n", at + 1)
+    return _count_below(data, name, start) if start >= 0 else {}
+
+
+def _count_below(data: bytes, name: bytes, at: int) -> dict[int, tuple[int, int]]:
+    """What is told from the head at *at* on, as long as it is of the cgroup *name* or of one below it."""
     result: dict[int, tuple[int, int]] = {}
     seen: set[bytes] = set()
-    name = cgroup.encode()
-    at = data.find(name)
-    while at >= 0:
-        after = data[at + len(name) : at + len(name) + 1]
-        start = data.rfind(b"\n", 0, at) + 1
-        head = data[start:at].split()
-        if after in (b"\n", b"/") and len(head) == 2 and head[0] == b"memcg" and head[1] not in seen:
-            seen.add(head[1])
-            body = data.find(b"\n", at) + 1
-            end = data.find(b"\nmemcg", body - 1)
-            node = 0
-            for line in data[body : end if end >= 0 else len(data)].splitlines():
-                words = line.split()
-                if words[0] == b"node":
-                    node = int(words[1])
-                else:
-                    anon, file = result.get(node, (0, 0))
-                    # an x marks a generation that is no more
-                    anon, file = anon + int(words[2].rstrip(b"x")), file + int(words[3].rstrip(b"x"))
-                    result[node] = (anon, file)
-        at = data.find(name, at + len(name))
+    start = at
+    while at < len(data):
+        end = data.find(b"\n", at)
+        _, number, path = data[at:end].split(None, 2)
+        if at > start and not path.startswith(name.rstrip(b"/") + b"/"):
+            break
+        at = data.find(b"\nmemcg", end) + 1 or len(data)
+        if number in seen:
+            continue
+        if number != b"0":
+            seen.add(number)
+        node = 0
+        for line in data[end + 1 : at].splitlines():
+            words = line.split()
+            if words[0] == b"node":
+                node = int(words[1])
+            else:
+                anon, file = result.get(node, (0, 0))
+                # an x marks a generation that is no more
+                anon, file = anon + int(words[2].rstrip(b"x")), file + int(words[3].rstrip(b"x"))
+                result[node] = (anon, file)
     return result
 
 
@@ -103,6 +122,7 @@ class Sampler:
 
     def __init__(self, path: str) -> None:
         self.name = path.removeprefix(CGROUPS) or "/"
+        self.inode = os.stat(path).st_ino
         self.local = local_nodes()
         self.fds = {"memory.numa_stat": os.open(f"{path}/memory.numa_stat", os.O_RDONLY)}
         for name in ("cpu.stat", "memory.current", "memory.swap.current"):
@@ -135,7 +155,8 @@ class Sampler:
             self._text("cpu.stat")
         stat = parse_numa_stat(self._text("memory.numa_stat"))
         if self.lru is not None:
-            for node, (anon_pages, file_pages) in parse_lru_gen(self._lru_gen(self.lru), self.name).items():
+            pages = parse_lru_gen(self._lru_gen(self.lru), self.name, self.inode)
+            for node, (anon_pages, file_pages) in pages.items():
                 by_node[node] = (anon_pages + file_pages) * PAGE
                 file += file_pages * PAGE
             stat = {"unevictable": stat["unevictable"]}

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from ocihook import fs
 from ocihook.cgroup import memory
@@ -57,13 +58,13 @@ class Gauge:
                 found[cgroup.path] = self._split(memory.node_usage(cgroup.fd))
             except (OSError, BedeError):
                 others.append(cgroup)
-        pages = self._generations([cgroup.path for cgroup in others]) if others else {}
+        pages = self._generations({cgroup.path: cgroup.inode for cgroup in others}) if others else {}
         for cgroup in others:
             with contextlib.suppress(OSError, BedeError):
                 found[cgroup.path] = self._of(cgroup, pages.get(cgroup.path))
         return found
 
-    def _generations(self, paths: Collection[str]) -> dict[str, dict[int, int]]:
+    def _generations(self, inodes: Mapping[str, int]) -> dict[str, dict[int, int]]:
         if self._lru < 0:
             return {}
         parts: list[bytes] = []
@@ -72,7 +73,7 @@ class Gauge:
             while part := os.pread(self._lru, 1 << 20, at):
                 parts.append(part)
                 at += len(part)
-            return generations(b"".join(parts), paths)
+            return generations(b"".join(parts), inodes)
         except (OSError, ValueError, IndexError):
             return {}
 
@@ -92,33 +93,56 @@ class Gauge:
         return local, sum(used.get(node, 0) for node in self.tiers.far)
 
 
-def generations(text: bytes, paths: Collection[str]) -> dict[str, dict[int, int]]:
-    """{path: {node: pages}} by the text of ``lru_gen``, of each of *paths* with what is below it.
+class _Block(NamedTuple):
+    """What ``lru_gen`` tells of one memory cgroup."""
 
-    Raises ValueError or IndexError where that is of another form.
+    number: int
+    path: bytes
+    lines: bytes
+
+
+def generations(text: bytes, inodes: Mapping[str, int]) -> dict[str, dict[int, int]]:
+    """{path: {node: pages}} by the text of ``lru_gen``, of each path of *inodes* with what is below it.
+
+    A cgroup that was removed stays there under its path while pages are charged to it: see native/kfile.h.
+    *inodes* tells the living one of several of one path, on kernels that number cgroups so. Raises ValueError
+    or IndexError where the text is of another form.
     """
-    found: dict[str, dict[int, int]] = {}
-    wanted = {os.fsencode(path): path for path in paths}
-    seen: set[bytes] = set()
-    for block in (b"\n" + text).split(b"\nmemcg ")[1:]:
-        head, _, rest = block.partition(b"\n")
-        number, _, where = head.strip().partition(b" ")
+    blocks = [_block(part) for part in (b"\n" + text).split(b"\nmemcg ")[1:]]
+    wanted = {os.fsencode(path): inode for path, inode in inodes.items()}
+    start: dict[bytes, int] = {}
+    for at, block in enumerate(blocks):
+        inode = wanted.get(block.path)
+        if inode is None or not block.number:
+            continue
+        before = start.get(block.path)
+        if before is None or block.number == inode or blocks[before].number != inode:
+            start[block.path] = at
+    return {path: _below(blocks, start[name]) for path in inodes if (name := os.fsencode(path)) in start}
+
+
+def _block(part: bytes) -> _Block:
+    head, _, lines = part.partition(b"\n")
+    number, _, path = head.lstrip().partition(b" ")
+    return _Block(int(number), path, lines)
+
+
+def _below(blocks: Sequence[_Block], start: int) -> dict[int, int]:
+    """{node: pages} of the cgroup whose block is at *start* and of those below it, which follow it."""
+    above = blocks[start].path.rstrip(b"/") + b"/"
+    sums: dict[int, int] = {}
+    seen: set[int] = set()
+    for at, block in enumerate(blocks[start:]):
+        if at and not block.path.startswith(above):
+            break
         # The file is read in parts: one before which a cgroup was made meanwhile can be there twice.
-        if number in seen:
+        if block.number in seen:
             continue
-        above = []
-        while where:
-            above += [wanted[where]] if where in wanted else []
-            where = where.rpartition(b"/")[0]
-        if not above:
-            continue
-        seen.add(number)
-        counts = _counts(rest)
-        for path in above:
-            sums = found.setdefault(path, {})
-            for node, pages in counts.items():
-                sums[node] = sums.get(node, 0) + pages
-    return found
+        if block.number:
+            seen.add(block.number)
+        for node, pages in _counts(block.lines).items():
+            sums[node] = sums.get(node, 0) + pages
+    return sums
 
 
 def _counts(block: bytes) -> dict[int, int]:

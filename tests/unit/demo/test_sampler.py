@@ -57,4 +57,20 @@ def test_a_cgroup_that_is_not_there_leaves_a_header() -> None:
 
 
 def test_a_cgroup_that_is_there_twice_counts_once() -> None:
-    assert sampler.parse_lru_gen(LRU + LRU, "/machine.slice") == sampler.parse_lru_gen(LRU, "/machine.slice")
+    scope = "/machine.slice/libpod-ab.scope"
+    again = LRU[LRU.index(b"memcg    56") :]
+    assert sampler.parse_lru_gen(LRU + again, scope) == sampler.parse_lru_gen(LRU, scope)
+
+
+def test_a_removed_cgroup_is_not_the_one_that_has_its_name_now() -> None:
+    """But what was removed below it is still charged to it."""
+    names = ("0 /a", "0 /a/b", "61 /a", "12 /ab", "74 /a", "0 /a/b", "0 /a/b", "75 /c")
+    text = b"".join(
+        f"memcg {name}\n node 0\n 1 9 0 {10**n}\n node 1\n 1 9 {10**n} 0\n".encode()
+        for n, name in enumerate(names)
+    )
+    living = {0: (0, 1_110_000), 1: (1_110_000, 0)}
+    assert sampler.parse_lru_gen(text, "/a") == living
+    assert sampler.parse_lru_gen(text, "/a", 4711) == living
+    assert sampler.parse_lru_gen(text, "/a", 61) == {0: (0, 100), 1: (100, 0)}, "numbered by inodes"
+    assert sampler.parse_lru_gen(text.partition(b"memcg 61")[0], "/a") == {}

@@ -30,6 +30,29 @@ memcg    13 /kept-other
  node     0
           1          9       1000        1000
 """
+#: /kept of three times: the first was removed and holds page cache, the second also has something in swap.
+USED_AGAIN = b"""memcg     0 /kept
+ node     0
+          1          9          0       10751
+memcg     0 /kept/below
+ node     0
+          1          9          0           5
+memcg    61 /kept
+ node     0
+          1          9          0          40
+memcg    74 /kept
+ node     0
+          1          9          2          10
+ node     1
+          1          9          1           0
+memcg     0 /kept/below
+ node     1
+          1          9          0           3
+memcg     0 /kept/below
+ node     1
+          1          9          0           4
+"""
+KEPT = {"/kept": 0}
 NUMA = "anon N0=1 N1=1\ninactive_anon N0=4096 N1=8192\nactive_file N0=0 N1=4096\nunevictable N0=12288 N1=0\n"
 
 
@@ -51,24 +74,32 @@ def look(cgroup: Cgroup) -> dict[str, tuple[int, int]]:
 
 
 def test_generations_count_what_is_below_and_no_neighbour() -> None:
-    assert gauge.generations(LRU, ["/kept"]) == {"/kept": {0: 3246 + 1 + 25 + 2, 1: 224 + 10}}
-    assert gauge.generations(LRU, ["/kept/below", "/none"]) == {"/kept/below": {1: 10}}
+    assert gauge.generations(LRU, KEPT) == {"/kept": {0: 3246 + 1 + 25 + 2, 1: 224 + 10}}
+    assert gauge.generations(LRU, {"/kept/below": 0, "/none": 0}) == {"/kept/below": {1: 10}}
 
 
 def test_a_cgroup_that_is_there_twice_counts_once() -> None:
     again = LRU[LRU.index(b"memcg     7") :]
-    assert gauge.generations(LRU + again, ["/kept"]) == gauge.generations(LRU, ["/kept"])
+    assert gauge.generations(LRU + again, KEPT) == gauge.generations(LRU, KEPT)
 
 
 def test_a_cgroup_called_like_a_head_is_none() -> None:
     text = b"memcg     7 /a memcg 9 /kept\n node     0\n 1 1 5 5\n"
-    assert gauge.generations(text, ["/kept"]) == {}
+    assert gauge.generations(text, KEPT) == {}
+
+
+def test_a_removed_cgroup_is_not_the_one_that_has_its_name_now() -> None:
+    """But what was removed below it is still charged to it."""
+    assert gauge.generations(USED_AGAIN, KEPT) == {"/kept": {0: 12, 1: 8}}
+    assert gauge.generations(USED_AGAIN, {"/kept": 4711}) == {"/kept": {0: 12, 1: 8}}
+    assert gauge.generations(USED_AGAIN, {"/kept": 61}) == {"/kept": {0: 40}}, "numbered by inodes"
+    assert gauge.generations(USED_AGAIN.partition(b"memcg    61")[0], KEPT) == {}
 
 
 @given(st.binary())
 def test_no_text_is_an_odd_error(text: bytes) -> None:
     with contextlib.suppress(ValueError, IndexError):
-        gauge.generations(text, ["/kept", "/"])
+        gauge.generations(text, {"/kept": 7, "/": 1})
 
 
 def test_limits_of_the_kernel_are_exact(kept: Cgroup, tmp_path: Path) -> None:
