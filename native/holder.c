@@ -13,6 +13,7 @@
 #define WRITE_US 100	/* most time for a write to memory.high */
 #define TOLERATED 256	/* this part of the bound may be missing in numa_stat */
 #define KERNEL_US 20000 /* how old the size of kernel memory may be */
+#define PATIENCE_US 5000000 /* that a lowered bound may take, as in the charts (watch/chart.py) */
 
 /* Kernel memory changes slowly; only huge pages in flight make its exact size matter. */
 static int measure_kernel(struct bede_holder *holder)
@@ -83,6 +84,23 @@ int bede_holder_fence(struct bede_holder *holder, uint64_t fence)
 	return err;
 }
 
+/*
+ * The highest past the bound, whatever that was then. The way down to a lowered bound is no
+ * overshoot, unless there is none (pages that cannot be moved), or it takes too long.
+ */
+static void note_overshoot(struct bede_holder *holder)
+{
+	const struct bede_control *control = &holder->control;
+	uint64_t over = control->local - minimum(control->local, control->bound);
+
+	if (!holder->set_us)
+		holder->set_us = control->at_us;
+	if (!over || holder->lifted || control->at_us - holder->set_us > PATIENCE_US)
+		holder->met = true;
+	if (holder->met && over > holder->stats.over)
+		holder->stats.over = over;
+}
+
 static void publish(struct bede_holder *holder)
 {
 	const struct bede_control *control = &holder->control;
@@ -105,11 +123,7 @@ static void publish(struct bede_holder *holder)
 	stats->stalled = holder->lifted;
 	stats->steered = holder->migrate.steered;
 	stats->rounds++;
-	/* After the bound is lowered, the way down to it is no overshoot. */
-	if (control->local <= control->bound)
-		holder->met = true;
-	if (holder->met && control->local > stats->max_local)
-		stats->max_local = control->local;
+	note_overshoot(holder);
 }
 
 /* Nobody has put another memory.high there. */
@@ -291,8 +305,8 @@ int bede_holder_set(struct bede_holder *holder, uint64_t bound, const uint64_t *
 	holder->control.bound = bound;
 	memcpy(holder->control.node_bound, node_bound, sizeof(holder->control.node_bound));
 	holder->stats.bound = bound;
-	holder->stats.max_local = 0;
 	holder->met = false;
+	holder->set_us = 0;
 	if (holder->way->set)
 		holder->way->set(holder, before);
 	pthread_mutex_unlock(&holder->lock);

@@ -26,7 +26,7 @@ struct bede_stats {
 	uint64_t fence;
 	uint64_t user_high;
 	uint64_t user_swap_max;
-	uint64_t max_local;
+	uint64_t over;
 	uint64_t demoted;
 	uint64_t promoted;
 	uint64_t own;

@@ -40,7 +40,7 @@ struct bede_stats {
 	uint64_t fence;
 	uint64_t user_high;
 	uint64_t user_swap_max;
-	uint64_t max_local;    /* highest since the bound was set and met */
+	uint64_t over;	       /* highest past the bound of its moment; a lowered bound has its time: see holder.c */
 	uint64_t demoted;      /* bytes the holder asked the kernel to demote, or has moved itself */
 	uint64_t promoted;     /* bytes the mover has brought back */
 	uint64_t own;	       /* bytes on local nodes by policies of programs, which stay there */

@@ -91,7 +91,7 @@ struct bede_holder {
 	bool fenced; /* memory.events has woken the thread */
 	bool busy;   /* there is something to be done even if the container does nothing */
 	bool lifted; /* the container is above its bound and cannot be brought back now */
-	bool met;    /* the bound has been met since it was set */
+	bool met;    /* the bound has been met since it was set, or would have been if it could be */
 	bool told;   /* the owner knows of memory that programs have placed themselves */
 	char *lru_path;
 	struct bede_files file;
@@ -104,6 +104,7 @@ struct bede_holder {
 	struct bede_stats stats;
 	uint64_t user_high;
 	uint64_t last_fence;
+	uint64_t set_us;    /* when the bound in force was first looked at, or 0 */
 	uint64_t kernel_us; /* when kernel memory was last measured */
 	const struct bede_way *way;
 	struct bede_tier_state tier;

@@ -41,7 +41,7 @@ class Stats(NamedTuple):
     fence: int
     user_high: int
     user_swap_max: int
-    max_local: int
+    over: int
     demoted: int
     promoted: int
     own: int
@@ -58,8 +58,11 @@ class Stats(NamedTuple):
 
     @property
     def overshoot(self) -> int:
-        """Bytes by which local usage has exceeded the bound since it was set."""
-        return max(self.max_local - self.bound, 0)
+        """The most that local usage was past the bound of its moment while it was held, or is now; bytes.
+
+        A bound that was lowered has five seconds to be met before what is above it is kept in mind.
+        """
+        return max(self.over, self.local - self.bound, 0)
 
 
 class Migrate(NamedTuple):

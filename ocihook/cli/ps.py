@@ -16,7 +16,8 @@ OWN = "OWN"  #: behind LOCAL, where there is any
 DETAILS = """\
   CONTAINER  its id, of generated ones the beginning: `bede set` and the others take either
   NAME       what its engine calls it now; "-" where none does, as of what runc, crun and ctr start
-  OVERSHOOT  the most that local usage was above the bound since that was set and met; node_limit: is now
+  OVERSHOOT  the most that local usage was above its bound while this agent has held it, or is now, as a share
+             of the bound. A bound that is lowered has 5 s to be met before that counts. node_limit: is now
   OUTSIDE    processes that had left the container's cgroup and were put back, and what they charged elsewhere
   OWN        local memory that programs have placed by policies of their own (numactl, mbind): it stays there.
              Only where there is such, and pages are moved by the agent

@@ -32,7 +32,8 @@ LISTED = {
     "local": _Of("local_bytes", "Local memory that the container holds."),
     "far": _Of("far_bytes", "Far memory that the container holds."),
     "overshoot": _Of(
-        "overshoot_bytes", "Local memory beyond the bound: the highest since it was set, or now (node_limit)."
+        "overshoot_bytes",
+        "Local memory beyond the bound: the most while the agent held it, or now (node_limit).",
     ),
     "stalled": _Of("stalled", "1 while nothing of a container above its bound can be demoted."),
 }
