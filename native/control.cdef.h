@@ -2,7 +2,7 @@ struct bede_control {
 	uint64_t local_mask;
 	uint64_t far_mask;
 	uint64_t bound;
-	uint64_t node_bound[64];
+	uint64_t node_bound[...];
 	unsigned cpus;
 	struct bede_numa numa;
 	uint64_t local;

@@ -5,7 +5,7 @@ struct bede_params {
 	uint64_t local_mask;
 	uint64_t far_mask;
 	uint64_t bound;
-	uint64_t node_bound[64];
+	uint64_t node_bound[...];
 	uint64_t user_high;
 	uint64_t user_swap_max;
 	unsigned cpus;

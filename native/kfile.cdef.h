@@ -1,8 +1,10 @@
+#define BEDE_MAX_NODES ...
+
 struct bede_numa {
-	uint64_t lru[64];
-	uint64_t file[64];
-	uint64_t huge[64];
-	uint64_t unevictable[64];
+	uint64_t lru[...];
+	uint64_t file[...];
+	uint64_t huge[...];
+	uint64_t unevictable[...];
 };
 
 int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out);

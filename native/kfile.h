@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BEDE_MAX_NODES 64
+#ifndef BEDE_MAX_NODES
+#error "build with -DBEDE_MAX_NODES=, which is HELD of ocihook/topology/nodes.py"
+#endif
+/* A set of nodes has one bit each. */
+_Static_assert(BEDE_MAX_NODES <= 64, "no bit for each node");
 
 /* A growing buffer for one kernel file; text[length] is always 0 after a read. */
 struct bede_buffer {

@@ -13,7 +13,7 @@ _ffi: Any = _native.ffi
 _lib: Any = _native.lib
 
 NO_LIMIT = 2**64 - 1
-MAX_NODES = 64
+MAX_NODES: int = _lib.BEDE_MAX_NODES
 LRU_GEN = "/sys/kernel/debug/lru_gen"
 
 

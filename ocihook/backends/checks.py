@@ -18,6 +18,18 @@ def far_room(tiers: Tiers) -> tuple[int, int]:
     return free, total
 
 
+def numbers(tiers: Tiers) -> Tiers:
+    """*tiers*, whose nodes an agent can hold, all of them: its sets have one bit each. Raises HostError."""
+    beyond = [node for node in (*tiers.local, *tiers.far) if node >= nodes.HELD]
+    if beyond:
+        raise HostError(
+            f"memory node {beyond[0]} of this host cannot be held: on this kernel Bede can hold nodes 0 to"
+            f" {nodes.HELD - 1}",
+            "Boot a kernel with memory.node_limit, or take the memory of that node offline",
+        )
+    return tiers
+
+
 def room(tiers: Tiers) -> None:
     """That far memory is not full. Raises HostError."""
     free, total = far_room(tiers)

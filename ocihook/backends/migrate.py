@@ -37,7 +37,7 @@ _NOT_STARTED = ("creating", "created")
 
 def possible(config: "Config") -> Tiers:
     """The nodes to bind with on this host. Raises HostError where no bound can be held."""
-    return nodes.find(config.far_nodes)
+    return checks.numbers(nodes.find(config.far_nodes))
 
 
 def check(config: "Config", cgroup_fd: int) -> Tiers:

@@ -21,7 +21,7 @@ PAGE = 4096
 
 def possible(config: "Config") -> Tiers:
     """The tiers to bind with on this host. Raises HostError where no bound can be held."""
-    return nodes.find(config.far_nodes)
+    return checks.numbers(nodes.find(config.far_nodes))
 
 
 def check(config: "Config", cgroup_fd: int) -> Tiers:

@@ -1,6 +1,10 @@
+from types import ModuleType
+
 import pytest
 
-from ocihook.backends import checks
+from ocihook import native
+from ocihook.backends import checks, migrate, tier
+from ocihook.config import Config
 from ocihook.errors import HostError, InputError
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
@@ -24,6 +28,29 @@ def test_a_cpuset_with_a_far_node(mems: str) -> None:
 def test_a_cpuset_without_one(mems: str) -> None:
     with pytest.raises(HostError, match="no far node"):
         checks.cpuset(mems, TIERS)
+
+
+@pytest.mark.parametrize("backend", [tier, migrate], ids=["tier", "migrate"])
+@pytest.mark.parametrize("tiers", [Tiers((0, 70), (1,)), Tiers((0,), (1, nodes.HELD))], ids=["local", "far"])
+def test_a_node_beyond_those_that_an_agent_can_hold(
+    backend: ModuleType, tiers: Tiers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nodes, "find", lambda far_nodes: tiers)
+    beyond = max(*tiers.local, *tiers.far)
+    with pytest.raises(HostError, match=f"memory node {beyond} of this host cannot be held.* nodes 0 to 63"):
+        backend.possible(Config())
+    with pytest.raises(HostError, match=f"node {beyond}"):
+        backend.check(Config(), -1)
+
+
+def test_the_last_node_that_can_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiers = Tiers((0,), (nodes.HELD - 1,))
+    monkeypatch.setattr(nodes, "find", lambda far_nodes: tiers)
+    assert tier.possible(Config()) is tiers
+
+
+def test_the_agent_can_hold_what_the_hook_lets_pass() -> None:
+    assert native.MAX_NODES == nodes.HELD
 
 
 def test_full_far_memory(monkeypatch: pytest.MonkeyPatch) -> None:
