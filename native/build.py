@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cffi import FFI
 
-TOPICS = ("kfile", "control", "holder", "births", "policy")
+TOPICS = ("kfile", "control", "holder", "births", "policy", "cpus")
 SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "idle", "recount")
 SOURCES += ("tier", "migrate", "switcher", "mover", "spaces", "pages", "heat", "order")
 

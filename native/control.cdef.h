@@ -8,6 +8,7 @@ struct bede_control {
 	uint64_t local;
 	uint64_t far;
 	uint64_t kernel;
+	int settled;
 	double rate;
 	double file_share;
 	double huge_share;

@@ -13,7 +13,7 @@ struct bede_control {
 	uint64_t far_mask;
 	uint64_t bound;			     /* bytes over all local nodes */
 	uint64_t node_bound[BEDE_MAX_NODES]; /* bytes, UINT64_MAX for none */
-	unsigned cpus;			     /* online; each may hold a batch of charges */
+	unsigned cpus;			     /* that it allocates on at once: see cpus.h */
 
 	/* What was seen last. */
 	struct bede_numa numa;

@@ -7,12 +7,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "cpus.h"
 #include "thread.h"
 #include "units.h"
 
 #define WRITE_US 100	/* most time for a write to memory.high */
 #define TOLERATED 256	/* this part of the bound may be missing in numa_stat */
 #define KERNEL_US 20000 /* how old the size of kernel memory may be */
+#define CPUS_US 1000000  /* how old the number of its processors may be: its user may change that */
 #define PATIENCE_US 5000000 /* that a lowered bound may take, as in the charts (watch/chart.py) */
 
 /* Kernel memory changes slowly; only huge pages in flight make its exact size matter. */
@@ -31,6 +33,16 @@ static int measure_kernel(struct bede_holder *holder)
 					     &holder->control.kernel);
 }
 
+static void count_cpus(struct bede_holder *holder)
+{
+	uint64_t at_us = now_us();
+
+	if (holder->cpus_us && at_us < holder->cpus_us + CPUS_US)
+		return;
+	holder->cpus_us = at_us;
+	holder->control.cpus = bede_cpus(holder->file.dir);
+}
+
 static int measure(struct bede_holder *holder)
 {
 	struct bede_control *control = &holder->control;
@@ -43,6 +55,7 @@ static int measure(struct bede_holder *holder)
 		err = measure_kernel(holder);
 	if (err)
 		return err;
+	count_cpus(holder);
 	bede_recount(&holder->recount, &control->numa, now_us(), holder->idle.current,
 		     control->kernel, control->bound / TOLERATED);
 	bede_control_observe(control, now_us(), holder->idle.current);
@@ -269,7 +282,6 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	holder->control.local_mask = params->local_mask;
 	holder->control.far_mask = params->far_mask;
 	holder->control.bound = params->bound;
-	holder->control.cpus = params->cpus;
 	holder->control.kernel = UINT64_MAX;
 	memcpy(holder->control.node_bound, params->node_bound, sizeof(params->node_bound));
 	holder->user_high = params->user_high;

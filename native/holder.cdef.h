@@ -8,7 +8,6 @@ struct bede_params {
 	uint64_t node_bound[...];
 	uint64_t user_high;
 	uint64_t user_swap_max;
-	unsigned cpus;
 	int migrates;
 	int steered;
 	const char *home;

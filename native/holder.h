@@ -23,7 +23,6 @@ struct bede_params {
 	uint64_t node_bound[BEDE_MAX_NODES]; /* bytes, BEDE_NO_LIMIT for none */
 	uint64_t user_high;		     /* the user's own memory.high */
 	uint64_t user_swap_max;		     /* the user's own memory.swap.max */
-	unsigned cpus;			     /* online; each may hold a batch of charges */
 	int migrates;	  /* hold by steering and moving: there is no lower tier to demote to */
 	int steered;	  /* its tasks have the policy by which cpuset.mems says where they allocate */
 	const char *home; /* cpuset.mems for local allocation ... */

@@ -105,6 +105,7 @@ struct bede_holder {
 	uint64_t user_high;
 	uint64_t last_fence;
 	uint64_t set_us;    /* when the bound in force was first looked at, or 0 */
+	uint64_t cpus_us;   /* when its processors were last counted */
 	uint64_t kernel_us; /* when kernel memory was last measured */
 	const struct bede_way *way;
 	struct bede_tier_state tier;

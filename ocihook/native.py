@@ -107,7 +107,6 @@ class Holder:
         self._fill(params.node_bound, nodes)
         params.user_high = NO_LIMIT if user_high is None else user_high
         params.user_swap_max = NO_LIMIT if user_swap_max is None else user_swap_max
-        params.cpus = os.cpu_count() or 1
         params.notify_fd = notify_fd
         given = migrate or Migrate("", "", False, 0)
         home, away = (_ffi.new("char[]", text.encode()) for text in (given.home, given.away))

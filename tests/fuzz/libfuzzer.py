@@ -11,7 +11,7 @@ NATIVE = HERE.parents[1] / "native"
 TARGETS = HERE / "targets"
 SHARED = "file"  #: no target: what they share
 #: What the targets need of the native code; the rest of it needs a kernel.
-SOURCES = ("kfile", "lru", "control", "swapguard", "births", "spaces", "order")
+SOURCES = ("kfile", "lru", "control", "swapguard", "births", "spaces", "order", "cpus")
 #: Functions that a target stands in for.
 WRAPPED = {"demote": ("write",), "swapguard": ("openat", "pwrite")}
 LONGEST = 700  #: bytes of one input

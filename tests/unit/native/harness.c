@@ -49,7 +49,7 @@ static int hold(char **argv)
 {
 	struct bede_params params = { .lru_path = "/a", .lru_file = argv[3], .local_mask = 1, .far_mask = 2,
 				      .bound = 1 << 20, .user_high = BEDE_NO_LIMIT,
-				      .user_swap_max = BEDE_NO_LIMIT, .cpus = 2, .notify_fd = -1 };
+				      .user_swap_max = BEDE_NO_LIMIT, .notify_fd = -1 };
 	BEDE_FD dir = open(argv[2], O_RDONLY | O_DIRECTORY);
 	struct bede_holder *holder;
 	struct bede_stats stats;
