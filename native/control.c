@@ -123,17 +123,18 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 
 /*
  * What of that counts as local already. Tasks that run towards the bound unhindered all have a
- * page in flight, and will be past the bound together before they first have to make room.
- * Later it is huge pages above all: a turn of the loop that comes between a charge and its page
- * would see the same room twice.
+ * page in flight, and will be past the bound together before they first have to make room; on
+ * many processors batches of charges and statistics that are behind come to as much. Also
+ * later: the fence must not lead by it if nobody moves it again. Of huge pages all counts: a
+ * turn of the loop that comes between a charge and its page would see the same room twice.
  */
 static uint64_t in_flight(const struct bede_control *control, uint64_t flight)
 {
 	uint64_t allowed = control->bound / 128;
+	uint64_t beyond = flight > allowed ? minimum(flight - allowed, control->bound / 8) : 0;
+	uint64_t huge = control->settled ? (uint64_t)((double)flight * control->huge_share) : 0;
 
-	if (control->settled)
-		return (uint64_t)((double)flight * control->huge_share);
-	return flight > allowed ? minimum(flight - allowed, control->bound / 8) : 0;
+	return huge > beyond ? huge : beyond;
 }
 
 uint64_t bede_control_room(const struct bede_control *control)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from simulation import BATCH, Killed, Machine
 
 from ocihook import _native
 
@@ -146,3 +147,45 @@ def test_promotion_has_no_fence_and_so_gets_a_wider_margin() -> None:
         charged.see(size)
     assert promoted.raw.promoted_share > 0.9 > 0.1 > charged.raw.promoted_share
     assert promoted.excess()[0] > 5 * charged.excess()[0]
+
+
+#: processors, and bounds in MiB, of which there are two at least for each: no less can be held so closely
+SIZES = [
+    (cpus, bound)
+    for cpus in (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    for bound in (128, 1024, 8192)
+    if bound >= 2 * cpus
+]
+
+
+@pytest.mark.parametrize(("cpus", "bound"), SIZES)
+def test_on_many_processors_at_once(cpus: int, bound: int) -> None:
+    """Each may have a batch charged, one that no statistics show yet, and one on its way past the fence."""
+    machine = Machine(cpus, bound * MIB).run(2 * bound * MIB)
+    assert machine.over < 0.01
+    assert machine.mean > 0.98 - 3 * BATCH * cpus / (bound * MIB) / 2
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+def test_the_hosts_processors_cost_who_has_few_of_them(cpus: int) -> None:
+    own, hosts = (Machine(cpus, 1024 * MIB, told).run(2048 * MIB) for told in (cpus, 256))
+    assert own.over == hosts.over == 0
+    assert own.mean > hosts.mean + 0.003
+
+
+def test_what_is_charged_but_on_no_list_yet_counts_also_later() -> None:
+    """A next agent has seen nothing of the past, and may be the next that is killed: then its fence stays."""
+    law = Law()
+    law.raw.kernel = 0
+    for size in range(0, 100, 4):
+        law.see(size)
+    law.see(100, 20).see(100, 30)
+    assert law.raw.settled
+    assert law.see(100, 30, more=17).room == pytest.approx(law.see(100, 30).room - 16, abs=0.1)
+
+
+@pytest.mark.parametrize("life", [(0.02, 0.15), (0.05, 0.9)], ids=["short", "long"])
+def test_agents_that_are_killed_over_and_over(life: tuple[float, float]) -> None:
+    """Each finds huge pages in flight of which it has not seen the like, and leaves its fence behind."""
+    runs = [Killed(seed, 8, 128 * MIB, life, (0.1, 0.8)).run(1024 * MIB) for seed in range(6)]
+    assert max(run.over for run in runs) < 0.02
