@@ -76,7 +76,8 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	uint64_t at_us = holder->control.at_us;
 
 	*room = bede_control_room(&holder->control);
-	if (holder->control.far > holder->tier.far)
+	/* What there was before the first turn is no time without progress. */
+	if (holder->control.far > holder->tier.far || !holder->tier.progress_us)
 		note_progress(holder);
 	holder->tier.far = holder->control.far;
 	uint64_t excess = demote(holder, *room);

@@ -104,3 +104,17 @@ def test_the_way_down_to_a_lowered_bound_is_not(held: Held) -> None:
     held.use(6)
     stats = held.until(lambda stats: stats.local == 6 * MIB)
     assert stats.overshoot == 0 or stats.stalls, "it took this machine half a second"
+
+
+def test_who_is_found_above_the_bound_has_not_stalled_already(cgroup: Path) -> None:
+    for name in ("memory.numa_stat", "memory.current"):
+        (cgroup / name).write_text("")
+    use(cgroup, 20)
+    one = Held(cgroup, 16)
+    try:
+        stats = one.until(lambda stats: stats.rounds > 0)
+        assert stats.stalls == 0 or stats.rounds > 1
+        assert one.until(lambda stats: stats.stalled).overshoot == 4 * MIB
+    finally:
+        one.holder.stop(restore=False)
+        os.close(one.fd)
