@@ -1,5 +1,7 @@
 #include "control.h"
 
+#include <stdbool.h>
+
 #include "units.h"
 
 #define MIB (1024 * 1024ULL)
@@ -45,7 +47,8 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 {
 	uint64_t file = control->file, huge = control->huge;
 	uint64_t local = control->local, far = control->far;
-	double seconds = control->at_us ? (double)(at_us - control->at_us) / 1e6 : 0;
+	bool first = !control->at_us;
+	double seconds = first ? 0 : (double)(at_us - control->at_us) / 1e6;
 	double growth = current > control->current ? (double)(current - control->current) : 0;
 
 	control->local = sum(control->numa.lru, control->local_mask);
@@ -55,12 +58,15 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	control->far = sum(control->numa.lru, control->far_mask);
 	control->file = sum(control->numa.file, UINT64_MAX);
 	control->huge = sum(control->numa.huge, UINT64_MAX);
-	if (control->local < control->bound - control->bound / 4 || !control->at_us) {
+	if (control->local < control->bound - control->bound / 4 || first) {
 		control->settled = 0;
 		control->far_before = control->far;
 	} else if (control->far > control->far_before + control->bound / 16) {
 		control->settled = 1;
 	}
+	/* The past of who has just begun is what there is. Not so for page cache: its margin is wide. */
+	if (first && control->local + control->far)
+		control->huge_share = (double)control->huge / (double)(control->local + control->far);
 	if (seconds <= 0)
 		return;
 	double nearer = control->local > local ? (double)(control->local - local) : 0;

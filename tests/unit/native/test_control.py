@@ -184,6 +184,17 @@ def test_what_is_charged_but_on_no_list_yet_counts_also_later() -> None:
     assert law.see(100, 30, more=17).room == pytest.approx(law.see(100, 30).room - 16, abs=0.1)
 
 
+def test_who_begins_at_the_bound_has_seen_no_demotion_get_going() -> None:
+    law = Law()
+    law.raw.kernel = 0
+    law.see(110, 300, huge=410, more=17)
+    assert not law.raw.settled
+    assert law.raw.huge_share == 1, "what there is, is its past"
+    assert law.room < 1.1
+    assert law.see(110, 305, huge=415, more=17).raw.settled == 0
+    assert law.see(110, 310, huge=420, more=17).raw.settled == 1
+
+
 @pytest.mark.parametrize("life", [(0.02, 0.15), (0.05, 0.9)], ids=["short", "long"])
 def test_agents_that_are_killed_over_and_over(life: tuple[float, float]) -> None:
     """Each finds huge pages in flight of which it has not seen the like, and leaves its fence behind."""
