@@ -5,6 +5,7 @@
 #include "units.h"
 
 #define RESERVE 6	/* this part of the bound shall be old enough to be demoted at once */
+#define LEAD_S 0.1	/* seconds of growth that a lifted fence is ahead */
 #define STALL_TRIES 20	/* commands without effect before the fence is lifted */
 
 static void note_progress(struct bede_holder *holder)
@@ -71,6 +72,17 @@ static uint64_t fence(const struct bede_holder *holder, uint64_t room)
 	return current < ceiling ? minimum(current + room, ceiling) : current + room;
 }
 
+/*
+ * Where it is lifted to: ahead of what may be allocated until the next turns, but not further. If
+ * nobody were to follow it any more, it would stay there, and so hold nobody.
+ */
+static uint64_t lifted_fence(const struct bede_holder *holder)
+{
+	const struct bede_control *control = &holder->control;
+
+	return control->current + control->bound / 8 + (uint64_t)(control->rate * LEAD_S);
+}
+
 static int turn(struct bede_holder *holder, uint64_t *room)
 {
 	uint64_t at_us = holder->control.at_us;
@@ -95,7 +107,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	/* Without demotion ahead of the fence all of it is done by reclaim, which may swap at any time. */
 	pressed = pressed || !holder->tier.demotes;
 	bede_swapguard_update(&holder->swap, pressed && !lifted, holder->control.current);
-	return bede_holder_fence(holder, lifted ? BEDE_NO_LIMIT : fence(holder, *room));
+	return bede_holder_fence(holder, lifted ? lifted_fence(holder) : fence(holder, *room));
 }
 
 static int start(struct bede_holder *holder, const struct bede_params *params)

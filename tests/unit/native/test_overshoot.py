@@ -97,6 +97,17 @@ def test_what_cannot_be_brought_below_a_lowered_bound_is_kept_in_mind(held: Held
     assert held.until(lambda stats: stats.local == 2 * MIB).overshoot == 4 * MIB
 
 
+def test_a_lifted_fence_leads_by_little(held: Held) -> None:
+    """An agent that is killed leaves it where it is."""
+    held.looked()
+    held.set(8)
+    for local in (12, 14, 40):
+        held.use(local)
+        stats = held.until(lambda stats, local=local: stats.stalled and stats.local == local * MIB)
+        assert stats.fence > local * MIB
+    held.until(lambda stats: stats.stalled and 0 < stats.fence - stats.current <= 2 * MIB)
+
+
 def test_the_way_down_to_a_lowered_bound_is_not(held: Held) -> None:
     held.looked()
     held.set(8)
