@@ -193,6 +193,9 @@ uint64_t bede_control_wait(const struct bede_control *control, uint64_t room)
 	double most = MAX_WAIT_US;
 	double ahead = control->rate > 0 ? (double)room / control->rate / 4 * 1e6 : most;
 
+	/* One look tells of no growth. */
+	if (!control->turn_s)
+		return MIN_WAIT_US;
 	if (room < control->bound / 8 && control->quiet < MAX_WAIT_US / NEAR_WAIT_US)
 		most = NEAR_WAIT_US * (1 + control->quiet);
 	return (uint64_t)(ahead > most ? most : ahead < MIN_WAIT_US ? MIN_WAIT_US : ahead);

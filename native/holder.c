@@ -24,7 +24,8 @@ static int measure_kernel(struct bede_holder *holder)
 
 	if (holder->file.stat < 0)
 		return 0;
-	if (control->huge_share < 0.05 && control->at_us < holder->kernel_us + KERNEL_US)
+	if (control->kernel != UINT64_MAX && control->huge_share < 0.05 &&
+	    control->at_us < holder->kernel_us + KERNEL_US)
 		return 0;
 	holder->kernel_us = control->at_us;
 	int err = bede_read(holder->file.stat, &holder->buffer);

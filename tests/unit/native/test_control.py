@@ -134,6 +134,12 @@ def test_near_the_bound_it_is_looked_at_often_until_nothing_moves() -> None:
     assert wait(law.see(120.0, 0.1)) <= 4_000
 
 
+def test_the_second_look_follows_the_first_at_once() -> None:
+    law = Law().see(10)
+    assert wait(law) == 1_000
+    assert wait(law.see(10)) == 100_000
+
+
 def test_local_usage_that_grows_while_the_total_stands_is_growth() -> None:
     promoted = Law().see(50, 50).see(60, 40)
     assert promoted.raw.rate > 0

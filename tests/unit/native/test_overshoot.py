@@ -1,76 +1,26 @@
-"""What a holder remembers of usage past the bound, on plain files in place of a cgroup's (a mock)."""
+"""What a holder remembers of usage past the bound, and where its fence is meanwhile."""
 
-import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from ocihook.native import Holder, Stats
-
-MIB = 1 << 20
-SECONDS = 30  #: a machine may be busy; a turn takes less than a millisecond
-
-
-def use(cgroup: Path, local: int) -> None:
-    """So many MiB are local. The widths stay, and nothing is truncated, so no text is read in part."""
-    for name, text in (
-        ("memory.numa_stat", f"inactive_anon N0={local * MIB:012} N1=0\n"),
-        ("memory.current", f"{local * MIB:012}\n"),
-    ):
-        fd = os.open(cgroup / name, os.O_WRONLY)
-        os.write(fd, text.encode())
-        os.close(fd)
-
-
-class Held:
-    """A holder without demotion, and what it shall see."""
-
-    def __init__(self, cgroup: Path, bound: int) -> None:
-        self.cgroup = cgroup
-        self.fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
-        self.holder = Holder(
-            self.fd,
-            "/a",
-            local=(0,),
-            far=(1,),
-            bound=bound * MIB,
-            nodes={},
-            user_high=None,
-            lru_file=None,
-        )
-
-    def use(self, local: int) -> None:
-        """So much is local from now on."""
-        use(self.cgroup, local)
-
-    def set(self, bound: int) -> None:
-        self.holder.set(bound * MIB, {})
-
-    def until(self, seen: Callable[[Stats], bool]) -> Stats:
-        end = time.monotonic() + SECONDS
-        while not seen(stats := self.holder.stats()):
-            assert time.monotonic() < end, stats
-            time.sleep(0.001)
-        return stats
-
-    def looked(self) -> Stats:
-        """Its stats after another whole turn."""
-        rounds = self.holder.stats().rounds
-        return self.until(lambda stats: stats.rounds > rounds + 1)
+from held import MIB, Held, use
 
 
 @pytest.fixture
-def held(cgroup: Path) -> Iterator[Held]:
-    """One of 12 MiB under a bound of 16."""
+def files(cgroup: Path) -> Path:
+    """The cgroup's files, with 12 MiB in use."""
     for name in ("memory.numa_stat", "memory.current"):
         (cgroup / name).write_text("")
     use(cgroup, 12)
-    one = Held(cgroup, 16)
-    yield one
-    one.holder.stop(restore=False)
-    os.close(one.fd)
+    return cgroup
+
+
+@pytest.fixture
+def held(files: Path) -> Iterator[Held]:
+    """One of 12 MiB under a bound of 16."""
+    with Held(files, 16) as one:
+        yield one
 
 
 def test_it_stays_the_most_that_was_seen(held: Held) -> None:
@@ -117,15 +67,18 @@ def test_the_way_down_to_a_lowered_bound_is_not(held: Held) -> None:
     assert stats.overshoot == 0 or stats.stalls, "it took this machine half a second"
 
 
-def test_who_is_found_above_the_bound_has_not_stalled_already(cgroup: Path) -> None:
-    for name in ("memory.numa_stat", "memory.current"):
-        (cgroup / name).write_text("")
-    use(cgroup, 20)
-    one = Held(cgroup, 16)
-    try:
+def test_who_is_found_above_the_bound_has_not_stalled_already(files: Path) -> None:
+    use(files, 20)
+    with Held(files, 16) as one:
         stats = one.until(lambda stats: stats.rounds > 0)
         assert stats.stalls == 0 or stats.rounds > 1
         assert one.until(lambda stats: stats.stalled).overshoot == 4 * MIB
-    finally:
-        one.holder.stop(restore=False)
-        os.close(one.fd)
+
+
+def test_the_first_fence_counts_what_is_charged_and_on_no_list_yet(files: Path) -> None:
+    """Nobody moves it again if this agent is killed."""
+    (files / "memory.stat").write_text(f"anon 0\nkernel {MIB}\nsock 0\n")
+    use(files, 100, 17)
+    with Held(files, 128) as one:
+        stats = one.until(lambda stats: stats.rounds > 0)
+        assert 10 * MIB <= stats.fence - stats.current <= 13 * MIB
