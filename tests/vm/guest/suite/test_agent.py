@@ -113,6 +113,40 @@ def test_set_halves_and_raises(container):
     assert container.stop()[0] == 7
 
 
+LOCKING = """
+import ctypes, mmap, sys
+region = mmap.mmap(-1, 60 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.mlock(ctypes.byref(ctypes.c_char.from_buffer(region)), ctypes.c_size_t(60 << 20)):
+    sys.exit(f"mlock: {ctypes.get_errno()}")
+sys.stdin.read()
+"""
+
+
+def test_set_forgets_no_overshoot():
+    line = ["bede", "run", "--local", "64M", "--name", "locked", "--", "/usr/bin/python3", "-c", LOCKING]
+    locked = subprocess.Popen(line, stdin=subprocess.PIPE)
+    try:
+        (record,) = wait_until("it is bound", helpers.records)
+        cgroup = helpers.CGROUPS / record["cgroup"].strip("/")
+
+        def unevictable():
+            stat = (cgroup / "memory.stat").read_text().splitlines()
+            return next(int(one.split()[1]) for one in stat if one.startswith("unevictable "))
+
+        wait_until("60 MiB are locked", lambda: unevictable() >= 60 * MIB)
+        assert listed()[record["id"]]["overshoot"] == 0
+        assert helpers.run("bede", "set", "locked", "8M").returncode == 0
+        over = unevictable() - 8 * MIB
+        wait_until("it is above its bound", lambda: listed()[record["id"]]["overshoot"] >= over)
+        wait_until("it stalls", lambda: listed()[record["id"]]["stalled"])
+        assert helpers.run("bede", "set", "locked", "128M").returncode == 0
+        wait_until("it has its new bound", lambda: listed()[record["id"]]["bound"] == 128 * MIB)
+        assert listed()[record["id"]]["overshoot"] >= over
+    finally:
+        locked.communicate(timeout=helpers.DEADLINE)
+
+
 REFUSED = (
     ("kept", "12Q", "12Q"),
     ("kept", "1M", "smallest bound"),

@@ -5,14 +5,17 @@ sampler say what is true.
 import contextlib
 import io
 import json
+import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import helpers
 import pytest
-from helpers import MIB, WORK, Container, run, slack, wait_until
+from helpers import CGROUPS, MIB, WORK, Container, run, slack, wait_until
 from on import ALL, STOCK, on
 from screen import ENDS, Screen
 
@@ -30,6 +33,15 @@ NEAR = 4 * MIB
 def container():
     with Container("crun", "kept", "32M", 96) as one:
         yield one.fill()
+
+
+@pytest.fixture
+def cached():
+    """A directory on a disk, so that what is written there is page cache."""
+    where = Path("/var/tmp/bede-cached")
+    where.mkdir()
+    yield where
+    shutil.rmtree(where)
 
 
 def counted(container, *names):
@@ -74,6 +86,42 @@ def test_stats_says_what_the_kernel_says(container):
     head, line = run("bede", "stats", "--interval", "0.1").stdout.splitlines()
     assert head.split()[:4] == ["CONTAINER", "NAME", "BOUND", "LOCAL"]
     assert line.split()[:3] == ["kept", "-", "32M"]
+
+
+def by_numa_stat(cgroup):
+    """(local, far) in bytes on the lists of a cgroup, by its own memory.numa_stat."""
+    (cgroup / "cpu.stat").read_text()  # which brings it up to date on 6.12
+    lists = sampler.parse_numa_stat((cgroup / "memory.numa_stat").read_text()).values()
+    return [sum(sizes.get(node, 0) for sizes in lists) for node in (0, 1)]
+
+
+@on("debian-6.12")
+@on("debian-7.3")
+def test_what_an_earlier_run_of_that_name_has_left_is_not_counted(cached):
+    """Its page cache is charged to its cgroup still, which has been removed and had the same path."""
+    for file in ("first", "second"):
+        there = cached / file
+        load = (
+            f"dd if=/dev/zero of={there}.bin bs=1M count=50 2>/dev/null && touch {there} && exec sleep 1000"
+        )
+        study = subprocess.Popen(["bede", "run", "--local", "64M", "--name", "study", "--", "sh", "-c", load])
+        try:
+            wait_until("it has written its file", there.exists)
+            (record,) = helpers.records()
+            cgroup = CGROUPS / record["cgroup"].strip("/")
+
+            def agree(record=record, cgroup=cgroup):
+                told = stats()[record["id"]]
+                pairs = zip(by_numa_stat(cgroup), (told["local"], told["far"]), strict=True)
+                return all(abs(by_kernel - by_bede) < MIB for by_kernel, by_bede in pairs)
+
+            wait_until("what is told is what the kernel tells of this cgroup", agree)
+            assert stats()[record["id"]]["overshoot"] <= slack(64 * MIB)
+        finally:
+            for pid in map(int, (cgroup / "cgroup.procs").read_text().split()):
+                os.kill(pid, signal.SIGKILL)
+            study.wait(helpers.DEADLINE)
+        helpers.nothing_left(cgroup)
 
 
 @on(ALL, first="debian-7.3")
