@@ -1,0 +1,65 @@
+"""An agent that is killed over and over while its container grows fast: the kernel says what was local."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+
+import helpers
+import pytest
+from helpers import CGROUPS, MIB, WORKLOADS, wait_until
+from on import STOCK, on
+from sampling import Sampling
+
+pytestmark = [on(STOCK, each=True, quiet=True), pytest.mark.usefixtures("unbalanced")]
+BOUND = 128 * MIB
+KILLS = 20
+PROCESSES, EACH = 8, 180  #: MiB
+PAUSES = (0, 0.005, 0.02, 0.1, 0.5)  #: seconds that an agent lives once it has begun
+
+
+def kill(cgroup, pause):
+    """Kill the agent *pause* seconds after it has first moved the fence of *cgroup*; was there one?"""
+    before = (cgroup / "memory.high").read_text()
+    end = time.monotonic() + 2
+    while (cgroup / "memory.high").read_text() == before and time.monotonic() < end:
+        time.sleep(0.001)
+    time.sleep(pause)
+    # The lowest is the agent; the one that subscribes for it may be there for a moment.
+    for pid in helpers.processes("agent")[:1]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            return True
+    return False
+
+
+def test_killed_over_and_over_with_huge_pages(agent, capsys):
+    """Each agent finds huge pages in flight, and leaves behind whatever fence it has just set."""
+    load = ["/usr/bin/python3", "-ISB", f"{WORKLOADS}/huge.py", str(PROCESSES), str(EACH)]
+    process = subprocess.Popen(
+        ["bede", "run", "--local", "128M", "--name", "killed", "--", *load], stdin=subprocess.PIPE, text=True
+    )
+    try:
+        (record,) = wait_until("it is bound", helpers.records)
+        wait_until("the agent runs", helpers.agent_pid)
+        cgroup = CGROUPS / record["cgroup"].strip("/")
+        kills, chance = 0, random.Random(4)
+        with Sampling(cgroup) as sampling:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            with contextlib.suppress(FileNotFoundError):  # it has ended
+                while kills < KILLS and process.poll() is None:
+                    kills += kill(cgroup, chance.choice(PAUSES))
+            process.wait(helpers.DEADLINE)
+    finally:
+        process.kill()
+        process.wait()
+    over = max(sampling.highest - BOUND, 0)
+    with capsys.disabled():
+        print(f"\n{os.uname().release}: {kills} kills, {100 * over / BOUND:.2f} % above the bound at most")
+    assert process.returncode == 0
+    assert kills > 2
+    assert sampling.total >= 0.95 * PROCESSES * EACH * MIB
+    assert over <= BOUND // 50
