@@ -79,7 +79,9 @@ def _create(state: oci.State, high_given: bool, user_high: int | None, bede: str
         from ocihook.cgroup import process
 
         high = user_high if high_given else bind.UNTOLD
-        record = bind.bind(state, policy, config, user_high=high, runtime=process.caller())
+        record = bind.bind(
+            state, policy, config, user_high=high, runtime=process.caller(), maker=os.getppid()
+        )
     except HostError as error:
         if config.on_unsupported != "warn":
             raise

@@ -4,7 +4,7 @@ import time
 
 from ocihook import config as configuration
 from ocihook.backends import checks, choose, tier, undo
-from ocihook.cgroup import memory, path, process
+from ocihook.cgroup import memory, own, path, process
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import BedeError, HostError, InputError
 from ocihook.spec import annotation
@@ -27,15 +27,35 @@ def bind(
     user_high: int | None = UNTOLD,
     runtime: str = "",
     warn: "Callable[[str], None]" = say.warning,
+    maker: int = 0,
 ) -> records.Record | None:
     """Put the bound of *policy* in force for the process of *state*, or leave nothing behind.
 
     *user_high* is the user's own ``memory.high`` (bytes, None for "max") where the cgroup holds another one;
-    *runtime* is who started the process; *warn* gets a line about what works less well. The record to tell
-    the agent of; None where there is nothing (more) to record. Raises BedeError.
+    *runtime* is who started the process, and *maker* that one's pid where it may have helpers in the cgroup;
+    *warn* gets a line about what works less well. The record to tell the agent of; None where there is
+    nothing (more) to record. Raises BedeError.
     """
+    try:
+        return _bind(state, policy, config, user_high, runtime, maker, warn)
+    except BaseException:
+        if choose.stock(config) == choose.MIGRATE:
+            _unsteer(state)
+        raise
+
+
+def _bind(
+    state: oci.State,
+    policy: annotation.Policy,
+    config: configuration.Config,
+    user_high: int | None,
+    runtime: str,
+    maker: int,
+    warn: "Callable[[str], None]",
+) -> records.Record | None:
     start, namespaces = process.identity(state.pid)
     with path.find(state.pid) as cgroup:
+        _alone(cgroup, state, maker)
         backend = choose.for_cgroup(cgroup.fd, config)
         if backend == choose.NODE_LIMIT:
             _still(state, start)
@@ -85,13 +105,19 @@ def bind(
         except BaseException as error:
             if dirty:
                 _undo(state, cgroup, user_high, record)
-            if backend == choose.MIGRATE:
-                _unsteer(state)
             if isinstance(error, OSError):
                 raise _refused(cgroup, error) from None
             raise
         _warn_useless(state, useless, warn)
         return record
+
+
+def _alone(cgroup: Cgroup, state: oci.State, maker: int) -> None:
+    """Before anything is written: what stands in a cgroup of others is theirs. Raises HostError."""
+    try:
+        own.check(cgroup, state.pid, maker)
+    except OSError as error:
+        raise HostError(f"the processes in {cgroup.directory} cannot be told: {error.strerror}") from None
 
 
 def _check(backend: str, config: configuration.Config, cgroup_fd: int) -> Tiers:

@@ -29,7 +29,7 @@ _COMMANDS = frozenset(
 class Call:
     """What one call of the runtime asks for."""
 
-    __slots__ = ("bundle", "command", "config", "container", "log", "log_format", "systemd")
+    __slots__ = ("bundle", "command", "config", "container", "log", "log_format", "manager", "systemd")
 
     def __init__(self) -> None:
         self.command = ""  #: the subcommand, "" when there is none
@@ -39,6 +39,7 @@ class Call:
         self.log = ""  #: file of --log, "" when there is none
         self.log_format = "text"
         self.systemd = False  #: whether systemd makes the cgroup
+        self.manager = ""  #: crun's --cgroup-manager: "disabled" makes none
 
     @property
     def starts(self) -> bool:
@@ -106,7 +107,8 @@ def _global(call: Call, name: str, value: str | None) -> None:
         call.log_format = value
     elif name == "systemd-cgroup":
         call.systemd = value not in ("false", "0")
-    elif name == "cgroup-manager":
+    elif name == "cgroup-manager" and value is not None:
+        call.manager = value
         call.systemd = value == "systemd"
 
 

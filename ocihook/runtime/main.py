@@ -103,12 +103,14 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
         if policy is None:
             return
         backend = choose.for_host(CGROUP, settings)
-        if backend == choose.NODE_LIMIT:
+        own = _has_own(call, config)
+        # Who may share a cgroup gets the hook: it sees who is in there, and refuses before it writes.
+        if backend == choose.NODE_LIMIT and own:
             changed = bundle.edit_limits(config, *_limits(call, config, policy, settings))
         else:
             if backend == choose.MIGRATE:
                 _steer(settings, bundle.cpuset(config))
-            changed = bundle.edit(config, hook, _can_fence(call))
+            changed = bundle.edit(config, hook, own and _can_fence(call))
         if not changed:
             return
         try:
@@ -198,6 +200,19 @@ def _unreadable(what: str, error: OSError) -> RuntimeMissingError:
         f"{what[:200]!a} cannot be read: {error.strerror}",
         "A bundle is a directory (no link) with a config.json",
     )
+
+
+def _has_own(call: commandline.Call, config: "dict[str, Any]") -> bool:
+    """Whether what the runtime writes for the container can only be in a cgroup that it makes."""
+    if call.manager == "disabled":
+        return False
+    where = bundle.cgroup(config)
+    # systemd makes no scope that there is already. Where a relative path begins is each runtime's own idea.
+    if not where or call.systemd:
+        return True
+    from ocihook.cgroup import own
+
+    return where.startswith("/") and own.is_free(CGROUP, where)
 
 
 def _can_fence(call: commandline.Call) -> bool:

@@ -49,6 +49,14 @@ def cpuset(config: "dict[str, Any]") -> str:
     return mems or ""
 
 
+def cgroup(config: "dict[str, Any]") -> str:
+    """``linux.cgroupsPath``; "" where the runtime chooses it. Raises InputError."""
+    where = _section(config, "linux").get("cgroupsPath")
+    if where is not None and not isinstance(where, str):
+        raise InputError("linux.cgroupsPath of config.json is not a string")
+    return where or ""
+
+
 def edit_limits(config: "dict[str, Any]", limits: dict[int, int], near: str = "") -> bool:
     """Bound the container of *config* in place by *limits* (bytes by node) alone; True when anything changed.
 
@@ -81,8 +89,8 @@ def edit(config: "dict[str, Any]", hook: str, fence: bool) -> bool:
     """Bound the container of *config* in place: hooks at path *hook*; True when anything changed.
 
     With *fence*, ``linux.resources.unified["memory.high"]`` is set to the bound unless the user's is smaller:
-    only where the host has a cgroup v2 memory controller. Raises InputError for bad annotations or a
-    percentage without a limit.
+    only where the host has a cgroup v2 memory controller, and the container a cgroup of its own. Raises
+    InputError for bad annotations or a percentage without a limit.
     """
     policy = policy_of(config)
     if policy is None:
@@ -97,8 +105,8 @@ def edit(config: "dict[str, Any]", hook: str, fence: bool) -> bool:
             arguments = _fence(config, bound)
         _add(config, "createRuntime", hook, arguments)
         changed = True
-    elif fence:
-        changed |= _move_fence(config, bound, ours)
+    else:
+        changed |= _move_fence(config, bound, ours) if fence else _drop_fence(config, ours)
     for stage in ("poststart", "poststop"):
         if _ours(stages[stage]) is None:
             _add(config, stage, hook, [])
@@ -127,6 +135,15 @@ def _move_fence(config: "dict[str, Any]", bound: int, ours: "dict[str, Any]") ->
     if _HIGH not in unified or unified[_HIGH] == wanted:
         return False
     unified[_HIGH] = wanted
+    return True
+
+
+def _drop_fence(config: "dict[str, Any]", ours: "dict[str, Any]") -> bool:
+    """Take back the fence of an earlier edit; False where there is none."""
+    if not _is_written(ours, STAGES[0]) or "--user-high" not in ours["args"]:
+        return False
+    _remove_fence(config, ours["args"][-1])
+    ours["args"] = ours["args"][:2]
     return True
 
 

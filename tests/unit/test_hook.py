@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import ocihook.backends
 from ocihook import config, fs, hook
-from ocihook.backends import bind, undo
+from ocihook.backends import bind, migrate, undo
 from ocihook.cgroup import path, process
 from ocihook.errors import HostError
 from ocihook.state import notify, patience, records, say
@@ -537,3 +537,33 @@ def test_the_program_itself_says_one_line(data: bytes) -> None:
     assert done.stdout == b""
     assert done.stderr.startswith(b"bede-hook: ")
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("warn", [True, False])
+@pytest.mark.parametrize("kernel", ["tier", "migrate", "node_limit"])
+def test_nothing_is_written_in_a_cgroup_of_others(
+    world: World, capfd: pytest.CaptureFixture[str], kernel: str, warn: bool
+) -> None:
+    text = f"on_unsupported: {'warn' if warn else 'refuse'}\n"
+    if kernel == "node_limit":
+        world.patch()
+    elif kernel == "migrate":
+        text += "far_nodes: [1]\n"
+    world.config.write_text(text)
+    world.config.chmod(0o644)
+    before = {file.name: file.read_text() for file in world.group.iterdir()}
+    (world.group / "cgroup.procs").write_text(f"7\n{os.getpid()}\n")
+    written: list[str] = []
+    world.monkeypatch.setattr(fs, "recorder", lambda op, path, _: written.append(f"{op} {path}"))
+    taken_back: list[int] = []
+    world.monkeypatch.setattr(migrate, "unsteer", lambda state: taken_back.append(state.pid))
+    for arguments in ((), ("--user-high", "max")):
+        assert world.run("createRuntime", *arguments) == (0 if warn else 3)
+        line = _line(capfd)
+        assert "no cgroup of its own" in line
+        assert "--cgroups=disabled" in line
+    assert {file.name: file.read_text() for file in world.group.iterdir() if file.name in before} == before
+    assert [entry for entry in written if not entry.startswith("read ")] == []
+    assert (world.calls, world.told, world.record) == ([], [], None)
+    # What the wrapper has taken on for it would have it allocate far without a bound.
+    assert (taken_back == [7, 7]) == (kernel == "migrate")

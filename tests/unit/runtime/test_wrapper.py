@@ -421,9 +421,59 @@ def test_a_patched_kernel_also_for_a_bundle_of_a_stock_one(patched: Patched) -> 
     assert patched.edited["linux"]["resources"]["unified"] == {"memory.high": str(128 << 20)}
 
 
+def _shared(root: Path, populated: bool = True) -> None:
+    (root / "shared").mkdir(exist_ok=True)
+    (root / "shared/cgroup.events").write_text(f"populated {int(populated)}\nfrozen 0\n")
+
+
+SHARED = [
+    ({"cgroupsPath": "/shared"}, ()),
+    ({"cgroupsPath": "wherever"}, ()),
+    ({}, ("--cgroup-manager=disabled",)),
+    ({}, ("--cgroup-manager", "disabled")),
+]
+
+
+@pytest.mark.parametrize(("linux", "options"), SHARED)
+def test_what_is_not_the_containers_alone_is_left_to_the_hook(
+    patched: Patched, linux: dict[str, Any], options: tuple[str, ...]
+) -> None:
+    patched.stage.write({**BOUND, "linux": linux})
+    patched.create()
+    _shared(patched.root / "cgroup")
+    for kernel in ("patched", "stock"):
+        if kernel == "stock":
+            (patched.root / "cgroup/system.slice/memory.node_limit").unlink()
+        patched.create(*options)
+        assert patched.edited["hooks"]["createRuntime"][0]["args"] == ["bede-hook", "createRuntime"]
+        assert not patched.edited["linux"].get("resources", {}).get("unified")
+
+
+def test_a_fence_of_an_earlier_edit_is_taken_back(patched: Patched) -> None:
+    (patched.root / "cgroup/system.slice/memory.node_limit").unlink()
+    _shared(patched.root / "cgroup", populated=False)
+    unified = {"memory.high": str(1 << 30)}
+    patched.stage.write({**BOUND, "linux": {"cgroupsPath": "/shared", "resources": {"unified": unified}}})
+    patched.create()
+    assert patched.edited["linux"]["resources"]["unified"] == {"memory.high": str(128 << 20)}
+    _shared(patched.root / "cgroup")
+    patched.create()
+    assert patched.edited["linux"]["resources"]["unified"] == unified
+    assert patched.edited["hooks"]["createRuntime"][0]["args"] == ["bede-hook", "createRuntime"]
+
+
+@pytest.mark.parametrize("linux", [{"cgroupsPath": "/shared"}, {"cgroupsPath": "/new"}, {}])
+def test_a_cgroup_without_processes_is_the_containers(patched: Patched, linux: dict[str, Any]) -> None:
+    _shared(patched.root / "cgroup", populated=False)
+    patched.stage.write({**BOUND, "linux": linux})
+    patched.create()
+    assert patched.edited["linux"]["resources"]["unified"] == {"memory.node_limit": f"N0={128 << 20}"}
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
+        ({"linux": {"cgroupsPath": 7}}, 2, "cgroupsPath"),
         ({"annotations": {"bede.local": "8M", "bede.local.1": "8M"}}, 2, "node 1 is not a local node"),
         ({"annotations": {"bede.local": "50%"}}, 2, "there is none"),
         ({"linux": {"resources": {"cpu": {"mems": "0"}}}}, 3, "cpuset has no far node"),

@@ -40,6 +40,19 @@ def config():
     os.unlink(CONFIG)
 
 
+@pytest.fixture
+def alone():
+    """A process that has a cgroup of its own, as a container's has."""
+    group = helpers.CGROUPS / "alone"
+    group.mkdir()
+    sleeper = subprocess.Popen(["sleep", "60"])
+    (group / "cgroup.procs").write_text(str(sleeper.pid))
+    yield sleeper.pid
+    sleeper.kill()
+    sleeper.wait()
+    group.rmdir()
+
+
 def refused(done, *says):
     """That one line of what a user sees says all that, and that there is no traceback."""
     text = (done.stdout + done.stderr).replace("\\n", "\n")
@@ -179,9 +192,9 @@ def test_real_runtime_that_is_missing(config):
         ("runtime: runc\n", 0o666, 4, "can be changed by others than root"),
     ),
 )
-def test_configuration_with_a_mistake(config, text, mode, status, says):
+def test_configuration_with_a_mistake(config, alone, text, mode, status, says):
     config(text, mode)
-    done = hook("createRuntime", pid=os.getpid())
+    done = hook("createRuntime", pid=alone)
     assert (done.returncode, done.stderr.count("\n")) == (status, 1)
     refused(done, says)
     refused(start("crun", {"bede.local": "32M"}), says)

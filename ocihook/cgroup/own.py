@@ -1,0 +1,101 @@
+"""Whether a container has its cgroup to itself: a limit that is written there holds everybody in it.
+
+Where its runtime makes no cgroup (``--cgroups=disabled``, or a user to whom none are delegated) its first
+process stays in that of whoever called the runtime: a login session, a unit, an engine.
+"""
+
+import errno
+import os
+
+from ocihook import fs
+from ocihook.cgroup import tree
+from ocihook.errors import HostError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocihook.cgroup.path import Cgroup
+
+_DEEPEST = 1024  # generations that are climbed
+#: A threaded cgroup tells of no processes, which are those of the cgroup above it; else it has vanished.
+_NONE = (errno.EOPNOTSUPP, errno.ENOENT, errno.ENODEV)
+
+
+def check(cgroup: "Cgroup", pid: int, runtime: int = 0) -> None:
+    """That *cgroup*, in which process *pid* is, holds nobody but its container. Raises HostError, OSError.
+
+    *runtime* is the process that makes the container: what it has forked beside *pid* may be there for now
+    (runc puts criu into the cgroup that it restores), but never it itself, who called it, or we.
+    """
+    for other in _members(cgroup):
+        if other != pid and not _belongs(other, pid, runtime):
+            raise HostError(
+                f"the container has no cgroup of its own: {_called(other)} is in {cgroup.directory} as well",
+                "Let its runtime make one: leave out --cgroups=disabled;"
+                " a user needs a systemd session, which delegates them",
+            )
+
+
+def is_free(mount: str, where: str) -> bool:
+    """Whether the cgroup *where* below *mount*, still to be made, holds nobody; no if that cannot be told."""
+    try:
+        root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = fs.walk(root, where)
+        finally:
+            os.close(root)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    try:
+        return "populated 0" in fs.read_or("cgroup.events", "", dir_fd=fd).splitlines()
+    finally:
+        os.close(fd)
+
+
+def _members(cgroup: "Cgroup") -> "Iterator[int]":
+    """The processes in *cgroup* and below it; 0 is one that is not seen from here."""
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        try:
+            fd = fs.walk(cgroup.fd, below)
+            try:
+                words = fs.read("cgroup.procs", dir_fd=fd).split()
+                waiting += tree.below(fd, below + "/")
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno not in _NONE:
+                raise
+            continue
+        yield from (int(word) for word in words)
+
+
+def _belongs(other: int, pid: int, runtime: int) -> bool:
+    """Whether *other* is of the container of *pid*, or one of its *runtime*'s helpers, or has ended."""
+    from ocihook.cgroup import kin  # every start of a container would pay for it
+
+    if other in (0, os.getpid()):
+        return False
+    inside = kin.namespace(pid, "pid")
+    if inside not in (None, kin.namespace(os.getpid(), "pid")) and kin.namespace(other, "pid") == inside:
+        return True
+    above = other
+    for _ in range(_DEEPEST):
+        above = kin.parent_of(above)
+        if above <= 1:
+            break
+        if above in (pid, runtime):
+            return True
+    return kin.cgroup_of(other) is None
+
+
+def _called(pid: int) -> str:
+    if not pid:
+        return "a process that is not seen from here"
+    from ocihook.cgroup import kin
+
+    return f"process {pid} ({kin.status(pid).get('Name', 'which has ended')})"
