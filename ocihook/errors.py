@@ -46,6 +46,14 @@ class InputError(BedeError):
     exit_code = EXIT_INPUT
 
 
+class MalformedError(InputError):
+    """A file of Bede's own has come to hold something else; *name* is what it is called by."""
+
+    def __init__(self, message: str, hint: str, name: str) -> None:
+        super().__init__(message, hint)
+        self.name = name
+
+
 class HostError(BedeError):
     """The host cannot hold the bound that was asked for."""
 

@@ -1,0 +1,190 @@
+"""One bound container, as its record says; the fields are those of docs/architecture.md. Pure."""
+
+from binascii import crc32
+from math import isfinite
+
+from ocihook import fs
+from ocihook.errors import InputError
+from ocihook.spec import annotation, fastjson
+from ocihook.spec.state import check_bundle, check_id, is_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+VERSION = 1
+_LARGEST = (1 << 64) - 1  # what the native code and the kernel's files can hold
+#: What of ``cpuset`` means something only together.
+_TOGETHER = (("away", "home", "mask"), ("cpus", "near"))
+_LIST = frozenset("0123456789,-")
+
+
+class Record:
+    """One bound container."""
+
+    __slots__ = (
+        "backend",
+        "bound",
+        "bundle",
+        "cgroup",
+        "cgroup_ino",
+        "cpuset",
+        "created",
+        "id",
+        "key",
+        "nodes",
+        "ns",
+        "pid",
+        "pid_start",
+        "policy",
+        "runtime",
+        "user_high",
+        "user_swap_max",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        bundle: str,
+        pid: int,
+        pid_start: int,
+        ns: dict[str, int],
+        cgroup: str,
+        cgroup_ino: int,
+        policy: dict[str, str],
+        bound: int,
+        nodes: dict[int, int],
+        user_high: int | None,
+        created: float,
+        user_swap_max: int | None = None,
+        backend: str = "tier",
+        runtime: str = "",
+        cpuset: dict[str, str] | None = None,
+    ) -> None:
+        self.key = key_of(id, bundle)
+        self.id = id
+        self.bundle = bundle
+        self.pid = pid  #: of the container's first process
+        self.pid_start = pid_start  #: clock ticks since boot
+        self.ns = ns  #: inodes of its pid, cgroup and mnt namespace
+        self.cgroup = cgroup  #: below the cgroup v2 mount
+        self.cgroup_ino = cgroup_ino
+        self.policy = policy  #: the annotations as given
+        self.bound = bound  #: bytes on all local nodes
+        self.nodes = nodes  #: further bounds in bytes, by node
+        self.user_high = user_high  #: the user's own memory.high in bytes; None is "max"
+        self.user_swap_max = user_swap_max  #: and memory.swap.max, likewise
+        self.created = created  #: seconds since the epoch
+        self.backend = backend
+        self.runtime = runtime  #: name of the OCI runtime, "" when unknown
+        self.cpuset = cpuset or {}  #: what the migrate backend has to know: see its ``steer``
+
+    def dumps(self) -> str:
+        """The record as one JSON object."""
+        raw = {name: getattr(self, name) for name in ("key", "id", "bundle", "pid", "pid_start", "ns")}
+        raw |= {name: getattr(self, name) for name in ("cgroup", "cgroup_ino", "policy", "bound")}
+        raw["nodes"] = {str(node): value for node, value in self.nodes.items()}
+        raw |= {
+            name: getattr(self, name)
+            for name in ("user_high", "user_swap_max", "backend", "runtime", "created", "cpuset")
+        }
+        return fastjson.dumps({"version": VERSION, **raw})
+
+
+def key_of(id: str, bundle: str) -> str:
+    """``ID-CRC``: the name of a container's record. Raises InputError for an id that is no file name."""
+    return f"{check_id(id)}-{crc32(bundle.encode('utf-8', 'surrogateescape')):08x}"
+
+
+def parse(text: str, what: str) -> Record:
+    """The record in *text*. Raises InputError, which calls it *what*."""
+    raw = fastjson.loads(text, what)
+    try:
+        return _parse(raw)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, InputError) as error:
+        raise InputError(
+            f"{what} is malformed ({error})", "Remove it and start the container again"
+        ) from None
+
+
+def _parse(raw: "Any") -> Record:
+    """Raises KeyError, TypeError, ValueError or InputError with the field's name."""
+    if not isinstance(raw, dict) or raw["version"] != VERSION:
+        raise ValueError("version")
+    return Record(
+        id=check_id(raw["id"]),
+        bundle=check_bundle(raw["bundle"]),
+        pid=_number(raw, "pid"),
+        pid_start=_number(raw, "pid_start"),
+        ns={_text(name, "ns"): _integer(value, "ns") for name, value in raw["ns"].items()},
+        cgroup=_cgroup(raw["cgroup"]),
+        cgroup_ino=_number(raw, "cgroup_ino"),
+        policy={_text(name, "policy"): _text(value, "policy") for name, value in raw["policy"].items()},
+        bound=_bound(raw["bound"]),
+        nodes={_node(node): _bound(value) for node, value in raw["nodes"].items()},
+        user_high=_limit(raw, "user_high"),
+        user_swap_max=_limit(raw, "user_swap_max"),
+        backend=_text(raw["backend"], "backend"),
+        runtime=_text(raw["runtime"], "runtime"),
+        created=_seconds(raw["created"]),
+        cpuset=_cpuset(raw.get("cpuset", {})),  # not in records of earlier versions
+    )
+
+
+def _number(raw: "dict[str, Any]", name: str) -> int:
+    return _integer(raw[name], name)
+
+
+def _limit(raw: "dict[str, Any]", name: str) -> int | None:
+    value = raw[name]
+    return None if value is None else _integer(value, name)
+
+
+def _integer(value: object, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST:
+        raise ValueError(name)
+    return value
+
+
+def _node(text: str) -> int:
+    node = fs.node(text)
+    if node is None:
+        raise ValueError("nodes")
+    return node
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(name)
+    return value
+
+
+def _cgroup(value: object) -> str:
+    path = _text(value, "cgroup")
+    if not is_path(path):
+        raise ValueError("cgroup")
+    return path
+
+
+def _bound(value: object) -> int:
+    # Less than can be asked for would hold a container at nothing.
+    if _integer(value, "bound") < annotation.MINIMUM:
+        raise ValueError("bound")
+    return _integer(value, "bound")
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
+        raise ValueError("created")
+    return float(value)
+
+
+def _cpuset(raw: "Any") -> dict[str, str]:
+    found = {_text(name, "cpuset"): _text(text, "cpuset") for name, text in raw.items()}
+    for names in _TOGETHER:
+        if any(name in found for name in names) and not all(found.get(name) for name in names):
+            raise ValueError("cpuset")
+    if not all(_LIST.issuperset(text) for text in found.values()):
+        raise ValueError("cpuset")
+    return found
