@@ -12,7 +12,7 @@ from ocihook.agent.say import INFO, WARNING, complain, know, say
 from ocihook.backends import amount, checks, choose, migrate, undo
 from ocihook.cgroup import cpuset, memory, names, path, process
 from ocihook.config import Config
-from ocihook.errors import AgentError, BedeError, InputError
+from ocihook.errors import AgentError, BedeError, InputError, MalformedError
 from ocihook.native import Stats
 from ocihook.spec.size import format_size
 from ocihook.state import records, unfinished
@@ -79,9 +79,12 @@ class Keeper:
         before = set(self.kept)
         unfinished.remove()
         found, errors = records.listing()
-        for error in errors:
-            self._complain(error, "bad_record")
         keys = {record.key for record in found}
+        for error in errors:
+            if isinstance(error, MalformedError) and error.name in self.kept:
+                keys.add(error.name)
+                error = self._write_again(self.kept[error.name], error)
+            self._complain(error, "bad_record")
         for key in [key for key in self.kept if key not in keys]:
             self.drop(key)
         for record in found:
@@ -243,6 +246,14 @@ class Keeper:
             kept.remember()
         except BedeError as error:
             self._complain(error, "not_remembered", kept.record.id)
+
+    def _write_again(self, kept: Kept, why: MalformedError) -> BedeError:
+        """The record of a container that is held is known; what to say of it."""
+        try:
+            records.write(kept.record)
+        except BedeError as error:
+            return error
+        return InputError(f"{why.message}; it is written again")
 
     def _forget(self, key: str, *, restore: bool = False) -> None:
         self._complained.discard(key)

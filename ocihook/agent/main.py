@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from ocihook import config
-from ocihook.agent import capacity, release, server, supervisor
+from ocihook.agent import capacity, orphans, release, server, supervisor
 from ocihook.agent.discover import Discovery
 from ocihook.agent.family import Families, Family
 from ocihook.agent.follow import Follower
@@ -38,6 +38,7 @@ def run() -> int:
     # The kernel tells of the host's processes to nobody but the host's root.
     if not rootless:
         agent.sources.subscribe()
+    orphans.settle()
     # Before there are more threads: what a thread may do is its own.
     _confine()
     with Voice():

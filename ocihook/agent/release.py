@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from ocihook.agent import orphans
 from ocihook.agent.say import complain
 from ocihook.backends import undo
 from ocihook.cgroup import path
@@ -18,6 +19,7 @@ def release_all() -> int:
     when one could not be let go; the others are.
     """
     unfinished.remove()
+    orphans.settle(remove=False)
     found, errors = records.listing()
     for record in found:
         try:

@@ -9,7 +9,7 @@ from ocihook.cgroup.path import Cgroup
 from ocihook.errors import BedeError, HostError, InputError
 from ocihook.spec import annotation
 from ocihook.spec import state as oci
-from ocihook.state import records, say, user
+from ocihook.state import mark, records, say, user
 from ocihook.topology.nodes import Tiers
 
 TYPE_CHECKING = False
@@ -93,14 +93,16 @@ def _bind(
                 runtime=runtime,
             )
             _still(state, start)
-            # The record last: an agent that finds it takes any other memory.high that comes later for the
-            # user's. Without it the fence is nobody's, but then this has failed and nothing starts.
+            # The record last, and its copy in the kernel: an agent that finds either takes any other
+            # memory.high that comes later for the user's. Without them the fence is nobody's, but then this
+            # has failed and nothing starts.
             dirty = True
             if backend == choose.MIGRATE:
                 _steer(record, cgroup, state, tiers, warn)
             # Where reclaim cannot demote it would swap.
             alone = user.choose() or backend == choose.MIGRATE
             tier.engage(cgroup, bound, tiers, user_high, alone=alone)
+            mark.put(cgroup.fd, record)
             records.write(record)
         except BaseException as error:
             if dirty:

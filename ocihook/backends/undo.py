@@ -2,7 +2,7 @@
 
 from ocihook.backends import choose, tier
 from ocihook.errors import BedeError
-from ocihook.state import records
+from ocihook.state import mark, records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,15 +24,23 @@ def forget(record: "Record") -> bool:
 
 def give_back(cgroup_fd: int, record: "Record") -> None:
     """Its own ``memory.high``, swap and cpuset; all that can be, also where one cannot. Raises OSError."""
+    give_back_limits(cgroup_fd, record.user_high, record.user_swap_max, record.cpuset)
+
+
+def give_back_limits(
+    cgroup_fd: int, user_high: int | None, user_swap_max: int | None, cpuset: dict[str, str]
+) -> None:
+    """The same, where there is no record any more. Raises OSError."""
     failed: OSError | None = None
     try:
-        tier.release(cgroup_fd, record.user_high)
-        tier.let_swap(cgroup_fd, record.user_swap_max)
+        tier.release(cgroup_fd, user_high)
+        tier.let_swap(cgroup_fd, user_swap_max)
     except OSError as error:
         failed = error
-    if record.cpuset:
+    if cpuset:
         from ocihook.backends import migrate
 
-        migrate.release(cgroup_fd, record.cpuset)
+        migrate.release(cgroup_fd, cpuset)
     if failed is not None:
         raise failed
+    mark.remove(cgroup_fd)  # last: until then the fence may stand

@@ -188,3 +188,12 @@ def _cpuset(raw: "Any") -> dict[str, str]:
     if not all(_LIST.issuperset(text) for text in found.values()):
         raise ValueError("cpuset")
     return found
+
+
+def own_limits(text: str) -> tuple[int | None, int | None, dict[str, str]]:
+    """(user_high, user_swap_max, cpuset) of a record that may be of another version; else as without any."""
+    try:
+        raw = fastjson.loads(text)
+        return _limit(raw, "user_high"), _limit(raw, "user_swap_max"), _cpuset(raw.get("cpuset", {}))
+    except (KeyError, TypeError, ValueError, AttributeError, InputError):
+        return None, None, {}

@@ -161,6 +161,62 @@ def test_a_start_puts_the_bound_in_force_and_on_record(world: World, stage: str)
     assert world.told == [("added", record.key)]
 
 
+class Marks:
+    """Attributes of the container's cgroup, kept here; and how it was when each was changed."""
+
+    def __init__(self, world: World) -> None:
+        self.value: bytes | None = None
+        self.highs: list[tuple[str, str, bool]] = []
+        self.world = world
+        world.monkeypatch.setattr(os, "setxattr", self._set)
+        world.monkeypatch.setattr(os, "removexattr", self._remove)
+
+    def _note(self, what: str) -> None:
+        self.highs.append((what, self.world.high, self.world.record is not None))
+
+    def _set(self, fd: int, name: str, value: bytes) -> None:
+        assert os.fstat(fd).st_ino == self.world.group.stat().st_ino
+        self._note("set")
+        self.value = value
+
+    def _remove(self, fd: int, name: str) -> None:
+        self._note("removed")
+        self.value = None
+
+
+def test_the_cgroup_is_marked_while_its_fence_stands(world: World) -> None:
+    marks = Marks(world)
+    assert world.run("createRuntime") == 0
+    assert world.record is not None
+    assert marks.value == world.record.dumps().encode()
+    assert world.run("poststop") == 0
+    assert marks.highs == [("set", str(128 * M), False), ("removed", "max", False)]
+
+
+def test_a_start_that_fails_late_leaves_no_mark(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    marks = Marks(world)
+
+    def full(record: records.Record) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    world.monkeypatch.setattr(records, "write", full)
+    assert world.run("createRuntime") == 3
+    assert (marks.value, world.high, world.record) == (None, "max", None)
+    _line(capfd)
+
+
+def test_where_no_cgroup_can_be_marked_it_is_bound_all_the_same(world: World) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    world.monkeypatch.setattr(os, "setxattr", refuse)
+    world.monkeypatch.setattr(os, "removexattr", refuse)
+    assert world.run("createRuntime") == 0
+    assert world.record is not None
+    assert world.run("poststop") == 0
+    assert world.high == "max"
+
+
 def test_the_older_and_the_newer_stage_together_bind_once(world: World) -> None:
     assert world.run("prestart") == 0
     assert world.run("createRuntime") == 0

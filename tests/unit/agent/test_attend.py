@@ -1,5 +1,6 @@
 """What the agent says of containers that ask for attention, with holders that tell what the test wants."""
 
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from ocihook.agent.family import Families
 from ocihook.agent.keeper import Keeper
 from ocihook.config import Config
 from ocihook.errors import AgentError
+from ocihook.state import records
 from ocihook.topology import nodes
 
 M = 1 << 20
@@ -134,3 +136,26 @@ def test_so_is_that_of_a_new_container(
     keeper.adopt(record)  # type: ignore[arg-type]
     assert [event for event, _ in said] == ["bound", "useless"]
     assert said[1][1] == "its bound of 4G has no effect: all local memory is 2048M"
+
+
+def test_the_record_of_a_container_that_is_held_is_written_again(
+    said: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(records, "RUN", str(tmp_path))
+    record = records.Record(
+        id="web", bundle="/b", pid=7, pid_start=1, ns={}, cgroup="/web", cgroup_ino=1, policy={},
+        bound=32 * M, nodes={}, user_high=None, created=1.0,
+    )  # fmt: skip
+    records.write(record)
+    keeper = Keeper(Config(), Families())
+    keeper.kept[record.key] = SimpleNamespace(record=record)  # type: ignore[assignment]
+    for text in ("{", json.dumps({"version": 99})):
+        (tmp_path / f"containers/{record.key}.json").write_text(text)
+        monkeypatch.setattr(keeper, "adopt", lambda record: None)
+        keeper.adopt_all()
+        found = records.read(record.key)
+        assert found is not None
+        assert found.dumps() == record.dumps()
+        assert list(keeper.kept) == [record.key]
+    assert [event for event, _ in said] == ["bad_record", "bad_record"]
+    assert all("written again" in text for _, text in said)

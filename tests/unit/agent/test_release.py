@@ -23,6 +23,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return Cgroup(str(tmp_path), name, os.open(where, os.O_RDONLY)) if where.is_dir() else None
 
     monkeypatch.setattr(path, "reopen", reopen)
+    monkeypatch.setattr(path, "mount_point", lambda: str(tmp_path))
     monkeypatch.setattr(records, "RUN", str(tmp_path / "run"))
     return tmp_path
 

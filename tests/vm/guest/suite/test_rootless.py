@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -109,6 +110,24 @@ def test_a_user_sees_and_sets_its_own_only(bob, demotion):
         assert [one["bound"] for one in helpers.listed().values()] == [BOUND * MIB]
         assert podman.wait(60) == 0
     wait_until("the user's agent ends", lambda: not (set(helpers.processes("agent")) - {helpers.agent_pid()}))
+
+
+def test_a_users_record_that_holds_something_else_is_made_anew(bob, demotion):
+    line = start(bob, "--name", "spoiled")[:-1]
+    with subprocess.Popen([*line, "sleep 100"], stdout=subprocess.DEVNULL) as podman:
+        path = wait_until("it is bound", lambda: list((RUNTIME / "bede/containers").glob("*.json")))[0]
+        before = path.read_text()
+        own = wait_until("it is held", lambda: set(helpers.processes("agent")) - {helpers.agent_pid()})
+        for pid in own:
+            os.kill(pid, signal.SIGKILL)
+        path.write_text("{")
+        agent = [*bob, "podman", "unshare", "env", "BEDE_ON_DEMAND=1", "bede", "agent"]
+        with subprocess.Popen(agent, stderr=subprocess.DEVNULL):
+            wait_until("its record is made anew", lambda: path.read_text() == before)
+            assert len(rows(run(*bob, "bede", "ps"))) == 1
+            assert run(*bob, "podman", "kill", "spoiled").returncode == 0
+            podman.wait(60)
+    wait_until("its record is gone", lambda: not path.exists())
 
 
 def rows(done):

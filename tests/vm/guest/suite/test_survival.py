@@ -3,16 +3,13 @@
 import contextlib
 import subprocess
 
-import helpers
 import pytest
 from detached import Detached, docker, restart
-from helpers import MIB, Container, listed, nothing_left, numa_maps, records, run, slack, wait_until
+from held import BOUND, DEMAND, SIZE, adopted, fenced, holds
+from helpers import MIB, Container, listed, nothing_left, records, run, slack, wait_until
 from on import on, rarely
 
 pytestmark = [on("debian-7.3"), pytest.mark.usefixtures("unbalanced")]
-SIZE = "16M"
-BOUND = 16 * MIB
-DEMAND = 48  # MiB
 LIMIT = ("--memory", "512m", "--memory-swap", "1g")
 DRIVERS = ("systemd", *rarely("cgroupfs"))
 
@@ -22,37 +19,6 @@ def driver(request):
     """Docker with one of its cgroup drivers, and containers that its daemon's restart leaves alone."""
     with docker(live_restore=True, exec_opts=[f"native.cgroupdriver={request.param}"]):
         yield request.param
-
-
-def holds(container, bound=BOUND):
-    """That it is at its bound, by the counters and by the page tables, and goes on."""
-    local, far = container.sample()
-    assert local <= bound + slack(bound)
-    assert far >= (DEMAND << 20) - bound - 4 * MIB
-    container.go_on()
-    assert container.sample()[0] <= bound + slack(bound)
-    by_node = numa_maps(container.pid)
-    assert by_node.get(0, 0) <= bound + slack(bound)
-    assert sum(by_node.values()) >= DEMAND << 20
-
-
-def fenced(container, bound=BOUND):
-    """Wait until its memory.high leaves it the room that its bound leaves, and no more."""
-
-    def stands():
-        high, current = container.read("memory.high"), int(container.read("memory.current"))
-        return high.isdigit() and 0 <= int(high) - (current - container.sample()[0]) <= bound + 2 * MIB
-
-    wait_until("the fence stands where the bound is", stands)
-
-
-def adopted():
-    """Wait until an agent holds all that is recorded."""
-
-    wait_until(
-        "an agent holds all containers",
-        lambda: helpers.held_by_agent() == {record["id"] for record in records()},
-    )
 
 
 def limits(container):
