@@ -106,8 +106,10 @@ def _poststart(state: oci.State) -> int:
     record = records.read(records.key_of(state.id, state.bundle))
     if record is None:
         from ocihook.backends import node_limit
+        from ocihook.state import chosen
 
         config = configuration.load()
+        policy = chosen.apply(policy, state.id, lambda error: None)
         # A kernel that holds the bound by itself leaves no record, nor does a container that has ended.
         if node_limit.holds(state.pid, policy, config) or not process.is_same(state.pid, start):
             return 0

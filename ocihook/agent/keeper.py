@@ -220,10 +220,17 @@ class Keeper:
         kept = self.find(name)
         before = kept.record.bound
         try:
-            kept.set(amount.resolve(size, kept.cgroup, kept.tiers.local))
+            if size == amount.DEFAULT:
+                kept.set_default()
+            else:
+                kept.set(amount.resolve(size, kept.cgroup, kept.tiers.local), kept.record.nodes)
             useless = amount.useless(size, kept.record.bound, kept.cgroup, kept.tiers.local)
         except OSError as error:
             raise AgentError(f"container {names.short(kept.record.id)} has ended: {error.strerror}") from None
+        try:
+            kept.choose(None if size == amount.DEFAULT else kept.record.bound)
+        except BedeError as error:
+            self._complain(error, "not_remembered", kept.record.id)
         text = f"its bound was {format_size(before)} and is {format_size(kept.record.bound)}"
         self._tell(kept, "set", text)
         self._warn_useless(kept, useless)

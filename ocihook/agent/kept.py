@@ -9,9 +9,10 @@ from typing import Any
 from ocihook import native
 from ocihook.agent.say import ERROR, WARNING, say
 from ocihook.backends import choose, cpus, migrate
-from ocihook.cgroup import path
+from ocihook.cgroup import memory, path
 from ocihook.errors import BedeError, InputError
-from ocihook.state import records
+from ocihook.spec import annotation
+from ocihook.state import chosen, records
 from ocihook.topology import nodes
 
 
@@ -93,19 +94,34 @@ class Kept:
         with contextlib.suppress(OSError):
             cpus.keep(self.cgroup.fd, self.record.cpuset.get(migrate.NEAR, ""))
 
-    def set(self, bound: int) -> None:
-        """Hold another bound from now on, and remember it. Raises BedeError, OSError."""
-        for node, value in self.record.nodes.items():
+    def set_default(self) -> None:
+        """Hold the bound that was asked for at the start from now on. Raises BedeError, OSError."""
+        policy = annotation.parse(self.record.policy)
+        if policy is None:
+            raise InputError("its record does not say what was asked for", "Give it a bound as a size")
+        self.set(*policy.resolve(memory.container_limit(self.cgroup)))
+
+    def choose(self, bound: int | None) -> None:
+        """Have it start with that bound from now on; None: with its annotation's. Raises BedeError."""
+        if bound is None:
+            chosen.forget(self.record.id)
+        else:
+            chosen.write(self.record.id, chosen.Chosen(bound, self.record.bundle))
+
+    def set(self, bound: int, own: dict[int, int]) -> None:
+        """Hold another bound from now on, and *own* ones by node, and remember. Raises BedeError, OSError."""
+        for node, value in own.items():
             if value > bound:
                 raise InputError(
                     f"the bound of node {node} is {value} bytes, more than that",
                     "Bounds of single nodes are given at the container's start",
                 )
-        before, self.record.bound = self.record.bound, bound
+        before = self.record.bound, self.record.nodes
+        self.record.bound, self.record.nodes = bound, own
         try:
             records.write(self.record)
         except BedeError:
-            self.record.bound = before
+            self.record.bound, self.record.nodes = before
             raise
         self.holder.set(bound, self.record.nodes)
 

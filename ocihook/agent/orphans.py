@@ -12,7 +12,7 @@ from ocihook.backends import undo
 from ocihook.cgroup import memory, names, path, tree
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import BedeError, InputError, MalformedError
-from ocihook.state import mark, record, records
+from ocihook.state import chosen, mark, record, records
 
 
 def settle(*, remove: bool = True) -> None:
@@ -85,6 +85,10 @@ class _Settling:
         if one.key not in self._lost and memory.high(cgroup.fd) == one.user_high:
             mark.remove(cgroup.fd)  # it was let go
             return
+        since = chosen.read_or_none(one.id)
+        if since is not None:
+            one.bound = since.bound
+            one.nodes = {node: min(value, since.bound) for node, value in one.nodes.items()}
         try:
             records.write(one)
         except BedeError:

@@ -7,6 +7,7 @@ from ocihook.spec import annotation
 from ocihook.topology import nodes
 
 MAX = "max"
+DEFAULT = "default"  #: no bound of its own: the one that the container was started for
 _MIB = 1 << 20
 
 

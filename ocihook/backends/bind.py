@@ -9,7 +9,7 @@ from ocihook.cgroup.path import Cgroup
 from ocihook.errors import BedeError, HostError, InputError
 from ocihook.spec import annotation
 from ocihook.spec import state as oci
-from ocihook.state import mark, records, say, user
+from ocihook.state import chosen, mark, records, say, user
 from ocihook.topology.nodes import Tiers
 
 TYPE_CHECKING = False
@@ -36,6 +36,7 @@ def bind(
     *warn* gets a line about what works less well. The record to tell the agent of; None where there is
     nothing (more) to record. Raises BedeError.
     """
+    policy = chosen.apply(policy, state.id, lambda error: warn(error.line("bede")))
     try:
         return _bind(state, policy, config, user_high, runtime, maker, warn)
     except BaseException:

@@ -13,12 +13,17 @@ from ocihook.watch import containers, limited
 DETAILS = """\
 CONTAINER is the container's name in Podman or Docker, its id or the beginning of it, or the path of its
 cgroup from the cgroup root. The bound is in force when the command returns; a lower one is met by demoting
-what is too much. The bound max is all the local memory of the host.
+what is too much. The bound max is all the local memory of the host; default is the one that CONTAINER was
+started for.
+
+A container of Podman, Docker or CRI keeps the bound when it is restarted, for as long as it is there, but not
+over a reboot of the host. Any other one begins with its own bound again.
 
 examples:
   bede set web 1G
   bede set 4f1c 512M
   bede set web max
+  bede set web default
   bede set /system.slice/docker-4f1c….scope 25%
 """
 
@@ -26,7 +31,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which container, and the bound."""
     parser.add_argument("container", metavar="CONTAINER", help="its name, id, or cgroup")
-    what = "as bede.local: 2G, 512M, or 25%% of the memory limit; or max"
+    what = "as bede.local: 2G, 512M, or 25%% of the memory limit; or max, or default"
     parser.add_argument("size", metavar="SIZE", help=what)
 
 
@@ -38,6 +43,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         status = client.ask({"op": "set", "container": one["key"], "bound": args.size})["container"]
     name = one["name"] or names.short(one["id"])
+    if not status.get("lasts", True):
+        text = "it begins with its own bound again when it is restarted, since it is a user's"
+        print(InputError(text, "Change its annotation, too").line("bede"), file=sys.stderr)
     print(f"{name}: bound {format_size(status['bound'])}")
     if status.get("useless"):
         warning = InputError(f"container {name}: {status['useless']}", "Ask for less than that")

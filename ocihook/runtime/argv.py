@@ -35,7 +35,7 @@ class Call:
         self.command = ""  #: the subcommand, "" when there is none
         self.bundle = "."  #: directory, as given; only of create and run
         self.config = "config.json"  #: crun's --config, relative to the bundle
-        self.container = ""  #: id; only of exec
+        self.container = ""  #: id; only of create, run and exec
         self.log = ""  #: file of --log, "" when there is none
         self.log_format = "text"
         self.systemd = False  #: whether systemd makes the cgroup
@@ -77,19 +77,20 @@ def parse(arguments: list[str]) -> Call:
         at += 1
     if call.starts:
         _command(call, arguments[at + 1 :])
+        call.container = _first_word(arguments[at + 1 :], _COMMAND_VALUES)
     elif call.command == "exec":
-        call.container = _first_word(arguments[at + 1 :])
+        call.container = _first_word(arguments[at + 1 :], _EXEC_VALUES)
     return call
 
 
-def _first_word(arguments: list[str]) -> str:
-    """The container of an exec: what comes behind its flags."""
+def _first_word(arguments: list[str], values: frozenset[str]) -> str:
+    """The container of a command: what comes behind its flags, of which some take *values*."""
     at = 0
     while at < len(arguments):
         name, value = _flag(arguments[at])
         if name is None:
             return arguments[at] if arguments[at] != "--" else "".join(arguments[at + 1 : at + 2])
-        at += 2 if name in _EXEC_VALUES and value is None else 1
+        at += 2 if name in values and value is None else 1
     return ""
 
 

@@ -131,7 +131,9 @@ def _limits(
 ) -> tuple[dict[int, int], str]:
     """The limits by node that a patched kernel is to hold, none where it cannot and need not; and CPUs."""
     from ocihook.backends import checks, cpus, node_limit
+    from ocihook.state import chosen
 
+    policy = chosen.apply(policy, call.container, lambda error: _say(call, error, "warning"))
     limit = bundle.memory_limit(config)
     bound, own = policy.resolve(limit)
     try:

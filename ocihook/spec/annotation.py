@@ -69,12 +69,19 @@ class Amount:
 class Policy:
     """What a container's annotations ask for."""
 
-    __slots__ = ("given", "nodes", "total")
+    __slots__ = ("_lowers", "given", "nodes", "total")
 
-    def __init__(self, total: Amount, nodes: dict[int, Amount], given: dict[str, str]) -> None:
+    def __init__(
+        self, total: Amount, nodes: dict[int, Amount], given: dict[str, str], lowers: bool = False
+    ) -> None:
         self.total = total  #: the bound on all local nodes together
         self.nodes = nodes  #: further bounds, by NUMA node
         self.given = given  #: the bede annotations, word for word
+        self._lowers = lowers
+
+    def bound_to(self, total: int) -> "Policy":
+        """The same but for another bound of *total* bytes, which a node's own never passes."""
+        return Policy(Amount(LOCAL, str(total)), self.nodes, self.given, lowers=True)
 
     def resolve(self, limit: int | None) -> tuple[int, dict[int, int]]:
         """(bound, bound by node) in bytes for a memory limit of *limit* bytes, None for no limit.
@@ -84,7 +91,9 @@ class Policy:
         bound = self.total.resolve(limit)
         nodes = {node: amount.resolve(limit) for node, amount in self.nodes.items()}
         for node, value in nodes.items():
-            if value > bound:
+            if value > bound and self._lowers:
+                nodes[node] = bound
+            elif value > bound:
                 raise InputError(
                     f"annotation {LOCAL}.{node}: {self.nodes[node].text} is above {LOCAL}, {self.total.text}",
                     f"{LOCAL} bounds all local nodes together: raise it, or lower the node's",

@@ -88,25 +88,23 @@ def remove(key: str) -> bool:
     return True
 
 
-def opened(create: bool = False) -> int:
-    """A descriptor of the directory of records, which belongs to us alone. Raises OSError, AccessError."""
+def opened(create: bool = False, where: str = "containers") -> int:
+    """A descriptor of the directory *where*, which belongs to us alone. Raises OSError, AccessError."""
     if create:
-        for path in (RUN, RUN + "/containers"):
+        for path in (RUN, f"{RUN}/{where}"):
             try:
                 os.mkdir(path, 0o700)
             except FileExistsError:
                 continue
     fd = fs.open_directory(RUN)
     try:
-        below = fs.open_directory("containers", dir_fd=fd)
+        below = fs.open_directory(where, dir_fd=fd)
     finally:
         os.close(fd)
     found = os.fstat(below)
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         os.close(below)
-        raise AccessError(
-            f"{RUN}/containers can be changed by others than root", f"Remove {RUN} and try again"
-        )
+        raise AccessError(f"{RUN}/{where} can be changed by others than root", f"Remove {RUN} and try again")
     return below
 
 

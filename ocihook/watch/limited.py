@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from typing import Any
 
 from ocihook import config, fs
@@ -12,9 +13,12 @@ from ocihook.cgroup import memory, names, path, tree
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import AccessError, HostError, InputError
 from ocihook.spec import nodelimit
+from ocihook.state import chosen
 from ocihook.topology import nodes
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
+#: The cgroups of a rootless user, whose hooks read what that user has chosen, and nothing of root's.
+_OF_USER = re.compile(r"/user\.slice/user-[1-9]\d*\.slice/user@")
 
 
 def is_kernel() -> bool:
@@ -43,28 +47,58 @@ def listing() -> list[dict[str, Any]]:
 def change(one: dict[str, Any], size: str) -> dict[str, Any]:
     """``bede set``: the status of container *one* of :func:`listing` with the new bound, as an agent's.
 
-    Raises BedeError.
+    Beside it stands in "lasts" whether it will begin with that bound when its engine restarts it. Raises
+    BedeError.
     """
     if os.geteuid() != 0:
         raise AccessError("only root may change a bound", "Use sudo")
     tiers = _tiers()
+    lasts, useless = True, ""
     cgroup = path.reopen(one["cgroup"], one["inode"])
     try:
         if cgroup is None or tiers is None:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         with cgroup:
-            bound = amount.resolve(size, cgroup, tiers.local)
             given = memory.node_limits(cgroup.fd)
-            local = {node: value for node in tiers.local if (value := given.get(node)) is not None}
-            limits = nodelimit.split(bound, tiers.local, nodelimit.own_of(local))
-            fs.write(nodelimit.NAME, nodelimit.dump(limits), dir_fd=cgroup.fd)
+            if size == amount.DEFAULT:
+                _write(cgroup, _first(one["id"]))
+                chosen.forget(one["id"])
+            else:
+                bound = amount.resolve(size, cgroup, tiers.local)
+                local = {node: value for node in tiers.local if (value := given.get(node)) is not None}
+                _write(cgroup, nodelimit.split(bound, tiers.local, nodelimit.own_of(local)))
+                lasts = not _OF_USER.match(cgroup.path)
+                if lasts:
+                    _choose(one["id"], bound, given)
+                useless = amount.useless(size, bound, cgroup, tiers.local)
             status = _status(cgroup, tiers)
-            useless = amount.useless(size, bound, cgroup, tiers.local)
     except OSError as error:
         if error.errno in (errno.ENODEV, errno.ENOENT):
             raise InputError(f"container {names.short(one['id'])} has ended") from None
         raise HostError(f"cgroup {one['cgroup']} does not take the bound: {error.strerror}") from None
-    return one | (status or {}) | {"useless": useless}
+    return one | (status or {}) | {"lasts": lasts, "useless": useless}
+
+
+def _write(cgroup: Cgroup, limits: dict[int, int | None] | dict[int, int]) -> None:
+    fs.write(nodelimit.NAME, nodelimit.dump(limits), dir_fd=cgroup.fd)
+
+
+def _first(id: str) -> dict[int, int | None]:
+    """The limits of container *id* from before its first ``bede set``. Raises BedeError."""
+    found = chosen.read(id)
+    if found is None or not found.limits:
+        raise InputError(
+            f"container {id} has had no other bound, or its first one is not known any more",
+            "Give it a bound as a size",
+        )
+    return nodelimit.parse(found.limits)
+
+
+def _choose(id: str, bound: int, given: dict[int, int | None]) -> None:
+    """Have container *id* start with *bound* from now on; *given* were its limits. Raises AccessError."""
+    before = chosen.read_or_none(id)
+    limits = before.limits if before and before.limits else nodelimit.dump(given)
+    chosen.write(id, chosen.Chosen(bound, limits=limits))
 
 
 def _tiers() -> nodes.Tiers | None:

@@ -18,7 +18,7 @@ from ocihook import config, fs, hook
 from ocihook.backends import bind, migrate, undo
 from ocihook.cgroup import path, process
 from ocihook.errors import HostError
-from ocihook.state import notify, patience, records, say
+from ocihook.state import chosen, notify, patience, records, say
 from ocihook.topology import nodes
 
 M = 1 << 20
@@ -623,3 +623,42 @@ def test_nothing_is_written_in_a_cgroup_of_others(
     assert (world.calls, world.told, world.record) == ([], [], None)
     # What the wrapper has taken on for it would have it allocate far without a bound.
     assert (taken_back == [7, 7]) == (kernel == "migrate")
+
+
+LASTING = "4f" * 32
+
+
+@pytest.mark.parametrize("stage", ["createRuntime", "prestart"])
+def test_a_bound_that_was_set_is_that_of_the_next_start(world: World, stage: str) -> None:
+    chosen.write(LASTING, chosen.Chosen(32 * M))
+    annotations = {"bede.local": "128M", "bede.local.0": "64M"}
+    world.monkeypatch.setattr(bind.checks, "local", lambda nodes, tiers: None)
+    assert world.run(stage, id=LASTING, annotations=annotations) == 0
+    record = records.read(records.key_of(LASTING, "/b"))
+    assert record is not None
+    assert (record.bound, record.nodes, record.policy) == (32 * M, {0: 32 * M}, annotations)
+    assert world.calls[1][2] == 32 * M
+    assert world.run("createRuntime") == 0
+    assert world.record is not None
+    assert world.record.bound == 128 * M
+
+
+@pytest.mark.parametrize("megabytes", [32, 512])
+def test_a_bound_that_was_set_on_a_patched_kernel(world: World, megabytes: int) -> None:
+    world.patch()
+    chosen.write(LASTING, chosen.Chosen(megabytes * M))
+    assert world.run("createRuntime", id=LASTING) == 0
+    assert world.limit == f"N0={megabytes * M}"
+    assert world.run("poststart", id=LASTING) == 0
+
+
+def test_a_bound_that_was_set_and_is_lost_is_said(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    chosen.write(LASTING, chosen.Chosen(32 * M))
+    (Path(records.RUN) / "bounds" / LASTING).write_text("{")
+    for said in (True, False):
+        assert world.run("createRuntime", id=LASTING) == 0
+        record = records.read(records.key_of(LASTING, "/b"))
+        assert record is not None
+        assert record.bound == 128 * M
+        assert ("bede set gave to container" in capfd.readouterr().err) == said
+        records.remove(record.key)

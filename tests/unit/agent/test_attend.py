@@ -93,8 +93,11 @@ class Held:
         self.tiers = nodes.Tiers((0,), (1,))
         self.holder = SimpleNamespace(stats=lambda: SimpleNamespace(demoted=0, overshoot=0))
 
-    def set(self, bound: int) -> None:
+    def set(self, bound: int, nodes: dict[int, int]) -> None:
         self.record.bound = bound
+
+    def choose(self, bound: int | None) -> None:
+        pass
 
     def status(self) -> dict[str, Any]:
         return {"bound": self.record.bound}

@@ -10,7 +10,7 @@ import pytest
 from ocihook.agent import orphans, release
 from ocihook.cgroup import path
 from ocihook.errors import InputError
-from ocihook.state import mark, records
+from ocihook.state import chosen, mark, records
 
 M = 1 << 20
 
@@ -245,3 +245,16 @@ def test_a_host_that_tells_of_no_cgroups(host: Host, monkeypatch: pytest.MonkeyP
     assert len(host.said) == 1
     with pytest.raises(InputError):
         records.read(records.key_of("web", "/b"))
+
+
+@pytest.mark.parametrize("text", [None, "{"])
+def test_a_bound_that_was_set_since_is_that_of_the_record_made_anew(host: Host, text: str | None) -> None:
+    id = "4f" * 32
+    one = host.bound(id, record=False, nodes={0: 48 * M})
+    chosen.write(id, chosen.Chosen(32 * M))
+    if text is not None:
+        (host.run / "bounds" / id).write_text(text)
+    orphans.settle()
+    (found,) = records.listing()[0]
+    assert (found.key, found.bound) == (one.key, 64 * M if text else 32 * M)
+    assert found.nodes == {0: 48 * M if text else 32 * M}

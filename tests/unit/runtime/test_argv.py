@@ -134,6 +134,20 @@ def test_exec_and_its_container(line: str) -> None:
     assert (_parse(line).command, _parse(line).container) == ("exec", "x")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "create x",
+        "run --bundle b x",
+        "create --bundle=b --pid-file p --no-pivot x",
+        "create -b b -- x",
+        "--root r --log l create --console-socket s --preserve-fds 2 -f c.json x",
+    ],
+)
+def test_a_start_and_its_container(line: str) -> None:
+    assert _parse(line).container == "x"
+
+
 def test_exec_without_a_container() -> None:
     assert _parse("exec --tty").container == ""
 

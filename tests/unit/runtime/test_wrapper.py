@@ -11,9 +11,11 @@ import pytest
 
 from ocihook import config
 from ocihook.runtime import main as wrapper
+from ocihook.state import chosen, records
 from ocihook.topology import nodes
 
 BIN = Path(__file__).resolve().parents[3] / "bin"
+ID = "4f" * 32
 BOUND = {"ociVersion": "1.0.2", "annotations": {"bede.local": "128M"}, "process": {"args": ["é", "\u2028"]}}
 
 # A mock of runc: it keeps its arguments and the config.json it was given.
@@ -527,6 +529,23 @@ def test_a_patched_kernel_without_far_memory(
     assert len(patched.ran) == (2 if warn else 1)
     unified = patched.edited["linux"]["resources"]["unified"]
     assert ("memory.node_limit" in unified) != warn
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_bound_that_was_set_is_that_of_the_next_start(
+    patched: Patched, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    monkeypatch.setattr(records, "RUN", str(patched.root / "run"))
+    chosen.write(ID, chosen.Chosen(32 << 20))
+    if broken:
+        (patched.root / "run/bounds" / ID).write_text("{")
+    patched.stage.write(BOUND)
+    wrapper.main([str(BIN / "bede-runtime"), "create", "--bundle", str(patched.stage.bundle), ID])
+    bound = 128 << 20 if broken else 32 << 20
+    assert patched.edited["linux"]["resources"]["unified"] == {"memory.node_limit": f"N0={bound}"}
+    assert ("bede set gave to container" in capfd.readouterr().err) == broken
+    patched.create()
+    assert patched.edited["linux"]["resources"]["unified"]["memory.node_limit"] == f"N0={128 << 20}"
 
 
 def test_two_equal_nodes_need_the_configuration(patched: Patched, capfd: pytest.CaptureFixture[str]) -> None:

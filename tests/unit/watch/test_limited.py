@@ -13,7 +13,7 @@ from ocihook.agent import client
 from ocihook.cgroup import path
 from ocihook.cli import main
 from ocihook.errors import AccessError, AgentError
-from ocihook.state import records
+from ocihook.state import chosen, records
 from ocihook.topology import nodes
 
 M = 1 << 20
@@ -341,3 +341,46 @@ def test_what_the_kernel_does_not_hold_is_the_agents(host: Host, capsys: pytest.
     assert main.main(["set", "old", "64M"]) == 0
     assert capsys.readouterr().out == "old: bound 64M\n"
     assert host.asked[1:] == [{"op": "set", "container": "old-00000000", "bound": "64M"}]
+
+
+def test_a_bound_that_was_set_is_remembered_with_the_first_one(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where, first = f"system.slice/docker-{ID}.scope", f"N0={16 * M} N1={112 * M}"
+    host.group(where, first)
+    assert main.main(["set", ID, "256M"]) == 0
+    assert main.main(["set", ID, "512M"]) == 0
+    found = chosen.read(ID)
+    assert found is not None
+    assert (found.bound, found.limits) == (512 * M, first)
+    capsys.readouterr()
+    # As after a restart: by then what stands there was chosen, too.
+    assert main.main(["set", ID, "default"]) == 0
+    assert capsys.readouterr().out == f"{ID[:12]}: bound 128M\n"
+    assert (host.limit(where), chosen.read(ID)) == (first, None)
+    assert "no other bound" in _error(capsys, 2, "set", ID, "default")
+
+
+def test_what_has_no_id_for_life_is_not_remembered(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.group("web", "N0=1 N1=1")
+    assert main.main(["set", "web", "8M"]) == 0
+    assert chosen.read("web") is None
+    capsys.readouterr()
+    assert "not known any more" in _error(capsys, 2, "set", "web", "default")
+    assert host.limit("web") == f"N0={4 * M} N1={4 * M}"
+
+
+def test_a_users_container_is_said_to_begin_with_its_own(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ""
+    for part in ("user.slice", "user-1000.slice", "user@1000.service", "user.slice"):
+        where += part + "/"
+        host.group(where, "N0=max N1=max")
+    where += f"libpod-{ID}.scope"
+    host.group(where, "N0=1 N1=1")
+    assert main.main(["set", ID, "8M"]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == (f"{ID[:12]}: bound 8M\n", 1)
+    assert "when it is restarted" in err
+    assert (host.limit(where), chosen.read(ID)) == (f"N0={4 * M} N1={4 * M}", None)

@@ -1,0 +1,174 @@
+"""Bounds that ``bede set`` has given, by container: ``/run/bede/bounds/ID``. A restart finds them again.
+
+Podman, Docker and CRI start a container anew by the id that it has for life, 64 hexadecimal digits that no
+other one gets. What is called otherwise ends with its cgroup: its name may be another's next time.
+"""
+
+import os
+
+from ocihook import fs
+from ocihook.errors import AccessError, BedeError, MalformedError
+from ocihook.spec import annotation, fastjson
+from ocihook.state import records, user
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_WHERE = "bounds"
+_DIGITS = frozenset("0123456789abcdef")
+_LENGTH = 64
+_MOST = 1024  # that are kept, the latest ones: nobody tells of all containers that are removed
+_LARGEST = (1 << 64) - 1
+
+
+class Chosen:
+    """What was chosen for one container."""
+
+    __slots__ = ("bound", "bundle", "limits")
+
+    def __init__(self, bound: int, bundle: str = "", limits: str = "") -> None:
+        self.bound = bound  #: bytes on all local nodes
+        self.bundle = bundle  #: its path, "" where nobody knows it
+        self.limits = limits  #: ``memory.node_limit`` before the first choice, where the kernel holds it
+
+
+def lasting(id: str) -> str:
+    """The id for life in *id*, which may have a word and "-" before it; "" where it is no such one."""
+    life = id[-_LENGTH:]
+    if len(life) != _LENGTH or not _DIGITS.issuperset(life) or id[:-_LENGTH][-1:] not in ("", "-"):
+        return ""
+    return life
+
+
+def read(id: str) -> Chosen | None:
+    """What was chosen for container *id*; None where nothing was. Raises MalformedError, AccessError."""
+    life = lasting(id)
+    if not life:
+        return None
+    try:
+        directory = records.opened(where=_WHERE)
+        try:
+            text = fs.read(life, dir_fd=directory)
+        finally:
+            os.close(directory)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _denied(error) from None
+    try:
+        return _parse(fastjson.loads(text))
+    except (BedeError, KeyError, TypeError, ValueError):
+        raise MalformedError(
+            f"the bound that bede set gave to container {id[:80]} cannot be read any more",
+            "Set it again",
+            id,
+        ) from None
+
+
+def read_or_none(id: str) -> Chosen | None:
+    """Like :func:`read`; what cannot be read is nothing."""
+    try:
+        return read(id)
+    except BedeError:
+        return None
+
+
+def apply(policy: annotation.Policy, id: str, warn: "Callable[[BedeError], None]") -> annotation.Policy:
+    """*policy*, by which container *id* starts, with the bound that was chosen since it was made, if any.
+
+    *warn* is told of what was chosen and is lost.
+    """
+    try:
+        found = read(id)
+    except MalformedError as error:
+        warn(error)
+        _drop(id)
+        return policy
+    except AccessError as error:
+        if user.uid_outside() is None:  # a user without a runtime directory has chosen nothing
+            warn(error)
+        return policy
+    return policy if found is None else policy.bound_to(found.bound)
+
+
+def _drop(id: str) -> None:
+    try:  # noqa: SIM105 - contextlib would be one more import in every container's start
+        forget(id)
+    except AccessError:
+        pass
+
+
+def write(id: str, chosen: Chosen) -> bool:
+    """Remember *chosen* for container *id*; False where its id is not one for life. Raises AccessError."""
+    life = lasting(id)
+    if not life:
+        return False
+    try:
+        directory = records.opened(create=True, where=_WHERE)
+        try:
+            raw = {"bound": chosen.bound, "bundle": chosen.bundle, "limits": chosen.limits}
+            fs.replace(life, fastjson.dumps(raw) + "\n", dir_fd=directory)
+            _prune(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise _denied(error) from None
+    return True
+
+
+def forget(id: str) -> None:
+    """Container *id* has the bound of its annotation from its next start on. Raises AccessError."""
+    life = lasting(id)
+    try:
+        directory = records.opened(where=_WHERE)
+        try:
+            if life:
+                os.unlink(life, dir_fd=directory)
+        finally:
+            os.close(directory)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _denied(error) from None
+
+
+def _prune(directory: int) -> None:
+    """Forget containers that are known to be removed, and beyond a number the oldest."""
+    found = []
+    for name in os.listdir(directory):
+        try:
+            bundle = _parse(fastjson.loads(fs.read(name, dir_fd=directory))).bundle
+            # Podman's, which lasts as long as the container; others are made at each start.
+            gone = bundle.endswith(f"/{name}/userdata") and not os.path.lexists(bundle)
+            age = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns
+        except (OSError, BedeError, KeyError, TypeError, ValueError):
+            gone, age = name.rpartition(".")[2] != "tmp", 0
+        if gone:
+            _unlink(name, directory)
+        else:
+            found.append((age, name))
+    for _, name in sorted(found)[:-_MOST]:
+        _unlink(name, directory)
+
+
+def _unlink(name: str, directory: int) -> None:
+    try:  # noqa: SIM105 - contextlib would be one more import in every container's start
+        os.unlink(name, dir_fd=directory)
+    except OSError:
+        pass
+
+
+def _parse(raw: "Any") -> Chosen:
+    """Raises KeyError, TypeError, ValueError."""
+    bound, bundle, limits = raw["bound"], raw["bundle"], raw["limits"]
+    if not isinstance(bound, int) or not annotation.MINIMUM <= bound <= _LARGEST:
+        raise ValueError("bound")
+    if not isinstance(bundle, str) or not isinstance(limits, str):
+        raise ValueError("bundle")
+    return Chosen(bound, bundle, limits)
+
+
+def _denied(error: OSError) -> AccessError:
+    return AccessError(f"{records.RUN}/{_WHERE} cannot be used: {error.strerror}", "Bede runs as root")
