@@ -17,11 +17,11 @@ from ocihook.agent.family import Families, Family
 from ocihook.agent.follow import Follower
 from ocihook.agent.keeper import Keeper
 from ocihook.agent.loop import Loop
-from ocihook.agent.say import Speaker, know, say
+from ocihook.agent.say import Speaker, complain, know, say
 from ocihook.agent.sources import Sources
 from ocihook.agent.vanish import Vanish
 from ocihook.agent.voice import Voice
-from ocihook.errors import AccessError, AgentError, BedeError
+from ocihook.errors import AccessError, AgentError, BedeError, InputError
 from ocihook.state import notify, records, user
 
 SWEEP = 1.0  #: seconds between looks at what no message tells of
@@ -32,8 +32,7 @@ def run() -> int:
     """Hold the bounds of this host until SIGTERM. Raises BedeError."""
     rootless, lock = _begin()
     _more_files()
-    settings = config.load()
-    agent = Agent(settings)
+    agent = Agent(_settings())
     # The one thing that comes before the containers, whose fences wait for somebody to move them: it forks.
     # The kernel tells of the host's processes to nobody but the host's root.
     if not rootless:
@@ -170,6 +169,15 @@ def _changed() -> int:
         return 0
 
 
+def _settings() -> config.Config:
+    """The configuration; without one that can be read the fences that stand still need somebody."""
+    try:
+        return config.load()
+    except BedeError as error:
+        complain(InputError(f"{error.message}; the agent goes on as without it", error.hint), "config")
+        return config.Config()
+
+
 def _only_one() -> int:
     os.makedirs(records.RUN, 0o700, exist_ok=True)
     fd = os.open(f"{records.RUN}/agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -206,9 +214,9 @@ def _check_config() -> None:
         text = Path(config.PATH).read_text()
         if (yaml.safe_load(text) or {}) != config.read_flat(text):
             say(f"{config.PATH}: YAML would read this otherwise than Bede; write it more plainly", "config")
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, yaml.YAMLError, BedeError) as error:
+    except (FileNotFoundError, BedeError):
+        return  # which was said of the configuration itself
+    except (OSError, ValueError, yaml.YAMLError) as error:
         say(f"{config.PATH}: {error}", "config")
 
 

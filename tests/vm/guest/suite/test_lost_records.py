@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import helpers
 import pytest
@@ -121,6 +122,22 @@ def test_a_record_is_written_again_while_an_agent_holds_it(agent):
         holds(container)
         fenced(container)
         assert container.stop()[0] == 7
+    nothing_left(container.cgroup)
+
+
+def test_a_configuration_with_a_mistake_leaves_no_fence_alone(agent):
+    config = Path("/etc/bede/config.yaml")
+    with Container("crun", "spoiled", SIZE, DEMAND) as container:
+        container.fill()
+        config.parent.mkdir(exist_ok=True)
+        without_agent(lambda: config.write_text("far_nodes [1]\n"))
+        try:
+            adopted()
+            holds(container)
+            fenced(container)
+            assert container.stop()[0] == 7
+        finally:
+            config.unlink()
     nothing_left(container.cgroup)
 
 
