@@ -65,8 +65,10 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 		control->settled = 1;
 	}
 	/* The past of who has just begun is what there is. Not so for page cache: its margin is wide. */
-	if (first && control->local + control->far)
-		control->huge_share = (double)control->huge / (double)(control->local + control->far);
+	uint64_t listed = control->local + control->far;
+
+	if (first && listed)
+		control->huge_share = (double)minimum(control->huge, listed) / (double)listed;
 	if (seconds <= 0)
 		return;
 	double nearer = control->local > local ? (double)(control->local - local) : 0;
