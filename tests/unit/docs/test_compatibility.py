@@ -19,6 +19,7 @@ from ocihook.cli import main
 from ocihook.doctor import examine
 from ocihook.doctor.finding import GOOD, Finding
 from ocihook.metrics import collect
+from ocihook.state import record as record_module
 from ocihook.state import records
 from ocihook.topology.nodes import Tiers
 from ocihook.watch import containers, counters, explain, limited, recording, table
@@ -107,7 +108,7 @@ def test_commands_statuses_and_settings_are_there() -> None:
     commands = promised("commands")
     assert commands == set(main.COMMANDS) - set(main.CHECKOUT_ONLY)
     statuses = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
-    assert {int(word) for word in promised("exit statuses")} - statuses == {errors.BedeError.exit_code}
+    assert {int(word) for word in promised("exit statuses")} - statuses == set()
     assert {word for word in promised("settings") if "/" not in word} == set(config.Config.__slots__)
     units = {path.name for path in (ROOT / "ocihook/agent/units").iterdir()}
     assert promised("units") - units == set()
@@ -129,4 +130,4 @@ def test_metrics_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_record_has_the_version_that_is_told_of() -> None:
-    assert f"has a `version`, which is {records.VERSION}." in PAGE
+    assert f"has a `version`, which is {record_module.VERSION}." in PAGE
