@@ -191,9 +191,23 @@ def _cpuset(raw: "Any") -> dict[str, str]:
 
 
 def own_limits(text: str) -> tuple[int | None, int | None, dict[str, str]]:
-    """(user_high, user_swap_max, cpuset) of a record that may be of another version; else as without any."""
+    """(user_high, user_swap_max, cpuset) of a record that may be of another version; else as without."""
     try:
         raw = fastjson.loads(text)
-        return _limit(raw, "user_high"), _limit(raw, "user_swap_max"), _cpuset(raw.get("cpuset", {}))
-    except (KeyError, TypeError, ValueError, AttributeError, InputError):
-        return None, None, {}
+    except InputError:
+        raw = None
+    return _limit_or_none(raw, "user_high"), _limit_or_none(raw, "user_swap_max"), _cpuset_or_none(raw)
+
+
+def _limit_or_none(raw: "Any", name: str) -> int | None:
+    try:
+        return _limit(raw, name)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _cpuset_or_none(raw: "Any") -> dict[str, str]:
+    try:
+        return _cpuset(raw["cpuset"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return {}

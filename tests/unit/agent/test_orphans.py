@@ -121,7 +121,10 @@ def test_a_fence_that_was_given_back_is_nobodys(host: Host, high: int | None) ->
     [
         ("{", "max", "max"),
         ('{"version": 99, "user_high": 8192, "user_swap_max": 4096}', "8192", "4096"),
-        ('{"version": 99, "user_high": "x", "user_swap_max": 4096}', "max", "max"),
+        ('{"version": 99, "user_high": "x", "user_swap_max": 4096}', "max", "4096"),
+        ('{"version": 99, "user_high": 8192}', "8192", "max"),
+        ('{"version": 99, "user_high": 8192, "cpuset": 7}', "8192", "max"),
+        ("[8192]", "max", "max"),
         ("", "max", "max"),
     ],
 )
