@@ -1,7 +1,8 @@
 """A copy of the record in the kernel, beside the fence: an extended attribute of the container's cgroup.
 
 It goes with the cgroup, and says whose fence stands there once the record is lost or cannot be read. It is as
-the bound began: an agent, which is no full root, cannot change it. Source: xattr(7).
+the bound began: an agent, which is no full root, cannot change it. Source: xattr(7), and the kernel's
+security/commoncap.c, cap_inode_setxattr(): only CAP_SYS_ADMIN of the first user namespace writes "security.".
 """
 
 import os
@@ -12,8 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocihook.state.record import Record
 
-#: Only the host's root reads and writes it, so that nobody can mark a cgroup for root's agent ...
-_OF_ROOT = "trusted.bede"
+#: Only the host's root writes it, so that nobody can mark a cgroup for root's agent. That reads it without
+#: any capability, which "trusted." would take ...
+_OF_ROOT = "security.bede"
 #: ... and a rootless user has but this one.
 _OF_USER = "user.bede"
 

@@ -222,7 +222,7 @@ def test_a_users_agent_believes_that_users_cgroups_alone(host: Host, monkeypatch
 def test_roots_marks_are_roots(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "OF_ROOT", str(host.run))
     host.root_or_user = mark._OF_ROOT
-    assert mark._OF_ROOT.startswith("trusted.")
+    assert mark._OF_ROOT.startswith("security.")
     one = host.bound("web", record=False)
     orphans.settle()
     assert [found.dumps() for found in records.listing()[0]] == [one.dumps()]

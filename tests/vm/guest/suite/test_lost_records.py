@@ -14,7 +14,7 @@ from on import STOCK, on, rarely
 pytestmark = [on(STOCK, quiet=True), pytest.mark.usefixtures("unbalanced")]
 
 UNITS = ("bede-agent.socket", "bede-agent.service")
-MARK = "trusted.bede"
+MARK = "security.bede"
 
 
 def changed(name, value):
