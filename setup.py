@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The package `bede`: Python in `ocihook`, C in `native` through cffi, front doors in `bin`."""
 
 import re

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """The figures behind the promises: every load of tests/vm/guest/lib/bounds.py on every kernel.
 
     bench/bounds.py [--kernel NAME]... [--topology NAME] [LOAD...]

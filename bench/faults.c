@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Instructions (or ns) a page fault: touch and give back anonymous memory, a line of figures a round.
  *
  *	faults MB ROUNDS

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What the hook and the wrapper cost a container's start, against a bare interpreter.
 
 Usage: bench/hook_start.py [ROUNDS]

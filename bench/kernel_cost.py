@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """What the patched kernel costs where its limits are not reached: instructions a page fault.
 
 Usage: bench/kernel_cost.py [6.12|7.3] [PAIRS]

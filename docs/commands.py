@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """mkdocs' hook: the page of all commands, from the text that `--help` prints."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """mkdocs' hook: the pages of a checkout that lie outside of docs/, and the links from and to them."""
 
 import os.path

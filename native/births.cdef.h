@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 struct bede_birth {
 	uint32_t parent;
 	uint32_t pid;

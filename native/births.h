@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * New processes, as the kernel's process connector tells of them (drivers/connector/cn_proc.c).
  *

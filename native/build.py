@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cffi builder of `ocihook._native`: one trio (.cdef.h, .h, .c) a topic.
 
 API mode against the limited API, so that one build serves every CPython from 3.11 on.

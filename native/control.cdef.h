@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 struct bede_control {
 	uint64_t local_mask;
 	uint64_t far_mask;

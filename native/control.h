@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control law, without any file: from what was measured to where the fence belongs, how
  * much is to be demoted from where, and when to look again.

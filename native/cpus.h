@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How many processors the tasks of a cgroup can allocate on at once.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A deadline for one thread's system calls: a signal that interrupts them.
  *

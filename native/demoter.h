@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Demotion in the background: a few threads a container that move what they are told to.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How often parts of processes' memory are used, by the kernel's DAMON (sysfs, vaddr operations).
  *

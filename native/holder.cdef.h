@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 struct bede_params {
 	int cgroup_fd;
 	const char *lru_path;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The holder: one thread a bound container, from event to moved fence.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What holding is made of, for the holder (holder.c) and its ways of holding (tier.c, migrate.c).
  *

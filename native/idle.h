@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Telling that a container does nothing, with two short reads instead of a whole turn.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #define BEDE_MAX_NODES ...
 
 struct bede_numa {

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading and writing kernel files, and the two texts the control loop lives on. */
 #ifndef BEDE_KFILE_H
 #define BEDE_KFILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Demotion of so many pages of one memory cgroup from one node, coldest first, by the
  * multi-generational LRU's debugfs file (mm/vmscan.c: lru_gen_seq_write).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The mover: one thread a container that moves its mapped pages between local and far nodes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "order.h"
 
 static int compare(const void *left, const void *right)

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* In which order ranges are taken: by heat, and by process and address among equals. */
 #ifndef BEDE_ORDER_H
 #define BEDE_ORDER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The policy by which a container's tasks are steered: MPOL_INTERLEAVE | MPOL_F_RELATIVE_NODES.
  *

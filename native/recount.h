@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Counting a cgroup's pages on its lists where memory.numa_stat is behind of them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The address spaces of a container's processes: which parts of them a mover may move.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * No swapping because of a bound: while the fence makes tasks reclaim, memory.swap.max is kept
  * at what is swapped already, so that this reclaim can demote but not swap.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writing a cgroup's cpuset.mems, in a thread of its own: the kernel rebinds each task's policies
  * then, which waits for locks that the container has, and migrates what is to come home.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The threads of a holder: small stacks, and no end that is waited for without end. */
 #ifndef BEDE_THREAD_H
 #define BEDE_THREAD_H

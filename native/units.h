@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What several files measure in. */
 #ifndef BEDE_UNITS_H
 #define BEDE_UNITS_H

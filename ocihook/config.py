@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``/etc/bede/config.yaml``: a flat subset of YAML that needs no YAML library.
 
 ::

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one root of Bede's errors, and the exit codes every front door documents.
 
 This module is on the path of every container's start: it imports nothing.

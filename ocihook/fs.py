@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every kernel file is read and written here, so that tests can record the exact order.
 
 Paths are opened through directory descriptors without following links where the last

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``bede-hook STAGE``: what a container's runtime calls at each stage of its life.
 
 Usage: ``bede-hook createRuntime|prestart|poststart|poststop [--user-high BYTES|max]``, with the OCI

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The border to C: the only importer of the extension, typed, negative errno to OSError."""
 
 from __future__ import annotations

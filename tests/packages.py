@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clean copies of this checkout, and the Debian package that one makes."""
 
 import functools

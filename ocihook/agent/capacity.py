@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory that comes and goes while the host runs: seen by the kernel's events, told in one line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asking the agent: one packet there, one back."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The subscription to the kernel's process connector, made by pyroute2 in a process of its own.
 
 pyroute2 is 26 MiB of memory and, on a slow machine, seconds of start; what it makes here is one socket. So a

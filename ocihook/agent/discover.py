@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Containers that a patched kernel bounds by itself: no hook has told of them, their limits do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A family: all processes of one bound container, whatever cgroup they have come to be in.
 
 A container that has a pid namespace of its own is known by it: nobody leaves one, and what is made in it is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every child counts: a process of a bound container that is outside its cgroup is put back into it.
 
 Events say that a process was born, has executed a program or was moved; the kernel's files say what is true

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The containers the agent holds: one native holder each, adopted from the records on disk."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One container that the agent holds: its record, its cgroup and its native holder."""
 
 from __future__ import annotations

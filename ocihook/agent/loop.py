@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent's one loop: descriptors that become readable, and times that come."""
 
 from __future__ import annotations

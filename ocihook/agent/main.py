@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent's life: adopt first, then answer; end without letting go of anybody."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processes that are moved to another cgroup: the tracepoint ``cgroup:cgroup_attach_task``.
 
 Nothing else in the kernel tells: cgroup files have no event for it, and the process connector does not know

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fences of Bede's that no record speaks for: it was lost, or has come to hold something else.
 
 Nobody would move such a fence, and it would strangle its container. What is left of the bound stands in the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Letting go of every container, for good: what a host does before Bede is taken from it."""
 
 from __future__ import annotations

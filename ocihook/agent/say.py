@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the agent says: one line an event that matters, with fields to search for in the journal.
 
 ``journalctl -u bede-agent BEDE_CONTAINER=ID``, ``BEDE_NAME=NAME`` or ``BEDE_EVENT=returned`` finds them

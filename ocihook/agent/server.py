@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent's socket: one JSON object a packet, one answer a packet, root only."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the agent hears of processes: the process connector, and the tracepoint of moves between cgroups."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What systemd is told of the agent: sd_notify(3)."""
 
 from __future__ import annotations

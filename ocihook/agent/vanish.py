@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Notices when the cgroup of a family is gone that the kernel bounds by itself: no hook tells of its end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The names of containers in what the agent says.
 
 Their engines know them, and some are slow to answer, while the agent's loop waits for nobody. So what is to

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a bound is held. ``choose`` asks the kernel which of these modules is to hold one.
 
 ==========  =====================================================================

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bound as `bede set` takes it."""
 
 from ocihook.backends import checks

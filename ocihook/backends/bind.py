@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Put a bound in force for a process and its cgroup, all or nothing: what the hook and `bede run` do."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every backend needs of a host and of a container."""
 
 from ocihook.errors import HostError, InputError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which backend holds a bound here. Asked of the kernel's files, never of its version."""
 
 import os

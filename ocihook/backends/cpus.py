@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A container's CPUs, kept off nodes that its host's configuration calls far, so that far is really far."""
 
 from ocihook import fs

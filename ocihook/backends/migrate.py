@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Steering and moving, on a stock kernel whose far nodes are no lower tier: nothing is ever demoted there.
 
 The container's tasks get a policy, ``MPOL_INTERLEAVE | MPOL_F_RELATIVE_NODES``, that is relative to what

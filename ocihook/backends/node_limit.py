@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The limits of a patched kernel: ``memory.node_limit`` of the container's cgroup.
 
 The kernel holds what is written there by itself: an allocation that no longer fits goes to another node,

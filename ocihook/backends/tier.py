@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fence on a stock kernel: ``memory.high`` kept at what is used plus what is left of the bound.
 
 A task that would take the container's local usage past the bound passes ``memory.high`` first, and the

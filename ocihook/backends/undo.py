@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Giving a container everything back that a bound has taken, by its record."""
 
 from ocihook.backends import choose, tier

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cpuset controller, which few hosts hand down before somebody asks for it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whose process it is: its namespaces, its cgroup, what is its own of its memory.
 
 Sources: ``/proc/PID/{cgroup,status,smaps_rollup}``, ``/proc/PID/ns/*``, ioctl_ns(2). A process may end

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory files of one cgroup v2 directory."""
 
 from ocihook import fs

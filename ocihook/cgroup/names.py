@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A container's id: from the path that its runtime gave its cgroup, and as people read it."""
 
 import re

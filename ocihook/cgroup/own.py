@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a container has its cgroup to itself: a limit that is written there holds everybody in it.
 
 Where its runtime makes no cgroup (``--cgroups=disabled``, or a user to whom none are delegated) its first

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a process to its cgroup v2 directory, as an open descriptor.
 
 Sources: ``/proc/PID/cgroup`` (the ``0::`` line) and ``/proc/self/mountinfo``.

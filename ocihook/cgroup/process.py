@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who a process is beyond its number, which the kernel reuses.
 
 Sources: ``/proc/PID/stat`` and ``/proc/PID/ns/*``.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All cgroups of a host that have one file, each as an open descriptor."""
 
 import os

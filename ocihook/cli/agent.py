@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede agent`: the daemon itself."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede completion SHELL`: what a shell needs to complete this command."""
 
 from __future__ import annotations

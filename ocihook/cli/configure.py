@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede configure ENGINE`: an engine's files, so that annotations of its containers reach Bede."""
 
 import argparse

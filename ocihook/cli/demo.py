@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede demo`: see Redis held to a bound in the machine in a box."""
 
 import argparse

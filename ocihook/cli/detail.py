@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`--verbose`: which kernel and state files are read and written, and what an error came from."""
 
 import sys

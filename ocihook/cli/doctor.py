@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede doctor`: can this host hold bounds?"""
 
 import argparse

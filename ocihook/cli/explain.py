@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede explain CONTAINER`: why its bound is what it is."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede SUBCOMMAND`: finds the subcommand's module, runs it, and turns errors into one line."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that a command writes, and why one of them could not be written."""
 
 from __future__ import annotations

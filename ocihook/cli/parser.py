@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """argparse, with errors of Bede's one shape."""
 
 import argparse

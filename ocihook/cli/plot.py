@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede plot`: recordings as a picture, or as a page for a browser."""
 
 import argparse

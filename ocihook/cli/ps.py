@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede ps`: the bound containers of this host."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede record`: what bound containers hold and do, into a file, often."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede run --local SIZE COMMAND`: a program under a bound, without a container."""
 
 import argparse

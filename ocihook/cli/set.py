@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede set CONTAINER SIZE`: another bound for a container that runs."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede stats`: what bound containers hold and do, in lines."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede top`: the bound containers, live, on the whole screen."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede unconfigure ENGINE`: takes back what `bede configure ENGINE` wrote."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede vm`: the two-tier machine in a box."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What runs in the machine: Redis in podman under a bound, its load, its check, and the sampler.
 
     python3 -m ocihook.demo.inside BOUND KEYS SIZE [FAR_NODES]

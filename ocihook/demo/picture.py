@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The picture: local and far usage over time, with the bound as a line (matplotlib, extra ``plot``)."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A sampler of its own: what the kernel says of one cgroup, every 10 ms, independent of the agent.
 
     python3 -m ocihook.demo.sampler CGROUP OUT.csv [SECONDS]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pure: samples, what they say about a bound, and the one line that says it."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demonstration, seen from the host: boot, watch, judge, draw."""
 
 import io

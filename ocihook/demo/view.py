@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The live view: one redrawn block on a terminal, else one plain line a second."""
 
 import time

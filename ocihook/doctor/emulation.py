@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What there is to say where far memory is only called so: nodes that the kernel takes for equal.
 
 Sources: ``/sys/devices/system/node/nodeN/distance`` (Documentation/ABI/stable/sysfs-devices-node: one a node,

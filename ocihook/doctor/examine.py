@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole of it: every finding in order, whether bounds can be held, and repair."""
 
 from __future__ import annotations

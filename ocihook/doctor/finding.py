@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One fact, what it means for bounds, and what to do about it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Control groups, Bede's own parts, and the backend that would be chosen."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Nodes, tiers, demotion and what else moves pages.
 
 Sources: ``/sys/devices/system/node/nodeN/{meminfo,distance,cpulist,access0/initiators/*}`` (HMAT's figures),

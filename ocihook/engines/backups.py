@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Old texts of engines' files: beside each as NAME.bede-YYYYMMDDHHMMSS, the newest few of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Podman's names of its containers: without Podman, which would take a hundred times as long, and privileges.
 
 The command line of conmon(8), which Podman starts above each container, has the name of that moment and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """containerd: the runtime `bede` of its CRI side, which is what Kubernetes asks for.
 
 It goes into a drop-in where config.toml imports one, else into a block at the end of config.toml. In files of

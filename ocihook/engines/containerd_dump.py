@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What containerd makes of configuration files, by its own `config dump`, before they are in their places."""
 
 from __future__ import annotations

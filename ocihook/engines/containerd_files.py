@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """containerd's configuration: config.toml and what it imports, with and without what is ours in them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CRI-O: a runtime handler `bede` in a drop-in of /etc/crio/crio.conf.d.
 
 Of the files in that directory the last one by name that has a setting counts. The handler is the default

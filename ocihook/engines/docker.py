@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Docker: the runtime `bede` in /etc/docker/daemon.json, which has no drop-ins.
 
 What is not ours stays: a runtime `bede` that is not Bede's is an error. A default runtime other than runc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Docker's daemon answers on its socket. Imported where Docker has to be asked: it is not small."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Changes of configuration files: planned as texts, shown as a diff, written atomically with a backup."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is known of the container engines of this host, without changing anything."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Edits of JSON text that change one member and leave every other byte as it was."""
 
 from __future__ import annotations

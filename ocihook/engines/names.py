@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Containers' names, which only the engine that gave them knows.
 
 Of what plain runc and crun, `ctr` and `bede run` start there is none: there the id is what a person chose.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Podman: one hook file a stage, in a directory that its `hooks_dir` names.
 
 Podman reads /usr/share/containers/oci/hooks.d alone unless containers.conf says otherwise. So beside the

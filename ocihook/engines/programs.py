@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Programs of this host, run without a shell and without trust in the caller's PATH."""
 
 from __future__ import annotations

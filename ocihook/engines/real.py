@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real runtime behind bede-runtime, where an engine's is not the one that bede-runtime finds by itself.
 
 bede-runtime starts what the configuration names, else runc or crun. An engine whose default runtime is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Blocks of ours at the end of a TOML file, between two comments: what is around them stays byte for byte."""
 
 from __future__ import annotations

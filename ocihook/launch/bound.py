@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede run`: fork, place, bind, let go, wait."""
 
 from __future__ import annotations

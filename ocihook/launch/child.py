@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The process that becomes the command: it waits until it is bound, and says why where it cannot."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cgroup for one process: a transient scope of systemd's, or one of our own where systemd is not init.
 
 Sources: org.freedesktop.systemd1(5), StartTransientUnit; cgroup-v2.rst, "Managing domain controllers".

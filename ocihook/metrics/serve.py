@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An HTTP server on a loopback address or a socket that answers one path, and nobody else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line of an OCI runtime, as runc and crun read it. Pure.
 
 Both take ``--flag VALUE`` and ``--flag=VALUE``; runc also ``-flag``, crun also ``-bDIR``.

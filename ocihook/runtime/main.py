@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``bede-runtime ARGV...``: an OCI runtime that bounds annotated containers and then is the real one.
 
 Docker and containerd have no hooks of their own. On ``create`` and ``run`` of a bundle with bede annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The annotations ``bede.local`` and ``bede.local.NODE`` of a container, as a :class:`Policy`.
 
 Rules:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pure edits of a bundle's ``config.json``: the hooks and a first fence, or the limits of a patched kernel.
 
 Everything a user wrote stays: hooks are appended, a ``memory.high`` of theirs travels on in the hook's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON without the ``json`` package, which alone would double the hook's start time.
 
 CPython's own C scanner and encoder (``_json``) do the work; ``json`` is imported only where

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``memory.node_limit`` of a patched kernel: how much of each node a cgroup may hold. Pure.
 
 One line, ``N0=134217728 N1=max``. A bound is on all local nodes together, the kernel's limits are one a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Amounts of memory as people write them: ``134217728``, ``128M``, ``1.5GiB``, ``2Gi``.
 
 Every unit is binary, as Docker and Podman read them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The OCI state that a runtime hands its hooks on standard input.
 
 The stage never comes from here: crun says ``created`` where runc says ``creating``.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bounds that ``bede set`` has given, by container: ``/run/bede/bounds/ID``. A restart finds them again.
 
 Podman, Docker and CRI start a container anew by the id that it has for life, 64 hexadecimal digits that no

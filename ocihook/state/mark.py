@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A copy of the record in the kernel, beside the fence: an extended attribute of the container's cgroup.
 
 It goes with the cgroup, and says whose fence stands there once the record is lost or cannot be read. It is as

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One message from a hook to the agent, which is started when nobody listens.
 
 The hook never waits for the agent: the kernel holds the bound already.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a hook may take.
 
 Not left to the runtime: crun's time-out of hooks is not to be relied on (docs/architecture.md).

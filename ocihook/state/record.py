@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One bound container, as its record says; the fields are those of docs/architecture.md. Pure."""
 
 from binascii import crc32

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The record of each bound container: ``/run/bede/containers/KEY.json``, mode 0600 in a 0700 directory."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One line for whoever started the container.
 
 runc shows a hook's words only when the hook fails, crun (whose hooks write to /dev/null) never does. What

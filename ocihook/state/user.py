@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whose containers these are: root's, or a user's who is root of a user namespace only (rootless Podman).
 
 Such a user has records and an agent of its own, in its runtime directory (pam_systemd's ``/run/user/UID``).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Nodes and memory tiers → local and far nodes.
 
 Sources: ``/sys/devices/system/node/has_memory``,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How mmdebstrap is run on this host, whoever runs it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The checkout's Python as bytecode of the machine's Python, made on the host.
 
 An emulated machine takes seconds to compile what a command imports, and a unit that may not write beside

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The user's cache directory: locks, throw-away directories, and directories that appear whole or never."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian 13's programs on any host: unpacked (not installed) into the cache, and started from there."""
 
 import shutil

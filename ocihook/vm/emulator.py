@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The QEMU that runs machines: Debian 13's.
 
 Not the host's own: Debian 12 has QEMU 7.2, whose multi-threaded emulation can lose the race between a

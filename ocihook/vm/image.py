@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The machine's root: Debian 13 by mmdebstrap, as an ext4 image, with Debian's kernels beside it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A tiny initramfs: busybox, the modules for the root disk, and our `init`."""
 
 import stat

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernels of our own: Debian's source, a patch series of `kernel-patch/`, a small configuration.
 
 What is built depends on the series, the configuration, Debian's source version and the compiler, and on

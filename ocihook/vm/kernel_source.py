@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian's packaged kernel sources, as they are in Debian at the time, kept in the cache."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernels a machine can boot: name → where its files come from.
 
 A kernel is a bzImage and the modules that the initramfs must load before it can see the root disk; a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One running QEMU: its ports, its deadlines, and telling a lost machine from a failed command."""
 
 import contextlib

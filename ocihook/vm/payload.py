@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is unpacked over the machine's root at each boot: this checkout's build, and the command to run."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the machine's runner says on its status port."""
 
 from dataclasses import dataclass

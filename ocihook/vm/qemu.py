@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QEMU's command line, and whether this host's KVM really works."""
 
 import os

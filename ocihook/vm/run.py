@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede vm run`: one command in one throw-away machine."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede vm shell`: a root shell in a throw-away machine, on this terminal."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory of the machine: nodes, their CPUs and distances, as QEMU's arguments."""
 
 from dataclasses import dataclass, replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bar of local usage against its bound. Pure."""
 
 from __future__ import annotations

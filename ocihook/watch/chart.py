@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `bede plot` draws, whatever it is drawn on: containers below each other, runs side by side. Pure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bound containers of this host, whoever holds them, and the one that a person means."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the kernel has counted of one bound container since its cgroup was made."""
 
 from __future__ import annotations

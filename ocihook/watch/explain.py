@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Why a container's bound is what it is: what was asked, what is in force, what another backend would do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Local and far usage of many containers at one instant, often: the agent is not asked.
 
 A patched kernel counts exactly what its limits hold (``memory.node_current``), flushing nothing.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Single key strokes from a terminal, which gets its old ways back whatever happens."""
 
 from __future__ import annotations

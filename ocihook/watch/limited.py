@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The containers whose bound the kernel holds by itself, found by the limits of their cgroups."""
 
 from __future__ import annotations

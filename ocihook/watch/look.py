@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bound containers as they are at one instant, and what they do by the second since the instant before."""
 
 from __future__ import annotations

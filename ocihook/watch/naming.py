@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What containers are called where people read it: whole where there is room, and never two alike. Pure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """By what the rows of the full-screen view are sorted. Pure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A chart as one HTML page that needs nothing else: no network, no library, and no script to be seen."""
 
 from __future__ import annotations

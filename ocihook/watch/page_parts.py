@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The style and the script of a page of `bede plot`: constants, so that their hashes can be told."""
 
 STYLE = """\

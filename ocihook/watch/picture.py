@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A chart as a PNG (matplotlib, which is imported only here)."""
 
 from __future__ import annotations

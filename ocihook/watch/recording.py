@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `bede record` writes and `bede plot` reads: CSV, a line a container and instant. Pure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which containers are bound, asked again and again beside whatever measures them.
 
 A thread of its own: an agent that restarts or an engine that is slow to tell a name holds no measurement up.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The full-screen view of bound containers, as lines of Rich's texts. Pure."""
 
 from __future__ import annotations

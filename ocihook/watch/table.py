@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was seen of containers, for people (a table) and for programs (JSON, CSV). Pure."""
 
 from __future__ import annotations

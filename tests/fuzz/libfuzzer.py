@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Building the C targets: clang's libFuzzer with the sanitizers, every finding fatal."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Inputs made of the corpus: a file of it with some pieces taken out, put in or replaced."""
 
 import seeds

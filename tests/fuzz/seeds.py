@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The corpus in the repository, and how hard to fuzz: short in every `make test`, long in `make fuzz`."""
 
 import os

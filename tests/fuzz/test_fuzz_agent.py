@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the agent reads: records on disk and packets; nothing of either ends it."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """JSON from a runtime or a user: a value as the json module has it, or an InputError."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text of the kernel: what it never writes is refused by a BedeError, or as a function documents it."""
 
 import contextlib

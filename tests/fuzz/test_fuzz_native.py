@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C that reads kernel text, and the control law: the corpus again, then what libFuzzer makes of it."""
 
 import tempfile

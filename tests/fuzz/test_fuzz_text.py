@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text that people write: sizes, annotations, limits by node, the configuration."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The long forms, each in a machine of its own, one after the other: `make soak`, an hour and more."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Properties are tried with the same examples each time; tests/fuzz is where new ones are looked for."""
 
 import hypothesis

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files in examples/ are what engines accept, and name what Bede has."""
 
 import json

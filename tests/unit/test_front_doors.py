@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The programs in bin/ find the package from wherever they are installed."""
 
 import shutil

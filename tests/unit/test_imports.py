@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the hook and the wrapper import, measured in an interpreter started as theirs is."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Imports point down only: docs/architecture.md, "Layers"."""
 
 import ast

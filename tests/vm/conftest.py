@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which part of the matrix of machines runs (``--part``), and at the end where the minutes went.
 
 Each guest test is a test of the host's too, so that a failure is told by name; what runs in the machine is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Booting machines for tests, as many at once as the host has processors, and reading what pytest left."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What runs where: the guest's tests by machine, and the parts that the whole matrix comes in.
 
 *usual* is what `make test` runs: each test where it is most likely to fail. *all* is every test on every

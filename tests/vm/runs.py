@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This session's machines of the guest's suite, side by side, and where their minutes went."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every command in the documentation is run, in the order in which a person comes by it."""
 
 import json

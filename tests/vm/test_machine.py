@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Machines in which no bound can be held, and one that is rebooted under its containers."""
 
 import machines

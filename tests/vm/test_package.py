@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Debian package in a machine without Bede; what happens there is in guest/scripts/package.py."""
 
 import shutil

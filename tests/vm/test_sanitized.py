@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real agent on the real kernel, its extension built with AddressSanitizer and UBSan."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede vm shell` on a terminal: its size, what the documentation needs, what is taken out of it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each test of ``tests/vm/guest/suite`` of the part that was asked for, by name."""
 
 import machines

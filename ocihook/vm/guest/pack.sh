@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # pack.sh ROOT: turns the finished root into /bede-out/root.img inside it, where the builder fetches it.
 # Runs outside the root, as root or as root of mmdebstrap's user namespace.
 set -eu

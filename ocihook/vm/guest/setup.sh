@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Runs once, inside the new root, while the image is built: what packages alone do not give.
 # Leaves for the host in /bede-out: busybox, and a directory for every Debian kernel.
 set -eu

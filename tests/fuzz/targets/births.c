@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A datagram of the process connector: what is told of is a whole event of another process than none. */
 #include <string.h>
 

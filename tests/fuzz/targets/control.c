@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The control law over any history: sizes that a machine may have, in any order. Whatever was seen,
  * the room and the excess stay within what there is, and the loop neither spins nor sleeps for long.

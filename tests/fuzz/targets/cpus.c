@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A list of processors, and a quota: whatever the text is, the number is one that a kernel can have. */
 #include <limits.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Demotion by lru_gen: whatever the file says, a command is of one of its generations, on the node
  * that was asked for, never for more pages than were asked for, and leaves the two youngest alone.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the targets share: an assertion that libFuzzer sees, and a file that holds the input. */
 #ifndef BEDE_FUZZ_H
 #define BEDE_FUZZ_H

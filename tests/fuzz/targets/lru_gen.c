@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * debugfs lru_gen: each generation that is shown is of a node that may be asked for, and no more are
  * shown of a cgroup than there are lines from its head on. The input's first line is the cgroup's path,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* memory.stat: kernel memory is a sum of lines, so that a text twice over has twice as much or none. */
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* memory.numa_stat: what is understood is the same however the text ends, and no list counts twice. */
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Files of one number: a number is what digits say, and is written as it was read. */
 #include <errno.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * maps and numa_maps, one behind the other with a 0 between: what may be moved is a part of the
  * process' address space, in order, and so it is once heat has split it, none of it lost.

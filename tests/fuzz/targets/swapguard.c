@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The swap guard among a user's own writes: whatever order things come in, what it lets go of has the
  * user's last value, and it never allows more swap than the user did.

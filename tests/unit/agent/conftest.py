@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fixture of :mod:`world` for all tests of the agent."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the agent says of containers that ask for attention, with holders that tell what the test wants."""
 
 import json

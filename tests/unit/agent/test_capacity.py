@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the agent says of memory that comes and goes; events come from a socket of the test's own."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cgroups that a patched kernel limits, found from a process in them; plain files stand in for them."""
 
 from __future__ import annotations

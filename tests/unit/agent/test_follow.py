@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who is brought back, who is left alone, and where to."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the tracepoint's text tells."""
 
 from pathlib import Path

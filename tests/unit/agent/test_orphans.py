@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fences without a record, on plain directories that stand in for cgroups."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Letting go of every container, on plain directories that stand in for cgroups."""
 
 import os

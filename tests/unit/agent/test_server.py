@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent's answers, with a keeper that has no kernel (a mock: `Kept` without a holder)."""
 
 import json

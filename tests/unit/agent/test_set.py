@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede set` at the agent: what is held, recorded, and remembered; with a holder that takes notes."""
 
 import os

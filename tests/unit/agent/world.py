@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processes without a kernel (a mock of ``ocihook.cgroup.kin``): what each is in, and who forked it."""
 
 from __future__ import annotations

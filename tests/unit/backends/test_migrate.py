@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Steering: the policy's nodes, and the cpuset of a container on plain files (a mock of a cgroup)."""
 
 from pathlib import Path

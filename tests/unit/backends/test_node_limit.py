@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The limits of a patched kernel, on directories of plain files that stand in for a host."""
 
 import os

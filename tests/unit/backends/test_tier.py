@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The first fence, on a directory of plain files that stands in for a cgroup."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The container's id in the path of its cgroup."""
 
 import pytest

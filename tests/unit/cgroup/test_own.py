@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who shares a container's cgroup, on directories that stand in for cgroups and processes."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `bede completion` prints, in a shell that completes with it."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every command has in common: one shape of errors, detail, and whatever there is to write on."""
 
 import os

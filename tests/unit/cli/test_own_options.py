@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the options of `bede` end and those of the command begin that it runs."""
 
 import pytest

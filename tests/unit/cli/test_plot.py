@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede plot`, from files to files."""
 
 from pathlib import Path

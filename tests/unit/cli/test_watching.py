@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede stats`, `record` and `top` beside containers that are files of the test's."""
 
 import csv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The picture is a PNG of the right size, whatever there is to draw."""
 
 import struct

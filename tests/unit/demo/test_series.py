@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What samples say about a bound."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the machine tells becomes a story, files, a verdict and an exit status."""
 
 import io

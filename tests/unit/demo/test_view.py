@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The live view fits its terminal and tells the truth in a log."""
 
 import io

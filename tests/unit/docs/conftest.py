@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where `packages` is, which the tests in the machine use too."""
 
 import sys

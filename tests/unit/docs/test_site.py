@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The documentation as a site: built strictly, whole, and readable without a network."""
 
 import re

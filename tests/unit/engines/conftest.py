@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Engines' files in a directory of the test's own; no engine is asked anything."""
 
 from pathlib import Path

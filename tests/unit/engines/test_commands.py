@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede configure` and `bede unconfigure`, from the command line."""
 
 import json

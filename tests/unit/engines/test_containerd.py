@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """containerd's files get a runtime class, lose no setting, and come back byte for byte."""
 
 import copy

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The drop-in of CRI-O, against what its documentation says: there is no package of it to ask."""
 
 import tomllib

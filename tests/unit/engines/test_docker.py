@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """daemon.json gets one member, and loses it again."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files are written whole, keep what they had, and what they were is kept."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Containers' names, of pretended processes and a pretended Docker."""
 
 import http.server

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One member changes, and every other byte stays."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Podman's hooks: put where it looks, and masked where a package has put them."""
 
 import json

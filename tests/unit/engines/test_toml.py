@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A block goes to the end of a file, and leaves no trace when it goes."""
 
 import tomllib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The process that waits to become a command."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures for Prometheus: what they are called, where they are answered."""
 
 import re

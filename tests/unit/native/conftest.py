@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The native code, built once with each kind of sanitizers."""
 
 import subprocess

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The native code under the sanitizers, without a kernel: texts from files, and a holder on a
  * directory of plain files that stands in for a cgroup (a mock: plain files have no events).

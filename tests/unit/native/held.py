@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A holder without demotion on plain files in place of a cgroup's (a mock), and what it shall see."""
 
 import os

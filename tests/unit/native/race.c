@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Everything that the agent does to a holder, at once, under ThreadSanitizer: a holder on a directory
  * of plain files that stands in for a cgroup (a mock), whose usage goes up and down meanwhile.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model: a container that allocates on many processors, the kernel's part in holding it, the control law.
 
 Time goes in steps of :data:`STEP`. Whoever runs charges what he touches in batches of 64 pages, of which his

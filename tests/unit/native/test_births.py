@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Datagrams of the process connector, as the kernel lays them out (linux/cn_proc.h)."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The control law: where the fence belongs, and who has to give pages."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many processors a container allocates on at once, by its cgroup and those above."""
 
 import os

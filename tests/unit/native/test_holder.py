@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The holder's threads on plain files, under the sanitizers."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two kernel texts the control loop lives on."""
 
 import errno

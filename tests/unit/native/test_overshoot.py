@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a holder remembers of usage past the bound, and where its fence is meanwhile."""
 
 from collections.abc import Iterator

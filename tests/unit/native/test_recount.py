@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is counted again where memory.numa_stat is behind, on plain files in place of a cgroup's (a mock)."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What of a container may be moved, and in which order, by texts as the kernel writes them."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Debian package: what is in it, and that its texts are those of the program. tests/vm installs it."""
 
 import argparse

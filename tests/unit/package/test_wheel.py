@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A clean checkout builds an sdist, that builds a wheel, and what the wheel installs works."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A user sees a hook's words whatever the runtime does with them."""
 
 import json

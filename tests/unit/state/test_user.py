@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Root, a rootless user's root, and somebody else."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Local and far nodes, from a sysfs that the test makes."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede` and `bede vm`: arguments in, one line out."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulator's place in the cache and the start of its command line."""
 
 from pathlib import Path

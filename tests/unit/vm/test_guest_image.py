@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The machine's `bede-image`: what is in the image of Redis. The programs are this host's here."""
 
 import io

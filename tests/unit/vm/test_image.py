@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The recipe of the image, and the cache it is built in."""
 
 import os

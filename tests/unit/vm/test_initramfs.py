@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The initramfs: a cpio archive that the kernel unpacks."""
 
 import stat

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recipes of kernels: what decides that one is built anew, and what is refused."""
 
 from pathlib import Path

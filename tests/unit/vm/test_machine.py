@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A command's status told apart from a lost machine, with a mock in QEMU's place."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is unpacked over the machine's root."""
 
 import io

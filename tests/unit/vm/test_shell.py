@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede vm shell` on a terminal of the test's, with a mock in QEMU's place; and its side in the machine."""
 
 import io

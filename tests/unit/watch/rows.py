@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rows as a look gives them, for tests of what is made of them."""
 
 from typing import Any

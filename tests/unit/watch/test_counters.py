@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counters out of the texts that kernels gave: Debian's 6.12 and 7.3, and the patched 7.3."""
 
 import os

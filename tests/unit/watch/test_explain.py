@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is told of a container's bound, of pretended ones."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Local and far usage out of the kernel's files."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keys from a terminal of the test's own."""
 
 import os

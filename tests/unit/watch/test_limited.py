@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede ps` and `bede set` where the kernel holds the bounds, with a tree of plain files for its cgroups."""
 
 import errno

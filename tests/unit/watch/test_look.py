@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Looks at containers whose cgroups are files of the test's."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What containers are called where there is little room, and where two are called the same."""
 
 from typing import Any

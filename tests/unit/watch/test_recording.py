@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is recorded is read back, and what is no recording is named by its line."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An oracle that counts pages: /proc/kpagecgroup says of every page frame whose it is."""
 
 import array

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One load under a bound, measured by the sampler: what the issue's table asks, as figures.
 
     python3 bounds.py [NAME...]        prints the table; run it in the machine, as root

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Containers whose processes are children of every kind, and what the kernel says of where these are."""
 
 import contextlib

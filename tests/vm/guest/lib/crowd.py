@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many small containers at once, on one bundle without anything but a static program."""
 
 import concurrent.futures

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Containers that outlive the client that started them, and engines with other settings."""
 
 import contextlib

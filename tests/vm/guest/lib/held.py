@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a container of 48 MiB is at its bound of 16, and whether an agent holds what is recorded."""
 
 import helpers

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Starting containers of every runtime, and asking the kernel (never Bede) what became of them."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cgroup with a limit by node, on the patched kernel, and a look at it every 10 ms."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An agent that stands still while more happens than its buffers hold, by the kernel's count of the lost."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory of the far node that goes and comes, as a fabric's manager has it, and what the agent says of it."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where a test of the suite runs: a marker that names its kernels and topologies.
 
     pytestmark = on(STOCK)                              every test of this file

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demo's independent sampler beside a container, as a process of its own."""
 
 import subprocess

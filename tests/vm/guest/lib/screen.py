@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A program on a terminal of its own, its keys pressed and its screen read: what Rich and bede use of one."""
 
 import contextlib

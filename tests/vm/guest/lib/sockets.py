@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A machine of two equal sockets, one of which the configuration calls far."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Debian package's whole life on a host without Bede: installed, upgraded, removed and purged.
 
 tests/vm/test_package.py has a bare machine run this, with an older package and this checkout's at /share.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run the commands of the documentation's pages as a person would who follows them: pages.py PAGES.json.
 
 The machine has no Bede to begin with; the Debian package lies in dist/. The shell is a login shell, as in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Containers that start at boot: bound before a reboot and after it.
 
 tests/vm/test_machine.py has a machine run this at each of its boots.

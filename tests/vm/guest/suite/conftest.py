@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What runs in the machine in a box: `bede vm run -- python3 -m pytest /usr/lib/bede/tests/vm/guest/suite`.
 
 Only those tests run that are of this machine's kernel and topology (`lib/on.py`), which `bede vm run` tells;

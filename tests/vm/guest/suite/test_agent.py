@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The agent's death, its absence, and a bound that changes; the kernel says what became of the container."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bad input: one line that the runtime shows its user, the documented status, and nothing left."""
 
 import json

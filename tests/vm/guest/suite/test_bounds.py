@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What must hold for every kind of memory, by the sampler's figures; swap is on."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever child a container has, however it was made, counts against its one bound: by the kernel's word."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede configure` and `bede unconfigure` on the real engines, which say what they make of it."""
 
 import json

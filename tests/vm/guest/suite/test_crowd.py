@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An agent that is killed at any moment, and one with many containers: nothing is lost, nothing is left.
 
 The short form is a part of every run; BEDE_SOAK=1 (`make soak`) is the long one.

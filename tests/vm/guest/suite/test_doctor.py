@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede doctor` on a host that can hold bounds: its facts are the kernel's, and it repairs what it can."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede explain`, and containers called as their engines call them."""
 
 import json

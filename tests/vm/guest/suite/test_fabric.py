@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A far node that goes as a whole and comes back."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the agent tells the journal: one line an event, with fields; nothing where nothing happens."""
 
 import json

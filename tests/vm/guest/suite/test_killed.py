@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An agent that is killed over and over while its container grows fast: the kernel says what was local."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records that are lost, or hold something else, while a container runs: its fence never strangles it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The figures for Prometheus, scraped by a real one, against what the kernel says."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What containers are called: as their engines call them now, in every list and in the journal."""
 
 import csv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The patched kernel's memory.node_limit: its files, and where pages are placed, by what the kernel says.
 
 Swap is on. What moves pages is in test_node_limit_moves.py.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pages that are moved, on the patched kernel: demoted, promoted, migrated, collapsed and swapped in."""
 
 import contextlib

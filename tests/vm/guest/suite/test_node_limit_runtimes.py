@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each runtime on the patched kernel: the kernel holds the bound by itself, and no agent is running."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel's own selftests, and what the patched kernel has to say of everything that was run on it."""
 
 import os

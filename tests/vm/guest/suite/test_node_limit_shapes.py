@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The patched kernel's limits in machines of other shapes."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bound that the patched kernel holds, whatever engines, systemd and a shrinking far node do meanwhile."""
 
 import contextlib

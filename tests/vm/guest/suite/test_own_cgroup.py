@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Containers with and without a cgroup of their own: whose limits are written, as the kernel tells."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rootless Podman: a user's own containers, held by the fence alone; else one clear line."""
 
 import os

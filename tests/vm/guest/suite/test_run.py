@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede run`: a program without a container under a bound, as the kernel tells."""
 
 import contextlib

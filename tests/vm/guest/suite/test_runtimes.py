@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each runtime holds the bound of the container it starts, by what the kernel says."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede set` and the restarts of engines: the bound is the one that was set, as the kernel tells."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bound without a lower tier, on a stock kernel: steered, moved, and what programs place themselves."""
 
 import json

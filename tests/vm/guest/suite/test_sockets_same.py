@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two sockets, one called far: the same configuration and commands give the same answers on every kernel."""
 
 import json

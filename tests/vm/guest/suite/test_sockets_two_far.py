@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two far nodes by name, a socket and the memory below it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What engines and systemd do to a container while it is bound; the kernel says whether it stays so."""
 
 import contextlib

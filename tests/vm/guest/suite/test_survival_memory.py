@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Far memory that shrinks and grows under a bound container, and what the agent says of it."""
 
 import pytest

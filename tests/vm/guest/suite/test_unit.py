@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the agent may do once it has started: by the kernel's word, and by systemd's."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings that hold nothing back are told of, and all goes on; what turns local and far round is refused."""
 
 import json

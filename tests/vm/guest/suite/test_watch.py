@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`bede stats`, `top`, `record` and `plot` beside real containers: the kernel's files and the independent
 sampler say what is true.
 """

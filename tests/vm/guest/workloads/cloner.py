@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A child that clone3(2) puts into a cgroup at its birth: cloner.py CGROUP MB HOLD_SECONDS."""
 
 import ctypes

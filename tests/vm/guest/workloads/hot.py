@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory of which a part is hot: hot.py COLD_MB HOT_MB, led by lines on standard input.
 
 It fills the cold part, then the hot one, says so, and writes to all of the hot one again and again. To

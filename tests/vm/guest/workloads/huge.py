@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Processes that touch memory in huge pages together, and free nothing before all of it is there.
 
 huge.py PROCESSES MB: MB mebibytes each; begins at a line of its input

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every kind of child there is, each with memory of its own, until it is told to end.
  *

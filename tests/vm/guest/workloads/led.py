@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Anonymous memory that a test leads by the hand: led.py MB, then a line for each thing it shall do.
 
 It fills MB mebibytes in small pages and prints a line. Then it reads lines, and prints one when each is

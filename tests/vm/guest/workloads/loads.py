@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loads for a bound: each allocates MB mebibytes its own way, checks what it wrote, and holds.
 
 loads.py anon|shmem|read|mmap|write|workers MB [PROCESSES] [HOLD_SECONDS] [thp]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A workload that a test leads by the hand: steady DIR MIB [set_mempolicy|mbind NODE].
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Of a login shell in the machine in a box: what the documentation has one type works, although there is no network.
 
 # Each container has a loopback of its own, as on any host.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """In the machine: runs the one command, its output on virtio-serial ports, and reports its status.
 
 What the host reads on the port ``bede.status``, one line each:
