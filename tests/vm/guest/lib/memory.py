@@ -41,14 +41,23 @@ def far_size():
 
 
 @contextlib.contextmanager
+def full():
+    """The far node without room: what is free is huge pages. A process that filled it would never end."""
+    try:
+        HUGE.write_text("100000")  # as many as fit
+        yield
+    finally:
+        HUGE.write_text("0")
+
+
+@contextlib.contextmanager
 def emptied():
     """The far node without any block that can go; what is left is full. Yields those that are gone."""
     gone = offline(far_blocks())
     try:
-        HUGE.write_text("100000")  # as many as fit
-        yield gone
+        with full():
+            yield gone
     finally:
-        HUGE.write_text("0")
         online(block for block in gone if (block / "state").read_text().strip() == "offline")
 
 

@@ -8,8 +8,10 @@ with BEDE_ONLY, a list in JSON, only those of them that it names.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,8 @@ import on
 import sockets
 
 from ocihook.demo import inside
+
+SECONDS = 400 * (6 if limited.SLOW else 1)  #: for one test, in the slowest machine seen so far
 
 
 def pytest_addoption(parser):
@@ -95,6 +99,22 @@ def clean(request):
     shutil.rmtree(helpers.WORK, ignore_errors=True)
     left = [record["id"] for record in helpers.records()]
     assert not left, f"{request.node.name} left the records of {left}"
+
+
+@pytest.fixture(autouse=True)
+def in_time():
+    """A test that hangs fails, and those after it run."""
+
+    def late(_number, _frame):
+        raise TimeoutError(f"the test has not ended in {SECONDS} s")
+
+    before = signal.signal(signal.SIGUSR1, late)
+    timer = threading.Timer(SECONDS, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+    if not os.environ.get("BEDE_SOAK"):
+        timer.start()
+    yield
+    timer.cancel()
+    signal.signal(signal.SIGUSR1, before)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import helpers
-from helpers import IS_PATCHED, MIB, run, wait_until
+import memory
+from helpers import IS_PATCHED, run, wait_until
 from on import PATCHED, STOCK, on
 
 pytestmark = [on("debian-6.12"), on(PATCHED, first="bede-7.3")]
@@ -113,31 +114,10 @@ def test_it_fits_a_screen_and_has_no_colours():
     )
 
 
-class Full:
-    """Far memory that one process holds, all but what the kernel keeps for itself; a context manager."""
-
-    def __init__(self):
-        zone, kept = False, 0
-        for line in Path("/proc/zoneinfo").read_text().splitlines():
-            zone = line.startswith("Node 1,") if line.startswith("Node") else zone
-            kept += int(line.split()[1]) * PAGE if zone and line.split()[0] == "min" else 0
-        free = int(re.search(r"MemFree: *(\d+) kB", Path(f"{NODES}/node1/meminfo").read_text())[1]) << 10
-        hold = "import mmap, sys; m = mmap.mmap(-1, int(sys.argv[1]), flags=0x8022)"
-        hold += "; print('full', flush=True); sys.stdin.read()"
-        words = ["numactl", "--membind=1", "python3", "-c", hold, str(free - kept - 8 * MIB)]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __enter__(self):
-        assert self.process.stdout.readline() == "full\n"
-
-    def __exit__(self, *exc):
-        self.process.communicate()
-
-
 @on(STOCK)
 @on(PATCHED, first="bede-7.3")
 def test_far_memory_that_is_full_is_a_verdict_and_its_reason():
-    with Full():
+    with memory.full():
         done = run("bede", "doctor")
         assert done.returncode == 3, done.stdout
         text = " ".join(done.stdout.rpartition("\n\n")[2].split())
