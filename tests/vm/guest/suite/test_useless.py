@@ -97,6 +97,7 @@ def test_the_journal_says_it():
 def far_and_near():
     """Node 0, which alone has CPUs, is called far."""
     before = CONFIG.read_text() if CONFIG.exists() else None
+    CONFIG.parent.mkdir(exist_ok=True)
     CONFIG.write_text("far_nodes: [0]\n")
     CONFIG.chmod(0o644)
     yield
