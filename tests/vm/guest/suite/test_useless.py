@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers import IS_PATCHED, MIB, PLAIN, PODMAN, Container, command_line, run, wait_until
+from helpers import MIB, PLAIN, PODMAN, Container, command_line, run, wait_until
 from on import PATCHED, STOCK, on
 
 pytestmark = [on(STOCK), on(PATCHED)]
@@ -40,7 +40,7 @@ def start(runtime, annotations, limit):
     return done
 
 
-@pytest.mark.parametrize(("annotations", "limit", "says"), USELESS)
+@pytest.mark.parametrize(("annotations", "limit", "says"), USELESS, ids=("more", "all", "more than there is"))
 @pytest.mark.parametrize("runtime", ("runc", "crun", "podman-crun", "podman-runc"))
 def test_a_container_starts_and_one_line_says_so(runtime, annotations, limit, says):
     done = start(runtime, annotations, limit)
@@ -57,11 +57,11 @@ def test_of_a_bound_that_holds_there_is_no_word(runtime):
     assert "bede" not in done.stderr
 
 
-def test_docker_shows_what_the_hook_says():
+def test_docker_shows_what_is_said():
     done = start("docker", *USELESS[0][:2])
     assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
-    # Where the kernel needs no hook it is the wrapper that says so, in the runtime's log.
-    assert (USELESS[0][2] in done.stderr) != IS_PATCHED
+    # Where the kernel needs no hook it is the wrapper that says so.
+    assert USELESS[0][2] in done.stderr
 
 
 def test_a_command_says_it_on_its_own_standard_error():

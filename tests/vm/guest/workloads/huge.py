@@ -7,6 +7,7 @@ huge.py PROCESSES MB: MB mebibytes each; begins at a line of its input
 import mmap
 import os
 import sys
+import time
 
 HUGE = 2 << 20
 MADV_HUGEPAGE = 14
@@ -29,6 +30,7 @@ def main():
     os.close(filled[1])
     for _ in range(processes):
         os.read(filled[0], 1)
+    time.sleep(2.5)  # the kernel's statistics are two seconds behind at most
     os.close(ended[1])
     sys.exit(sum(os.wait()[1] != 0 for _ in range(processes)))
 
