@@ -57,9 +57,7 @@ pytestmark = [on(PATCHED, each=True), pytest.mark.usefixtures("swap")]
 )
 def test_no_load_passes_the_limit(load, limit):
     huge = load.endswith("thp")
-    write(
-        "/proc/sys/vm/drop_caches", "3"
-    )  # or the node is full before the limit is, and nothing has to be steered
+    write("/proc/sys/vm/drop_caches", "3")  # or the node is full before the limit is reached
     with knobs(UNSPREAD), Group(limit=f"N0={limit}M") as group, undisturbed():
         with group.sampled() as samples:
             status, out = ended(group.start(*LOADS, *load.split(), env=LOAD_FILE))
