@@ -75,7 +75,7 @@ def test_what_fits_again_comes_home():
         assert helpers.run("bede", "set", "grown", "512M").returncode == 0
         wait_until("it is at home", lambda: mems(container) == "0")
         wait_until("and its memory", lambda: container.sample()[1] <= 4 * MIB)
-        assert not listed()["grown"]["away"]
+        wait_until("it is told so", lambda: not listed()["grown"]["away"])
         assert helpers.run("bede", "set", "grown", "96M").returncode == 0
         settled(container, 96 * MIB)
         assert container.stop()[0] == 7
