@@ -17,7 +17,7 @@ from ocihook.state import chosen, mark, record, records
 
 
 def settle(*, remove: bool = True) -> None:
-    """See that each fence has a record again, or is gone; before any container is adopted, as full root.
+    """See that each fence has a record again, or is gone; before any container is adopted.
 
     With *remove*, malformed records go that no container is found of.
     """
@@ -48,7 +48,8 @@ class _Settling:
         try:
             if held is not None:
                 if text != held.dumps():
-                    mark.put(cgroup.fd, held)  # changed since, or begun by a Bede that knew no marks
+                    # Changed since, or begun by a Bede that knew no marks. As systemd's unit it may not.
+                    mark.put(cgroup.fd, held)
             elif text is not None:
                 self._make_anew(cgroup, text)
             elif self._lost and self._is_fenced_by_name(cgroup):
@@ -65,9 +66,12 @@ class _Settling:
                 text = f"{error.message}; it is removed, for no container of it is found"
                 complain(InputError(text), "bad_record")
 
+    def _has_lost(self, cgroup: Cgroup) -> bool:
+        return names.id_of(cgroup.path) in (_id(key) for key in self._lost)
+
     def _is_fenced_by_name(self, cgroup: Cgroup) -> bool:
         """Where no cgroup can be marked its name is all there is, and nobody tells what its user's were."""
-        if names.id_of(cgroup.path) not in (_id(key) for key in self._lost):
+        if not self._has_lost(cgroup):
             return False
         return memory.high(cgroup.fd) is not None and bool(fs.read("cgroup.procs", dir_fd=cgroup.fd))
 
@@ -81,7 +85,9 @@ class _Settling:
             if now is not None or (one.cgroup, one.cgroup_ino) != (cgroup.path, cgroup.inode):
                 raise InputError(f"{what} is another container's")
         except InputError:
-            self._give_back(cgroup, text)
+            # An agent that is no full root has given it back, and had to leave the mark.
+            if self._has_lost(cgroup) or memory.high(cgroup.fd) != record.own_limits(text)[0]:
+                self._give_back(cgroup, text)
             return
         if one.key not in self._lost and memory.high(cgroup.fd) == one.user_high:
             mark.remove(cgroup.fd)  # it was let go

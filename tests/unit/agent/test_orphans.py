@@ -143,6 +143,24 @@ def test_what_cannot_be_made_anew_gets_its_own_limits_back(
     assert "without its bound" in host.said[0]
 
 
+def test_a_mark_that_may_not_be_removed_is_not_told_of_again(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.group("web")
+    host.marks[(host.root / "web").stat().st_ino] = b'{"version": 99, "user_high": 8192}'
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "removexattr", refuse)
+    orphans.settle()
+    assert host.read("web") == "8192"
+    (host.root / "web/memory.swap.max").write_text("4096")  # its user's, since then
+    orphans.settle()
+    assert (host.read("web"), host.read("web", "memory.swap.max")) == ("8192", "4096")
+    assert len(host.said) == 1
+
+
 def test_where_no_cgroup_can_be_marked_its_name_tells(host: Host) -> None:
     one = host.bound("web", marked=False)
     host.group("other")
