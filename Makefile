@@ -25,16 +25,13 @@ demo: build
 
 test: lint unit vm-test
 
-# -s: what machines say appears as it comes, since this takes minutes.
-
 # Each guest test on every kernel and topology that it names; the slices are what that has beyond `make test`.
 test-all: lint unit
 	$(BIN)/pytest -q -s tests/vm --part all
 
-SLICES := 6
 SLICE ?= 1
 test-slice: build
-	$(BIN)/pytest -q -s tests/vm --part $(SLICE)/$(SLICES)
+	$(BIN)/pytest -q -s tests/vm --part $(SLICE)
 
 lint: build
 	$(BIN)/ruff check .
@@ -50,6 +47,7 @@ FUZZ_EXAMPLES ?= 20000
 fuzz: build
 	BEDE_FUZZ_SECONDS=$(FUZZ_SECONDS) BEDE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -v tests/fuzz
 
+# -s: what machines say appears as it comes, since this takes minutes.
 vm-test: build
 	$(BIN)/pytest -q -s tests/vm
 

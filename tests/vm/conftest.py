@@ -19,15 +19,14 @@ SUITE: pytest.StashKey[runs.Suite] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--part", default="usual", help=f"usual, all, or a slice from 1/{matrix.SLICES} on")
+    parser.addoption("--part", default="usual", help=f"usual, all, or a slice, 1 to {matrix.SLICES}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "rarely: not in `make test`; in one of the slices, and in test-all")
     part = config.getoption("part")
     if not matrix.is_part(part):
-        slices = f"1/{matrix.SLICES} to {matrix.SLICES}/{matrix.SLICES}"
-        raise pytest.UsageError(f"there is no part {part!r}, only usual, all, and {slices}")
+        raise pytest.UsageError(f"there is no part {part!r}, only usual, all, and 1 to {matrix.SLICES}")
 
 
 @functools.cache

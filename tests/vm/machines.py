@@ -163,7 +163,7 @@ def boot(
         done = Boot(status, "".join(texts[0]), "".join(texts[1]), files)
         done.waited, done.seconds = began - asked, time.monotonic() - began
         done.cpu = usage.ru_utime + usage.ru_stime
-    BOOTS.append((f"{kernel} {topology}{' quiet' if quiet else ''}", done))
+    BOOTS.append((Cell(kernel, topology, quiet).name, done))
     return done
 
 

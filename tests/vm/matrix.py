@@ -2,7 +2,7 @@
 """What runs where: the guest's tests by machine, and the parts that the whole matrix comes in.
 
 *usual* is what `make test` runs: each test where it is most likely to fail. *all* is every test on every
-kernel and topology that it names. What it has beyond *usual* comes in SLICES; ``2/4`` is the second of four.
+kernel and topology that it names. What it has beyond *usual* comes in SLICES; ``2`` is the second of them.
 """
 
 import functools
@@ -31,7 +31,7 @@ Where = dict[Cell, list[str]]
 
 def is_part(text: str) -> bool:
     """Whether there is a part of that name."""
-    return text in ("usual", "all") or text in [f"{n}/{SLICES}" for n in range(1, SLICES + 1)]
+    return text in ("usual", "all", *(str(number) for number in range(1, SLICES + 1)))
 
 
 @functools.cache
@@ -79,12 +79,11 @@ def tests(part: str) -> Where:
         return _where(pair for pair in whole if pair in usual)
     # Whole machines, the largest first, each to the slice that has least: the same on every host.
     rest = _where(pair for pair in whole if pair not in usual)
-    number, of = map(int, part.split("/"))
-    slices: list[Where] = [{} for _ in range(of)]
+    slices: list[Where] = [{} for _ in range(SLICES)]
     for cell in sorted(rest, key=lambda cell: (-len(rest[cell]), cell)):
         smallest = min(slices, key=lambda one: sum(map(len, one.values())))
         smallest[cell] = rest[cell]
-    return slices[number - 1]
+    return slices[int(part) - 1]
 
 
 def in_part(part: str, number: int | None) -> bool:
@@ -93,7 +92,7 @@ def in_part(part: str, number: int | None) -> bool:
         return True
     if part == "usual":
         return number is None
-    return number is not None and number % SLICES == int(part.partition("/")[0]) - 1
+    return number is not None and number % SLICES == int(part) - 1
 
 
 def jobs(where: Where) -> list[Job]:

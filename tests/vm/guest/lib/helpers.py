@@ -18,6 +18,7 @@ EXAMPLES = WORKLOADS.parents[3] / "examples"
 IMAGE = "localhost/bede-base:latest"
 STEADY = f"{WORKLOADS}/steady"
 RECORDS = Path("/run/bede/containers")
+CONFIG = Path("/etc/bede/config.yaml")
 CGROUPS = Path("/sys/fs/cgroup")
 BALANCING = Path("/proc/sys/kernel/numa_balancing")
 WORK = Path("/tmp/bede-tests")
@@ -47,6 +48,22 @@ def run(*command, **options):
     """A command to its end; its status, stdout and stderr as text."""
     options = {"capture_output": True, "text": True, "timeout": 120, "stdin": subprocess.DEVNULL} | options
     return subprocess.run(command, check=False, **options)
+
+
+@contextlib.contextmanager
+def configured(text):
+    """The host's configuration is *text* while the block runs."""
+    before = CONFIG.read_text() if CONFIG.exists() else None
+    CONFIG.parent.mkdir(exist_ok=True)
+    CONFIG.write_text(text)
+    CONFIG.chmod(0o644)
+    try:
+        yield
+    finally:
+        if before is None:
+            CONFIG.unlink()
+        else:
+            CONFIG.write_text(before)
 
 
 @functools.cache

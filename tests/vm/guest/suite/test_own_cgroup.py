@@ -4,7 +4,6 @@
 import contextlib
 import os
 import subprocess
-from pathlib import Path
 
 import helpers
 import pytest
@@ -14,7 +13,6 @@ from on import PATCHED, STOCK, on, rarely
 
 pytestmark = [on(STOCK), on(PATCHED), on(STOCK, "two-socket"), pytest.mark.usefixtures("unbalanced")]
 
-CONFIG = Path("/etc/bede/config.yaml")
 BOUND = 16 * MIB
 DEMAND = 48  # MiB
 LIMITS = ("memory.high", "memory.max", "memory.swap.max", "memory.node_limit", "cpuset.cpus", "cpuset.mems")
@@ -37,15 +35,9 @@ def caller():
 @pytest.fixture
 def by_crun():
     """crun is the real runtime of bede-runtime."""
-    before = CONFIG.read_text() if CONFIG.exists() else None
-    CONFIG.parent.mkdir(exist_ok=True)
-    CONFIG.write_text(f"{before or ''}\nruntime: crun\n")
-    CONFIG.chmod(0o644)
-    yield
-    if before is None:
-        CONFIG.unlink()
-    else:
-        CONFIG.write_text(before)
+    before = helpers.CONFIG.read_text() if helpers.CONFIG.exists() else ""
+    with helpers.configured(f"{before}\nruntime: crun\n"):
+        yield
 
 
 def limits(group):

@@ -5,12 +5,11 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers import MIB, PLAIN, PODMAN, Container, command_line, run, wait_until
+from helpers import MIB, PLAIN, PODMAN, Container, command_line, configured, run, wait_until
 from on import PATCHED, STOCK, on
 
 pytestmark = [on(STOCK), on(PATCHED)]
 
-CONFIG = Path("/etc/bede/config.yaml")
 LOCAL = int(Path("/sys/devices/system/node/node0/meminfo").read_text().split()[3]) // 1024
 #: the annotations, the engine's memory limit, and what is said
 USELESS = (
@@ -96,15 +95,8 @@ def test_the_journal_says_it():
 @pytest.fixture
 def far_and_near():
     """Node 0, which alone has CPUs, is called far."""
-    before = CONFIG.read_text() if CONFIG.exists() else None
-    CONFIG.parent.mkdir(exist_ok=True)
-    CONFIG.write_text("far_nodes: [0]\n")
-    CONFIG.chmod(0o644)
-    yield
-    if before is None:
-        CONFIG.unlink()
-    else:
-        CONFIG.write_text(before)
+    with configured("far_nodes: [0]\n"):
+        yield
 
 
 @pytest.mark.usefixtures("far_and_near")
