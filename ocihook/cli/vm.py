@@ -56,6 +56,7 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
     add("--kernel", choices=kernels.SOURCES, default=kernels.DEFAULT)
     add("--topology", choices=topology.TOPOLOGIES, default=topology.DEFAULT)
     add("--memory", type=_memory, metavar="SIZE,...", help="one size a node, as 768M,1536M")
+    add("--cpus", type=_count, metavar="N", help="as many on each node that has some")
     add("--share", type=Path, metavar="DIR", help="read-only at /share, as it is when the machine starts")
     add("--swap", type=mebibytes, metavar="SIZE", default=0, help="a swap disk")
     add("--bare", action="store_true", help="without Bede in it, as before an installation")
@@ -100,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         kernel=args.kernel,
         topology=args.topology,
         memory=args.memory,
+        cpus=args.cpus,
         share=args.share,
         swap=args.swap,
         bare=args.bare,

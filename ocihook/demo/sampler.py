@@ -188,7 +188,7 @@ def record(
         while not stopped() and (now := time.monotonic() - start) < seconds:
             file.write(",".join(map(str, (round(now, 4), *sampler.sample()))) + "\n")
             time.sleep(max(0.0, INTERVAL - (time.monotonic() - start - now)))
-    except (OSError, KeyError, ValueError):
+    except OSError:
         pass  # the cgroup is gone: its container has ended
 
 

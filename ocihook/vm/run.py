@@ -37,6 +37,7 @@ class Options:
     kernel: str = kernels.DEFAULT
     topology: str = topology.DEFAULT
     memory: list[int] | None = None  #: MiB, one a node
+    cpus: int | None = None  #: None for what the topology has
     share: Path | None = None
     out: Path | None = None
     timeout: float | None = None
@@ -104,6 +105,8 @@ def prepare(
     nodes = topology.find(options.topology)
     if options.memory is not None:
         nodes = nodes.resized(options.memory)
+    if options.cpus is not None:
+        nodes = nodes.with_cpus(options.cpus)
     root = image.ensure(progress, options.packages)
     kernel = kernels.ensure(options.kernel, root, progress)
     (work / "initrd").write_bytes(initramfs.build(root / "busybox", kernel))

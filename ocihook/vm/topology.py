@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ocihook.errors import InputError
 
 MIB = 1 << 20
+MOST_CPUS = 64
 MAX_MEMORY = "8G"  #: of a machine with slots
 #: access latency in ns and bandwidth in MB/s that the HMAT tells of
 NEAR, CROSS, FAR = (10, "10G"), (15, "8G"), (30, "4G")
@@ -39,9 +40,28 @@ class Topology:
         nodes = tuple(replace(node, size=size) for size, node in zip(sizes, self.nodes, strict=True))
         return replace(self, nodes=nodes)
 
+    @property
+    def cpus(self) -> int:
+        """How many CPUs there are."""
+        return sum(len(node.cpus) for node in self.nodes)
+
+    def with_cpus(self, count: int) -> "Topology":
+        """The same with *count* CPUs, as many on each of the nodes that have some."""
+        sockets = [index for index, node in enumerate(self.nodes) if node.cpus]
+        each, rest = divmod(count, len(sockets))
+        if rest or not 0 < count <= MOST_CPUS:
+            raise InputError(
+                f"{self.name} cannot have {count} CPUs",
+                f"Give --cpus a multiple of {len(sockets)}, {MOST_CPUS} at most",
+            )
+        nodes = list(self.nodes)
+        for place, index in enumerate(sockets):
+            nodes[index] = replace(nodes[index], cpus=tuple(range(place * each, (place + 1) * each)))
+        return replace(self, nodes=tuple(nodes))
+
     def arguments(self) -> list[str]:
         """What QEMU is told."""
-        cpus = sum(len(node.cpus) for node in self.nodes)
+        cpus = self.cpus
         sockets = sum(bool(node.cpus) for node in self.nodes)
         args = ["-machine", "q35" + (",hmat=on" if self.hmat else "")]
         args += ["-smp", f"{cpus},sockets={sockets},cores={cpus // sockets},threads=1"]

@@ -68,7 +68,7 @@ def _where(cells: Iterable[tuple[str, Cell]]) -> Where:
 
 def tests(part: str) -> Where:
     """The guest's tests of that *part*, by machine."""
-    usual = {(test, cell) for test, (_, cells) in _collected().items() for cell in cells}
+    usual = [(test, cell) for test, (_, cells) in _collected().items() for cell in cells]
     whole = [(test, cell) for test, (cells, _) in _collected().items() for cell in cells]
     if DEBUG:
         patched = [(test, cell) for test, cell in whole if cell.kernel.startswith("bede-")]
@@ -76,9 +76,10 @@ def tests(part: str) -> Where:
     if part == "all":
         return _where(whole)
     if part == "usual":
-        return _where(pair for pair in whole if pair in usual)
+        return _where(usual)
     # Whole machines, the largest first, each to the slice that has least: the same on every host.
-    rest = _where(pair for pair in whole if pair not in usual)
+    done = {(test, cell.kernel, cell.topology) for test, cell in usual}
+    rest = _where((test, cell) for test, cell in whole if (test, cell.kernel, cell.topology) not in done)
     slices: list[Where] = [{} for _ in range(SLICES)]
     for cell in sorted(rest, key=lambda cell: (-len(rest[cell]), cell)):
         smallest = min(slices, key=lambda one: sum(map(len, one.values())))
@@ -98,9 +99,11 @@ def in_part(part: str, number: int | None) -> bool:
 def jobs(where: Where) -> list[Job]:
     """The machines that run these tests; a long row of tests is cut between two files."""
     known = durations()
+    anywhere = {name: seconds for found in known.values() for name, seconds in found.items()}
 
     def cost(cell: Cell, names: Sequence[str]) -> float:
-        return sum(known.get(cell.name, {}).get(name, UNKNOWN_SECONDS) for name in names)
+        here = anywhere | known.get(cell.name, {})
+        return sum(here.get(name, UNKNOWN_SECONDS) for name in names)
 
     made = []
     for cell, names in where.items():
@@ -108,17 +111,19 @@ def jobs(where: Where) -> list[Job]:
         for name in names:
             files.setdefault(name.partition("::")[0], []).append(name)
         costs = {file: cost(cell, of) for file, of in files.items()}
-        count = 1 if cell.quiet else max(1, round(sum(costs.values()) / JOB_SECONDS))
+        count = max(1, round(sum(costs.values()) / JOB_SECONDS)) if cell.places == 1 else 1
         shares: list[list[str]] = [[] for _ in range(count)]
         for file in sorted(files, key=lambda file: -costs[file]):
             min(shares, key=lambda share: sum(costs[of] for of in share)).append(file)
         for share in filter(None, shares):
             made.append(Job(cell, tuple(name for file in sorted(share) for name in files[file])))
-    # Those whose kernel may have to be built come later, and those that need the host to themselves last.
-    return sorted(
-        made,
-        key=lambda job: (job.cell.quiet, job.cell.kernel in RECIPES, -cost(job.cell, job.tests)),
-    )
+
+    def later(job: Job) -> tuple[bool, bool, bool, float]:
+        """Those whose kernel may have to be built come later, and those that need two places or all last."""
+        wide = job.cell.places != 1
+        return (job.cell.quiet, wide, job.cell.kernel in RECIPES, -cost(job.cell, job.tests))
+
+    return sorted(made, key=later)
 
 
 def durations() -> dict[str, dict[str, float]]:

@@ -99,6 +99,7 @@ def test_the_pages_work_one_after_the_other(share: Path) -> None:
         *("python3", "-B", "/share/pages.py", "/share/pages.json"),
         kernel="debian-6.12",
         topology="two-tier",
+        cpus=1,
         seconds=SECONDS,
         share=share,
         bare=True,

@@ -35,6 +35,7 @@ def test_host_that_cannot_hold_a_bound(topology: str, wrong: str, todo: str) -> 
         ),
         kernel="debian-6.12",
         topology=topology,
+        cpus=1 if topology == "single" else 0,
         seconds=SECONDS,
     )
     assert not boot.lost, boot.tail()
@@ -57,6 +58,7 @@ def test_containers_that_start_at_boot_are_bound_after_a_reboot(kernel: str) -> 
         *("python3", "-B", f"{machines.THERE}/scripts/reboot.py"),
         kernel=kernel,
         topology="two-tier",
+        cpus=1,
         seconds=2 * SECONDS,
         reboots=1,
     )

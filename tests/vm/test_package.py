@@ -51,6 +51,7 @@ def test_it_installs_upgrades_removes_and_purges_under_containers(tmp_path: Path
         *("sh", "-c", command),
         kernel="debian-6.12",
         topology="two-tier",
+        cpus=1,
         seconds=SECONDS,
         share=share(tmp_path),
         bare=True,

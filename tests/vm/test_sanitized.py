@@ -79,6 +79,7 @@ def test_agent_under_the_sanitizers(share: Path, topology: str, tests: tuple[str
         *("sh", "-c", SCRIPT, "sh", f"{machines.THERE}/suite/{file}", *words),
         kernel="debian-6.12",
         topology=topology,
+        cpus=1 if topology == "two-tier" else 0,
         seconds=SECONDS,
         share=share,
     )

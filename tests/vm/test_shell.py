@@ -74,8 +74,8 @@ class Terminal:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Terminal]:
-    with machines.PLACES.taken(False):
-        made = Terminal("--out", str(tmp_path / "out"))
+    with machines.PLACES.taken(1):
+        made = Terminal("--cpus", "1", "--out", str(tmp_path / "out"))
         yield made
         made.process.terminate()
         made.process.wait()

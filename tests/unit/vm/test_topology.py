@@ -68,3 +68,14 @@ def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(InputError) as error:
         topology.find("four-tier")
     assert "two-tier" in error.value.hint
+
+
+def test_cpus_are_spread_over_the_nodes_that_have_some() -> None:
+    assert [node.cpus for node in topology.find("two-tier").with_cpus(3).nodes] == [(0, 1, 2), ()]
+    two = topology.find("two-socket").with_cpus(4)
+    assert [node.cpus for node in two.nodes] == [(0, 1), (2, 3)]
+    assert values(two.arguments(), "-smp") == ["4,sockets=2,cores=2,threads=1"]
+    for count in (0, 1, 3, 66):
+        with pytest.raises(InputError) as error:
+            topology.find("two-socket").with_cpus(count)
+        assert "a multiple of 2, 64 at most" in error.value.hint

@@ -6,6 +6,8 @@
 
 The whole matrix is every kernel on every topology that the markers of a test name. `make test` takes one of
 each marker, the first, where the test is most likely to fail; of one with *each* all, of a *rarely* none.
+There it has one CPU, if its topology can do with one: two on one processor hold each other up. What needs two
+at the same time says so. In the rest of the matrix every machine has its topology's own.
 Parameters can be rare, too: that a test is of every engine is another dimension of the matrix.
 """
 
@@ -17,6 +19,7 @@ import pytest
 STOCK = ("debian-6.12", "debian-7.3")
 PATCHED = ("bede-6.12", "bede-7.3")
 ALL = (*STOCK, *PATCHED)
+ONE_SOCKET = ("two-tier", "module", "single")  #: topologies that can do with one CPU
 
 
 @dataclass(frozen=True, order=True)
@@ -25,16 +28,20 @@ class Cell:
 
     kernel: str
     topology: str
+    cpus: int = 0  #: 0 for those that the topology has
     quiet: bool = False
 
 
-def on(kernel=STOCK, topology="two-tier", *, first=None, each=False, rarely=False, quiet=False):
-    """The marker; *kernel* and *topology* are a name or several, *first* is the kernel that comes first."""
+def on(kernel=STOCK, topology="two-tier", *, first=None, each=False, rarely=False, quiet=False, two=False):
+    """The marker; *kernel* and *topology* are a name or several, *first* is the kernel that comes first.
+
+    *two*: it needs two CPUs, as it is about what they do at the same time. A *quiet* one has them, too.
+    """
     kernels = (kernel,) if isinstance(kernel, str) else tuple(kernel)
     topologies = (topology,) if isinstance(topology, str) else tuple(topology)
     if first is not None:
         kernels = (first, *(name for name in kernels if name != first))
-    return pytest.mark.on(kernels, topologies, each=each, rarely=rarely, quiet=quiet)
+    return pytest.mark.on(kernels, topologies, each=each, rarely=rarely, quiet=quiet, two=two or quiet)
 
 
 def rarely(*values):
@@ -56,11 +63,16 @@ def cells(item):
     whole, usual = {}, {}
     for mark in marks:
         kernels, topologies = mark.args
-        found = [Cell(*pair, mark.kwargs["quiet"]) for pair in itertools.product(kernels, topologies)]
-        whole |= dict.fromkeys(found)
+        pairs = list(itertools.product(kernels, topologies))
+        whole |= dict.fromkeys(Cell(*pair, 0, mark.kwargs["quiet"]) for pair in pairs)
         if not mark.kwargs["rarely"]:
+            found = [Cell(*pair, _cpus(pair[1], mark), mark.kwargs["quiet"]) for pair in pairs]
             usual |= dict.fromkeys(found if mark.kwargs["each"] else found[:1])
     return list(whole), [] if item.get_closest_marker("rarely") else list(usual)
+
+
+def _cpus(topology, mark):
+    return 1 if topology in ONE_SOCKET and not mark.kwargs["two"] else 0
 
 
 def _nearest(item):

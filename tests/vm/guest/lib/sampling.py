@@ -28,7 +28,8 @@ class Sampling:
 
     def __exit__(self, *exc):
         self.process.terminate()
-        self.process.wait()
+        # It ends well when the cgroup is gone, too, but by no mistake.
+        assert self.process.wait() == 0, "the sampler did not see all of it"
         lines = self.csv.read_text().splitlines()[1:]
         self.rows = [dict(zip(COLUMNS, map(float, line.split(",")), strict=True)) for line in lines]
 

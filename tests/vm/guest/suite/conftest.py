@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import astuple
 from pathlib import Path
 
 import pytest
@@ -34,17 +35,14 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "on(kernels, topologies, each, rarely, quiet): lib/on.py")
+    config.addinivalue_line("markers", "on(kernels, topologies, each, rarely, quiet, two): lib/on.py")
     config.addinivalue_line("markers", "rarely: in the matrix alone")
 
 
 def pytest_collection_modifyitems(config, items):
     found = {on.name(item.nodeid): on.cells(item) for item in items}
     if config.getoption("cells"):
-        told = {
-            name: [[(cell.kernel, cell.topology, cell.quiet) for cell in part] for part in parts]
-            for name, parts in found.items()
-        }
+        told = {name: [[astuple(cell) for cell in part] for part in parts] for name, parts in found.items()}
         Path(config.getoption("cells")).write_text(json.dumps(told))
         return
     here = (os.environ["BEDE_VM_KERNEL"].removesuffix("-debug"), os.environ["BEDE_VM_TOPOLOGY"])

@@ -16,7 +16,7 @@ import pytest
 from helpers import MIB, agent_pid, slack, wait_until
 from on import on
 
-pytestmark = [on("debian-6.12"), pytest.mark.usefixtures("unbalanced")]
+pytestmark = [on("debian-6.12", two=True), pytest.mark.usefixtures("unbalanced")]
 SOAK = bool(os.environ.get("BEDE_SOAK"))
 KILLS = 300 if SOAK else 8
 CROWD = 200 if SOAK else 24

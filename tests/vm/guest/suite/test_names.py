@@ -9,7 +9,7 @@ import pytest
 from helpers import IS_PATCHED, PODMAN, WORK, Container, run, wait_until
 from on import PATCHED, STOCK, on
 
-pytestmark = [on(STOCK), on(PATCHED, first="bede-7.3")]
+pytestmark = [on(STOCK), on(PATCHED, rarely=True)]
 FRONTEND = ("shop-frontend-web-1", "shop-frontend-web-2")
 
 

@@ -10,7 +10,7 @@ import pytest
 from limited import SLOW, complaints
 from on import PATCHED, on
 
-pytestmark = [on(PATCHED, each=True), pytest.mark.usefixtures("swap")]
+pytestmark = [on(PATCHED, each=True, two=True), pytest.mark.usefixtures("swap")]
 SELFTESTS = Path("/share/selftests")
 #: limited cgroups with charges that come and go, in test_node_limit; fewer where lockdep looks at each
 CHURN = "1000" if SLOW else "10000"

@@ -11,7 +11,12 @@ from helpers import CGROUPS, MIB, Container, nothing_left, run, slack
 from limited import write
 from on import PATCHED, STOCK, on, rarely
 
-pytestmark = [on(STOCK), on(PATCHED), on(STOCK, "two-socket"), pytest.mark.usefixtures("unbalanced")]
+pytestmark = [
+    on(STOCK),
+    on(PATCHED, rarely=True),
+    on(STOCK, "two-socket", rarely=True),
+    pytest.mark.usefixtures("unbalanced"),
+]
 
 BOUND = 16 * MIB
 DEMAND = 48  # MiB

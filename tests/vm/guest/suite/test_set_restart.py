@@ -9,7 +9,12 @@ from held import BOUND, DEMAND, SIZE
 from helpers import IS_PATCHED, MIB, nothing_left, run, slack, wait_until
 from on import PATCHED, STOCK, on, rarely
 
-pytestmark = [on(STOCK), on(PATCHED), on(STOCK, "two-socket"), pytest.mark.usefixtures("unbalanced")]
+pytestmark = [
+    on(STOCK),
+    on(PATCHED, rarely=True),
+    on(STOCK, "two-socket", rarely=True),
+    pytest.mark.usefixtures("unbalanced"),
+]
 
 BOUNDS = Path("/run/bede/bounds")
 SET = 32 * MIB

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes that touch memory in huge pages together, and free nothing before all of it is there.
 
-huge.py PROCESSES MB: MB mebibytes each; begins at a line of its input
+huge.py PROCESSES MB: MB mebibytes each. It begins at a line of its input, says "full", and ends at another.
 """
 
 import mmap
 import os
 import sys
-import time
 
 HUGE = 2 << 20
+SMALL = 4096
 MADV_HUGEPAGE = 14
 
 
@@ -23,14 +23,16 @@ def main():
             region = mmap.mmap(-1, size + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             region.madvise(MADV_HUGEPAGE)
             for offset in range(0, size, HUGE):
-                region[offset] = 1
+                # Every small page of it: the kernel may have had no huge one.
+                region[offset : offset + HUGE : SMALL] = b"\1" * (HUGE // SMALL)
             os.write(filled[1], b".")
             os.read(ended[0], 1)  # the end of file, when the parent closes its side
             os._exit(any(region[offset] != 1 for offset in range(0, size, HUGE)))
     os.close(filled[1])
     for _ in range(processes):
         os.read(filled[0], 1)
-    time.sleep(2.5)  # the kernel's statistics are two seconds behind at most
+    print("full", flush=True)
+    sys.stdin.readline()
     os.close(ended[1])
     sys.exit(sum(os.wait()[1] != 0 for _ in range(processes)))
 
