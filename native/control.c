@@ -90,6 +90,19 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 }
 
 /*
+ * By how much more than two per cent of the bound tasks would pass it if nobody moved the fence
+ * again. Each goes a huge page past it before it makes room for one; while an agent lives, that is
+ * demoted ahead of them. As many are in that as fill one now, and of what they fill most is past the fence.
+ */
+static double left_behind(const struct bede_control *control)
+{
+	double bound = (double)control->bound;
+	double more = control->flight * 0.75 - bound / 50;
+
+	return more < 0 ? 0 : more < bound / 8 ? more : bound / 8;
+}
+
+/*
  * Where local usage shall end. Below the bound: what may be charged to a CPU already and used
  * without memory.current showing it, and how soft the fence is. The kernel lets a task go on
  * whose reclaim could not free enough, as long as the usage is little above memory.high; with
@@ -102,8 +115,9 @@ static uint64_t limit(const struct bede_control *control)
 	double charged = (double)minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 128);
 	double always = control->flight < bound * 0.05 ? control->flight : bound * 0.05;
 	double soft = control->open ? 0 : bound * 0.03 * control->file_share;
+	double back = always * 0.3 - left_behind(control);
 
-	return (uint64_t)(bound - charged - soft + always * 0.3 * control->huge_share);
+	return (uint64_t)(bound - charged - soft + back * control->huge_share);
 }
 
 /*
