@@ -18,7 +18,6 @@ from typing import IO
 
 from ocihook.errors import EXIT_MACHINE
 from ocihook.vm import kernel_build, kernels
-from ocihook.vm import topology as topologies
 from ocihook.vm.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,8 +48,11 @@ class Cell:
 
     @property
     def places(self) -> int | None:
-        """How many of the host's processors it takes; None for all."""
-        return None if self.quiet else self.cpus or topologies.find(self.topology).cpus
+        """How many of the host's processors it takes; None for all.
+
+        One of two CPUs takes one, too: alone it leaves a third of them idle.
+        """
+        return None if self.quiet else 1
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,7 @@ class Boot:
 
 
 class Places:
-    """The host's processors: a machine takes as many as it has CPUs. Who waits longest comes next.
-
-    Two CPUs of one machine on one processor hold each other up, which costs a third of what they do.
-    """
+    """The host's processors: a machine takes one, a quiet one all. Who waits longest comes next."""
 
     def __init__(self) -> None:
         self.all = self.free = max(2, len(os.sched_getaffinity(0)))

@@ -118,10 +118,9 @@ def jobs(where: Where) -> list[Job]:
         for share in filter(None, shares):
             made.append(Job(cell, tuple(name for file in sorted(share) for name in files[file])))
 
-    def later(job: Job) -> tuple[bool, bool, bool, float]:
-        """Those whose kernel may have to be built come later, and those that need two places or all last."""
-        wide = job.cell.places != 1
-        return (job.cell.quiet, wide, job.cell.kernel in RECIPES, -cost(job.cell, job.tests))
+    def later(job: Job) -> tuple[bool, bool, float]:
+        """Those whose kernel may have to be built come later, and those that need all places last."""
+        return (job.cell.quiet, job.cell.kernel in RECIPES, -cost(job.cell, job.tests))
 
     return sorted(made, key=later)
 

@@ -47,11 +47,11 @@ def test_vm_run_takes_the_command_after_its_own_options(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(vm_run, "run", run)
     args = ["vm", "run", "--kernel", "debian-7.3", "--memory", "1G,512M", "--timeout", "5", "--out", "o"]
-    args += ["--bare", "--packages", "g++,libstdc++6,fio"]
+    args += ["--bare", "--cpus", "4", "--packages", "g++,libstdc++6,fio"]
     assert cli.main([*args, "--", "sh", "-c", "exit 42", "--kernel"]) == 42
     assert seen[0].argv == ["sh", "-c", "exit 42", "--kernel"]
     assert (seen[0].kernel, seen[0].memory, seen[0].timeout) == ("debian-7.3", [1024, 512], 5)
-    assert (seen[0].out, seen[0].bare) == (Path("o"), True)
+    assert (seen[0].out, seen[0].bare, seen[0].cpus) == (Path("o"), True, 4)
     assert seen[0].packages == ("g++", "libstdc++6", "fio")
 
 
@@ -83,7 +83,7 @@ NO_PACKAGES = (
 @pytest.mark.parametrize(
     "bad",
     [
-        *(["--memory", "0M"], ["--memory", "12"], ["--timeout", "-1"], ["--reboots", "-1"]),
+        *(["--memory", "0M"], ["--memory", "12"], ["--timeout", "-1"], ["--reboots", "-1"], ["--cpus", "-2"]),
         *([f"--packages={names}"] for names in NO_PACKAGES),
     ],
 )

@@ -269,6 +269,16 @@ def numa_maps(pid):
     return found
 
 
+def all_placed(pid, size):
+    """numa_maps() at a moment at which none of *size* bytes is on its way from one node to another."""
+
+    def whole():
+        by_node = numa_maps(pid)
+        return by_node if sum(by_node.values()) >= size else None
+
+    return wait_until(f"all of {size >> 20} MiB is on some node", whole)
+
+
 def records():
     """The records that are on disk now."""
     found = []

@@ -18,7 +18,7 @@ from on import PATCHED, STOCK, on, rarely
 from sampling import Sampling
 
 pytestmark = [
-    on(STOCK, first="debian-7.3"),
+    on(STOCK, first="debian-7.3", two=True),
     on(PATCHED, rarely=True),
     pytest.mark.usefixtures("unbalanced"),
 ]

@@ -77,7 +77,7 @@ def test_swap_limit_of_an_update_outlives_the_agent(agent):
     # Far from its bound: near it, what stands there is what keeps the kernel from swapping.
     with Container("docker", "swaps", "32M", 4, options=LIMIT) as container:
         container.fill()
-        assert container.read("memory.swap.max") == str(512 * MIB)
+        wait_until("its swap is its own", lambda: container.read("memory.swap.max") == str(512 * MIB))
         done = run("docker", "update", "--memory", "384m", "--memory-swap", "500m", "swaps")
         assert done.returncode == 0, done.stderr
         wait_until("it is recorded", lambda: records()[0]["user_swap_max"] == 116 * MIB)

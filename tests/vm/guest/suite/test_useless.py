@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from helpers import MIB, PLAIN, PODMAN, Container, command_line, configured, run, wait_until
-from on import PATCHED, STOCK, on
+from on import PATCHED, STOCK, on, rarely
 
-pytestmark = [on(STOCK), on(PATCHED)]
+pytestmark = [on(STOCK), on(PATCHED, rarely=True)]
 
 LOCAL = int(Path("/sys/devices/system/node/node0/meminfo").read_text().split()[3]) // 1024
 #: the annotations, the engine's memory limit, and what is said
@@ -17,6 +17,7 @@ USELESS = (
     ({"bede.local": "100%"}, "64M", "its bound of 64M has no effect: its memory limit is 64M"),
     ({"bede.local": "1T"}, None, f"its bound of 1T has no effect: all local memory is {LOCAL}M"),
 )
+KINDS = ("more", "all", "more than there is")
 
 
 def start(runtime, annotations, limit):
@@ -39,14 +40,33 @@ def start(runtime, annotations, limit):
     return done
 
 
-@pytest.mark.parametrize(("annotations", "limit", "says"), USELESS, ids=("more", "all", "more than there is"))
-@pytest.mark.parametrize("runtime", ("runc", "crun", "podman-crun", "podman-runc"))
-def test_a_container_starts_and_one_line_says_so(runtime, annotations, limit, says):
+def started(runtime, annotations, limit, says):
     done = start(runtime, annotations, limit)
     assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
     lines = {line for line in done.stderr.splitlines() if "bede" in line}
     assert len(lines) == 1, done.stderr
     assert f"{says}. Ask for less than that." in lines.pop()
+
+
+kinds = pytest.mark.parametrize(("annotations", "limit", "says"), USELESS, ids=KINDS)
+
+
+@kinds
+@on(STOCK)
+@on(PATCHED)
+def test_a_container_starts_and_one_line_says_so(annotations, limit, says):
+    started("runc", annotations, limit, says)
+
+
+@pytest.mark.parametrize("runtime", ("crun", *PODMAN))
+def test_every_engine_shows_that_line(runtime):
+    started(runtime, *USELESS[0])
+
+
+@kinds
+@pytest.mark.parametrize("runtime", rarely("crun", *PODMAN))
+def test_every_engine_shows_every_such_line(runtime, annotations, limit, says):
+    started(runtime, annotations, limit, says)
 
 
 @pytest.mark.parametrize("runtime", ("runc", "podman-crun"))
@@ -56,6 +76,8 @@ def test_of_a_bound_that_holds_there_is_no_word(runtime):
     assert "bede" not in done.stderr
 
 
+@on(STOCK)
+@on(PATCHED)
 def test_docker_shows_what_is_said():
     done = start("docker", *USELESS[0][:2])
     assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
@@ -63,6 +85,8 @@ def test_docker_shows_what_is_said():
     assert USELESS[0][2] in done.stderr
 
 
+@on(STOCK)
+@on(PATCHED)
 def test_a_command_says_it_on_its_own_standard_error():
     done = run("bede", "run", "--local", "1T", "--", "echo", "started")
     assert (done.returncode, done.stdout) == (0, "started\n")
