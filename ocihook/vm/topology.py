@@ -40,11 +40,6 @@ class Topology:
         nodes = tuple(replace(node, size=size) for size, node in zip(sizes, self.nodes, strict=True))
         return replace(self, nodes=nodes)
 
-    @property
-    def cpus(self) -> int:
-        """How many CPUs there are."""
-        return sum(len(node.cpus) for node in self.nodes)
-
     def with_cpus(self, count: int) -> "Topology":
         """The same with *count* CPUs, as many on each of the nodes that have some."""
         sockets = [index for index, node in enumerate(self.nodes) if node.cpus]
@@ -61,7 +56,7 @@ class Topology:
 
     def arguments(self) -> list[str]:
         """What QEMU is told."""
-        cpus = self.cpus
+        cpus = sum(len(node.cpus) for node in self.nodes)
         sockets = sum(bool(node.cpus) for node in self.nodes)
         args = ["-machine", "q35" + (",hmat=on" if self.hmat else "")]
         args += ["-smp", f"{cpus},sockets={sockets},cores={cpus // sockets},threads=1"]

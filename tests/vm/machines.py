@@ -46,14 +46,6 @@ class Cell:
         cpus = f" {self.cpus} CPU" if self.cpus else ""
         return f"{self.kernel} {self.topology}{cpus}{' quiet' if self.quiet else ''}"
 
-    @property
-    def places(self) -> int | None:
-        """How many of the host's processors it takes; None for all.
-
-        One of two CPUs takes one, too: alone it leaves a third of them idle.
-        """
-        return None if self.quiet else 1
-
 
 @dataclass(frozen=True)
 class Job:
@@ -91,7 +83,10 @@ class Boot:
 
 
 class Places:
-    """The host's processors: a machine takes one, a quiet one all. Who waits longest comes next."""
+    """The host's processors: each machine takes one, a quiet one all. Who waits longest comes next.
+
+    So does one of two CPUs: alone it would leave a third of the host idle.
+    """
 
     def __init__(self) -> None:
         self.all = self.free = max(2, len(os.sched_getaffinity(0)))
@@ -99,9 +94,9 @@ class Places:
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def taken(self, count: int | None) -> Iterator[None]:
-        """Hold so many of them, or all."""
-        count = self.all if count is None else min(count, self.all)
+    def taken(self, quiet: bool) -> Iterator[None]:
+        """Hold one, or all of them."""
+        count = self.all if quiet else 1
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self.free >= count)
             self.free -= count
@@ -147,7 +142,7 @@ def boot(
     line += ["--reboots", str(reboots), "--topology", topology, "--timeout", str(seconds)]
     asked = time.monotonic()
     cell = Cell(kernel, topology, cpus, quiet)
-    with tempfile.TemporaryDirectory() as out, PLACES.taken(cell.places):
+    with tempfile.TemporaryDirectory() as out, PLACES.taken(quiet):
         began = time.monotonic()
         process = subprocess.Popen(
             [*line, "--out", out, "--", *command],

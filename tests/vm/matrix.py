@@ -111,18 +111,17 @@ def jobs(where: Where) -> list[Job]:
         for name in names:
             files.setdefault(name.partition("::")[0], []).append(name)
         costs = {file: cost(cell, of) for file, of in files.items()}
-        count = max(1, round(sum(costs.values()) / JOB_SECONDS)) if cell.places == 1 else 1
+        count = 1 if cell.quiet else max(1, round(sum(costs.values()) / JOB_SECONDS))
         shares: list[list[str]] = [[] for _ in range(count)]
         for file in sorted(files, key=lambda file: -costs[file]):
             min(shares, key=lambda share: sum(costs[of] for of in share)).append(file)
         for share in filter(None, shares):
             made.append(Job(cell, tuple(name for file in sorted(share) for name in files[file])))
-
-    def later(job: Job) -> tuple[bool, bool, float]:
-        """Those whose kernel may have to be built come later, and those that need all places last."""
-        return (job.cell.quiet, job.cell.kernel in RECIPES, -cost(job.cell, job.tests))
-
-    return sorted(made, key=later)
+    # Those whose kernel may have to be built come later, and those that need the host to themselves last.
+    return sorted(
+        made,
+        key=lambda job: (job.cell.quiet, job.cell.kernel in RECIPES, -cost(job.cell, job.tests)),
+    )
 
 
 def durations() -> dict[str, dict[str, float]]:

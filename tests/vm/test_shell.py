@@ -74,7 +74,7 @@ class Terminal:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Terminal]:
-    with machines.PLACES.taken(1):
+    with machines.PLACES.taken(False):
         made = Terminal("--cpus", "1", "--out", str(tmp_path / "out"))
         yield made
         made.process.terminate()

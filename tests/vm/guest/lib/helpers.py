@@ -209,8 +209,7 @@ class Container:
 
     def sample(self):
         """(local, far) in bytes, as the kernel says."""
-        with contextlib.closing(Sampler(str(self.cgroup))) as sampler:
-            return sampler.sample()[:2]
+        return sample(self.cgroup)
 
     def read(self, file):
         """One of its cgroup's files."""
@@ -221,6 +220,12 @@ class Container:
         (self.gate / "stop").touch()
         out, err = self.process.communicate(timeout=DEADLINE)
         return self.process.returncode, out, err
+
+
+def sample(cgroup):
+    """(local, far) of a cgroup's directory in bytes, as the kernel says."""
+    with contextlib.closing(Sampler(str(cgroup))) as sampler:
+        return sampler.sample()[:2]
 
 
 def cgroup_of(pid):

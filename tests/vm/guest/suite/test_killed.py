@@ -16,8 +16,6 @@ from helpers import CGROUPS, MIB, WORKLOADS, wait_until
 from on import STOCK, on
 from sampling import Sampling
 
-from ocihook.demo.sampler import Sampler
-
 pytestmark = [on(STOCK, each=True, quiet=True), pytest.mark.usefixtures("unbalanced", "no_swap")]
 BOUND = 128 * MIB
 KILLS = 20
@@ -64,12 +62,6 @@ def tell(process, word):
     process.stdin.flush()
 
 
-def usage(cgroup):
-    """Local and far usage together, in bytes."""
-    with contextlib.closing(Sampler(str(cgroup))) as sampler:
-        return sum(sampler.sample()[:2])
-
-
 def stat(cgroup, name):
     """A figure of its memory.stat."""
     return int(dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())[name])
@@ -91,13 +83,13 @@ def test_killed_over_and_over_with_huge_pages(agent, capsys):
             while kills < KILLS and not select.select([process.stdout], [], [], 0)[0]:
                 kills += kill(cgroup, chance.choice(PAUSES))
             assert process.stdout.readline() == "full\n"
-            wait_until("all is counted", lambda: usage(cgroup) >= 0.95 * PROCESSES * EACH * MIB)
+            wait_until("all is counted", lambda: sum(helpers.sample(cgroup)) >= 0.95 * PROCESSES * EACH * MIB)
             huge = stat(cgroup, "anon_thp")
             tell(process, "end")
             process.wait(helpers.DEADLINE)
     finally:
-        for pid in map(int, (cgroup / "cgroup.procs").read_text().split() if cgroup.exists() else ()):
-            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(FileNotFoundError):  # it has ended
+            (cgroup / "cgroup.kill").write_text("1")
         process.kill()
         process.wait()
     over = max(sampling.highest - BOUND, 0)
