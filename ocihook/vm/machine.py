@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from ocihook.errors import MachineError
-from ocihook.vm import protocol, qemu
+from ocihook.vm import hang, protocol, qemu
 
 CHUNK = 1 << 18
 CONSOLE_KEPT = 1 << 16  #: bytes of the console that are kept
@@ -22,6 +22,7 @@ ESCAPES = re.compile(
     r"\x1b(\][^\x07\x1b]*(\x07|\x1b\\)|P[^\x1b]*\x1b\\|[\[(][0-9;?!]*[a-zA-Z]|.)|[\x00-\x09\x0b-\x1f]"
 )
 PANIC = "Kernel panic"
+MONITOR = "monitor"
 BOOT_SECONDS = 120.0  #: after which a machine that runs no command yet is lost
 DRAIN_SECONDS = 30.0  #: after the command's end, for what is still under way
 TAIL_SECONDS = 2.0  #: after a panic or QEMU's end, for the console's last words
@@ -36,24 +37,28 @@ class Result:
     seconds: float
 
 
+class NeverUpError(MachineError):
+    """It has not come as far as its command: nothing but time is lost by another one."""
+
+
 class Running:
     """QEMU with a socket pair behind each port. Use as a context manager: on leaving it QEMU is gone."""
 
     def __init__(self, machine: qemu.Machine, tmp: str) -> None:
         self.sockets: dict[str, socket.socket] = {}
         theirs: dict[str, socket.socket] = {}
-        for name in (*protocol.PORTS, "console"):
+        for name in (*protocol.PORTS, "console", MONITOR):
             self.sockets[name], theirs[name] = socket.socketpair()
             self.sockets[name].setblocking(False)
         fds = {name: end.fileno() for name, end in theirs.items()}
-        console = fds.pop("console")
+        console, monitor = fds.pop("console"), fds.pop(MONITOR)
         self.start = time.monotonic()
         self.process = subprocess.Popen(
-            qemu.arguments(replace(machine, ports=fds, console=console)),
+            qemu.arguments(replace(machine, ports=fds, console=console, monitor=monitor)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            pass_fds=(*fds.values(), console),
+            pass_fds=(*fds.values(), console, monitor),
             env=dict(os.environ, TMPDIR=tmp),
             start_new_session=True,  # Ctrl-C is ours to handle
         )
@@ -72,14 +77,14 @@ class Running:
         if self.process.stderr is not None:
             self.process.stderr.close()
 
-    def lost(self, why: str, hint: str = "") -> MachineError:
+    def lost(self, why: str, hint: str = "", kind: type[MachineError] = MachineError) -> MachineError:
         """The error for a machine that is no more, with its last words."""
         self.process.kill()
         self.process.wait()
         with contextlib.suppress(OSError):
             self.console += self.sockets["console"].recv(CHUNK)
         qemu_said = self.process.stderr.read().decode(errors="replace") if self.process.stderr else ""
-        error = MachineError(why, hint)
+        error = kind(why, hint)
         lines = last_lines(self.console)
         lines += [f"qemu: {line}" for line in qemu_said.splitlines()[-5:]]
         error.add_note("\n".join(lines))
@@ -117,18 +122,22 @@ def follow(
     began = running.start
     deadline = running.start + (timeout if timeout is not None else float("inf"))
     ended = float("inf")
+    watch = hang.Watch(running.process.pid)
     with selectors.DefaultSelector() as selector:
         for name, end in running.sockets.items():
-            if name not in protocol.TO_MACHINE:
+            if name not in (*protocol.TO_MACHINE, MONITOR):
                 selector.register(end, selectors.EVENT_READ, name)
         while not _complete(status, counts):
             now = time.monotonic()
             limit = min(deadline, ended + DRAIN_SECONDS)
             if not status.ready:
                 limit = min(limit, began + BOOT_SECONDS)
+                if watch.still():
+                    raise _hung(running)
             if now >= limit:
                 raise _late(running, status, now >= deadline, timeout)
-            for key, _ in selector.select(None if limit == float("inf") else limit - now):
+            until = limit if status.ready else min(limit, watch.due)
+            for key, _ in selector.select(None if until == float("inf") else until - now):
                 data = _receive(running.sockets[key.data])
                 if data == b"":
                     selector.unregister(key.fileobj)
@@ -192,6 +201,13 @@ def _complete(status: protocol.Status, counts: dict[str, int]) -> bool:
     return all(counts[name] >= sent[name] for name in counts)
 
 
+def _hung(running: Running) -> MachineError:
+    said = hang.questioned(running.sockets[MONITOR], running.sockets["console"])
+    error = running.lost(f"the machine did nothing for {hang.SECONDS:g} s while it booted", kind=NeverUpError)
+    error.add_note("\n".join(said))
+    return error
+
+
 def _late(running: Running, status: protocol.Status, timed_out: bool, timeout: float | None) -> MachineError:
     if timed_out:
         what = "the command ran" if status.ready else "the machine was still booting"
@@ -200,7 +216,8 @@ def _late(running: Running, status: protocol.Status, timed_out: bool, timeout: f
         )
     if status.exit is not None:
         return running.lost("the command ended, but the machine did not deliver all of its output")
-    return running.lost(f"the machine did not start the command within {BOOT_SECONDS:g} s")
+    why = f"the machine did not start the command within {BOOT_SECONDS:g} s"
+    return running.lost(why, kind=NeverUpError)
 
 
 def _gone(running: Running, status: protocol.Status) -> MachineError:

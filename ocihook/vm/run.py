@@ -80,20 +80,27 @@ def run(options: Options) -> int:
     progress = Progress(options.quiet)
     with cache.scratch() as work, terminated(), left_behind(options.out, work) as tar:
         made = prepare(options, work, progress)
-        where = f"{options.topology}, {options.kernel}, {made.accel}"
-        with machine.Running(made, str(work)) as running:
-            sinks: dict[str, BinaryIO] = {
-                "bede.stdout": sys.stdout.buffer,
-                "bede.stderr": sys.stderr.buffer,
-                "bede.out": tar,
-            }
-            result = machine.follow(
-                running,
-                sinks,
-                options.timeout,
-                lambda seconds: progress.stage(f"the machine is up after {seconds:.1f} s ({where})"),
-                options.reboots,
-            )
+        sinks: dict[str, BinaryIO] = {
+            "bede.stdout": sys.stdout.buffer,
+            "bede.stderr": sys.stderr.buffer,
+            "bede.out": tar,
+        }
+
+        def up(seconds: float) -> None:
+            where = f"{options.topology}, {options.kernel}, {made.accel}"
+            progress.stage(f"the machine is up after {seconds:.1f} s ({where})")
+
+        def once() -> machine.Result:
+            with machine.Running(made, str(work)) as running:
+                return machine.follow(running, sinks, options.timeout, up, options.reboots)
+
+        try:
+            result = once()
+        except machine.NeverUpError as exc:  # emulation has been seen to lose what a CPU waits for
+            progress.stage(f"{exc}; starting it once more")
+            for note in exc.__notes__:
+                progress.stage(note)
+            result = once()
     return result.status
 
 

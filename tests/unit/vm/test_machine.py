@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ocihook.errors import MachineError
-from ocihook.vm import machine, protocol, qemu
+from ocihook.vm import hang, machine, protocol, qemu
 
 Mock = Callable[[str], machine.Running]
 
@@ -121,6 +121,36 @@ def test_a_hang_at_boot(mock_qemu: Mock, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(machine, "BOOT_SECONDS", 0.5)
     message, _ = lost(mock_qemu("time.sleep(60)"), timeout=None)
     assert message == "the machine did not start the command within 0.5 s"
+
+
+def test_a_machine_that_does_nothing_is_asked_what_it_waits_for(
+    mock_qemu: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hang, "SECONDS", 0.5)
+    monkeypatch.setattr(hang, "ANSWER_SECONDS", 0.3)
+    body = r"""
+say("console", b"booting\n")
+assert port["monitor"].recv(100) == b"info registers -a\n"
+say("monitor", b"CPU#0\r\nRAX=1 RIP=ffffffff81e0 HLT=1\r\n")
+tasks = {b"9": b"", b"t": b"task:init state:S stack:0 ppid:0\ntask:kswapd0 state:D ppid:2\n"}
+for _ in tasks:
+    assert port["monitor"].recv(100) == b"chardev-send-break console\n"
+    say("console", tasks[port["console"].recv(1)])
+time.sleep(60)
+"""
+    message, words = lost(mock_qemu(body), timeout=None)
+    assert message == "the machine did nothing for 0.5 s while it booted"
+    assert "cpus: CPU#0 RIP=ffffffff81e0 HLT=1" in words
+    assert "tasks: init S\n" in words + "\n"
+
+
+def test_a_machine_that_is_busy_is_not_taken_for_one_that_hangs(
+    mock_qemu: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hang, "SECONDS", 0.3)
+    monkeypatch.setattr(machine, "BOOT_SECONDS", 1.5)
+    message, _ = lost(mock_qemu("while True: pass"), timeout=None)
+    assert message == "the machine did not start the command within 1.5 s"
 
 
 def test_nonsense_on_the_status_port(mock_qemu: Mock) -> None:
