@@ -94,6 +94,7 @@ def share(tmp_path: Path) -> Path:
     return tmp_path / "share"
 
 
+@pytest.mark.rarely
 def test_the_pages_work_one_after_the_other(share: Path) -> None:
     boot = machines.boot(
         *("python3", "-B", "/share/pages.py", "/share/pages.json"),

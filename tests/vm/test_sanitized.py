@@ -70,7 +70,11 @@ def share(tmp_path: Path) -> Path:
     ("topology", "tests"),
     [
         ("two-tier", ("test_agent.py",)),
-        ("two-socket", ("test_sockets.py", "-k", "lowered or home or binds or already or another or hot")),
+        pytest.param(
+            "two-socket",
+            ("test_sockets.py", "-k", "lowered or home or binds or already or another or hot"),
+            marks=pytest.mark.rarely,
+        ),
     ],
 )
 def test_agent_under_the_sanitizers(share: Path, topology: str, tests: tuple[str, ...]) -> None:

@@ -203,4 +203,4 @@ def test_configuration_with_a_mistake(config, alone, text, mode, status, says):
 
 def test_bad_input_leaves_no_directory_behind():
     left = os.listdir("/run/bede")
-    assert set(left) <= {"agent.sock", "agent.lock", "containers"}
+    assert set(left) <= {"agent.sock", "agent.lock", "containers", "bounds"}

@@ -18,10 +18,10 @@ from on import on
 
 pytestmark = [on("debian-6.12", two=True), pytest.mark.usefixtures("unbalanced")]
 SOAK = bool(os.environ.get("BEDE_SOAK"))
-KILLS = 300 if SOAK else 8
-CROWD = 200 if SOAK else 24
-AT_ONCE = 20 if SOAK else 8
-CYCLES = 5000 if SOAK else 24
+KILLS = 300 if SOAK else 6
+CROWD = 200 if SOAK else 12
+AT_ONCE = 20 if SOAK else 6
+CYCLES = 5000 if SOAK else 16
 BOUND = 12
 
 

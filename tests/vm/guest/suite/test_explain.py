@@ -16,7 +16,10 @@ def facts(name):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("runtime", [PODMAN[0], "runc", *rarely("docker")])
+ON_STOCK = pytest.param(PODMAN[0], marks=[on("debian-7.3"), on(PATCHED, rarely=True)])
+
+
+@pytest.mark.parametrize("runtime", [ON_STOCK, "runc", *rarely("docker")])
 def test_a_container_by_its_name(runtime):
     with Container(runtime, "famous", "32M", 48) as container:
         container.fill()

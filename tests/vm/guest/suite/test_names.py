@@ -35,7 +35,7 @@ def recorded(out):
     ("runtime", "options"),
     [
         (PODMAN[0], ()),
-        ("docker", ()),
+        pytest.param("docker", (), marks=pytest.mark.rarely),
         pytest.param(PODMAN[1], (), marks=pytest.mark.rarely),
         pytest.param(PODMAN[0], ("--cgroup-manager=cgroupfs",), marks=pytest.mark.rarely),
     ],

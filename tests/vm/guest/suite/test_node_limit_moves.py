@@ -37,7 +37,7 @@ PROMOTING = {
     SCANNING / "scan_size_mb": "256",
 }
 
-pytestmark = [on(PATCHED, each=True), pytest.mark.usefixtures("swap")]
+pytestmark = [on(PATCHED), pytest.mark.usefixtures("swap")]
 
 
 def test_lowering_moves_the_excess_and_raising_lets_in():

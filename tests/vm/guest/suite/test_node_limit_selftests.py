@@ -10,7 +10,7 @@ import pytest
 from limited import SLOW, complaints
 from on import PATCHED, on
 
-pytestmark = [on(PATCHED, each=True, two=True), pytest.mark.usefixtures("swap")]
+pytestmark = [on(PATCHED, first="bede-7.3", two=True), pytest.mark.usefixtures("swap")]
 SELFTESTS = Path("/share/selftests")
 #: limited cgroups with charges that come and go, in test_node_limit; fewer where lockdep looks at each
 CHURN = "1000" if SLOW else "10000"
@@ -38,5 +38,6 @@ def test_the_kernels_own_selftests(name):
     assert failed <= (STOCK_FAILS if name == "test_memcontrol" else set()), done.stdout
 
 
+@on(PATCHED, each=True, two=True)
 def test_the_kernel_has_nothing_to_complain_of():
     assert complaints() == []

@@ -10,8 +10,8 @@ from limited import LOADS, MIB, Group, ended, slack, undisturbed, wait_until, wr
 from on import PATCHED, on
 
 pytestmark = pytest.mark.usefixtures("swap", "unbalanced", "on_first_node")
-two_socket = on(PATCHED, "two-socket", each=True)
-three_node = on(PATCHED, "three-node", each=True)
+two_socket = on(PATCHED, "two-socket")
+three_node = on(PATCHED, "three-node")
 
 
 @pytest.fixture
