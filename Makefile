@@ -102,7 +102,7 @@ $(VENV_STAMP):
 
 $(BUILD_STAMP):
 	@echo "building the extension"
-	@if [ -e native/build.py ]; then $(BIN)/python setup.py -q build_ext --inplace; fi
+	@if [ -e native/build.py ]; then $(BIN)/python setup.py -q build_ext --force --inplace; fi
 	@rm -f .venv/stamp-build-* && touch $@
 
 clean:

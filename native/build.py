@@ -11,7 +11,7 @@ from pathlib import Path
 from cffi import FFI
 
 TOPICS = ("kfile", "control", "holder", "births", "policy", "cpus")
-SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "idle", "recount")
+SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "shortage", "idle", "recount")
 SOURCES += ("tier", "migrate", "switcher", "mover", "spaces", "pages", "heat", "order")
 
 #: Every finding of AddressSanitizer and UBSan is fatal.

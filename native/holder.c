@@ -154,7 +154,8 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 {
 	int err = bede_idle_look(&holder->idle, holder->file.current, holder->file.cpu);
 
-	bool idle = !err && !holder->busy && bede_idle_is(&holder->idle) && fence_stands(holder);
+	bool other = bede_shortage_look(&holder->shortage, now_us());
+	bool idle = !err && !other && !holder->busy && bede_idle_is(&holder->idle) && fence_stands(holder);
 
 	*wait_us = bede_idle_wait(&holder->idle);
 	if (idle && !bede_idle_is_due(&holder->idle))
@@ -256,6 +257,7 @@ static void release(struct bede_holder *holder)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		bede_close(fds[i]);
 	bede_swapguard_close(&holder->swap);
+	bede_shortage_close(&holder->shortage);
 	bede_recount_close(&holder->recount);
 	bede_buffer_free(&holder->buffer);
 	pthread_mutex_destroy(&holder->lock);
@@ -293,6 +295,7 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	holder->migrate.switcher.fd = holder->migrate.pids = -1;
 	pthread_mutex_init(&holder->lock, NULL);
 	bede_swapguard_open(&holder->swap, params->cgroup_fd, params->user_swap_max);
+	bede_shortage_open(&holder->shortage, "/proc/meminfo");
 	holder->lru_path = strdup(params->lru_path);
 	bede_recount_open(&holder->recount, params->cgroup_fd, params->lru_file, holder->lru_path);
 	holder->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

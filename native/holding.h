@@ -18,6 +18,7 @@
 #include "idle.h"
 #include "mover.h"
 #include "recount.h"
+#include "shortage.h"
 #include "swapguard.h"
 #include "switcher.h"
 
@@ -100,6 +101,7 @@ struct bede_holder {
 	struct bede_control control;
 	struct bede_deadline deadline;
 	struct bede_swapguard swap;
+	struct bede_shortage shortage;
 	struct bede_idle idle;
 	struct bede_recount recount;
 	struct bede_stats stats;

@@ -354,7 +354,9 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	bool pressed = state->pressed_us && control->at_us - state->pressed_us < CALM_US;
 
 	holder->busy = holder->busy || (pressed && !fenced);
-	bede_swapguard_update(&holder->swap, pressed, control->current);
+	bool ours = holder->shortage.level < BEDE_GONE;
+
+	bede_swapguard_update(&holder->swap, pressed && ours, control->current);
 	*room = fenced ? left : control->bound / 4;
 	return bede_holder_fence(holder, fenced && !stuck ? control->current + left : BEDE_NO_LIMIT);
 }

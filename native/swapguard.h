@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * No swapping because of a bound: while the fence makes tasks reclaim, memory.swap.max is kept
- * at what is swapped already, so that this reclaim can demote but not swap.
+ * No swapping because of a bound: while a fence stands that may make tasks reclaim, memory.swap.max
+ * is kept at what is swapped already, so that this reclaim can demote but not swap.
  */
 #ifndef BEDE_SWAPGUARD_H
 #define BEDE_SWAPGUARD_H

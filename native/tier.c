@@ -105,9 +105,13 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 
 	holder->lifted = lifted;
 	holder->busy = lifted || excess || is_near(holder, *room) != pressed;
-	/* Without demotion ahead of the fence all of it is done by reclaim, which may swap at any time. */
-	pressed = pressed || !holder->tier.demotes;
-	bede_swapguard_update(&holder->swap, pressed && !lifted, holder->control.current);
+	/*
+	 * As long as the fence stands, however far away: who comes to it after this agent was killed
+	 * would swap there. Away from it the whole host's need for swap comes first a good deal earlier.
+	 */
+	bool ours = holder->shortage.level < (pressed ? BEDE_GONE : BEDE_SCARCE);
+
+	bede_swapguard_update(&holder->swap, ours && !lifted, holder->control.current);
 	return bede_holder_fence(holder, lifted ? lifted_fence(holder) : fence(holder, *room));
 }
 

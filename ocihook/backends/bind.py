@@ -10,7 +10,7 @@ from ocihook.cgroup.path import Cgroup
 from ocihook.errors import BedeError, HostError, InputError
 from ocihook.spec import annotation
 from ocihook.spec import state as oci
-from ocihook.state import chosen, mark, records, say, user
+from ocihook.state import chosen, mark, records, say
 from ocihook.topology.nodes import Tiers
 
 TYPE_CHECKING = False
@@ -101,9 +101,7 @@ def _bind(
             dirty = True
             if backend == choose.MIGRATE:
                 _steer(record, cgroup, state, tiers, warn)
-            # Where reclaim cannot demote it would swap.
-            alone = user.choose() or backend == choose.MIGRATE
-            tier.engage(cgroup, bound, tiers, user_high, alone=alone)
+            tier.engage(cgroup, bound, tiers, user_high)
             mark.put(cgroup.fd, record)
             records.write(record)
         except BaseException as error:

@@ -35,11 +35,8 @@ def check(config: "Config", cgroup_fd: int) -> Tiers:
     return tiers
 
 
-def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None, *, alone: bool = False) -> None:
-    """Write the first fence of *bound* bytes. Raises OSError.
-
-    *alone*: nothing will demote ahead of it, so all is done by reclaim, which would also swap.
-    """
+def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None) -> None:
+    """Write the first fence of *bound* bytes, and let nobody swap at it. Raises OSError."""
     used = memory.usage(cgroup.fd)
     local, far = memory.local_far(fs.read("memory.numa_stat", dir_fd=cgroup.fd), tiers.local, tiers.far)
     # What else is in use, kernel memory, may be given back once the runtime has become the container's first
@@ -47,9 +44,9 @@ def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None, *,
     fence = max(max(bound, local) + far, used)
     if user_high is not None:
         fence = min(fence, user_high)
-    # Before anybody meets the fence. The agent goes on with that (native/swapguard.c). What has a limit could
-    # be killed at it before then.
-    if alone and memory.container_limit(cgroup) is None:
+    # Before anybody meets the fence: an agent may not come, or be killed. It goes on with that
+    # (native/swapguard.c). What has a limit could be killed at it before then.
+    if memory.container_limit(cgroup) is None:
         try:  # noqa: SIM105 - contextlib would be one more import in every container's start
             fs.write("memory.swap.max", fs.read("memory.swap.current", dir_fd=cgroup.fd), dir_fd=cgroup.fd)
         except OSError:

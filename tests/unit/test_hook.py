@@ -117,10 +117,7 @@ class World:
         self._maybe_fail("check")
         return TIERS
 
-    def _engage(
-        self, cgroup: path.Cgroup, bound: int, tiers: str, user_high: int | None, *, alone: bool
-    ) -> None:
-        assert not alone
+    def _engage(self, cgroup: path.Cgroup, bound: int, tiers: str, user_high: int | None) -> None:
         self.calls.append(("engage", cgroup.path, bound, tiers, user_high, self.record is not None))
         (self.group / "memory.high").write_text(f"{bound}\n")
         self._maybe_fail("engage")

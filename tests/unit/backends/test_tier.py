@@ -27,6 +27,7 @@ def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cgroup]:
     monkeypatch.setattr(nodes, "room", lambda _: (50 * MIB, 100 * MIB))
     (tmp_path / "memory.current").write_text(f"{10 * MIB}\n")
     (tmp_path / "memory.high").write_text("max\n")
+    (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.numa_stat").write_text(f"active_anon N0={6 * MIB} N1={2 * MIB}\n")
     with Cgroup(str(tmp_path), "/", os.open(tmp_path, os.O_RDONLY)) as made:
         yield made
@@ -47,13 +48,11 @@ def test_the_users_own_limit_stays(cgroup: Cgroup) -> None:
     assert high(cgroup) == str(32 * MIB)
 
 
-@pytest.mark.parametrize(
-    ("alone", "limit", "swap"), [(True, "max", "5"), (True, "9", "max"), (False, "max", "max")]
-)
-def test_reclaim_that_does_it_all_may_not_swap(cgroup: Cgroup, alone: bool, limit: str, swap: str) -> None:
+@pytest.mark.parametrize(("limit", "swap"), [("max", "5"), ("9", "max")])
+def test_nobody_may_swap_at_the_fence(cgroup: Cgroup, limit: str, swap: str) -> None:
     for name, text in (("memory.max", limit), ("memory.swap.current", "5"), ("memory.swap.max", "max")):
         (Path(cgroup.mount) / name).write_text(text)
-    tier.engage(cgroup, 64 * MIB, TIERS, None, alone=alone)
+    tier.engage(cgroup, 64 * MIB, TIERS, None)
     # A file keeps what is longer than what is written.
     assert (Path(cgroup.mount) / "memory.swap.max").read_text()[:1] == swap[:1]
     assert high(cgroup) == str(66 * MIB)
@@ -64,7 +63,7 @@ def test_a_bound_that_is_passed_already_stops_growth_only(cgroup: Cgroup) -> Non
     assert high(cgroup) == str(10 * MIB)
 
 
-def test_one_write_and_no_other(cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_write_where_there_is_no_swap(cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[str] = []
     monkeypatch.setattr(fs, "recorder", lambda op, path, _: writes.append(path) if op == "write" else None)
     tier.engage(cgroup, 64 * MIB, TIERS, None)

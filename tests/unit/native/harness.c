@@ -5,6 +5,7 @@
  *
  *     harness numa FILE | lru FILE PATH [INODE] | hold DIR LRU_FILE MILLISECONDS | deadline
  *     harness recount DIR LRU_FILE CURRENT AT_US...
+ *     harness shortage NAME FILE...
  *     harness spaces MAPS NUMA_MAPS LOCAL_MASK | tree DIR | order RANGES HEAT
  */
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include "kfile.h"
 #include "order.h"
 #include "recount.h"
+#include "shortage.h"
 #include "spaces.h"
 
 static int show(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon, uint64_t file)
@@ -189,8 +191,33 @@ static int order(char **argv)
 	return err ? 1 : 0;
 }
 
+/* The level after each of the files given, which are looked at in turn by one name. */
+static int shortage(int argc, char **argv)
+{
+	struct bede_shortage shortage;
+
+	for (int i = 3; i < argc; i++) {
+		if (rename(argv[i], argv[2]))
+			return 2;
+		if (i == 3)
+			bede_shortage_open(&shortage, argv[2]);
+		int fd = shortage.fd;
+
+		shortage.fd = open(argv[2], O_RDONLY);
+		close(fd);
+		bool other = bede_shortage_look(&shortage, (uint64_t)i * 1000000);
+		bool soon = bede_shortage_look(&shortage, (uint64_t)i * 1000000 + 1);
+
+		printf("%d%s%s\n", shortage.level, other ? " other" : "", soon ? " soon" : "");
+	}
+	bede_shortage_close(&shortage);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	if (argc > 3 && !strcmp(argv[1], "shortage"))
+		return shortage(argc, argv);
 	if (argc == 2 && !strcmp(argv[1], "deadline"))
 		return deadline();
 	if (argc == 5 && !strcmp(argv[1], "hold"))

@@ -16,22 +16,11 @@ from helpers import CGROUPS, MIB, WORKLOADS, wait_until
 from on import STOCK, on
 from sampling import Sampling
 
-pytestmark = [on(STOCK, each=True, quiet=True), pytest.mark.usefixtures("unbalanced", "no_swap")]
+pytestmark = [on(STOCK, each=True, quiet=True), pytest.mark.usefixtures("unbalanced", "swap")]
 BOUND = 128 * MIB
 KILLS = 20
 PROCESSES, EACH = 8, 180  #: MiB
 PAUSES = (0, 0.005, 0.02, 0.1, 0.5)  #: seconds that an agent lives once it has begun
-
-
-@pytest.fixture
-def no_swap():
-    """Without an agent the kernel may swap at the fence, which is another matter than the bound."""
-    files = [line.split()[0] for line in Path("/proc/swaps").read_text().splitlines()[1:]]
-    for file in files:
-        subprocess.run(["swapoff", file], check=True)
-    yield
-    for file in files:
-        subprocess.run(["swapon", file], check=True)
 
 
 def kill(cgroup, pause):
@@ -101,3 +90,4 @@ def test_killed_over_and_over_with_huge_pages(agent, capsys):
     assert huge >= PROCESSES * EACH * MIB // 2
     assert sampling.total >= 0.95 * PROCESSES * EACH * MIB
     assert over <= BOUND // 50
+    assert max(row["swap"] for row in sampling.rows) == 0

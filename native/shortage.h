@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whether the host is short of memory on all its nodes, by MemAvailable of /proc/meminfo (proc_meminfo(5)). */
+#ifndef BEDE_SHORTAGE_H
+#define BEDE_SHORTAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum bede_shortage_level {
+	BEDE_PLENTY,
+	BEDE_SCARCE, /* less than a sixteenth is available */
+	BEDE_GONE,   /* less than a sixty-fourth */
+};
+
+struct bede_shortage {
+	int fd; /* /proc/meminfo, or -1 */
+	uint64_t looked_us;
+	enum bede_shortage_level level;
+};
+
+/* Without that file there is always plenty. */
+void bede_shortage_open(struct bede_shortage *shortage, const char *meminfo);
+
+/*
+ * Look again, if the last time is a tenth of a second ago. A level that was reached is left only at
+ * twice as much. True if it is another one now.
+ */
+bool bede_shortage_look(struct bede_shortage *shortage, uint64_t at_us);
+
+void bede_shortage_close(struct bede_shortage *shortage);
+
+#endif
