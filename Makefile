@@ -76,7 +76,7 @@ deb: packages
 
 deps: packages $(VENV_STAMP)
 
-build: deps $(BUILD_STAMP) build/guest/kinds build/guest/steady
+build: deps $(BUILD_STAMP) build/guest/kinds build/guest/steady build/guest/loads
 
 # What the tests in the machine run in containers: static, since those may have no libraries.
 build/guest/%: tests/vm/guest/workloads/%.c Makefile

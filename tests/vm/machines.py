@@ -83,14 +83,14 @@ class Boot:
 
 
 class Places:
-    """One for each of the host's processors and one more: each machine takes one, a quiet one all of them.
+    """The host's processors: each machine takes one, a quiet one all. Who waits longest comes next.
 
-    Who waits longest comes next. Machines wait, too, for a seventh of their time: so the one more. One of two
-    CPUs takes no more than others, as it would leave a third of the host idle if it were alone.
+    So does one of two CPUs: alone it would leave a third of the host idle. One machine more than processors
+    gains nothing: what they waste on each other is as much as they wait (three on two: 471 s instead of 197).
     """
 
     def __init__(self) -> None:
-        self.all = self.free = len(os.sched_getaffinity(0)) + 1
+        self.all = self.free = max(2, len(os.sched_getaffinity(0)))
         self._turn = threading.Lock()
         self._changed = threading.Condition()
 

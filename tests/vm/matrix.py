@@ -21,7 +21,7 @@ from ocihook.vm.kernels import RECIPES
 
 SLICES = 6
 #: Tests of one machine that take longer are given to several, which run side by side.
-JOB_SECONDS = 150.0
+JOB_SECONDS = 240.0
 UNKNOWN_SECONDS = 4.0  #: of a test that this host has not run yet
 DURATIONS = "test-seconds.json"
 DEBUG = bool(os.environ.get("BEDE_DEBUG_KERNELS"))  #: only kernels that notice every mistake

@@ -120,6 +120,11 @@ def programs(word):
     ]
 
 
+def running(program):
+    """Processes of a program of that name."""
+    return [pid for pid, words in command_lines() if words[0].endswith(b"/" + program.encode())]
+
+
 def python(word):
     """Processes of Python that run *word*."""
     return [

@@ -32,9 +32,7 @@ def where(case: bounds.Case) -> list[pytest.MarkDecorator]:
 @pytest.fixture(scope="module")
 def touched():
     """Memory that the machine has used before: the first touch of a page is a fault of the host's, too."""
-    done = helpers.run(
-        "/usr/bin/python3", "-ISB", f"{helpers.WORKLOADS}/loads.py", "anon", "2200", "8", "0", "thp"
-    )
+    done = helpers.run(f"{helpers.WORKLOADS}/loads", "anon", "2200", "8", "0", "thp")
     assert done.returncode == 0, done.stderr
 
 

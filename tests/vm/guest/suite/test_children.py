@@ -192,7 +192,7 @@ def test_escaped_while_no_agent_ran(agent):
 def test_what_is_executed_in_it_counts(runtime, small_pages):
     with helpers.Container(runtime, f"exec-{runtime}", f"{BOUND}M", 8) as container:
         container.fill()
-        load = ["/usr/bin/python3", "-ISB", f"{helpers.WORKLOADS}/loads.py", "anon", "64", "2", "1"]
+        load = [f"{helpers.WORKLOADS}/loads", "anon", "64", "2", "1"]
         engine = runtime.partition("-")[0]
         line = {"podman": ["podman", "--runtime", runtime.partition("-")[2]]}.get(engine, [engine])
         with Sampling(container.cgroup) as sampling:
@@ -252,7 +252,7 @@ def test_gunicorn(small_pages):
     line = ["/usr/bin/python3", "-B", "-m", "gunicorn", "-w", "3", "--chdir", "/gate"]
     line += ["-b", "unix:/gate/app.sock", "--worker-tmp-dir", "/gate", "app:app"]
     bound = 96
-    with Family("docker", "gunicorn", line, bound=bound, privileged=False) as one:
+    with Family("podman-crun", "gunicorn", line, bound=bound, privileged=False) as one:
         wait_until("it listens", path.exists)
         pid = wait_until("it runs", lambda: python("gunicorn"))[0]
         with Sampling(cgroup_of(pid)) as sampling:

@@ -88,7 +88,7 @@ def test_ps_and_set_speak_with_the_kernel():
 def test_children_that_enter_later_count_too():
     with Container("podman-crun", "limited-exec", f"{BOUND}M", 16) as container:
         container.fill()
-        script = f"exec /usr/bin/python3 -ISB {helpers.WORKLOADS}/loads.py anon 64 4 5"
+        script = f"exec {helpers.WORKLOADS}/loads anon 64 4 5"
         child = subprocess.Popen(
             ["podman", "exec", "limited-exec", "sh", "-c", script], stdout=subprocess.PIPE, text=True
         )

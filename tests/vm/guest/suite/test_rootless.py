@@ -28,7 +28,7 @@ UNITS = {
     "/run/systemd/user/dbus.service": "[Unit]\nRequires=dbus.socket\n[Service]\n"
     "ExecStart=/usr/bin/dbus-daemon --session --address=systemd: --nofork --nopidfile --systemd-activation\n",
 }
-LOAD = f"exec /usr/bin/python3 -ISB {WORKLOADS}/loads.py anon {DEMAND} 1 6"
+LOAD = f"exec {WORKLOADS}/loads anon {DEMAND} 1 6"
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def start(bob, *options):
 
 def test_the_fence_alone_holds_a_users_bound(bob, demotion):
     with subprocess.Popen(start(bob), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as podman:
-        pid = wait_until("it runs", lambda: children.python("loads.py"))[0]
+        pid = wait_until("it runs", lambda: children.running("loads"))[0]
         cgroup = helpers.cgroup_of(pid)
         assert "user.slice" in str(cgroup)
         with Sampling(cgroup) as sampling:

@@ -11,7 +11,7 @@ import audit
 import helpers
 import pytest
 from helpers import MIB, Container, agent_pid, listed, numa_maps, records, slack, wait_until
-from on import STOCK, on
+from on import STOCK, on, rarely
 from sampling import Sampling
 from sockets import BOUND, UNUSED, also, mems, own, placing, resources, settled
 
@@ -134,7 +134,7 @@ def test_a_container_that_ran_already_is_moved(capfd):
         assert container.stop()[0] == 7
 
 
-@pytest.mark.parametrize("engine", ("docker", "podman-crun"))
+@pytest.mark.parametrize("engine", ("podman-crun", *rarely("docker")))
 def test_what_is_executed_in_a_container_counts(engine):
     with Container(engine, "entered", "32M", 96) as container:
         container.fill()
