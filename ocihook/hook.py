@@ -181,7 +181,7 @@ def _need_root() -> None:
 
 
 def _tell(op: str, key: str, bede: str) -> None:
-    from ocihook.state import notify
+    from ocihook.control import notify
 
     try:
         notify.tell(op, key, bede)

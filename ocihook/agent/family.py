@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from ocihook import fs
 from ocihook.cgroup import kin, process
 from ocihook.cgroup.path import Cgroup
+from ocihook.control.status import Outside
 
 _PRUNE = 4096  #: processes that are known before those that have ended are looked for
 _DEEPEST = 1024  #: generations that are climbed
@@ -68,14 +69,9 @@ class Family:
         """Whether the cgroup *path* is its home or below it."""
         return path == self.cgroup.path or path.startswith(self.cgroup.path + "/")
 
-    def outside(self) -> dict[str, float]:
+    def outside(self) -> Outside:
         """What ``bede ps`` shows of it."""
-        return {
-            "returned": self.returned,
-            "failed": self.failed,
-            "seconds": round(self.seconds, 6),
-            "bytes": self.bytes,
-        }
+        return Outside(self.returned, self.failed, round(self.seconds, 6), self.bytes)
 
     def close(self) -> None:
         """Let go of its cgroup and its namespaces."""

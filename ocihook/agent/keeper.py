@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any
+from dataclasses import replace
 
 from ocihook.agent.family import Families, Family
 from ocihook.agent.kept import Kept, is_gone
@@ -13,6 +13,7 @@ from ocihook.agent.say import INFO, WARNING, complain, know, say
 from ocihook.backends import amount, checks, choose, migrate, undo
 from ocihook.cgroup import cpuset, memory, names, path, process
 from ocihook.config import Config
+from ocihook.control.status import Change, Status
 from ocihook.errors import AgentError, BedeError, InputError, MalformedError
 from ocihook.native import Stats
 from ocihook.spec.size import format_size
@@ -202,8 +203,7 @@ class Keeper:
 
     def any_alive(self) -> bool:
         """Whether the first process of any container still lives."""
-        held = [kept.record for kept in self.kept.values()]
-        return any(process.is_same(record.pid, record.pid_start) for record in held)
+        return any(process.is_same(kept.record.pid, kept.record.pid_start) for kept in self.kept.values())
 
     def find(self, name: str) -> Kept:
         """The container called *name*: its id, its key, or an unambiguous beginning of the id."""
@@ -216,7 +216,7 @@ class Keeper:
             raise InputError(f"{name!r} is the beginning of more than one container", "Write more of the id")
         return matches[0]
 
-    def set(self, name: str, size: str) -> dict[str, Any]:
+    def set(self, name: str, size: str) -> Change:
         """``bede set``: the container's status with the new bound. Raises BedeError."""
         kept = self.find(name)
         before = kept.record.bound
@@ -235,19 +235,19 @@ class Keeper:
         text = f"its bound was {format_size(before)} and is {format_size(kept.record.bound)}"
         self._tell(kept, "set", text)
         self._warn_useless(kept, useless)
-        return {**kept.status(), "useless": useless}
+        return Change(kept.status(), useless=useless)
 
     def close(self) -> None:
         """The agent ends, the containers do not: their fences stay where they are."""
-        for key, kept in list(self.kept.items()):
-            self._remember(kept)
+        for key in list(self.kept):
+            self._remember(self.kept[key])
             self._forget(key)
         os.close(self.notify_fd)
 
-    def status(self, kept: Kept) -> dict[str, Any]:
+    def status(self, kept: Kept) -> Status:
         """What ``bede ps`` shows of *kept*."""
         family = self.families.at(kept.record.cgroup)
-        return {**kept.status(), "outside": family.outside() if family else None}
+        return replace(kept.status(), outside=family.outside() if family else None)
 
     def _remember(self, kept: Kept) -> None:
         try:
@@ -295,5 +295,5 @@ class Keeper:
 
     def _tell(self, kept: Kept, event: str, text: str) -> None:
         stats, record = kept.holder.stats(), kept.record
-        sizes = {"bound": record.bound, "demoted": stats.demoted, "overshoot": stats.overshoot}
-        say(text, event, INFO, record.id, cgroup=record.cgroup, **sizes)
+        seen = {"demoted": stats.demoted, "overshoot": stats.overshoot}
+        say(text, event, INFO, record.id, cgroup=record.cgroup, bound=record.bound, **seen)

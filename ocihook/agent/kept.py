@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from typing import Any
 
 from ocihook import native
 from ocihook.agent.say import ERROR, WARNING, say
 from ocihook.backends import choose, cpus, migrate
 from ocihook.cgroup import memory, path
+from ocihook.control.status import Status
 from ocihook.errors import BedeError, InputError
 from ocihook.spec import annotation
 from ocihook.state import chosen, records
@@ -135,37 +135,37 @@ class Kept:
             record.user_high, record.user_swap_max = given
             records.write(record)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         """What ``bede ps`` shows; sizes in bytes."""
         stats = self.holder.stats()
         record = self.record
-        return {
-            "id": record.id,
-            "key": record.key,
-            "pid": record.pid,
-            "cgroup": record.cgroup,
-            "bound": stats.bound,
-            "nodes": {str(node): value for node, value in record.nodes.items()},
-            "local": stats.local,
-            "far": stats.far,
-            "overshoot": stats.overshoot,
-            "backend": record.backend,
-            "runtime": record.runtime,
-            "asked": record.policy,
-            "created": record.created,
-            "user_high": _limit(stats.user_high),
-            "demoted": stats.demoted,
-            "promoted": stats.promoted,
-            "own": stats.own,
-            "mover_us": stats.mover_us,
-            "steered": stats.steered,
-            "away": stats.away,
-            "stalled": stats.stalled,
-            "stalls": stats.stalls,
-            "fence": stats.fence,
-            "fence_events": stats.fence_events,
-            "rounds": stats.rounds,
-        }
+        return Status(
+            id=record.id,
+            key=record.key,
+            pid=record.pid,
+            cgroup=record.cgroup,
+            bound=stats.bound,
+            nodes={str(node): value for node, value in record.nodes.items()},
+            local=stats.local,
+            far=stats.far,
+            overshoot=stats.overshoot,
+            backend=record.backend,
+            runtime=record.runtime,
+            asked=record.policy,
+            created=record.created,
+            user_high=_limit(stats.user_high),
+            demoted=stats.demoted,
+            promoted=stats.promoted,
+            program_bound=stats.own,
+            mover_us=stats.mover_us,
+            steered=stats.steered,
+            away=stats.away,
+            stalled=stats.stalled,
+            stalls=stats.stalls,
+            fence=stats.fence,
+            fence_events=stats.fence_events,
+            rounds=stats.rounds,
+        )
 
     def close(self, *, restore: bool) -> None:
         """Stop holding; with *restore* the user's own ``memory.high`` is put back."""

@@ -22,8 +22,9 @@ from ocihook.agent.say import Speaker, complain, know, say
 from ocihook.agent.sources import Sources
 from ocihook.agent.vanish import Vanish
 from ocihook.agent.voice import Voice
+from ocihook.control import notify
 from ocihook.errors import AccessError, AgentError, BedeError, InputError
-from ocihook.state import notify, records, user
+from ocihook.state import records, user
 
 SWEEP = 1.0  #: seconds between looks at what no message tells of
 IDLE = 2.0  #: seconds without a container after which an agent that a hook started ends

@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 import time
+from dataclasses import asdict
 from typing import Any
 
 from ocihook.agent.keeper import Keeper
@@ -119,7 +120,7 @@ def _do(keeper: Keeper, message: dict[str, Any]) -> dict[str, Any]:
     if op == "ps":
         return _page(keeper, message.get("from", 0))
     if op == "set":
-        return {"container": keeper.set(_text(message, "container"), _text(message, "bound"))}
+        return {"container": keeper.set(_text(message, "container"), _text(message, "bound")).as_json()}
     raise InputError(f"the agent does not know {op!r}")
 
 
@@ -132,9 +133,9 @@ def _page(keeper: Keeper, start: object) -> dict[str, Any]:
     others = [family for family in keeper.families if family.cgroup.path not in homes]
     end = start + _AT_ONCE
     return {
-        "containers": [keeper.status(kept) for kept in held[start:end]],
+        "containers": [keeper.status(kept).as_json() for kept in held[start:end]],
         "outside": {
-            one.cgroup.path: one.outside()
+            one.cgroup.path: asdict(one.outside())
             for one in others[max(start - len(held), 0) : max(end - len(held), 0)]
         },
         "next": end if end < len(held) + len(others) else None,

@@ -80,13 +80,13 @@ def find(pid: int) -> Cgroup:
     return cgroup
 
 
-def reopen(path: str, inode: int) -> Cgroup | None:
-    """The cgroup of a record (*path* below the mount, kernel id *inode*); None when it is gone.
+def reopen(path: str, inode: int | None) -> Cgroup | None:
+    """The cgroup that was found at *path* below the mount with kernel id *inode*; None when it is gone.
 
-    Raises HostError where that cannot be told.
+    An *inode* of None means whichever is there now. Raises HostError where that cannot be determined.
     """
     cgroup = open_below(path)
-    if cgroup is not None and cgroup.inode != inode:
+    if cgroup is not None and inode is not None and cgroup.inode != inode:
         cgroup.close()
         return None
     return cgroup

@@ -29,14 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what there is to know."""
-    one = containers.find(args.container)
-    facts = explain.explain(one)
+    container = containers.find(args.container)
+    facts = explain.explain(container)
     if args.json:
-        print(json.dumps({"container": one, "facts": {fact.about: fact.text for fact in facts}}, indent=2))
+        print(
+            json.dumps(
+                {"container": container.as_json(), "facts": {fact.about: fact.text for fact in facts}},
+                indent=2,
+            )
+        )
         return 0
     print(
-        terminal.painted(one["name"] or names.short(one["id"]), terminal.BOLD),
-        f"({printable(one['cgroup'])})",
+        terminal.painted(container.name or names.short(container.id), terminal.BOLD),
+        f"({printable(container.cgroup)})",
     )
     for fact in facts:
         first, *rest = textwrap.wrap(printable(fact.text), max(terminal.width() - _INDENT, 20)) or [""]

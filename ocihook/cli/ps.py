@@ -4,10 +4,10 @@
 import argparse
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from ocihook.backends import choose
 from ocihook.cli import terminal
+from ocihook.control.status import Outside, Status
 from ocihook.errors import printable
 from ocihook.spec.size import format_size
 from ocihook.watch import containers, naming
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Print what the agent holds, and what the kernel holds by itself."""
     found = containers.listing()
     if args.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps([container.as_json() for container in found], indent=2))
         return 0
     ids = naming.ids(found)
     if args.names:
@@ -45,15 +45,15 @@ def run(args: argparse.Namespace) -> int:
         print("".join(f"{word}\n" for word in dict.fromkeys(_words(found, ids))), end="")
         return 0
     rows: list[list[str]] = [list(COLUMNS)]
-    for one, id in zip(found, ids, strict=True):
-        share = 100 * one["overshoot"] / (one["bound"] or 1)  # a limit of the kernel's may be 0
-        overshoot = f"{share:.1f} %" if one["overshoot"] else "none"
-        sizes = [mebibytes(one[name]) for name in ("bound", "local", "far")]
-        rest = (_outside(one["outside"]), _backend(one), one["runtime"] or "-")
-        rows.append([id, one["name"] or "-", *sizes, overshoot, *rest])
-    if any(one.get("own") for one in found):
+    for container, id in zip(found, ids, strict=True):
+        share = 100 * container.overshoot / (container.bound or 1)  # a limit of the kernel's may be 0
+        overshoot = f"{share:.1f} %" if container.overshoot else "none"
+        sizes = [mebibytes(getattr(container, name)) for name in ("bound", "local", "far")]
+        rest = (_outside(container.outside), _backend(container), container.runtime or "-")
+        rows.append([id, container.name or "-", *sizes, overshoot, *rest])
+    if any(container.program_bound for container in found):
         # What is mapped may be charged to others; of the container's own it is no more than is local.
-        own = [OWN, *(mebibytes(min(one["own"], one["local"])) if one.get("own") else "-" for one in found)]
+        own = [OWN, *(_program_bound(container) for container in found)]
         rows = [[*row[:4], cell, *row[4:]] for row, cell in zip(rows, own, strict=True)]
     _narrow(rows, terminal.room())
     widths = _widths(rows)
@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _words(found: list[dict[str, Any]], ids: list[str]) -> Iterator[str]:
-    for one, id in zip(found, ids, strict=True):
-        yield from (word for word in (printable(one["name"]), id) if word)
+def _words(found: list[Status], ids: list[str]) -> Iterator[str]:
+    for container, id in zip(found, ids, strict=True):
+        yield from (word for word in (printable(container.name), id) if word)
 
 
 def _widths(rows: list[list[str]]) -> list[int]:
@@ -86,16 +86,21 @@ def mebibytes(size: int) -> str:
     return exact if len(exact) <= 6 and exact[-1] in "MGT" else f"{size / 2**20:.1f}M"
 
 
-def _backend(one: dict[str, Any]) -> str:
-    name: str = one["backend"]
-    return name if name != choose.MIGRATE or one["steered"] else f"{name}, not steered"
+def _program_bound(container: Status) -> str:
+    size = min(container.program_bound, container.local)
+    return mebibytes(size) if container.program_bound else "-"
 
 
-def _outside(seen: dict[str, Any] | None) -> str:
+def _backend(container: Status) -> str:
+    name: str = container.backend
+    return name if name != choose.MIGRATE or container.steered else f"{name}, not steered"
+
+
+def _outside(seen: Outside | None) -> str:
     """How many processes have been outside the container's cgroup, and what of them stays charged there."""
     if seen is None:
         return "-"  # no agent follows it
-    if not seen["returned"] and not seen["failed"]:
+    if not seen.returned and not seen.failed:
         return "none"
-    failed = f", {seen['failed']} not back" if seen["failed"] else ""
-    return f"{seen['returned']} ({mebibytes(int(seen['bytes']))}){failed}"
+    failed = f", {seen.failed} not back" if seen.failed else ""
+    return f"{seen.returned} ({mebibytes(seen.bytes)}){failed}"

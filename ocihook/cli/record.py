@@ -81,7 +81,7 @@ def _record(args: argparse.Namespace, found: Roster, lines: output.Lines, stoppe
     with Looker(found) as looker:
         while not stopped and due < end:
             rows = looker.look()
-            seen.update((row.one["id"], row.one["cgroup"]) for row in rows)
+            seen.update((row.container.id, row.container.cgroup) for row in rows)
             # All of an instant in one write: whoever reads meanwhile sees whole lines.
             _write(args, lines, "".join(recording.line(row, start) for row in rows))
             if found.named is not None and not rows and not found.error:

@@ -4,9 +4,9 @@
 import argparse
 import sys
 
-from ocihook.agent import client
 from ocihook.backends import choose
 from ocihook.cgroup import names
+from ocihook.control import client
 from ocihook.errors import InputError
 from ocihook.spec.size import format_size
 from ocihook.watch import containers, limited
@@ -38,17 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Tell the kernel, or ask the agent; the bound is in force when this returns."""
-    one = containers.find(args.container)
-    if one["backend"] == choose.NODE_LIMIT:
-        status = limited.change(one, args.size)
+    container = containers.find(args.container)
+    if container.backend == choose.NODE_LIMIT:
+        change = limited.change(container, args.size)
     else:
-        status = client.ask({"op": "set", "container": one["key"], "bound": args.size})["container"]
-    name = one["name"] or names.short(one["id"])
-    if not status.get("lasts", True):
+        change = client.set_bound(container.key, args.size)
+    name = container.name or names.short(container.id)
+    if not change.lasts:
         text = "it begins with its own bound again when it is restarted, since it is a user's"
         print(InputError(text, "Change its annotation, too").line("bede"), file=sys.stderr)
-    print(f"{name}: bound {format_size(status['bound'])}")
-    if status.get("useless"):
-        warning = InputError(f"container {name}: {status['useless']}", "Ask for less than that")
+    print(f"{name}: bound {format_size(change.status.bound)}")
+    if change.useless:
+        warning = InputError(f"container {name}: {change.useless}", "Ask for less than that")
         print(warning.line("bede"), file=sys.stderr)
     return 0

@@ -7,13 +7,12 @@ import os
 from collections.abc import Iterator
 
 from ocihook import config, fs
-from ocihook.agent import client
 from ocihook.backends import choose, migrate, node_limit, tier
 from ocihook.cgroup import path
+from ocihook.control import client, notify
 from ocihook.doctor.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding, of_error
 from ocihook.engines import edits, engine, programs
 from ocihook.errors import BedeError
-from ocihook.state import notify
 
 SELF = "/proc/self/cgroup"  #: tests point it elsewhere
 UNITS = ("bede-agent.socket", "bede-agent.service")
@@ -136,7 +135,7 @@ def _agent(patched: bool) -> Finding:
     if os.geteuid() != 0:
         return Finding("bede", "agent", NOTE, "only root may ask the agent of the host")
     try:
-        pid = client.ask({"op": "ping"}, timeout=5)["pid"]
+        pid = client.ping(timeout=5)
     except BedeError as error:
         if patched:
             return Finding(

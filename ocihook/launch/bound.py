@@ -14,12 +14,13 @@ from typing import NamedTuple
 from ocihook import config
 from ocihook.backends import bind, undo
 from ocihook.cgroup import path
+from ocihook.control import notify
 from ocihook.errors import AccessError, BedeError, HostError, InputError
 from ocihook.launch import place
 from ocihook.launch.child import Child
 from ocihook.spec import annotation
 from ocihook.spec import state as oci
-from ocihook.state import notify, records
+from ocihook.state import records
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  #: exit status, as of a shell
 _BUNDLE = "/"  # there is none, and a key is made of an id and a bundle

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 from ocihook import fs
 from ocihook.cgroup import kin, path
+from ocihook.control import notify
 from ocihook.engines import programs
 from ocihook.errors import BedeError, HostError
-from ocihook.state import notify
 
 PARENT = "bede"  #: the cgroup above those of our own
 SECONDS = 20.0  #: in which systemd has to move a process

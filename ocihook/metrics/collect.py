@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
@@ -12,6 +12,7 @@ import ocihook
 from ocihook import config
 from ocihook.backends import choose
 from ocihook.cgroup.names import escaped
+from ocihook.control.status import Status
 from ocihook.errors import BedeError
 from ocihook.topology import nodes
 from ocihook.watch import containers, counters
@@ -27,7 +28,7 @@ class _Of(NamedTuple):
     total: bool = False
 
 
-#: by the field of what ``bede ps --json`` tells
+#: by the field of :class:`ocihook.control.status.Status`
 LISTED = {
     "bound": _Of("bound_bytes", "Most local memory that the container may hold."),
     "local": _Of("local_bytes", "Local memory that the container holds."),
@@ -40,7 +41,10 @@ LISTED = {
 }
 #: likewise, where the agent moves pages itself; what of it is in other units, and how many make one
 MOVING = {
-    "own": (_Of("own_bytes", "Local memory that programs have placed themselves, and that stays."), 1),
+    "program_bound": (
+        _Of("own_bytes", "Local memory that programs have placed themselves, and that stays."),
+        1,
+    ),
     "mover_us": (_Of("mover_cpu_seconds", "Processor time used to move the container's pages.", True), 1e6),
     "steered": (_Of("steering", "1 where what the container allocates is steered, 0 where only moved."), 1),
     "away": (_Of("allocating_far", "1 while what the container allocates is steered to far nodes."), 1),
@@ -58,7 +62,7 @@ COUNTED = {
     "oom_kill": _Of("oom_kills", "Processes killed for want of memory.", True),
     "stalls": _Of("stalls", "Times that nothing of a container above its bound could be demoted.", True),
 }
-#: by the field of ``outside`` of what ``bede ps --json`` tells
+#: by the field of :class:`ocihook.control.status.Outside`
 OUTSIDE = {
     "returned": _Of("returned_processes", "Processes found outside the cgroup and put back.", True),
     "failed": _Of(
@@ -78,7 +82,7 @@ class Collector:
         """Everything there is to tell now."""
         yield InfoMetricFamily("bede_build", "The version of Bede.", {"version": ocihook.__version__})
         yield from _nodes()
-        found: list[dict[str, Any]] = []
+        found: list[Status] = []
         up = 1
         try:
             found = containers.listing()
@@ -89,13 +93,13 @@ class Collector:
         yield from _families(found)
 
 
-def _families(found: list[dict[str, Any]]) -> Iterator[Metric]:
+def _families(found: list[Status]) -> Iterator[Metric]:
     info = InfoMetricFamily("bede_container", "How a container's bound is held.", labels=LABELS)
     families: dict[str, Metric] = {}
-    for one in found:
-        labels = (one["id"], one["name"], escaped(one["cgroup"]))
-        info.add_metric(labels, {name: str(one[name]) for name in ("backend", "runtime")})
-        for metric, value in _values(one):
+    for container in found:
+        labels = (container.id, container.name, escaped(container.cgroup))
+        info.add_metric(labels, {name: str(getattr(container, name)) for name in ("backend", "runtime")})
+        for metric, value in _values(container):
             family = families.get(metric.name)
             if family is None:
                 make = CounterMetricFamily if metric.total else GaugeMetricFamily
@@ -107,14 +111,14 @@ def _families(found: list[dict[str, Any]]) -> Iterator[Metric]:
     yield from families.values()
 
 
-def _values(one: dict[str, Any]) -> Iterator[tuple[_Of, float]]:
-    yield from ((metric, float(one[name])) for name, metric in LISTED.items())
-    if one["backend"] == choose.MIGRATE:
-        yield from ((metric, one[name] / parts) for name, (metric, parts) in MOVING.items())
-    outside = one.get("outside") or {}
-    yield from ((metric, float(outside[name])) for name, metric in OUTSIDE.items() if name in outside)
+def _values(container: Status) -> Iterator[tuple[_Of, float]]:
+    yield from ((metric, float(getattr(container, name))) for name, metric in LISTED.items())
+    if container.backend == choose.MIGRATE:
+        yield from ((metric, getattr(container, name) / parts) for name, (metric, parts) in MOVING.items())
+    if container.outside is not None:
+        yield from ((metric, float(getattr(container.outside, name))) for name, metric in OUTSIDE.items())
     try:
-        counted = counters.read(one)
+        counted = counters.read(container)
     except BedeError:
         counted = None
     if counted is None:

@@ -4,49 +4,52 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from dataclasses import replace
 
-from ocihook.agent import client
+from ocihook.control import client
+from ocihook.control.status import Outside, Status
 from ocihook.engines import names
 from ocihook.errors import AccessError, AgentError, InputError
 from ocihook.state import records
 from ocihook.watch import limited
 
 
-def listing() -> list[dict[str, Any]]:
+def listing() -> list[Status]:
     """Every bound container as ``bede ps --json`` shows it: sizes in bytes, "name" as its engine knows it.
 
     What the kernel holds by itself comes from its cgroups, the rest from the agent. Raises BedeError.
     """
     found = _beside_limits() if limited.is_kernel() else client.listing()[0]
-    known = names.of((one["id"], one["cgroup"]) for one in found)
-    return [{"name": known.get(one["cgroup"], ""), **one} for one in found]
+    known = names.of((container.id, container.cgroup) for container in found)
+    return [replace(container, name=known.get(container.cgroup, "")) for container in found]
 
 
-def find(name: str, among: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def find(name: str, among: list[Status] | None = None) -> Status:
     """The bound container called *name*: its id or key, its cgroup's path, its name in Podman or Docker,
     or the beginning of its id. Raises InputError where that is none or more than one, BedeError.
     """
     found = listing() if among is None else among
-    exact = [one for one in found if name and name in (one["id"], one["key"], one["cgroup"])]
-    named = [one for one in found if name and one["name"] == name]
-    begins = [one for one in found if name and one["id"].startswith(name)]
+    if not name:
+        found = []
+    exact = [status for status in found if name in (status.id, status.key, status.cgroup)]
+    named = [status for status in found if status.name == name]
+    begins = [status for status in found if status.id.startswith(name)]
     matches = exact or named or begins
     if not matches:
         raise InputError(f"no bound container is called {name[:80]!r}", "`bede ps` shows them all")
     if len(matches) > 1:
-        paths = ", ".join(one["cgroup"] for one in matches[:4])
+        paths = ", ".join(container.cgroup for container in matches[:4])
         raise InputError(
             f"{name!r} is more than one container", f"Write more of the id, or the cgroup's path, of: {paths}"
         )
     return matches[0]
 
 
-def _beside_limits() -> list[dict[str, Any]]:
+def _beside_limits() -> list[Status]:
     """What the kernel holds by itself, and what an agent, of which none is needed, knows beyond that."""
     containers = limited.listing()
-    held: list[dict[str, Any]] = []
-    outside: dict[str, Any] = {}
+    held: list[Status] = []
+    outside: dict[str, Outside] = {}
     try:
         held, outside = client.listing()
     except AccessError:
@@ -54,7 +57,7 @@ def _beside_limits() -> list[dict[str, Any]]:
     except AgentError as error:
         if _any_held():
             print(error.line("bede"), file=sys.stderr)
-    return [*held, *({**one, "outside": outside.get(one["cgroup"])} for one in containers)]
+    return [*held, *(replace(container, outside=outside.get(container.cgroup)) for container in containers)]
 
 
 def _any_held() -> bool:

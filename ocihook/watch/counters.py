@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ocihook import fs
 from ocihook.backends import choose
 from ocihook.cgroup import memory, path
 from ocihook.cgroup.path import Cgroup
+from ocihook.control.status import Status
 from ocihook.errors import HostError
 from ocihook.topology import nodes
 from ocihook.watch.limited import PAGE
@@ -51,19 +52,19 @@ class Counters(NamedTuple):
     fence_events: int | None = None  #: the agent's: times that a task met the fence, since the agent's start
 
 
-def read(one: dict[str, Any]) -> Counters | None:
-    """The counters of *one* of ``containers.listing()``; None where its cgroup has gone.
+def read(container: Status) -> Counters | None:
+    """The counters of *container* of ``containers.listing()``; None where its cgroup has gone.
 
     Raises HostError where that cannot be told.
     """
-    cgroup = path.reopen(one["cgroup"], one["inode"]) if "inode" in one else path.open_below(one["cgroup"])
+    cgroup = path.reopen(container.cgroup, container.inode)
     if cgroup is None:
         return None
     with cgroup:
-        return of(cgroup, one)
+        return of(cgroup, container)
 
 
-def of(cgroup: Cgroup, one: dict[str, Any]) -> Counters | None:
+def of(cgroup: Cgroup, container: Status) -> Counters | None:
     """Like :func:`read`, of a container whose *cgroup* is open."""
     stat = _text(cgroup, "memory.stat")
     if not stat:
@@ -71,12 +72,12 @@ def of(cgroup: Cgroup, one: dict[str, Any]) -> Counters | None:
     counts = keyed(stat)
     events = keyed(_text(cgroup, "memory.events"))
     placed = _node_events(cgroup)
-    held = one["backend"] != choose.NODE_LIMIT
+    held = container.backend != choose.NODE_LIMIT
     # The kernel takes all nodes for equal there, and what the agent moves for neither.
-    moved = one["backend"] == choose.MIGRATE
+    moved = container.backend == choose.MIGRATE
     return Counters(
-        one["demoted"] if moved else demoted(counts),
-        one["promoted"] if moved else promoted(counts),
+        container.demoted if moved else demoted(counts),
+        container.promoted if moved else promoted(counts),
         placed.get("steered"),
         placed.get("promotion_denied"),
         placed.get("over"),
@@ -84,8 +85,8 @@ def of(cgroup: Cgroup, one: dict[str, Any]) -> Counters | None:
         events.get("high"),
         events.get("max"),
         events.get("oom_kill"),
-        one["stalls"] if held else None,
-        one["fence_events"] if held else None,
+        container.stalls if held else None,
+        container.fence_events if held else None,
     )
 
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 import errno
 import os
 import re
-from typing import Any
+from dataclasses import replace
 
 from ocihook import config, fs
 from ocihook.backends import amount, choose
 from ocihook.cgroup import memory, names, path, tree
 from ocihook.cgroup.path import Cgroup
+from ocihook.control.status import Change, Status
 from ocihook.errors import AccessError, HostError, InputError
 from ocihook.spec import nodelimit
 from ocihook.state import chosen
@@ -30,7 +31,7 @@ def is_kernel() -> bool:
         return False
 
 
-def listing() -> list[dict[str, Any]]:
+def listing() -> list[Status]:
     """What ``bede ps`` shows of each cgroup with a limit on every local node; sizes in bytes."""
     tiers = _tiers()
     if tiers is None:
@@ -45,39 +46,35 @@ def listing() -> list[dict[str, Any]]:
     return found
 
 
-def change(one: dict[str, Any], size: str) -> dict[str, Any]:
-    """``bede set``: the status of container *one* of :func:`listing` with the new bound, as an agent's.
-
-    Beside it stands in "lasts" whether it will begin with that bound when its engine restarts it. Raises
-    BedeError.
-    """
+def change(container: Status, size: str) -> Change:
+    """``bede set`` for *container* of :func:`listing`. Raises BedeError."""
     if os.geteuid() != 0:
         raise AccessError("only root may change a bound", "Use sudo")
     tiers = _tiers()
     lasts, useless = True, ""
-    cgroup = path.reopen(one["cgroup"], one["inode"])
+    cgroup = path.reopen(container.cgroup, container.inode)
     try:
         if cgroup is None or tiers is None:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         with cgroup:
             given = memory.node_limits(cgroup.fd)
             if size == amount.DEFAULT:
-                _write(cgroup, _first(one["id"]))
-                chosen.forget(one["id"])
+                _write(cgroup, _first(container.id))
+                chosen.forget(container.id)
             else:
                 bound = amount.resolve(size, cgroup, tiers.local)
                 local = {node: value for node in tiers.local if (value := given.get(node)) is not None}
                 _write(cgroup, nodelimit.split(bound, tiers.local, nodelimit.own_of(local)))
                 lasts = not _OF_USER.match(cgroup.path)
                 if lasts:
-                    _choose(one["id"], bound, given)
+                    _choose(container.id, bound, given)
                 useless = amount.useless(size, bound, cgroup, tiers.local)
             status = _status(cgroup, tiers)
     except OSError as error:
         if error.errno in (errno.ENODEV, errno.ENOENT):
-            raise InputError(f"container {names.short(one['id'])} has ended") from None
-        raise HostError(f"cgroup {one['cgroup']} does not take the bound: {error.strerror}") from None
-    return one | (status or {}) | {"lasts": lasts, "useless": useless}
+            raise InputError(f"container {names.short(container.id)} has ended") from None
+        raise HostError(f"cgroup {container.cgroup} does not take the bound: {error.strerror}") from None
+    return Change(replace(status or container, name=container.name), useless, lasts)
 
 
 def _write(cgroup: Cgroup, limits: dict[int, int | None] | dict[int, int]) -> None:
@@ -109,7 +106,7 @@ def _tiers() -> nodes.Tiers | None:
         return None
 
 
-def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> dict[str, Any] | None:
+def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> Status | None:
     """As the agent tells of those it holds; None without a limit on every local node. Raises OSError."""
     limits = memory.node_limits(cgroup.fd)
     bound = nodelimit.bound_of(limits, tiers.local)
@@ -118,29 +115,18 @@ def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> dict[str, Any] | None:
     used = memory.node_usage(cgroup.fd)
     events = {name: pages * PAGE for name, pages in memory.node_events(cgroup.fd).items()}
     local = sum(used.get(node, 0) for node in tiers.local)
-    return {
-        "id": names.id_of(cgroup.path),
-        "key": "",
-        "pid": None,
-        "cgroup": cgroup.path,
-        "inode": cgroup.inode,
-        "bound": bound,
-        "nodes": {str(node): limits[node] for node in tiers.local},
-        "local": local,
-        "far": sum(used.get(node, 0) for node in tiers.far),
-        "overshoot": max(local - bound, 0),
-        "backend": choose.NODE_LIMIT,
-        "runtime": "",
-        **{f"{name}_bytes" if name == "steered" else name: size for name, size in events.items()},
-        # What an agent tells of those it holds by moving pages; here there is nobody who would.
-        "promoted": None,
-        "own": 0,
-        "mover_us": 0,
-        "steered": False,
-        "away": False,
-        "stalled": False,
-        "stalls": 0,
-        "fence": None,
-        "fence_events": 0,
-        "rounds": 0,
-    }
+    return Status(
+        id=names.id_of(cgroup.path),
+        cgroup=cgroup.path,
+        inode=cgroup.inode,
+        bound=bound,
+        nodes={str(node): value for node in tiers.local if (value := limits[node]) is not None},
+        local=local,
+        far=sum(used.get(node, 0) for node in tiers.far),
+        overshoot=max(local - bound, 0),
+        backend=choose.NODE_LIMIT,
+        demoted=events.get("demoted"),
+        steered_bytes=events.get("steered"),
+        promotion_denied=events.get("promotion_denied"),
+        over=events.get("over"),
+    )

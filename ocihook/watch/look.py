@@ -6,11 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from ocihook.backends import choose
 from ocihook.cgroup import memory, names, path
 from ocihook.cgroup.path import Cgroup
+from ocihook.control.status import Status
 from ocihook.errors import BedeError, printable
 from ocihook.spec import nodelimit
 from ocihook.watch import counters
@@ -25,7 +25,7 @@ class Row:
 
     time: float  #: seconds since the epoch
     clock: float  #: seconds of the monotonic clock
-    one: dict[str, Any]  #: of ``containers.listing()``: who it is
+    container: Status  #: of ``containers.listing()``: who it is
     bound: int
     local: int
     far: int
@@ -37,7 +37,7 @@ class Row:
     @property
     def name(self) -> str:
         """What people call it."""
-        return printable(self.one["name"] or names.short(self.one["id"]))
+        return printable(self.container.name or names.short(self.container.id))
 
     @property
     def share(self) -> float:
@@ -47,7 +47,7 @@ class Row:
     @property
     def overshoot(self) -> int:
         """The highest that local usage was past the bound, as far as anybody knows; bytes."""
-        return max(int(self.one["overshoot"]), self.local - self.bound, 0)
+        return max(int(self.container.overshoot), self.local - self.bound, 0)
 
 
 def rate(before: int | None, after: int | None, seconds: float) -> float | None:
@@ -80,24 +80,26 @@ class Looker:
     def look(self) -> list[Row]:
         """All of them now; those that have ended are left out. Raises HostError."""
         found = self.roster.found
-        self._keep({one["cgroup"] for one in found})
-        for one in found:
-            if one["cgroup"] not in self._open and (cgroup := _reopen(one)) is not None:
-                self._open[one["cgroup"]] = cgroup
+        self._keep({container.cgroup for container in found})
+        for container in found:
+            if container.cgroup not in self._open:
+                cgroup = path.reopen(container.cgroup, container.inode)
+                if cgroup is not None:
+                    self._open[container.cgroup] = cgroup
         self._gauge.tiers = self.roster.tiers
         epoch, clock = time.time(), time.monotonic()
         used = self._gauge.look(self._open.values())
-        rows = [self._row(one, used, epoch, clock) for one in found if one["cgroup"] in used]
-        there = {row.one["cgroup"]: row for row in rows if row is not None}
+        rows = [self._row(container, used, epoch, clock) for container in found if container.cgroup in used]
+        there = {row.container.cgroup: row for row in rows if row is not None}
         self._keep(there)
         self._before = there
         return list(there.values())
 
     def _row(
-        self, one: dict[str, Any], used: dict[str, tuple[int, int]], epoch: float, clock: float
+        self, container: Status, used: dict[str, tuple[int, int]], epoch: float, clock: float
     ) -> Row | None:
-        where = one["cgroup"]
-        counts = counters.of(self._open[where], one)
+        where = container.cgroup
+        counts = counters.of(self._open[where], container)
         if counts is None:
             return None
         before = self._before.get(where)
@@ -106,8 +108,8 @@ class Looker:
         return Row(
             epoch,
             clock,
-            one,
-            self._bound(one),
+            container,
+            self._bound(container),
             *used[where],
             counts,
             rate(past.demoted, counts.demoted, seconds),
@@ -115,22 +117,18 @@ class Looker:
             rate(past.steered, counts.steered, seconds),
         )
 
-    def _bound(self, one: dict[str, Any]) -> int:
+    def _bound(self, container: Status) -> int:
         """What the kernel holds this instant, where the kernel does; else as the agent said last."""
-        if one["backend"] == choose.NODE_LIMIT:
+        if container.backend == choose.NODE_LIMIT:
             try:
-                limits = memory.node_limits(self._open[one["cgroup"]].fd)
-                return nodelimit.bound_of(limits, self.roster.tiers.local) or int(one["bound"])
+                limits = memory.node_limits(self._open[container.cgroup].fd)
+                return nodelimit.bound_of(limits, self.roster.tiers.local) or int(container.bound)
             except (OSError, BedeError):
                 pass
-        return int(one["bound"])
+        return int(container.bound)
 
     def _keep(self, paths: Iterable[str]) -> None:
         keep = set(paths)
         for gone in [where for where in self._open if where not in keep]:
             self._open.pop(gone).close()
             self._before.pop(gone, None)
-
-
-def _reopen(one: dict[str, Any]) -> Cgroup | None:
-    return path.reopen(one["cgroup"], one["inode"]) if "inode" in one else path.open_below(one["cgroup"])

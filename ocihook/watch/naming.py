@@ -5,47 +5,45 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from ocihook.cgroup import names
 from ocihook.cgroup.names import escaped
+from ocihook.control.status import Status
 
 CUT = "…"  #: stands for what is left out
 LEAST = 12  #: characters that a column of names has, however narrow the terminal is
 
 
-def ids(containers: Sequence[dict[str, Any]]) -> list[str]:
+def ids(containers: Sequence[Status]) -> list[str]:
     """The id of each of ``containers.listing()``: as short as an engine shows it, longer where two are alike.
 
     `bede set` takes any of them.
     """
-    ways: tuple[Callable[[dict[str, Any]], str], ...] = (
-        lambda one: names.short(one["id"]),
-        lambda one: one["id"],
-        lambda one: one["cgroup"],  # two runtimes may use one id
+    ways: tuple[Callable[[Status], str], ...] = (
+        lambda container: names.short(container.id),
+        lambda container: container.id,
+        lambda container: container.cgroup,  # two runtimes may use one id
     )
     return _distinct(containers, ways)
 
 
-def titles(containers: Sequence[dict[str, Any]]) -> list[str]:
+def titles(containers: Sequence[Status]) -> list[str]:
     """The name of each, else its id; with its id behind it where two engines use one name."""
-    ways: tuple[Callable[[dict[str, Any]], str], ...] = (
-        lambda one: one["name"] or names.short(one["id"]),
-        lambda one: f"{one['name']} {names.short(one['id'])}".strip(),
-        lambda one: one["cgroup"],
+    ways: tuple[Callable[[Status], str], ...] = (
+        lambda container: container.name or names.short(container.id),
+        lambda container: f"{container.name} {names.short(container.id)}".strip(),
+        lambda container: container.cgroup,
     )
     return _distinct(containers, ways)
 
 
-def _distinct(
-    containers: Sequence[dict[str, Any]], ways: Sequence[Callable[[dict[str, Any]], str]]
-) -> list[str]:
+def _distinct(containers: Sequence[Status], ways: Sequence[Callable[[Status], str]]) -> list[str]:
     """Each by the first of *ways* in which no other is called the same, else by the last."""
     found: dict[int, str] = {}
     for way in ways:
         texts = {at: escaped(way(containers[at])) for at in range(len(containers)) if at not in found}
         # One that is listed twice is alike to nobody but itself.
-        texts_of = {(containers[at]["cgroup"], text) for at, text in [*texts.items(), *found.items()]}
+        texts_of = {(containers[at].cgroup, text) for at, text in [*texts.items(), *found.items()]}
         taken = Counter(text for _, text in texts_of)
         last = way is ways[-1]
         found |= {at: text for at, text in texts.items() if last or taken[text] == 1}

@@ -38,7 +38,7 @@ class Order:
     def sorted(self, rows: Sequence[Row]) -> list[Row]:
         """*rows* in this order; equals by name, so that rows do not jump about."""
         _, value, highest = KEYS[self.key]
-        named = sorted(rows, key=lambda row: (row.name.casefold(), row.one["cgroup"]))
+        named = sorted(rows, key=lambda row: (row.name.casefold(), row.container.cgroup))
         return sorted(named, key=value, reverse=highest != self.reversed)
 
     def choose(self, key: str) -> None:

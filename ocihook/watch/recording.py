@@ -79,9 +79,9 @@ def line(row: Row, start: float) -> str:
     """*row* as a line of CSV; *start* is the monotonic clock's when the recording began."""
     counts = row.counters
     waited = counts.pressure.some_us if counts.pressure else None
-    who = (row.one["id"], row.one["name"])
+    who = (row.container.id, row.container.name)
     sizes = (row.bound, row.local, row.far, counts.demoted, counts.promoted, counts.steered, waited)
-    return csv_line((f"{row.time:.4f}", f"{row.clock - start:.4f}", *who, *sizes, row.one["cgroup"]))
+    return csv_line((f"{row.time:.4f}", f"{row.clock - start:.4f}", *who, *sizes, row.container.cgroup))
 
 
 def parse(lines: Iterable[str], name: str) -> Recording:

@@ -7,9 +7,9 @@ A thread of its own: an agent that restarts or an engine that is slow to tell a 
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 from ocihook import config
+from ocihook.control.status import Status
 from ocihook.errors import BedeError, InputError
 from ocihook.topology import nodes
 from ocihook.watch import containers
@@ -26,8 +26,8 @@ class Roster:
         self.error = ""  #: why the last look failed
         found = containers.listing()
         #: the cgroups of those that were named, which stay what they are; None: all, also those that come
-        self.named = {containers.find(name, found)["cgroup"] for name in names} if names else None
-        self.found: list[dict[str, Any]] = []
+        self.named = {containers.find(name, found).cgroup for name in names} if names else None
+        self.found: list[Status] = []
         self.found = self._chosen(found)
         self._seconds = seconds
         self._ended = threading.Event()
@@ -40,12 +40,12 @@ class Roster:
     def __exit__(self, *exc: object) -> None:
         self._ended.set()  # it may be waiting for an agent that does not answer: nobody waits for it
 
-    def _chosen(self, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _chosen(self, found: list[Status]) -> list[Status]:
         """Those to look at: one that was named also while nobody tells of it, until its cgroup has gone."""
         if self.named is None:
             return found
-        there = {one["cgroup"]: one for one in [*self.found, *found] if one["cgroup"] in self.named}
-        return list(there.values())
+        there = {container.cgroup: container for container in [*self.found, *found]}
+        return [container for cgroup, container in there.items() if cgroup in self.named]
 
     def _follow(self) -> None:
         while not self._ended.wait(self._seconds):

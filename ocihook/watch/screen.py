@@ -79,13 +79,13 @@ def columns(width: int, rows: Sequence[Row] = ()) -> list[Column]:
         if width >= least:
             fixed.insert(at, one)
     left = width - sum(one.width + 1 for one in fixed) - 1
-    titles = naming.titles([row.one for row in rows])
+    titles = naming.titles([row.container for row in rows])
     longest = max(map(cell_len, titles), default=0)
     name = max(min(longest, left - LEAST_BAR), LEAST_NAME)
     long = max(left - name, LEAST_BAR)
-    shown = {row.one["cgroup"]: text for row, text in zip(rows, naming.fit(titles, name), strict=True)}
+    shown = {row.container.cgroup: text for row, text in zip(rows, naming.fit(titles, name), strict=True)}
     return [
-        Column("NAME", name, "name", lambda row: Text(shown[row.one["cgroup"]], style="bold")),
+        Column("NAME", name, "name", lambda row: Text(shown[row.container.cgroup], style="bold")),
         Column("", long, "", lambda row: _bar(row, long)),
         *fixed,
     ]

@@ -90,7 +90,7 @@ def cells(row: Row, id: str) -> dict[str, str]:
     pressure = row.counters.pressure
     return {
         "CONTAINER": id,
-        "NAME": printable(row.one["name"]) or "-",
+        "NAME": printable(row.container.name) or "-",
         "BOUND": size(row.bound),
         "LOCAL": size(row.local),
         "%": per_cent(row.share),
@@ -108,7 +108,7 @@ def lines(rows: Sequence[Row], widths: dict[str, int] | None = None, room: int |
     Names are cut where a line would be longer than *room*; None: however long it is.
     """
     least = widths if widths is not None else {}
-    ids = naming.ids([row.one for row in rows])
+    ids = naming.ids([row.container for row in rows])
     body = [cells(row, id) for row, id in zip(rows, ids, strict=True)]
     if room is not None:
         _narrow(body, least, room)
@@ -147,7 +147,7 @@ def record(row: Row) -> dict[str, Any]:
     pressure = counts.pressure
     return {
         "time": round(row.time, 3),
-        **{name: row.one[name] for name in ("id", "name", "cgroup", "backend")},
+        **{name: getattr(row.container, name) for name in ("id", "name", "cgroup", "backend")},
         "bound": row.bound,
         "local": row.local,
         "far": row.far,

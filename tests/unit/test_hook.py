@@ -18,8 +18,9 @@ import ocihook.backends
 from ocihook import config, fs, hook
 from ocihook.backends import bind, migrate, undo
 from ocihook.cgroup import path, process
+from ocihook.control import notify
 from ocihook.errors import HostError
-from ocihook.state import chosen, notify, patience, records, say
+from ocihook.state import chosen, patience, records, say
 from ocihook.topology import nodes
 
 M = 1 << 20

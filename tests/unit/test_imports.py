@@ -115,7 +115,8 @@ def test_the_wrapper_edits_a_bundle_without_more_imports(tmp_path: Path) -> None
         "backends.node_limit",
         "backends.tier",
         "state.records",
-        "state.notify",
+        "control",
+        "control.notify",
     ],
 )
 def test_each_lower_module_imports_almost_nothing(name: str) -> None:

@@ -10,6 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "ocihook"
 LAYERS = (
     ("cli", "hook", "runtime", "agent", "watch", "doctor", "metrics", "launch", "engines", "vm", "demo"),
     ("backends",),
+    ("control",),
     ("state", "cgroup", "topology", "native"),
     ("spec", "fs", "config", "errors"),
 )
@@ -18,15 +19,13 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 #: asks the agent and the engines, the agent asks them for names, and files stand on errors.
 SIDEWAYS = {
     *(("cli", room) for room in LAYERS[0]),
-    *((room, "errors") for room in LAYERS[3]),
+    *((room, "errors") for room in LAYERS[-1]),
     ("demo", "vm"),
-    ("watch", "agent"),
     ("watch", "engines"),
     ("launch", "engines"),
     ("metrics", "watch"),
     ("agent", "engines"),
     ("doctor", "engines"),
-    ("doctor", "agent"),
     ("config", "fs"),
 }
 

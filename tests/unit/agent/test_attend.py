@@ -13,6 +13,7 @@ from ocihook.agent import keeper as module
 from ocihook.agent.family import Families
 from ocihook.agent.keeper import Keeper
 from ocihook.config import Config
+from ocihook.control.status import Status
 from ocihook.errors import AgentError
 from ocihook.state import records
 from ocihook.topology import nodes
@@ -100,8 +101,8 @@ class Held:
     def choose(self, bound: int | None) -> None:
         pass
 
-    def status(self) -> dict[str, Any]:
-        return {"bound": self.record.bound}
+    def status(self) -> Status:
+        return Status("web", "/web", self.record.bound, 0, 0, "tier")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_a_new_bound_that_holds_nothing_back_is_told_and_answered(
     (tmp_path / "memory.max").write_text(f"{256 * M}\n")
     keeper = Keeper(Config(), Families())
     keeper.kept["web-0"] = Held(tmp_path, 32 * M)  # type: ignore[assignment]
-    assert keeper.set("web", size)["useless"] == useless
+    assert keeper.set("web", size).useless == useless
     assert [text for event, text in said if event == "useless"] == ([useless] if useless else [])
 
 

@@ -52,7 +52,7 @@ def test_a_child_born_outside_comes_back(world: World) -> None:
     host = Host(world)
     assert host.born(101, "/elsewhere") == HOME
     seen = host.family.outside()
-    assert (seen["returned"], seen["failed"], seen["bytes"]) == (1, 0, 4096)
+    assert (seen.returned, seen.failed, seen.bytes) == (1, 0, 4096)
 
 
 def test_what_is_inside_stays_where_it_is(world: World) -> None:

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from ocihook.agent import client, server
+from ocihook.agent import server
 from ocihook.agent.family import Families
 from ocihook.agent.keeper import Keeper
 from ocihook.config import Config
+from ocihook.control import client
+from ocihook.control.status import Status
 from ocihook.errors import BedeError
 from ocihook.state import records
 
@@ -23,8 +25,12 @@ def keeper() -> Keeper:
     made = Keeper(Config(), Families())
     for id in ("web", "webbing", "db"):
         record = SimpleNamespace(id=id, cgroup=f"/{id}", key=f"{id}-00000000", nodes={})
-        made.kept[record.key] = SimpleNamespace(record=record, status=lambda id=id: {"id": id})  # type: ignore[assignment]
+        made.kept[record.key] = SimpleNamespace(record=record, status=lambda id=id: status(id))  # type: ignore[assignment]
     return made
+
+
+def status(id: str) -> Status:
+    return Status(id, f"/{id}", 0, 0, 0, "tier")
 
 
 def ask(keeper: Keeper, message: Any) -> Any:
@@ -67,7 +73,7 @@ def test_what_does_not_fit_into_one_answer_comes_in_more(
     assert ([one["id"] for one in reply["containers"]], reply["next"]) == (["webbing"], None)
     monkeypatch.setattr(client, "ask", lambda message: ask(keeper, message))
     containers, outside = client.listing()
-    assert ([one["id"] for one in containers], outside) == (["db", "web", "webbing"], {})
+    assert ([one.id for one in containers], outside) == (["db", "web", "webbing"], {})
     assert "where to go on" in ask(keeper, {"op": "ps", "from": -1})["error"]
 
 

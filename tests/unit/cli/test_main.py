@@ -10,6 +10,7 @@ import pytest
 
 from ocihook import fs
 from ocihook.cli import main, terminal
+from ocihook.control.status import from_json
 from ocihook.errors import InputError
 from ocihook.watch import containers
 
@@ -122,7 +123,7 @@ def test_a_limit_of_nothing_is_shown(
 ) -> None:
     one = {"id": "x", "name": "", "bound": 0, "local": 5, "far": 0, "overshoot": 5}
     one |= {"outside": None, "backend": "node_limit", "runtime": "", "cgroup": "/x"}
-    monkeypatch.setattr(containers, "listing", lambda: [one])
+    monkeypatch.setattr(containers, "listing", lambda: [from_json(one)])
     assert main.main(["ps"]) == 0
     assert capsys.readouterr().out.count("\n") == 2
 

@@ -16,18 +16,19 @@ import pytest
 from ocihook.cgroup import path
 from ocihook.cli import main as cli
 from ocihook.cli import terminal
+from ocihook.control.status import from_json
 from ocihook.topology import nodes
 from ocihook.watch import containers, gauge, recording, table
 
 ONE = {"id": "web-id", "name": "web", "key": "", "cgroup": "/web", "backend": "tier", "bound": 8192}
+LISTED = {"local": 0, "far": 0, "runtime": "runc"}
 
 
 @pytest.fixture(autouse=True)
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The one bound container of this host: its cgroup."""
-    listed: list[dict[str, Any]] = [ONE | {"overshoot": 0, "stalls": 0, "fence_events": 0}]
     monkeypatch.setattr(path, "mount_point", lambda: str(tmp_path))
-    monkeypatch.setattr(containers, "listing", lambda: list(listed))
+    monkeypatch.setattr(containers, "listing", lambda: [from_json(ONE | LISTED)])
     monkeypatch.setattr(nodes, "find", lambda far: nodes.Tiers((0,), (1,)))
     monkeypatch.setattr(gauge, "LRU_ENABLED", str(tmp_path / "none"))
     directory = tmp_path / "web"
@@ -175,14 +176,13 @@ def test_help_has_examples_and_fits(command: str) -> None:
 
 
 FRONTEND = [f"shop-frontend-web-{number}" for number in (1, 2, 3)]
-LISTED = {"local": 0, "far": 0, "overshoot": 0, "outside": None, "runtime": "runc"}
 
 
 @pytest.fixture
 def listed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What `bede ps` finds: three containers that were given their ids, as runc's are."""
     found = [ONE | LISTED | {"id": id, "name": "", "cgroup": f"/{id}"} for id in FRONTEND]
-    monkeypatch.setattr(containers, "listing", lambda: found)
+    monkeypatch.setattr(containers, "listing", lambda: [from_json(one) for one in found])
     return found
 
 

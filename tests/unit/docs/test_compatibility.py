@@ -4,9 +4,9 @@
 import json
 import os
 import re
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -17,6 +17,7 @@ from ocihook.agent import family, kept
 from ocihook.cgroup import memory
 from ocihook.cgroup.path import Cgroup
 from ocihook.cli import main
+from ocihook.control.status import Outside, Status
 from ocihook.doctor import examine
 from ocihook.doctor.finding import GOOD, Finding
 from ocihook.metrics import collect
@@ -39,7 +40,7 @@ def promised(what: str) -> set[str]:
     return words
 
 
-def of_the_agent() -> dict[str, Any]:
+def of_the_agent() -> Status:
     """A container in the agent's answer."""
     stats = native.Stats(*[0] * len(native.Stats._fields))
     record = records.Record(
@@ -47,18 +48,17 @@ def of_the_agent() -> dict[str, Any]:
         bound=1, nodes={}, user_high=None, created=1.0,
     )  # fmt: skip
     mock = SimpleNamespace(holder=SimpleNamespace(stats=lambda: stats), record=record)
-    status: dict[str, Any] = kept.Kept.status(mock)  # type: ignore[arg-type]
-    return status | {"outside": None}  # as the keeper adds it
+    return kept.Kept.status(mock)  # type: ignore[arg-type]
 
 
-def of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> Status:
     """One that the kernel bounds by itself."""
     for name, value in (("node_limits", {0: 1}), ("node_usage", {0: 1}), ("node_events", {"demoted": 1})):
         monkeypatch.setattr(memory, name, lambda fd, value=value: value)
     with Cgroup("/sys/fs/cgroup", "/web", os.open("/", os.O_PATH)) as cgroup:
         status = limited._status(cgroup, Tiers((0,), (1,)))
     assert status is not None
-    return status | {"outside": None}  # as `containers.listing` adds it
+    return status
 
 
 def test_ps_has_its_fields_whoever_holds_the_bound(
@@ -75,11 +75,11 @@ def test_ps_has_its_fields_whoever_holds_the_bound(
 def test_outside_has_its_fields() -> None:
     made = family.Family.__new__(family.Family)
     made.returned, made.failed, made.seconds, made.bytes = 1, 2, 3.0, 4
-    assert promised("`outside` in it, an object or null") - set(made.outside()) == set()
+    assert promised("`outside` in it, an object or null") - set(asdict(made.outside())) == set()
 
 
 def test_explain_has_its_fields(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    one = of_the_agent() | {"name": "web"}
+    one = replace(of_the_agent(), name="web")
     monkeypatch.setattr(containers, "find", lambda name: one)
     monkeypatch.setattr(explain, "explain", lambda one: [])
     assert main.main(["explain", "web", "--json"]) == 0
@@ -87,7 +87,7 @@ def test_explain_has_its_fields(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def test_stats_and_recordings_have_their_columns() -> None:
-    one = of_the_agent() | {"name": ""}
+    one = of_the_agent()
     row = Row(1.0, 1.0, one, 1, 1, 1, Counters())
     assert promised("`bede stats --json` and `--csv`") - set(table.record(row)) == set()
     assert promised("`bede stats --json` and `--csv`") - set(table.CSV) == set()
@@ -116,8 +116,8 @@ def test_commands_statuses_and_settings_are_there() -> None:
 
 
 def test_metrics_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = of_the_agent() | {"name": "", "outside": {"returned": 0, "failed": 0}}
-    listed = [one, one | {"backend": "migrate"}]
+    one = replace(of_the_agent(), outside=Outside())
+    listed = [one, replace(one, backend="migrate")]
     monkeypatch.setattr(collect.containers, "listing", lambda: listed)
     everything = Counters(*[0] * len(Counters._fields))._replace(pressure=Pressure(0.0, 0.0, 0, 0))
     monkeypatch.setattr(counters, "read", lambda one: everything)

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
+from ocihook.control.status import from_json
 from ocihook.errors import AccessError, AgentError, InputError
 from ocihook.metrics import collect, serve
 from ocihook.watch import counters
@@ -36,7 +37,7 @@ COUNTED = Counters(demoted=4096, pressure=Pressure(0.0, 0.0, 2_500_000, 1), high
 
 @pytest.fixture
 def one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect.containers, "listing", lambda: [ONE])
+    monkeypatch.setattr(collect.containers, "listing", lambda: [from_json(ONE)])
     monkeypatch.setattr(counters, "read", lambda one: COUNTED)
 
 
@@ -69,7 +70,7 @@ def test_what_the_mover_does_is_told_where_there_is_one(one: None, monkeypatch: 
     assert "own_bytes" not in text()
     assert "mover" not in text()
     moved = ONE | {"backend": "migrate", "own": 4096, "mover_us": 1_500_000, "steered": True, "away": False}
-    monkeypatch.setattr(collect.containers, "listing", lambda: [moved])
+    monkeypatch.setattr(collect.containers, "listing", lambda: [from_json(moved)])
     lines = [re.sub(r"\{.*\}", "", line) for line in text().splitlines()]
     assert "bede_container_own_bytes 4096.0" in lines
     assert "bede_container_mover_cpu_seconds_total 1.5" in lines
@@ -174,13 +175,15 @@ def test_what_goes_wrong_is_told(
 
 def test_a_cgroups_name_is_anybodys(monkeypatch: pytest.MonkeyPatch, one: None) -> None:
     hostile = {**ONE, "cgroup": "/a\udcff\033[2J"}
-    monkeypatch.setattr(collect.containers, "listing", lambda: [hostile, {**ONE, "bound": 0}])
+    monkeypatch.setattr(
+        collect.containers, "listing", lambda: [from_json(hostile), from_json({**ONE, "bound": 0})]
+    )
     assert r'cgroup="/a\\udcff\\x1b[2J"' in text()
 
 
 def test_two_cgroups_are_never_one_series(monkeypatch: pytest.MonkeyPatch, one: None) -> None:
     """Prometheus would drop what is there twice; whoever may make cgroups chooses what they are called."""
-    hostile = [{**ONE, "cgroup": f"/a{char}"} for char in "\x01\x02"]
+    hostile = [from_json({**ONE, "cgroup": f"/a{char}"}) for char in "\x01\x02"]
     monkeypatch.setattr(collect.containers, "listing", lambda: hostile)
     series = [
         line.partition(" ")[0] for line in text().splitlines() if line.startswith("bede_container_local")

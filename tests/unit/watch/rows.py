@@ -3,6 +3,7 @@
 
 from typing import Any
 
+from ocihook.control.status import from_json
 from ocihook.watch.counters import Counters, Pressure
 from ocihook.watch.look import Row
 
@@ -11,7 +12,7 @@ QUIET = Counters(demoted=0, promoted=0, pressure=Pressure(0.0, 0.0, 0, 0), high=
 
 
 def row(name: str = "web", bound: float = 128, local: float = 64, far: float = 0, **more: Any) -> Row:
-    """A container of *bound*, *local* and *far* MiB; *more* of :class:`Row`, or of its "one"."""
+    """A container of *bound*, *local* and *far* MiB; *more* of :class:`Row`, or of its container."""
     one = {
         "id": more.pop("id", name),
         "name": name,
@@ -21,4 +22,4 @@ def row(name: str = "web", bound: float = 128, local: float = 64, far: float = 0
     }
     values: dict[str, Any] = {"time": 1700000000.0, "clock": 10.0, "counters": QUIET} | more
     sizes = {"bound": int(bound * MIB), "local": int(local * MIB), "far": int(far * MIB)}
-    return Row(one=one, **sizes, **values)
+    return Row(container=from_json(one | sizes), **sizes, **values)

@@ -2,6 +2,7 @@
 """Counters out of the texts that kernels gave: Debian's 6.12 and 7.3, and the patched 7.3."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocihook.cgroup import path
+from ocihook.control.status import Status
 from ocihook.topology import nodes
 from ocihook.watch import counters
 
@@ -18,7 +20,7 @@ OLD += "pgpromote_success 20797\nnuma_pages_migrated 20800\npgscan_direct 17431\
 NEW = OLD.replace("pgdemote_direct 17401", "pgdemote_direct 9912") + "pgdemote_proactive 7443\n"
 PRESSURE = "some avg10=4.87 avg60=0.90 avg300=0.19 total=570110\n"
 FULL = "full avg10=1.08 avg60=0.19 avg300=0.04 total=570100\n"
-HELD = {"cgroup": "/kept", "backend": "tier", "stalls": 3, "fence_events": 62}
+HELD = Status("kept", "/kept", 0, 0, 0, "tier", stalls=3, fence_events=62)
 
 
 @pytest.fixture
@@ -94,8 +96,7 @@ def test_of_a_held_container(kept: Path, one_near: None) -> None:
 
 
 def test_what_the_agent_has_moved_the_kernel_does_not_count(kept: Path) -> None:
-    moved = {"backend": "migrate", "demoted": 5 * PAGE, "promoted": 2 * PAGE}
-    found = counters.read(HELD | moved)
+    found = counters.read(replace(HELD, backend="migrate", demoted=5 * PAGE, promoted=2 * PAGE))
     assert found is not None
     assert (found.demoted, found.promoted) == (5 * PAGE, 2 * PAGE)
     assert (found.stalls, found.high) == (3, 176)
@@ -103,7 +104,7 @@ def test_what_the_agent_has_moved_the_kernel_does_not_count(kept: Path) -> None:
 
 def test_beside_a_limit_of_the_kernel(kept: Path) -> None:
     (kept / "memory.node_events").write_text("steered 17098\ndemoted 32\npromotion_denied 5\nover 0\n")
-    found = counters.read(HELD | {"backend": "node_limit", "inode": kept.stat().st_ino})
+    found = counters.read(replace(HELD, backend="node_limit", inode=kept.stat().st_ino))
     assert found is not None
     assert (found.steered, found.promotion_denied, found.over) == (17098 * PAGE, 5 * PAGE, 0)
     assert (found.stalls, found.fence_events) == (None, None)  # no agent counts them
@@ -118,8 +119,8 @@ def test_without_pressure_and_events(kept: Path) -> None:
 
 
 def test_gone(kept: Path) -> None:
-    assert counters.read(HELD | {"cgroup": "/other"}) is None
-    assert counters.read(HELD | {"inode": kept.stat().st_ino + 1}) is None  # another of the same name
+    assert counters.read(replace(HELD, cgroup="/other")) is None
+    assert counters.read(replace(HELD, inode=kept.stat().st_ino + 1)) is None  # another of the same name
     (kept / "memory.stat").unlink()
     assert counters.read(HELD) is None
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ocihook.cgroup import path
+from ocihook.control.status import from_json
 from ocihook.engines import names
 from ocihook.errors import InputError
 from ocihook.topology import nodes
@@ -30,6 +31,7 @@ TIER: dict[str, Any] = {
     "overshoot": 0,
     "stalled": False,
 }
+WEB = from_json(TIER)
 MOVED = {
     **TIER,
     "backend": "migrate",
@@ -73,7 +75,7 @@ def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def told(one: dict[str, Any]) -> dict[str, str]:
-    facts = explain.explain(one)
+    facts = explain.explain(from_json(one))
     assert len({fact.about for fact in facts}) == len(facts)
     return dict(facts)
 
@@ -156,28 +158,28 @@ def test_bede_run(cgroup: Path) -> None:
 
 def test_one_that_has_ended(cgroup: Path) -> None:
     with pytest.raises(InputError, match="has ended"):
-        explain.explain({**TIER, "cgroup": "/gone"})
+        explain.explain(from_json({**TIER, "cgroup": "/gone"}))
 
 
 @pytest.mark.parametrize("name", ["web", "web-00000000", "/web", "shop", "we", "w"])
 def test_a_container_is_found_by(name: str) -> None:
     other = {**TIER, "id": "xyz", "key": "xyz-0", "name": "webshop", "cgroup": "/xyz"}
-    assert containers.find(name, [other, TIER]) is TIER
+    assert containers.find(name, [from_json(other), WEB]) is WEB
 
 
 def test_a_name_goes_before_the_beginning_of_an_id() -> None:
     other = {**TIER, "id": "shopping", "key": "k", "name": "", "cgroup": "/k"}
-    assert containers.find("shop", [other, TIER]) is TIER
+    assert containers.find("shop", [from_json(other), WEB]) is WEB
 
 
 @pytest.mark.parametrize("name", ["", "nobody", "hop", "/we"])
 def test_nobody_is_found_by(name: str) -> None:
     with pytest.raises(InputError, match="no bound container is called"):
-        containers.find(name, [TIER])
+        containers.find(name, [WEB])
 
 
 def test_two_of_one_name_are_told_apart_by_their_cgroups() -> None:
     other = {**TIER, "id": "abc", "key": "abc-0", "cgroup": "/abc"}
     with pytest.raises(InputError, match="more than one") as error:
-        containers.find("shop", [TIER, other])
+        containers.find("shop", [WEB, from_json(other)])
     assert "/abc" in error.value.hint

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ocihook import config, fs
-from ocihook.agent import client
 from ocihook.cgroup import path
 from ocihook.cli import main
+from ocihook.control import client
 from ocihook.errors import AccessError, AgentError
 from ocihook.state import chosen, records
 from ocihook.topology import nodes
@@ -213,7 +213,8 @@ def test_a_stock_kernel_has_only_its_agent(host: Host, capsys: pytest.CaptureFix
     assert "cannot be reached" in _error(capsys, 6, "ps")
     assert "cannot be reached" in _error(capsys, 6, "set", "web", "1G")
     host.reply = {"containers": [HELD], "container": HELD}
-    assert _listed(capsys) == [HELD]
+    (one,) = _listed(capsys)
+    assert {name: one[name] for name in HELD} == HELD
     assert main.main(["set", "old", "64M"]) == 0
     assert capsys.readouterr().out == "old: bound 64M\n"
     assert host.asked[-1] == {"op": "set", "container": "old-00000000", "bound": "64M"}

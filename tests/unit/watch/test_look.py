@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ocihook.cgroup import path
+from ocihook.control.status import Status, from_json
 from ocihook.errors import AgentError, InputError
 from ocihook.topology import nodes
 from ocihook.watch import containers, counters, gauge, roster
@@ -25,17 +26,17 @@ class Host:
         self.error: Exception | None = None
         self.asked = threading.Event()
 
-    def listing(self) -> list[dict[str, Any]]:
+    def listing(self) -> list[Status]:
         self.asked.set()
         if self.error:
             raise self.error
-        return list(self.listed)
+        return [from_json(one) for one in self.listed]
 
     def start(self, name: str) -> None:
         (self.where / name).mkdir()
         self.count(name, 0)
-        one = {"id": f"{name}-id", "name": name, "key": "", "cgroup": f"/{name}", "backend": "tier"}
-        self.listed.append(one | {"bound": 8192, "overshoot": 0, "stalls": 0, "fence_events": 0})
+        one = {"id": f"{name}-id", "name": name, "cgroup": f"/{name}", "backend": "tier"}
+        self.listed.append(one | {"bound": 8192, "local": 0, "far": 0})
 
     def count(self, name: str, pages: int) -> None:
         (self.where / name / "memory.numa_stat").write_text("inactive_anon N0=4096 N1=8192\n")
@@ -91,7 +92,7 @@ def test_one_that_ends_is_left_out_and_its_successor_begins_anew(host: Host) -> 
 
 def test_only_those_that_are_named(host: Host) -> None:
     host.start("db")
-    assert [one["name"] for one in Roster(["db"]).found] == ["db"]
+    assert [one.name for one in Roster(["db"]).found] == ["db"]
     assert len(Roster().found) == 2
     with pytest.raises(InputError):
         Roster(["nobody"])

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What containers are called where there is little room, and where two are called the same."""
 
-from typing import Any
-
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocihook.control.status import Status
 from ocihook.watch import naming
 
 FRONTEND = [f"shop-frontend-web-{number}" for number in (1, 2, 3)]
 
 
-def one(id: str, name: str = "", cgroup: str = "") -> dict[str, Any]:
-    return {"id": id, "name": name, "cgroup": cgroup or f"/{id}"}
+def one(id: str, name: str = "", cgroup: str = "") -> Status:
+    return Status(id, cgroup or f"/{id}", 0, 0, 0, "tier", name=name)
 
 
 def test_ids_that_were_chosen_are_whole() -> None:

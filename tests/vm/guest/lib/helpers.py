@@ -307,7 +307,7 @@ def listed():
     """What `bede ps --json` prints, by container id; asked for as that does, without a program's start."""
     from ocihook.watch import containers  # where the package is tested, only the package has it
 
-    return {one["id"]: one for one in containers.listing()}
+    return {one.id: one.as_json() for one in containers.listing()}
 
 
 def held_by_agent():

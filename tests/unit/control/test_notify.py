@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.state import notify, records
+from ocihook.control import notify
+from ocihook.state import records
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking the agent: one packet there, one back."""
+"""Asking the agent: one packet there, one packet back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import socket
 from typing import Any
 
+from ocihook.control.status import Change, Outside, Status, change_from_json, from_json, outside_from_json
 from ocihook.errors import EXIT_AGENT, EXIT_MACHINE, AccessError, AgentError, BedeError, InputError
 from ocihook.spec import fastjson
 from ocihook.state import records, user
@@ -50,14 +51,24 @@ def ask(message: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
     return reply
 
 
-def listing() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def ping(timeout: float = 10.0) -> int:
+    """The agent's pid. Raises BedeError."""
+    return int(ask({"op": "ping"}, timeout)["pid"])
+
+
+def set_bound(key: str, size: str) -> Change:
+    """``bede set``: the container of the record called *key*. Raises BedeError."""
+    return change_from_json(ask({"op": "set", "container": key, "bound": size}).get("container"))
+
+
+def listing() -> tuple[list[Status], dict[str, Outside]]:
     """All containers that the agent holds, and what it knows of others by cgroup. Raises BedeError."""
-    containers: list[dict[str, Any]] = []
-    outside: dict[str, Any] = {}
+    containers: list[Status] = []
+    outside: dict[str, Outside] = {}
     start: int | None = 0
     while start is not None:
         reply = ask({"op": "ps", "from": start})
-        containers += reply["containers"]
-        outside |= reply.get("outside", {})
+        containers += map(from_json, reply["containers"])
+        outside |= {path: outside_from_json(one) for path, one in reply.get("outside", {}).items()}
         start = reply.get("next")
     return containers, outside
