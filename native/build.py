@@ -11,8 +11,8 @@ from pathlib import Path
 from cffi import FFI
 
 TOPICS = ("kfile", "control", "holder", "births", "policy", "cpus")
-SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "shortage", "idle", "recount")
-SOURCES += ("tier", "migrate", "switcher", "mover", "spaces", "pages", "heat", "order")
+SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "shortage", "ceilings", "idle")
+SOURCES += ("recount", "tier", "migrate", "switcher", "mover", "spaces", "pages", "heat", "order")
 
 #: Every finding of AddressSanitizer and UBSan is fatal.
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

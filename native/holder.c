@@ -13,6 +13,7 @@
 #include "units.h"
 
 #define WRITE_US 100	/* most time for a write to memory.high */
+#define SHARED_WAIT_US 100000 /* at most, where an idle container shares a limit with others */
 #define TOLERATED 256	/* this part of the bound may be missing in numa_stat */
 #define KERNEL_US 20000 /* how old the size of kernel memory may be */
 #define CPUS_US 1000000  /* how old the number of its processors may be: its user may change that */
@@ -154,10 +155,17 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 {
 	int err = bede_idle_look(&holder->idle, holder->file.current, holder->file.cpu);
 
-	bool other = bede_shortage_look(&holder->shortage, now_us());
+	uint64_t at_us = now_us();
+	bool other = bede_shortage_look(&holder->shortage, at_us);
+
+	holder->ceilings_room = bede_ceilings_room(&holder->ceilings, holder->idle.current, holder->user_high, at_us);
+	other = other || (holder->swap.engaged && !holder->ceilings_room);
 	bool idle = !err && !other && !holder->busy && bede_idle_is(&holder->idle) && fence_stands(holder);
 
 	*wait_us = bede_idle_wait(&holder->idle);
+	/* Whoever shares a limit with an idle container can come near it at any time. */
+	if (holder->swap.engaged && holder->ceilings.any)
+		*wait_us = minimum(*wait_us, SHARED_WAIT_US);
 	if (idle && !bede_idle_is_due(&holder->idle))
 		return 0;
 	if (!err)
@@ -258,6 +266,7 @@ static void release(struct bede_holder *holder)
 		bede_close(fds[i]);
 	bede_swapguard_close(&holder->swap);
 	bede_shortage_close(&holder->shortage);
+	bede_ceilings_close(&holder->ceilings);
 	bede_recount_close(&holder->recount);
 	bede_buffer_free(&holder->buffer);
 	pthread_mutex_destroy(&holder->lock);
@@ -296,6 +305,7 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	pthread_mutex_init(&holder->lock, NULL);
 	bede_swapguard_open(&holder->swap, params->cgroup_fd, params->user_swap_max);
 	bede_shortage_open(&holder->shortage, "/proc/meminfo");
+	bede_ceilings_open(&holder->ceilings, params->cgroup_fd);
 	holder->lru_path = strdup(params->lru_path);
 	bede_recount_open(&holder->recount, params->cgroup_fd, params->lru_file, holder->lru_path);
 	holder->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -352,7 +362,7 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 		/* In this order: who waits at the fence would swap. */
 		int not_written = bede_write_u64(holder->file.high, holder->user_high);
 
-		bede_swapguard_update(&holder->swap, false, 0);
+		bede_swapguard_update(&holder->swap, false);
 		err = err ? err : not_written;
 	}
 	/* What hangs in the kernel has what it works with, for as long as that takes. */

@@ -18,6 +18,7 @@
 #include "idle.h"
 #include "mover.h"
 #include "recount.h"
+#include "ceilings.h"
 #include "shortage.h"
 #include "swapguard.h"
 #include "switcher.h"
@@ -102,6 +103,8 @@ struct bede_holder {
 	struct bede_deadline deadline;
 	struct bede_swapguard swap;
 	struct bede_shortage shortage;
+	struct bede_ceilings ceilings;
+	uint64_t ceilings_room; /* until one of them is near, as of this turn */
 	struct bede_idle idle;
 	struct bede_recount recount;
 	struct bede_stats stats;

@@ -356,7 +356,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	holder->busy = holder->busy || (pressed && !fenced);
 	bool ours = holder->shortage.level < BEDE_GONE;
 
-	bede_swapguard_update(&holder->swap, pressed && ours, control->current);
+	bede_swapguard_update(&holder->swap, pressed && ours && holder->ceilings_room);
 	*room = fenced ? left : control->bound / 4;
 	return bede_holder_fence(holder, fenced && !stuck ? control->current + left : BEDE_NO_LIMIT);
 }
@@ -401,8 +401,11 @@ static int stop(struct bede_holder *holder)
 	int err_too = bede_switcher_stop(&state->switcher, state->steered);
 
 	err = err ? err : err_too;
-	if (!err && state->steered)
+	if (!err && state->steered) {
 		err = bede_holder_fence(holder, BEDE_NO_LIMIT);
+		if (!err)
+			bede_swapguard_update(&holder->swap, false);
+	}
 	if (err == -ETIMEDOUT)
 		return err;
 	bede_close(&state->pids);

@@ -4,15 +4,12 @@
 
 #include <fcntl.h>
 
-#define NEAR_MAX (16 * 1024 * 1024ULL)
-
 void bede_swapguard_open(struct bede_swapguard *guard, int cgroup_fd, uint64_t user_limit)
 {
 	const int flags = O_CLOEXEC | O_NOFOLLOW;
 
 	guard->limit = openat(cgroup_fd, "memory.swap.max", O_RDWR | flags);
 	guard->current = openat(cgroup_fd, "memory.swap.current", O_RDONLY | flags);
-	guard->max = openat(cgroup_fd, "memory.max", O_RDONLY | flags);
 	guard->user_limit = user_limit;
 	guard->engaged = false;
 	/* An agent before us may have left its own value here. */
@@ -20,18 +17,7 @@ void bede_swapguard_open(struct bede_swapguard *guard, int cgroup_fd, uint64_t u
 		guard->engaged = !bede_read_u64(guard->limit, &guard->written) && guard->written != user_limit;
 }
 
-uint64_t bede_swapguard_ceiling(const struct bede_swapguard *guard)
-{
-	uint64_t max;
-
-	if (guard->max < 0 || bede_read_u64(guard->max, &max) || max == UINT64_MAX)
-		return UINT64_MAX;
-	uint64_t near = max / 16 > NEAR_MAX ? max / 16 : NEAR_MAX;
-
-	return max > near ? max - near : 0;
-}
-
-void bede_swapguard_update(struct bede_swapguard *guard, bool wanted, uint64_t usage)
+void bede_swapguard_update(struct bede_swapguard *guard, bool wanted)
 {
 	uint64_t limit, swapped;
 
@@ -42,7 +28,7 @@ void bede_swapguard_update(struct bede_swapguard *guard, bool wanted, uint64_t u
 		guard->user_limit = limit;
 		guard->engaged = false;
 	}
-	if (!wanted || usage >= bede_swapguard_ceiling(guard)) {
+	if (!wanted) {
 		if (guard->engaged && !bede_write_u64(guard->limit, guard->user_limit))
 			guard->engaged = false;
 		return;
@@ -60,5 +46,4 @@ void bede_swapguard_close(struct bede_swapguard *guard)
 {
 	bede_close(&guard->limit);
 	bede_close(&guard->current);
-	bede_close(&guard->max);
 }

@@ -13,7 +13,6 @@
 struct bede_swapguard {
 	int limit;   /* memory.swap.max, or -1 where there is none */
 	int current; /* memory.swap.current */
-	int max;     /* memory.max */
 	uint64_t user_limit;
 	uint64_t written; /* what the guard wrote last */
 	bool engaged;
@@ -22,14 +21,8 @@ struct bede_swapguard {
 /* Without the files (no swap in this kernel) the guard does nothing. */
 void bede_swapguard_open(struct bede_swapguard *guard, int cgroup_fd, uint64_t user_limit);
 
-/*
- * Engage or let go. usage is the cgroup's memory.current: near the user's own memory.max the
- * kernel must be able to swap as the user allowed, so the guard lets go there.
- */
-void bede_swapguard_update(struct bede_swapguard *guard, bool wanted, uint64_t usage);
-
-/* Bytes of usage below which the guard need not let go for the user's memory.max. */
-uint64_t bede_swapguard_ceiling(const struct bede_swapguard *guard);
+/* Engage or let go. */
+void bede_swapguard_update(struct bede_swapguard *guard, bool wanted);
 
 void bede_swapguard_close(struct bede_swapguard *guard);
 

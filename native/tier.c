@@ -60,17 +60,11 @@ static bool stalled(const struct bede_holder *holder)
 
 /*
  * The total at which the bound would be passed. Not beyond what the swap guard can watch: near
- * the user's own memory.max the kernel must be able to swap again before it is reached.
+ * another limit the kernel must be able to swap again before that is reached.
  */
 static uint64_t fence(const struct bede_holder *holder, uint64_t room)
 {
-	uint64_t current = holder->control.current;
-
-	if (!holder->swap.engaged)
-		return current + room;
-	uint64_t ceiling = bede_swapguard_ceiling(&holder->swap);
-
-	return current < ceiling ? minimum(current + room, ceiling) : current + room;
+	return holder->control.current + (holder->swap.engaged ? minimum(room, holder->ceilings_room) : room);
 }
 
 /*
@@ -107,11 +101,13 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	holder->busy = lifted || excess || is_near(holder, *room) != pressed;
 	/*
 	 * As long as the fence stands, however far away: who comes to it after this agent was killed
-	 * would swap there. Away from it the whole host's need for swap comes first a good deal earlier.
+	 * would swap there. Away from it the whole host's need for swap comes first a good deal earlier,
+	 * and so does any other limit, at which nobody could swap after this agent was killed.
 	 */
-	bool ours = holder->shortage.level < (pressed ? BEDE_GONE : BEDE_SCARCE);
+	bool ours = pressed ? holder->shortage.level < BEDE_GONE :
+			      holder->shortage.level < BEDE_SCARCE && !holder->ceilings.any;
 
-	bede_swapguard_update(&holder->swap, ours && !lifted, holder->control.current);
+	bede_swapguard_update(&holder->swap, ours && !lifted && holder->ceilings_room);
 	return bede_holder_fence(holder, lifted ? lifted_fence(holder) : fence(holder, *room));
 }
 

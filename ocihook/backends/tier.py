@@ -45,8 +45,8 @@ def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None) ->
     if user_high is not None:
         fence = min(fence, user_high)
     # Before anybody meets the fence: an agent may not come, or be killed. It goes on with that
-    # (native/swapguard.c). What has a limit could be killed at it before then.
-    if memory.container_limit(cgroup) is None:
+    # (native/swapguard.c). What has another limit would be killed at it, or wait there for ever.
+    if user_high is None and not memory.is_limited(cgroup.fd):
         try:  # noqa: SIM105 - contextlib would be one more import in every container's start
             fs.write("memory.swap.max", fs.read("memory.swap.current", dir_fd=cgroup.fd), dir_fd=cgroup.fd)
         except OSError:

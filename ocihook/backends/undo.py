@@ -33,11 +33,11 @@ def give_back_limits(
 ) -> None:
     """The same, where there is no record any more. Raises OSError."""
     failed: OSError | None = None
-    try:
-        tier.release(cgroup_fd, user_high)
-        tier.let_swap(cgroup_fd, user_swap_max)
-    except OSError as error:
-        failed = error
+    for give, own in ((tier.release, user_high), (tier.let_swap, user_swap_max)):
+        try:
+            give(cgroup_fd, own)
+        except OSError as error:
+            failed = error
     if cpuset:
         from ocihook.backends import migrate
 

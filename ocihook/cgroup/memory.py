@@ -87,6 +87,23 @@ def container_limit(cgroup: "Cgroup") -> int | None:
     return own
 
 
+def is_limited(dir_fd: int) -> bool:
+    """Whether the cgroup has a ``memory.max``, or one above it has that or a ``memory.high``.
+
+    Raises HostError. What cannot be read is no limit, as the root has none.
+    """
+    above = ""
+    while True:
+        try:
+            if limit(dir_fd, f"{above}memory.max") is not None:
+                return True
+            if above and limit(dir_fd, f"{above}memory.high") is not None:
+                return True
+        except OSError:
+            return False
+        above += "../"
+
+
 def node_limits(dir_fd: int) -> dict[int, int | None]:
     """``memory.node_limit`` in bytes by node; None is "max". Raises OSError, InputError."""
     return nodelimit.parse(fs.read(nodelimit.NAME, dir_fd=dir_fd))

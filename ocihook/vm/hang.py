@@ -58,10 +58,13 @@ def questioned(monitor: socket.socket, console: socket.socket) -> list[str]:
 
 def _asked(to: socket.socket, of: socket.socket, words: bytes) -> str:
     said = b""
+    end = time.monotonic() + ANSWER_SECONDS  # a console may go on for ever
     with contextlib.suppress(OSError):
         to.setblocking(True)
-        of.settimeout(ANSWER_SECONDS)
         to.sendall(words)
-        while data := of.recv(CHUNK):
+        while (left := end - time.monotonic()) > 0:
+            of.settimeout(left)
+            if not (data := of.recv(CHUNK)):
+                break
             said += data
     return said.decode(errors="replace")

@@ -133,7 +133,7 @@ def follow(
             if not status.ready:
                 limit = min(limit, began + BOOT_SECONDS)
                 if watch.still():
-                    raise _hung(running)
+                    raise _hung(running, status)
             if now >= limit:
                 raise _late(running, status, now >= deadline, timeout)
             until = limit if status.ready else min(limit, watch.due)
@@ -201,9 +201,14 @@ def _complete(status: protocol.Status, counts: dict[str, int]) -> bool:
     return all(counts[name] >= sent[name] for name in counts)
 
 
-def _hung(running: Running) -> MachineError:
+def _kind(status: protocol.Status) -> type[MachineError]:
+    return MachineError if status.reboots else NeverUpError
+
+
+def _hung(running: Running, status: protocol.Status) -> MachineError:
     said = hang.questioned(running.sockets[MONITOR], running.sockets["console"])
-    error = running.lost(f"the machine did nothing for {hang.SECONDS:g} s while it booted", kind=NeverUpError)
+    why = f"the machine did nothing for {hang.SECONDS:g} s while it booted"
+    error = running.lost(why, kind=_kind(status))
     error.add_note("\n".join(said))
     return error
 
@@ -217,7 +222,7 @@ def _late(running: Running, status: protocol.Status, timed_out: bool, timeout: f
     if status.exit is not None:
         return running.lost("the command ended, but the machine did not deliver all of its output")
     why = f"the machine did not start the command within {BOOT_SECONDS:g} s"
-    return running.lost(why, kind=NeverUpError)
+    return running.lost(why, kind=_kind(status))
 
 
 def _gone(running: Running, status: protocol.Status) -> MachineError:

@@ -78,7 +78,8 @@ def tests(part: str) -> Where:
     if part == "usual":
         return _where(usual)
     # Whole machines, the largest first, each to the slice that has least: the same on every host.
-    done = {(test, cell.kernel, cell.topology) for test, cell in usual}
+    # What had one CPU there has its topology's here.
+    done = {(test, cell.kernel, cell.topology) for test, cell in usual if not cell.cpus}
     rest = _where((test, cell) for test, cell in whole if (test, cell.kernel, cell.topology) not in done)
     slices: list[Where] = [{} for _ in range(SLICES)]
     for cell in sorted(rest, key=lambda cell: (-len(rest[cell]), cell)):

@@ -12,11 +12,11 @@
 
 #include "fuzz.h"
 
-enum { LIMIT, CURRENT, MAX, FILES };
-enum { USER_LIMITS, SWAPS, SETS_MAX, WANTS, LETS_GO, ACTIONS };
+enum { LIMIT, CURRENT, FILES };
+enum { USER_LIMITS, SWAPS, WANTS, LETS_GO, ACTIONS };
 
-static const char *const names[FILES] = { "memory.swap.max", "memory.swap.current", "memory.max" };
-static int fds[FILES] = { -1, -1, -1 };
+static const char *const names[FILES] = { "memory.swap.max", "memory.swap.current" };
+static int fds[FILES] = { -1, -1 };
 
 int __real_openat(int dir, const char *name, int flags, ...);
 int __wrap_openat(int dir, const char *name, int flags, ...);
@@ -57,18 +57,10 @@ static void put(int file, uint64_t value)
 	MUST(!bede_write_u64(fds[file], value), "not written");
 }
 
-static void must_be_a_ceiling(const struct bede_swapguard *guard)
-{
-	uint64_t max = 0, ceiling = bede_swapguard_ceiling(guard);
-
-	MUST(!bede_read_u64(fds[MAX], &max), "not read");
-	MUST(max == UINT64_MAX ? ceiling == max : ceiling < max || !max, "%llu", (unsigned long long)ceiling);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bede_swapguard guard = { 0 };
-	uint64_t users = UINT64_MAX, usage = 0;
+	uint64_t users = UINT64_MAX;
 
 	for (int file = 0; file < FILES; file++) {
 		if (fds[file] < 0)
@@ -86,21 +78,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			put(LIMIT, value);
 		} else if (action == SWAPS && value != UINT64_MAX) {
 			put(CURRENT, value);
-		} else if (action == SETS_MAX) {
-			put(MAX, value);
 		} else if (action == WANTS) {
-			usage = value;
-			bede_swapguard_update(&guard, true, usage);
+			bede_swapguard_update(&guard, true);
 		} else if (action == LETS_GO) {
-			bede_swapguard_update(&guard, false, usage);
+			bede_swapguard_update(&guard, false);
 			MUST(!guard.engaged && limit() == users, "%llu", (unsigned long long)limit());
 		}
-		must_be_a_ceiling(&guard);
 		MUST(limit() <= users, "%llu of the user's %llu", (unsigned long long)limit(),
 		     (unsigned long long)users);
 		MUST(guard.engaged || limit() == users, "%llu", (unsigned long long)limit());
 	}
-	bede_swapguard_update(&guard, false, 0);
+	bede_swapguard_update(&guard, false);
 	MUST(limit() == users, "%llu of the user's %llu", (unsigned long long)limit(), (unsigned long long)users);
 	bede_swapguard_close(&guard);
 	return 0;

@@ -4,8 +4,10 @@
 import io
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +144,39 @@ time.sleep(60)
     assert message == "the machine did nothing for 0.5 s while it booted"
     assert "cpus: CPU#0 RIP=ffffffff81e0 HLT=1" in words
     assert "tasks: init S\n" in words + "\n"
+
+
+def test_a_console_that_never_ends_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hang, "ANSWER_SECONDS", 0.3)
+    monitor, _theirs = socket.socketpair()
+    console, guest = socket.socketpair()
+    ended = threading.Event()
+
+    def talk() -> None:
+        while not ended.wait(0.05):
+            guest.send(b"a job is running\n")
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    began = time.monotonic()
+    said = hang.questioned(monitor, console)
+    ended.set()
+    thread.join()
+    assert said[-1] == "tasks: the kernel does not answer"
+    assert time.monotonic() - began < 30
+    for end in (monitor, _theirs, console, guest):
+        end.close()
+
+
+def test_a_machine_that_hangs_after_a_reboot_has_run_its_command(
+    mock_qemu: Mock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hang, "SECONDS", 0.5)
+    monkeypatch.setattr(hang, "ANSWER_SECONDS", 0.1)
+    running = mock_qemu(r"""say("bede-status", b"ready\nreboot\n"); time.sleep(60)""")
+    with running, pytest.raises(MachineError) as error:
+        machine.follow(running, {}, 20, reboots=1)
+    assert not isinstance(error.value, machine.NeverUpError)
 
 
 def test_a_machine_that_is_busy_is_not_taken_for_one_that_hangs(
