@@ -7,15 +7,14 @@ import contextlib
 import os
 from dataclasses import replace
 
+from ocihook import config
 from ocihook.agent.family import Families, Family
-from ocihook.agent.kept import Kept, is_gone
+from ocihook.agent.kept import Kept, is_gone, stalled, useless
 from ocihook.agent.say import INFO, WARNING, complain, know, say
-from ocihook.backends import amount, checks, choose, migrate, undo
-from ocihook.cgroup import cpuset, memory, names, path, process
-from ocihook.config import Config
+from ocihook.backends import amount, choose, migrate, undo
+from ocihook.cgroup import cpuset, names, path, process
 from ocihook.control.status import Change, Status
 from ocihook.errors import AgentError, BedeError, InputError, MalformedError
-from ocihook.native import Stats
 from ocihook.spec.size import format_size
 from ocihook.state import records, unfinished
 from ocihook.topology import nodes
@@ -28,44 +27,11 @@ def _bury(record: records.Record) -> None:
         undo.forget(record)
 
 
-def _useless(kept: Kept) -> str:
-    """Why the bound of *kept* holds nothing back; "" where it does."""
-    try:
-        limit = memory.container_limit(kept.cgroup)
-    except (BedeError, OSError):
-        return ""  # it has ended
-    return checks.useless(kept.record.bound, kept.record.nodes, limit, kept.tiers.local)
-
-
-def _stalled(kept: Kept, stats: Stats) -> AgentError:
-    """Why the container of *kept* stays above its bound."""
-    free, total = nodes.room(kept.tiers.far)
-    room = f"{free >> 20} of {total >> 20} MiB of far memory can be had"
-    if kept.record.backend != choose.MIGRATE:
-        return AgentError(
-            f"it is above its bound, since nothing of it can be demoted ({room})",
-            "Free far memory, or unlock what the container has locked",
-        )
-    if stats.own and stats.own >= (stats.local - stats.bound) // 2:
-        return AgentError(
-            f"it is above its bound: {stats.own >> 20} MiB are where its programs bind them by policies of"
-            " their own (numactl, mbind), and stay there",
-            "Let its programs leave that to Bede, or give it a higher bound",
-        )
-    full = free < stats.local - stats.bound
-    return AgentError(
-        f"it is above its bound, since its pages cannot be moved ({room})",
-        "Free far memory"
-        if full
-        else "Page cache that no process has mapped cannot be: let memory.reclaim of its cgroup drop some",
-    )
-
-
 class Keeper:
     """All containers of this host that are bound."""
 
-    def __init__(self, config: Config, families: Families) -> None:
-        self.config = config
+    def __init__(self, settings: config.Config, families: Families) -> None:
+        self.config = settings
         self.families = families
         self.kept: dict[str, Kept] = {}
         #: readable when a holder has ended, stalls or has seen the user's knobs change: see :meth:`attend`
@@ -114,6 +80,7 @@ class Keeper:
             cgroup.close()
             return
         try:
+            self._read_settings()
             tiers = nodes.present(self.config.far_nodes)
             if record.backend == choose.TIER:
                 nodes.enable_demotion()
@@ -141,7 +108,16 @@ class Keeper:
             self._known.add(record.cgroup_ino)
             if self.ready:
                 self._tell(kept, "bound", f"its local memory is bound to {format_size(record.bound)}")
-                self._warn_useless(kept, _useless(kept))
+                self._warn_useless(kept, useless(kept))
+
+    def _read_settings(self) -> None:
+        """As the hook has just done: its container is held by what the file says now."""
+        try:
+            found = config.load()
+        except BedeError as error:
+            self._complain(error, "config")
+        else:
+            self.config.far_nodes, self.config.move_rate = found.far_nodes, found.move_rate
 
     def drop(self, key: str) -> None:
         """Stop holding *key*: its record is gone, its hook has cleaned up."""
@@ -184,7 +160,7 @@ class Keeper:
                 text = "left there and counted, for its programs have placed it by policies of their own"
                 self._tell(kept, "own", f"{stats.own >> 20} MiB of its local memory are {text}")
             if stats.stalled:
-                self._complain(_stalled(kept, stats), "stalled", kept.record.id, about=key)
+                self._complain(stalled(kept, stats), "stalled", kept.record.id, about=key)
             if migrate.HOME in kept.record.cpuset and stats.rounds and not stats.steered:
                 lost = AgentError(
                     "it is not steered any more, only moved: its cpuset was changed, or nodes came or went",
@@ -225,7 +201,7 @@ class Keeper:
                 kept.set_default()
             else:
                 kept.set(amount.resolve(size, kept.cgroup, kept.tiers.local), kept.record.nodes)
-            useless = amount.useless(size, kept.record.bound, kept.cgroup, kept.tiers.local)
+            why = amount.useless(size, kept.record.bound, kept.cgroup, kept.tiers.local)
         except OSError as error:
             raise AgentError(f"container {names.short(kept.record.id)} has ended: {error.strerror}") from None
         try:
@@ -234,8 +210,8 @@ class Keeper:
             self._complain(error, "not_remembered", kept.record.id)
         text = f"its bound was {format_size(before)} and is {format_size(kept.record.bound)}"
         self._tell(kept, "set", text)
-        self._warn_useless(kept, useless)
-        return Change(kept.status(), useless=useless)
+        self._warn_useless(kept, why)
+        return Change(kept.status(), useless=why)
 
     def close(self) -> None:
         """The agent ends, the containers do not: their fences stay where they are."""

@@ -8,10 +8,10 @@ import errno
 
 from ocihook import native
 from ocihook.agent.say import ERROR, WARNING, say
-from ocihook.backends import choose, cpus, migrate
+from ocihook.backends import checks, choose, cpus, migrate
 from ocihook.cgroup import memory, path
 from ocihook.control.status import Status
-from ocihook.errors import BedeError, InputError
+from ocihook.errors import AgentError, BedeError, InputError
 from ocihook.spec import annotation
 from ocihook.state import chosen, records
 from ocihook.topology import nodes
@@ -175,3 +175,36 @@ class Kept:
             if error.errno != errno.ENODEV:
                 say(str(error.strerror), "not_released", ERROR, self.record.id)
         self.cgroup.close()
+
+
+def useless(kept: Kept) -> str:
+    """Why the bound of *kept* holds nothing back; "" where it does."""
+    try:
+        limit = memory.container_limit(kept.cgroup)
+    except (BedeError, OSError):
+        return ""  # it has ended
+    return checks.useless(kept.record.bound, kept.record.nodes, limit, kept.tiers.local)
+
+
+def stalled(kept: Kept, stats: native.Stats) -> AgentError:
+    """Why the container of *kept* stays above its bound."""
+    free, total = nodes.room(kept.tiers.far)
+    room = f"{free >> 20} of {total >> 20} MiB of far memory can be had"
+    if kept.record.backend != choose.MIGRATE:
+        return AgentError(
+            f"it is above its bound, since nothing of it can be demoted ({room})",
+            "Free far memory, or unlock what the container has locked",
+        )
+    if stats.own and stats.own >= (stats.local - stats.bound) // 2:
+        return AgentError(
+            f"it is above its bound: {stats.own >> 20} MiB are where its programs bind them by policies of"
+            " their own (numactl, mbind), and stay there",
+            "Let its programs leave that to Bede, or give it a higher bound",
+        )
+    full = free < stats.local - stats.bound
+    return AgentError(
+        f"it is above its bound, since its pages cannot be moved ({room})",
+        "Free far memory"
+        if full
+        else "Page cache that no process has mapped cannot be: let memory.reclaim of its cgroup drop some",
+    )

@@ -19,7 +19,7 @@ def resolve(text: str, cgroup: Cgroup, local: tuple[int, ...]) -> int:
     """
     if text == MAX:
         return nodes.room(local)[1] // _MIB * _MIB
-    return annotation.Amount(annotation.LOCAL, text).resolve(memory.container_limit(cgroup))
+    return annotation.Amount(annotation.LOCAL, text, "the bound").resolve(memory.container_limit(cgroup))
 
 
 def useless(text: str, bound: int, cgroup: Cgroup, local: tuple[int, ...]) -> str:

@@ -17,8 +17,9 @@ OWN = "OWN"  #: behind LOCAL, where there is any
 DETAILS = """\
   CONTAINER  its id, of generated ones the beginning: `bede set` and the others take either
   NAME       what its engine calls it now; "-" where none does, as of what runc, crun and ctr start
-  OVERSHOOT  the most that local usage was above its bound while this agent has held it, or is now, as a share
-             of the bound. A bound that is lowered has 5 s to be met before that counts. node_limit: is now
+  OVERSHOOT  the most that local usage was above the bound of its moment while this agent has held it, or is
+             now. What is above a bound that was just lowered is shown, but not kept in mind for 5 s.
+             node_limit: is now
   OUTSIDE    processes that had left the container's cgroup and were put back, and what they charged elsewhere
   OWN        local memory that programs have placed by policies of their own (numactl, mbind): it stays there.
              Only where there is such, and pages are moved by the agent
@@ -46,8 +47,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     rows: list[list[str]] = [list(COLUMNS)]
     for container, id in zip(found, ids, strict=True):
-        share = 100 * container.overshoot / (container.bound or 1)  # a limit of the kernel's may be 0
-        overshoot = f"{share:.1f} %" if container.overshoot else "none"
+        overshoot = mebibytes(container.overshoot) if container.overshoot else "none"
         sizes = [mebibytes(getattr(container, name)) for name in ("bound", "local", "far")]
         rest = (_outside(container.outside), _backend(container), container.runtime or "-")
         rows.append([id, container.name or "-", *sizes, overshoot, *rest])

@@ -27,7 +27,7 @@ examples:
 def add_arguments(parser: Parser) -> None:
     """The bound, and the command."""
     add = parser.add_argument
-    add("--local", required=True, metavar="SIZE", help="as the annotation bede.local: 2G, 512M")
+    add("--local", required=True, metavar="SIZE", help="as the annotation bede.local, but no share: 2G, 512M")
     add("--name", metavar="NAME", help="what bede ps calls it (default: run-PID)")
     add("--user", metavar="USER", help="run it as this user (default: as root)")
     add("argv", nargs="+", metavar="COMMAND", help="with its options; what is before it is for bede run")

@@ -13,9 +13,9 @@ from ocihook.watch import containers, limited
 
 DETAILS = """\
 CONTAINER is the container's name in Podman or Docker, its id or the beginning of it, or the path of its
-cgroup from the cgroup root. The bound is in force when the command returns; a lower one is met by demoting
-what is too much. The bound max is all the local memory of the host; default is the one that CONTAINER was
-started for.
+cgroup from the cgroup root. The bound counts when the command returns; what is too much for a lower one is
+demoted then, within a second or so (on a patched kernel before the command returns). The bound max is all the
+local memory of the host; default is the one that CONTAINER was started for.
 
 A container of Podman, Docker or CRI keeps the bound when it is restarted, for as long as it is there, but not
 over a reboot of the host. Any other one begins with its own bound again.

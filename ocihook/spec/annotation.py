@@ -26,20 +26,22 @@ _SYNTAX = "Write a size such as 2G, or a percentage of the memory limit such as 
 class Amount:
     """Bytes, or a share of the container's memory limit."""
 
-    __slots__ = ("_scale", "_value", "name", "text")
+    __slots__ = ("_scale", "_value", "_what", "name", "text")
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, what: str = "") -> None:
+        """*what* is how messages call it, where nobody gave an annotation."""
         self.name = name  #: the annotation
+        self._what = what or f"annotation {name}:"
         self.text = text.strip()  #: its value
         given = self.text
         self._scale = 0
         if given.endswith("%"):
             self._value, self._scale = size.decimal(given[:-1].rstrip(" ")) if len(given) < 32 else (0, 0)
             if not self._scale or not 0 < self._value <= 100 * self._scale:
-                message = f"annotation {name}: {text[:40]!a} is not a percentage above 0 and up to 100"
+                message = f"{self._what} {text[:40]!a} is not a percentage above 0 and up to 100"
                 raise InputError(message, _SYNTAX)
         else:
-            self._value = self._checked(size.parse(text, f"annotation {name}:"))
+            self._value = self._checked(size.parse(text, self._what))
 
     @property
     def is_percentage(self) -> bool:
@@ -52,7 +54,7 @@ class Amount:
             return self._value
         if limit is None:
             raise InputError(
-                f"annotation {self.name}: {self.text} is a share of the memory limit, and there is none",
+                f"{self._what} {self.text} is a share of the memory limit, and there is none",
                 "Give the container a limit (such as --memory 4G), or write the bound as a size",
             )
         return self._checked(limit * self._value // (100 * self._scale))
@@ -60,7 +62,7 @@ class Amount:
     def _checked(self, value: int) -> int:
         if value < MINIMUM:
             raise InputError(
-                f"annotation {self.name}: {self.text} is {value} bytes of local memory, "
+                f"{self._what} {self.text} is {value} bytes of local memory, "
                 "less than the smallest bound of 4M",
                 "Ask for 4M or more",
             )

@@ -14,7 +14,7 @@ from ocihook.agent.family import Families
 from ocihook.agent.keeper import Keeper
 from ocihook.config import Config
 from ocihook.control.status import Status
-from ocihook.errors import AgentError
+from ocihook.errors import AgentError, InputError
 from ocihook.state import records
 from ocihook.topology import nodes
 
@@ -164,3 +164,31 @@ def test_the_record_of_a_container_that_is_held_is_written_again(
         assert list(keeper.kept) == [record.key]
     assert [event for event, _ in said] == ["bad_record", "bad_record"]
     assert all("written again" in text for _, text in said)
+
+
+def test_a_new_container_is_held_by_the_settings_that_its_hook_has_read(
+    said: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by those that the agent began with: it would have no bound, and only the journal would say so."""
+    held = Held(tmp_path, 4096 * M)
+    record = SimpleNamespace(
+        **vars(held.record), cgroup_ino=1, backend="migrate", cpuset={}, pid=1, pid_start=1
+    )
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(module.nodes, "present", lambda far: asked.append(far) or held.tiers)
+    monkeypatch.setattr(module, "Kept", lambda *_: held)
+    monkeypatch.setattr(module.Family, "of_record", lambda *_: None)
+    monkeypatch.setattr(module.config, "load", lambda: Config(far_nodes=(1,), move_rate=7))
+    keeper = Keeper(Config(), SimpleNamespace(add=lambda one: None))  # type: ignore[arg-type]
+    keeper.adopt(record)  # type: ignore[arg-type]
+    assert asked == [(1,)]
+    assert (keeper.config.far_nodes, keeper.config.move_rate) == ((1,), 7)
+
+    def wrong() -> Config:
+        raise InputError("line 1: no such setting")
+
+    monkeypatch.setattr(module.config, "load", wrong)
+    keeper.kept.clear()
+    keeper.adopt(record)  # type: ignore[arg-type]
+    assert asked == [(1,), (1,)]
+    assert said[-1] == ("config", ": line 1: no such setting.")

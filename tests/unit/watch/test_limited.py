@@ -126,7 +126,7 @@ def test_ps_prints_a_line_a_container(host: Host, capsys: pytest.CaptureFixture[
     host.group("web", f"N0={64 * M} N1={64 * M}", f"N0={80 * M} N1={64 * M} N2={3 * M + 7}")
     assert main.main(["ps"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split() == ["web", "-", "128M", "144M", "3.0M", "12.5", "%", "-", "node_limit", "-"]
+    assert lines[1].split() == ["web", "-", "128M", "144M", "3.0M", "16M", "-", "node_limit", "-"]
     assert len(lines) == 2
 
 

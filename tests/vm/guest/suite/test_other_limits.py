@@ -12,7 +12,7 @@ CASES = [("memory.high", 256), ("memory.high", 32), ("memory.max", 256), ("memor
 
 
 def swaps(bound, edit):
-    """A container that comes to its limit has all of its memory, some of it in swap, and is held all the same."""
+    """A container that comes to its limit has all of its memory, some of it in swap, and is held."""
     with Container("crun", "limited", f"{bound}M", DEMAND, edit=edit) as container:
         container.fill()
         container.go_on()
