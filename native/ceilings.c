@@ -55,19 +55,20 @@ uint64_t bede_ceilings_room(struct bede_ceilings *ceilings, uint64_t usage, uint
 	uint64_t room = room_below(own, usage);
 	bool look = !ceilings->looked_us || at_us - ceilings->looked_us >= EACH_US;
 
-	ceilings->any = own != UINT64_MAX;
+	ceilings->shared = false;
 	for (int i = 0; i < ceilings->count; i++) {
 		uint64_t used;
 
 		if (look)
 			ceilings->above[i].lower = minimum(read_limit(ceilings->above[i].max),
-							 read_limit(ceilings->above[i].high));
+							   read_limit(ceilings->above[i].high));
 		if (ceilings->above[i].lower == UINT64_MAX)
 			continue;
-		ceilings->any = true;
+		ceilings->shared = true;
 		if (ceilings->above[i].current >= 0 && !bede_read_u64(ceilings->above[i].current, &used))
 			room = minimum(room, room_below(ceilings->above[i].lower, used));
 	}
+	ceilings->any = ceilings->shared || own != UINT64_MAX;
 	if (look)
 		ceilings->looked_us = at_us;
 	return room;

@@ -20,7 +20,8 @@ struct bede_ceilings {
 		uint64_t lower; /* of both limits */
 	} above[BEDE_CEILINGS_ABOVE];
 	uint64_t looked_us; /* when the limits above were last read */
-	bool any;	    /* there is one, whether it is near or not */
+	bool any;	    /* there is one, whether it is near or not ... */
+	bool shared;	    /* ... and one above, which others can come near to as well */
 };
 
 /* Of the cgroup whose directory is cgroup_fd. What cannot be opened is no limit. */

@@ -164,7 +164,7 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 
 	*wait_us = bede_idle_wait(&holder->idle);
 	/* Whoever shares a limit with an idle container can come near it at any time. */
-	if (holder->swap.engaged && holder->ceilings.any)
+	if (holder->swap.engaged && holder->ceilings.shared)
 		*wait_us = minimum(*wait_us, SHARED_WAIT_US);
 	if (idle && !bede_idle_is_due(&holder->idle))
 		return 0;

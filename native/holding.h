@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "ceilings.h"
 #include "control.h"
 #include "deadline.h"
 #include "demoter.h"
@@ -18,7 +19,6 @@
 #include "idle.h"
 #include "mover.h"
 #include "recount.h"
-#include "ceilings.h"
 #include "shortage.h"
 #include "swapguard.h"
 #include "switcher.h"
