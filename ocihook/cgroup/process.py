@@ -15,15 +15,25 @@ NAMESPACES = ("pid", "cgroup", "mnt")  #: the namespaces a record keeps
 
 def start_time(pid: int) -> int | None:
     """When *pid* started, in clock ticks since boot (field 22 of ``stat``); None when it is gone or dead."""
-    try:
-        text = fs.read(f"{PROC}/{pid}/stat")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field is the program's name in parentheses, and may hold both spaces and parentheses.
-    fields = text.rpartition(")")[2].split()
+    fields = _fields(pid)
     if len(fields) < 20 or fields[0] in ("Z", "X"):
         return None
     return fs.number(fields[19])
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of *pid* with its threads (fields 14 and 15 of ``stat``); 0 when it is gone."""
+    return sum(int(ticks) for ticks in _fields(pid)[11:13]) / os.sysconf("SC_CLK_TCK")
+
+
+def _fields(pid: int) -> list[str]:
+    """From the third field of ``stat`` on; none when it is gone."""
+    try:
+        text = fs.read(f"{PROC}/{pid}/stat")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    # The second field is the program's name in parentheses, and may hold both spaces and parentheses.
+    return text.rpartition(")")[2].split()
 
 
 def is_same(pid: int, start: int) -> bool:

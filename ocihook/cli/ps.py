@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     rows: list[list[str]] = [list(COLUMNS)]
     for container, id in zip(found, ids, strict=True):
         overshoot = mebibytes(container.overshoot) if container.overshoot else "none"
-        sizes = [mebibytes(getattr(container, name)) for name in ("bound", "local", "far")]
+        sizes = [mebibytes(size) for size in (container.bound, container.local, container.far)]
         rest = (_outside(container.outside), _backend(container), container.runtime or "-")
         rows.append([id, container.name or "-", *sizes, overshoot, *rest])
     if any(container.program_bound for container in found):
@@ -92,7 +92,7 @@ def _program_bound(container: Status) -> str:
 
 
 def _backend(container: Status) -> str:
-    name: str = container.backend
+    name = container.backend
     return name if name != choose.MIGRATE or container.steered else f"{name}, not steered"
 
 

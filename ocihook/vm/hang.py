@@ -2,17 +2,16 @@
 """A machine that does nothing any more while it boots: noticing it, and asking it what it waits for."""
 
 import contextlib
-import os
 import re
 import socket
 import time
-from pathlib import Path
+
+from ocihook.cgroup import process
 
 SECONDS = 20.0  #: of a machine's time in which it should have done something
 BUSY_SHARE = 0.1  #: of a processor, which a machine that boots takes even on a crowded host
 ANSWER_SECONDS = 2.0
 CHUNK = 1 << 16
-TICKS = os.sysconf("SC_CLK_TCK")
 REGISTERS = re.compile(r"^CPU#\d+|\b[RE]IP=[0-9a-f]+|\bHLT=\d", re.MULTILINE)
 TASK = re.compile(r"task:(\S+)\s+state:(\S).*?\bppid:(\d+)")
 KERNEL = "2"  #: the parent of the kernel's own threads
@@ -22,22 +21,15 @@ class Watch:
     """Whether QEMU, which runs as *pid*, has stood still for SECONDS."""
 
     def __init__(self, pid: int) -> None:
-        self._stat = Path(f"/proc/{pid}/stat")
-        self._used = self._now()
+        self._pid = pid
+        self._used = process.cpu_seconds(pid)
         self.due = time.monotonic() + SECONDS  #: when to look again
-
-    def _now(self) -> float:
-        try:
-            fields = self._stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / TICKS  # utime and stime: proc_pid_stat(5)
 
     def still(self) -> bool:
         """To be asked at any time; False until it is due."""
         if time.monotonic() < self.due:
             return False
-        used, self._used = self._used, self._now()
+        used, self._used = self._used, process.cpu_seconds(self._pid)
         self.due = time.monotonic() + SECONDS
         return self._used - used < BUSY_SHARE * SECONDS
 

@@ -156,7 +156,7 @@ def _moving(container: Status) -> list[Fact]:
 def _now(container: Status) -> Fact:
     share = 100 * container.local / (container.bound or 1)
     over = f", at most {container.overshoot / MIB:.1f} MiB above it" if container.overshoot else ""
-    local, far = (f"{getattr(container, where) / MIB:.1f} MiB" for where in ("local", "far"))
+    local, far = (f"{size / MIB:.1f} MiB" for size in (container.local, container.far))
     return Fact("now", f"local {local}, {share:.1f} % of the bound{over}; far {far}")
 
 

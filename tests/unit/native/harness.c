@@ -5,7 +5,7 @@
  *
  *     harness numa FILE | lru FILE PATH [INODE] | hold DIR LRU_FILE MILLISECONDS | deadline
  *     harness recount DIR LRU_FILE CURRENT AT_US...
- *     harness shortage NAME FILE...
+ *     harness shortage FILE...
  *     harness spaces MAPS NUMA_MAPS LOCAL_MASK | tree DIR | order RANGES HEAT
  */
 #include <fcntl.h>
@@ -191,20 +191,15 @@ static int order(char **argv)
 	return err ? 1 : 0;
 }
 
-/* The level after each of the files given, which are looked at in turn by one name. */
+/* The level after each of the files given, which are looked at in turn. */
 static int shortage(int argc, char **argv)
 {
 	struct bede_shortage shortage;
 
-	for (int i = 3; i < argc; i++) {
-		if (rename(argv[i], argv[2]))
-			return 2;
-		if (i == 3)
-			bede_shortage_open(&shortage, argv[2]);
-		int fd = shortage.fd;
-
-		shortage.fd = open(argv[2], O_RDONLY);
-		close(fd);
+	bede_shortage_open(&shortage, argv[2]);
+	for (int i = 2; i < argc; i++) {
+		bede_shortage_close(&shortage);
+		shortage.fd = open(argv[i], O_RDONLY);
 		bool other = bede_shortage_look(&shortage, (uint64_t)i * 1000000);
 		bool soon = bede_shortage_look(&shortage, (uint64_t)i * 1000000 + 1);
 
@@ -216,7 +211,7 @@ static int shortage(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	if (argc > 3 && !strcmp(argv[1], "shortage"))
+	if (argc > 2 && !strcmp(argv[1], "shortage"))
 		return shortage(argc, argv);
 	if (argc == 2 && !strcmp(argv[1], "deadline"))
 		return deadline();

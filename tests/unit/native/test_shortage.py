@@ -14,9 +14,7 @@ def levels(harness: Path, tmp_path: Path, texts: list[str]) -> list[str]:
     for number, text in enumerate(texts):
         (tmp_path / str(number)).write_text(text)
     paths = [tmp_path / str(number) for number in range(len(texts))]
-    done = subprocess.run(
-        [harness, "shortage", tmp_path / "meminfo", *paths], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([harness, "shortage", *paths], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import time
-from pathlib import Path
 
 import helpers
 from helpers import CGROUPS, WORK, WORKLOADS, cgroup_of, command_lines, run, wait_until
@@ -138,12 +137,6 @@ def inside(pids, cgroup):
     """Whether each of *pids* is in *cgroup* or below it."""
     places = [cgroup_of(pid) for pid in pids]
     return all(place == cgroup or cgroup in place.parents for place in places)
-
-
-def cpu_seconds(pid):
-    """Processor time of *pid* with its threads, so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def outside_of(name):

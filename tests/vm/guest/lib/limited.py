@@ -17,6 +17,7 @@ from helpers import CGROUPS, MIB, WORKLOADS
 from ocihook.demo.sampler import parse_numa_stat
 
 CPUS = os.cpu_count() or 1
+SCANNING = Path("/sys/kernel/debug/sched/numa_balancing")  #: how often it looks at a task
 LOADS = [str(WORKLOADS / "loads")]
 SLOW = Path("/proc/lockdep").exists()  #: a kernel that checks all that it does
 PEAK = 0.9  #: of the highest total: until it is last seen the demand counts as high

@@ -45,8 +45,9 @@ def on(kernel=STOCK, topology="two-tier", *, first=None, each=False, rarely=Fals
 
 
 def rarely(*values):
-    """Parameters that run in the matrix alone."""
-    return [pytest.param(value, marks=pytest.mark.rarely) for value in values]
+    """Parameters that run in the matrix alone; a tuple is a row of them."""
+    rows = [value if isinstance(value, tuple) else (value,) for value in values]
+    return [pytest.param(*row, marks=pytest.mark.rarely) for row in rows]
 
 
 def name(nodeid):

@@ -17,6 +17,8 @@ from helpers import MIB, agent_pid, cgroup_of, slack, wait_until
 from on import PATCHED, STOCK, on, rarely
 from sampling import Sampling
 
+from ocihook.cgroup import process
+
 pytestmark = [
     on(STOCK, first="debian-7.3", two=True),
     on(PATCHED, rarely=True),
@@ -273,14 +275,14 @@ SECONDS = 20 if os.environ.get("BEDE_SOAK") else 6
 @pytest.mark.parametrize("runtime", RUNTIMES if os.environ.get("BEDE_SOAK") else ("runc",))
 def test_fork_storm(runtime, capsys):
     helpers.WORK.mkdir(exist_ok=True)
-    before = children.cpu_seconds(agent_pid())
+    before = process.cpu_seconds(agent_pid())
     with Family(runtime, f"storm-{runtime}", ["/gate/kinds", "storm", str(SECONDS), "2048"], bound=8) as one:
         wait_until("it runs", lambda: programs("storm"))
         start = time.monotonic()
         with Sampling(cgroup_of(first(programs("storm")))) as sampling:
             (line,) = one.process.stdout.readlines()
         seconds = time.monotonic() - start
-    spent = children.cpu_seconds(agent_pid()) - before
+    spent = process.cpu_seconds(agent_pid()) - before
     with capsys.disabled():
         agent = f"agent: {spent:.2f} s of CPU in {seconds:.0f} s"
         print(f"\n{os.uname().release}, {runtime}: {line.strip()}; {agent}")

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from helpers import IS_PATCHED, PODMAN, WORK, Container, run, wait_until
-from on import PATCHED, STOCK, on
+from on import PATCHED, STOCK, on, rarely
 
 pytestmark = [on(STOCK), on(PATCHED, rarely=True)]
 FRONTEND = ("shop-frontend-web-1", "shop-frontend-web-2")
@@ -35,9 +35,7 @@ def recorded(out):
     ("runtime", "options"),
     [
         (PODMAN[0], ()),
-        pytest.param("docker", (), marks=pytest.mark.rarely),
-        pytest.param(PODMAN[1], (), marks=pytest.mark.rarely),
-        pytest.param(PODMAN[0], ("--cgroup-manager=cgroupfs",), marks=pytest.mark.rarely),
+        *rarely(("docker", ()), (PODMAN[1], ()), (PODMAN[0], ("--cgroup-manager=cgroupfs",))),
     ],
 )
 def test_a_new_name_is_seen(runtime, options):

@@ -12,6 +12,7 @@ from helpers import BALANCING, STEADY
 from limited import (
     LOADS,
     MIB,
+    SCANNING,
     Group,
     answer,
     ask,
@@ -27,7 +28,6 @@ from on import PATCHED, on
 PROCESSES = 8
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 KHUGEPAGED = Path("/sys/kernel/mm/transparent_hugepage/khugepaged")
-SCANNING = Path("/sys/kernel/debug/sched/numa_balancing")
 #: NUMA balancing promotes, and scans fast enough for a test
 PROMOTING = {
     BALANCING: "2",

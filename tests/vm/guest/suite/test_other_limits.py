@@ -3,7 +3,7 @@
 
 import pytest
 from helpers import CGROUPS, MIB, Container, nothing_left, slack
-from on import STOCK, on
+from on import STOCK, on, rarely
 
 pytestmark = [on(STOCK), pytest.mark.usefixtures("unbalanced", "swap")]
 LIMIT = 128  #: MiB
@@ -23,9 +23,7 @@ def swaps(bound, edit):
     nothing_left(container.cgroup)
 
 
-@pytest.mark.parametrize(
-    ("name", "bound"), [CASES[0], *(pytest.param(*one, marks=pytest.mark.rarely) for one in CASES[1:])]
-)
+@pytest.mark.parametrize(("name", "bound"), [CASES[0], *rarely(*CASES[1:])])
 def test_its_own(name, bound):
     """Whether the bound is below that or above."""
 
@@ -44,9 +42,7 @@ def above():
     parent.rmdir()
 
 
-@pytest.mark.parametrize(
-    ("name", "bound"), [CASES[-1], *(pytest.param(*one, marks=pytest.mark.rarely) for one in CASES[:-1])]
-)
+@pytest.mark.parametrize(("name", "bound"), [CASES[-1], *rarely(*CASES[:-1])])
 def test_of_a_cgroup_above(above, name, bound):
     (above / name).write_text(str(LIMIT * MIB))
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import helpers
 import pytest
 from helpers import CGROUPS, MIB, WORK, Container, run, slack, wait_until
+from limited import SCANNING, knobs
 from on import ALL, STOCK, on
 from screen import ENDS, Screen
 
@@ -28,7 +29,6 @@ BOUND = 32 * MIB
 PAGE = 4096
 #: What a container that goes over its memory may move between two looks, and what no kernel has counted yet.
 NEAR = 4 * MIB
-SCANS = Path("/sys/kernel/debug/sched/numa_balancing")
 
 
 @pytest.fixture
@@ -142,13 +142,8 @@ def test_what_is_demoted_is_counted_and_nothing_else(container):
 @pytest.fixture
 def soon():
     """NUMA balancing looks at a task ten times as often as by default (kernel/sched/debug.c)."""
-    files = [SCANS / name for name in ("scan_delay_ms", "scan_period_min_ms")]
-    before = [file.read_text() for file in files]
-    for file in files:
-        file.write_text("100")
-    yield
-    for file, text in zip(files, before, strict=True):
-        file.write_text(text)
+    with knobs({SCANNING / name: "100" for name in ("scan_delay_ms", "scan_period_min_ms")}):
+        yield
 
 
 @on(ALL, first="debian-7.3")

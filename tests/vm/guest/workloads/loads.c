@@ -119,20 +119,29 @@ static int opened(unsigned salt, size_t size)
 	return fd;
 }
 
+/* Read, or write, so many bytes of a file, a mebibyte at a time. */
+static void stream(int fd, size_t size, int writing, int contents)
+{
+	char *part = malloc(MIB);
+
+	memset(part, contents, MIB);
+	while (size > 0) {
+		size_t most = size < MIB ? size : MIB;
+		ssize_t done = writing ? write(fd, part, most) : read(fd, part, most);
+
+		if (done <= 0)
+			die(writing ? "write" : "the file is too short");
+		size -= (size_t)done;
+	}
+	free(part);
+}
+
 static void reads(size_t size, unsigned salt)
 {
 	int fd = opened(salt, size);
-	char *part = malloc(MIB);
 
-	for (size_t left = size; left > 0;) {
-		ssize_t got = read(fd, part, left < MIB ? left : MIB);
-
-		if (got <= 0)
-			die("the file is too short");
-		left -= (size_t)got;
-	}
+	stream(fd, size, 0, 0);
 	rest();
-	free(part);
 	close(fd);
 }
 
@@ -153,9 +162,7 @@ static void maps(size_t size, unsigned salt)
 static void writes(size_t size, unsigned salt)
 {
 	char directory[4096], *end;
-	char *part = malloc(MIB);
 
-	memset(part, (int)salt + 1, MIB);
 	snprintf(directory, sizeof(directory), "%s", file_name());
 	end = strrchr(directory, '/');
 	if (end)
@@ -164,15 +171,8 @@ static void writes(size_t size, unsigned salt)
 
 	if (fd < 0)
 		die(directory);
-	for (size_t left = size; left > 0;) {
-		ssize_t put = write(fd, part, left < MIB ? left : MIB);
-
-		if (put <= 0)
-			die("write");
-		left -= (size_t)put;
-	}
+	stream(fd, size, 1, (int)salt + 1);
 	rest();
-	free(part);
 	close(fd);
 }
 
