@@ -29,7 +29,7 @@ def check(cgroup: "Cgroup", pid: int, runtime: int = 0) -> None:
     *runtime* is the process that makes the container: what it has forked beside *pid* may be there for now
     (runc puts criu into the cgroup that it restores), but never it itself, who called it, or we.
     """
-    for other in _members(cgroup):
+    for other in members(cgroup):
         if other != pid and not _belongs(other, pid, runtime):
             raise HostError(
                 f"the container has no cgroup of its own: {_called(other)} is in {cgroup.directory} as well",
@@ -56,8 +56,8 @@ def is_free(mount: str, where: str) -> bool:
         os.close(fd)
 
 
-def _members(cgroup: "Cgroup") -> "Iterator[int]":
-    """The processes in *cgroup* and below it; 0 is one that is not seen from here."""
+def members(cgroup: "Cgroup") -> "Iterator[int]":
+    """The processes in *cgroup* and below it; 0 is one that is not seen from here. Raises OSError."""
     waiting = [""]
     while waiting:
         below = waiting.pop()

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 from ocihook import fs
-from ocihook.cgroup import kin, path
+from ocihook.cgroup import kin, own, path
 from ocihook.control import notify
 from ocihook.engines import programs
 from ocihook.errors import BedeError, HostError
@@ -45,8 +45,8 @@ def is_empty(where: str) -> bool:
     if cgroup is None:
         return True
     with cgroup:
-        # systemd may remove it between the two.
-        return "populated 1" not in fs.read_or("cgroup.events", "", dir_fd=cgroup.fd).splitlines()
+        # Not cgroup.events: new kernels count a process there for a moment after its parent has reaped it.
+        return next(own.members(cgroup), None) is None
 
 
 def _escaped(name: str) -> str:

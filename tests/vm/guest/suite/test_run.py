@@ -191,6 +191,14 @@ def test_a_name_is_not_given_twice():
         assert done.stderr.count("\n") == 1
         held(study)
         assert study.stop()[0] == 7
+    helpers.nothing_left(study.cgroup)
+
+
+def test_a_name_is_free_again_when_its_command_has_ended():
+    for _ in range(5):
+        done = run("bede", "run", "--local", "32M", "--name", "study", "--", "sh", "-c", "sleep 0 & wait")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert not list(helpers.RECORDS.glob("*"))
 
 
 def test_a_signal_is_passed_on():
