@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,18 +70,35 @@ class Result:
     swap: int
 
 
-def prepare() -> None:
-    """A file to read, and swap to (not) use; once a machine."""
+def have_load_file() -> None:
+    """A file to read, on the disk only: its page cache would fill the local node for all that follows."""
     WORK.mkdir(exist_ok=True)
-    load, swap = WORK / "load.bin", WORK / "swap"
+    load = WORK / "load.bin"
     if not load.exists():
         subprocess.run(["dd", "if=/dev/zero", f"of={load}", "bs=1M", "count=512", "status=none"], check=True)
-    if not swap.exists():
-        subprocess.run(["dd", "if=/dev/zero", f"of={swap}", "bs=1M", "count=128", "status=none"], check=True)
-        swap.chmod(0o600)
-        subprocess.run(["mkswap", swap], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(["swapon", swap], check=True)
-    subprocess.run(["sync"], check=True)
+    forget_page_cache()
+
+
+def forget_page_cache() -> None:
+    """Make room on the local node: what nobody has locked of the page cache is dropped."""
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+
+
+@contextlib.contextmanager
+def swap() -> Iterator[None]:
+    """The machine has swap while the block runs."""
+    WORK.mkdir(exist_ok=True)
+    file = WORK / "swap"
+    subprocess.run(["dd", "if=/dev/zero", f"of={file}", "bs=1M", "count=128", "status=none"], check=True)
+    file.chmod(0o600)
+    subprocess.run(["mkswap", file], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["swapon", file], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["swapoff", file], check=True)
+        file.unlink()
 
 
 def command(case: Case) -> list[str]:
@@ -142,7 +160,7 @@ def load_redis() -> str:
 
 def run(case: Case, bounded: bool = True) -> Result:
     """The load in its container, from its first instruction to its end."""
-    Path("/proc/sys/vm/drop_caches").write_text("3\n")
+    forget_page_cache()
     csv = WORK / "samples.csv"
     cgroup = Path(f"/sys/fs/cgroup/bede-bounds-{case.name}")
     start = time.monotonic()
@@ -207,13 +225,19 @@ def line(case: Case, result: Result, free: Result | None) -> str:
 
 def main(names: list[str]) -> int:
     """Print the table."""
-    prepare()
+    have_load_file()
+    with swap():
+        table(names)
+    return 0
+
+
+def table(names: list[str]) -> None:
+    """A line a load; all of them where none is named."""
     print(f"{os.uname().release}, {os.cpu_count()} CPUs")
     print("load     bound     overshoot          mean     total       cache    swap      time")
     for case in [CASES[name] for name in names] if names else CASES.values():
         free = run(case, bounded=False) if case.cache else None
         print(line(case, run(case), free), flush=True)
-    return 0
 
 
 if __name__ == "__main__":

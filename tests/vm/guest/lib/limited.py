@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import bounds
 import helpers
 from helpers import CGROUPS, MIB, WORKLOADS
 
@@ -128,7 +129,7 @@ class Group:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        write("/proc/sys/vm/drop_caches", "3")  # or the page cache keeps the cgroup
+        bounds.forget_page_cache()  # or the page cache keeps the cgroup
 
         def removed():
             with contextlib.suppress(OSError):

@@ -83,10 +83,17 @@ def unbalanced():
     helpers.BALANCING.write_text(before)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def swap():
-    """Swap that is on and shall not be used, and a file to read."""
-    bounds.prepare()
+    """Swap is on while the module's tests run, to be used or not."""
+    with bounds.swap():
+        yield
+
+
+@pytest.fixture(scope="session")
+def load_file():
+    """The file that loads read."""
+    bounds.have_load_file()
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 import sockets
 from on import STOCK, on
 
-pytestmark = pytest.mark.usefixtures("swap", "touched")
+pytestmark = pytest.mark.usefixtures("swap", "load_file", "touched")
 #: What was nearest to its limit, or beyond it, on 7.3; on 6.12 the others, since its fence costs page cache.
 NEWER = ("anon-8", "thp-8", "workers", "shmem")
 #: and without a lower tier, where many processes outrun the writer of cpuset.mems and page cache cannot move

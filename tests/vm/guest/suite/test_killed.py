@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import bounds
 import helpers
 import pytest
 from helpers import CGROUPS, MIB, WORKLOADS, wait_until
@@ -41,7 +42,7 @@ def kill(cgroup, pause):
 def make_room():
     """Let the kernel have huge pages, whatever earlier tests have left in its page cache."""
     subprocess.run(["sync"], check=True)
-    Path("/proc/sys/vm/drop_caches").write_text("3")
+    bounds.forget_page_cache()
     Path("/proc/sys/vm/compact_memory").write_text("1")
 
 

@@ -37,7 +37,7 @@ LOAD_FILE = {"BEDE_LOAD_FILE": str(bounds.WORK / "load.bin")}
 UNSPREAD = {Path("/proc/sys/vm/dirty_ratio"): "90", Path("/proc/sys/vm/dirty_background_ratio"): "80"}
 NODE1 = Path("/sys/devices/system/node/node1/meminfo")
 
-pytestmark = [on(PATCHED, each=True, two=True), pytest.mark.usefixtures("swap")]
+pytestmark = [on(PATCHED, each=True, two=True), pytest.mark.usefixtures("swap", "load_file")]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ pytestmark = [on(PATCHED, each=True, two=True), pytest.mark.usefixtures("swap")]
 )
 def test_no_load_passes_the_limit(load, limit):
     huge = load.endswith("thp")
-    write("/proc/sys/vm/drop_caches", "3")  # or the node is full before the limit is reached
+    bounds.forget_page_cache()  # or the node is full before the limit is reached
     with knobs(UNSPREAD), Group(limit=f"N0={limit}M") as group, undisturbed():
         with group.sampled() as samples:
             status, out = ended(group.start(*LOADS, *load.split(), env=LOAD_FILE))
@@ -210,7 +210,7 @@ def far_free():
 
 def fill_far(hog, left):
     """Anonymous memory of the group *hog*, bound to the far node, that leaves so many MiB free there."""
-    write("/proc/sys/vm/drop_caches", "3")  # or there is room that MemFree does not tell of
+    bounds.forget_page_cache()  # or there is room that MemFree does not tell of
     free = far_free()
     process = hog.start("numactl", "--membind=1", *LOADS, "anon", str(free - left), "1", "300")
     wait_until("the far node is nearly full", lambda: hog.total() >= (free - left - 1) * MIB)
@@ -237,7 +237,7 @@ def test_64_processes_in_16_cgroups_share_one_limit():
         print(f"highest {samples.highest / MIB:.2f} of {samples.total / MIB:.0f} MiB")
         assert samples.total >= 2 * LIMIT * MIB
         assert samples.highest <= LIMIT * MIB + slack(LIMIT)
-        write("/proc/sys/vm/drop_caches", "3")  # of the programs' own files
+        bounds.forget_page_cache()  # of the programs' own files
         wait_until(
             "nothing is left but what statistics show too", lambda: group.total() <= MIB and agree(group)
         )

@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import bounds
 import pytest
 from helpers import BALANCING, STEADY
 from limited import (
@@ -41,7 +42,7 @@ pytestmark = [on(PATCHED), pytest.mark.usefixtures("swap")]
 
 
 def test_lowering_moves_the_excess_and_raising_lets_in():
-    write("/proc/sys/vm/drop_caches", "3")  # or the local node has no room for all of it
+    bounds.forget_page_cache()  # or the local node has no room for all of it
     with Group(limit="N0=512M") as group, undisturbed():
         group.fill(506)
         before, total = group.local(), group.total()
