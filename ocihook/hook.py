@@ -77,9 +77,10 @@ def _create(state: oci.State, high_given: bool, user_high: int | None, bede: str
     config = configuration.load()
     try:
         from ocihook.backends import bind
+        from ocihook.backends.backend import UNTOLD
         from ocihook.cgroup import process
 
-        high = user_high if high_given else bind.UNTOLD
+        high = user_high if high_given else UNTOLD
         record = bind.bind(
             state, policy, config, user_high=high, runtime=process.caller(), maker=os.getppid()
         )
@@ -106,13 +107,13 @@ def _poststart(state: oci.State) -> int:
         return 0  # a short container has ended already
     record = records.read(records.key_of(state.id, state.bundle))
     if record is None:
-        from ocihook.backends import node_limit
+        from ocihook.backends import bind
         from ocihook.state import chosen
 
         config = configuration.load()
         policy = chosen.apply(policy, state.id, lambda error: None)
         # A kernel that holds the bound by itself leaves no record, nor does a container that has ended.
-        if node_limit.holds(state.pid, policy, config) or not process.is_same(state.pid, start):
+        if bind.holds(state.pid, policy, config) or not process.is_same(state.pid, start):
             return 0
         if config.on_unsupported == "warn":
             return 0

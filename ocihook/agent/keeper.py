@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from ocihook import config
 from ocihook.agent.family import Families, Family
-from ocihook.agent.kept import Kept, is_gone, stalled, useless
+from ocihook.agent.kept import Kept, useless
 from ocihook.agent.say import INFO, WARNING, complain, know, say
-from ocihook.backends import amount, choose, migrate, undo
-from ocihook.cgroup import cpuset, names, path, process
+from ocihook.backends import amount, choose, undo
+from ocihook.backends.holding import is_gone
+from ocihook.cgroup import names, path, process
 from ocihook.control.status import Change, Status
 from ocihook.errors import AgentError, BedeError, InputError, MalformedError
 from ocihook.spec.size import format_size
@@ -82,10 +83,7 @@ class Keeper:
         try:
             self._read_settings()
             tiers = nodes.present(self.config.far_nodes)
-            if record.backend == choose.TIER:
-                nodes.enable_demotion()
-            elif record.cpuset:
-                cpuset.enable(cgroup, own=True)
+            choose.named(record.backend).resume(cgroup, record)
             kept = Kept(record, cgroup, tiers, self.notify_fd, self.config.move_rate)
         except (BedeError, OSError, ValueError) as error:
             # A fence that nobody moves would strangle the container.
@@ -159,23 +157,17 @@ class Keeper:
                 self._placed.add(key)
                 text = "left there and counted, for its programs have placed it by policies of their own"
                 self._tell(kept, "own", f"{stats.own >> 20} MiB of its local memory are {text}")
-            if stats.stalled:
-                self._complain(stalled(kept, stats), "stalled", kept.record.id, about=key)
-            if migrate.HOME in kept.record.cpuset and stats.rounds and not stats.steered:
-                lost = AgentError(
-                    "it is not steered any more, only moved: its cpuset was changed, or nodes came or went",
-                    "Start it anew",
-                )
-                self._complain(lost, "not_steered", kept.record.id)
+            for event, trouble in kept.troubles():
+                self._complain(trouble, event, kept.record.id, about=f"{key} {event}")
             if error:
                 self._complain(AgentError(f"{os.strerror(-error)}; held anew"), "held_anew", kept.record.id)
                 self._forget(key)
                 self.adopt(kept.record)
 
     def look_after(self) -> None:
-        """Keep containers on the processors that they were given: systemd knows of no such choice."""
+        """Put back what others have taken from containers."""
         for kept in self.kept.values():
-            kept.keep_near()
+            kept.look_after()
 
     def any_alive(self) -> bool:
         """Whether the first process of any container still lives."""
@@ -240,7 +232,7 @@ class Keeper:
         return InputError(f"{why.message}; it is written again")
 
     def _forget(self, key: str, *, restore: bool = False) -> None:
-        self._complained.discard(key)
+        self._complained -= {what for what in self._complained if what.startswith(f"{key} ")}
         self._placed.discard(key)
         kept = self.kept.pop(key)
         self.families.remove(kept.record.cgroup)

@@ -3,34 +3,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
+from collections.abc import Iterator
 
-from ocihook import native
 from ocihook.agent.say import ERROR, WARNING, say
-from ocihook.backends import checks, choose, cpus, migrate
+from ocihook.backends import checks, choose, holding
+from ocihook.backends.backend import Agent
 from ocihook.cgroup import memory, path
 from ocihook.control.status import Status
-from ocihook.errors import AgentError, BedeError, InputError
+from ocihook.errors import BedeError, InputError
 from ocihook.spec import annotation
 from ocihook.state import chosen, records
 from ocihook.topology import nodes
-
-
-def _limit(value: int) -> int | None:
-    return None if value == native.NO_LIMIT else value
-
-
-def is_gone(record: records.Record) -> bool:
-    """Whether the cgroup of *record* is no more; what cannot be told is no."""
-    try:
-        cgroup = path.reopen(record.cgroup, record.cgroup_ino)
-    except BedeError:
-        return False
-    if cgroup is None:
-        return True
-    cgroup.close()
-    return False
 
 
 class Kept:
@@ -47,53 +31,20 @@ class Kept:
         self.record = record
         self.cgroup = cgroup
         self.tiers = tiers
-        self._notify_fd = notify_fd
-        self._move_rate = move_rate << 20
-        try:
-            self.holder = self._hold(native.LRU_GEN)
-        except OSError as error:
-            if is_gone(record) or record.backend == choose.MIGRATE:
-                raise
-            # Kernel lockdown, or no debugfs: the fence alone holds too, only at a higher price.
-            why = f"no demotion ahead of the fence: {error.strerror}"
-            say(why, "no_demotion", WARNING, record.id)
-            self.holder = self._hold(None)
+        self.backend = choose.named(record.backend)
 
-    def _hold(self, lru_file: str | None) -> native.Holder:
-        record = self.record
-        tiers = self.tiers
-        if record.backend == choose.MIGRATE:
-            # Nothing can be moved to where its cpuset does not let it.
-            tiers = migrate.allowed(self.cgroup.fd, record.cpuset, tiers)
-        return native.Holder(
-            self.cgroup.fd,
-            record.cgroup,
-            local=tiers.local,
-            far=tiers.far,
-            bound=record.bound,
-            nodes=record.nodes,
-            user_high=record.user_high,
-            user_swap_max=record.user_swap_max,
-            lru_file=lru_file,
-            notify_fd=self._notify_fd,
-            migrate=self._migrate(),
-        )
+        def warn(text: str, event: str) -> None:
+            say(text, event, WARNING, record.id)
 
-    def _migrate(self) -> native.Migrate | None:
-        given = self.record.cpuset
-        if self.record.backend != choose.MIGRATE:
-            return None
-        steered = migrate.is_valid(given)
-        if given and not steered:
-            migrate.release(self.cgroup.fd, given)  # else it could not leave its local nodes
-        return native.Migrate(
-            given.get(migrate.HOME, ""), given.get(migrate.AWAY, ""), steered, self._move_rate
-        )
+        self.holder = self.backend.hold(cgroup, record, tiers, Agent(notify_fd, move_rate << 20, warn))
 
-    def keep_near(self) -> None:
-        """Put the container's processors back where they have been taken for none."""
-        with contextlib.suppress(OSError):
-            cpus.keep(self.cgroup.fd, self.record.cpuset.get(migrate.NEAR, ""))
+    def look_after(self) -> None:
+        """Put back what others have taken from the container."""
+        self.backend.look_after(self.cgroup.fd, self.record)
+
+    def troubles(self) -> Iterator[tuple[str, BedeError]]:
+        """What is wrong with it now, each behind the name of the event."""
+        return self.backend.troubles(self.record, self.tiers, self.holder.stats())
 
     def set_default(self) -> None:
         """Hold the bound that was asked for at the start from now on. Raises BedeError, OSError."""
@@ -129,7 +80,7 @@ class Kept:
     def remember(self) -> None:
         """Keep on disk what the user has set since the start, for the next agent. Raises BedeError."""
         stats, record = self.holder.stats(), self.record
-        given = (_limit(stats.user_high), _limit(stats.user_swap_max))
+        given = (holding.limit(stats.user_high), holding.limit(stats.user_swap_max))
         # Before its first turn a holder has seen nothing.
         if stats.rounds and given != (record.user_high, record.user_swap_max):
             record.user_high, record.user_swap_max = given
@@ -137,35 +88,7 @@ class Kept:
 
     def status(self) -> Status:
         """What ``bede ps`` shows; sizes in bytes."""
-        stats = self.holder.stats()
-        record = self.record
-        return Status(
-            id=record.id,
-            key=record.key,
-            pid=record.pid,
-            cgroup=record.cgroup,
-            bound=stats.bound,
-            nodes={str(node): value for node, value in record.nodes.items()},
-            local=stats.local,
-            far=stats.far,
-            overshoot=stats.overshoot,
-            backend=record.backend,
-            runtime=record.runtime,
-            asked=record.policy,
-            created=record.created,
-            user_high=_limit(stats.user_high),
-            demoted=stats.demoted,
-            promoted=stats.promoted,
-            program_bound=stats.own,
-            mover_us=stats.mover_us,
-            steered=stats.steered,
-            away=stats.away,
-            stalled=stats.stalled,
-            stalls=stats.stalls,
-            fence=stats.fence,
-            fence_events=stats.fence_events,
-            rounds=stats.rounds,
-        )
+        return self.backend.status(self.record, self.holder.stats())
 
     def close(self, *, restore: bool) -> None:
         """Stop holding; with *restore* the user's own ``memory.high`` is put back."""
@@ -184,27 +107,3 @@ def useless(kept: Kept) -> str:
     except (BedeError, OSError):
         return ""  # it has ended
     return checks.useless(kept.record.bound, kept.record.nodes, limit, kept.tiers.local)
-
-
-def stalled(kept: Kept, stats: native.Stats) -> AgentError:
-    """Why the container of *kept* stays above its bound."""
-    free, total = nodes.room(kept.tiers.far)
-    room = f"{free >> 20} of {total >> 20} MiB of far memory can be had"
-    if kept.record.backend != choose.MIGRATE:
-        return AgentError(
-            f"it is above its bound, since nothing of it can be demoted ({room})",
-            "Free far memory, or unlock what the container has locked",
-        )
-    if stats.own and stats.own >= (stats.local - stats.bound) // 2:
-        return AgentError(
-            f"it is above its bound: {stats.own >> 20} MiB are where its programs bind them by policies of"
-            " their own (numactl, mbind), and stay there",
-            "Let its programs leave that to Bede, or give it a higher bound",
-        )
-    full = free < stats.local - stats.bound
-    return AgentError(
-        f"it is above its bound, since its pages cannot be moved ({room})",
-        "Free far memory"
-        if full
-        else "Page cache that no process has mapped cannot be: let memory.reclaim of its cgroup drop some",
-    )

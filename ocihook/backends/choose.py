@@ -3,31 +3,64 @@
 
 import os
 
+from ocihook.errors import InputError
 from ocihook.spec import nodelimit
 from ocihook.topology import nodes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ocihook.backends.backend import Backend
     from ocihook.config import Config
 
-NODE_LIMIT = "node_limit"
-TIER = "tier"
-MIGRATE = "migrate"
+
+def named(name: str) -> "Backend":
+    """The backend called *name*, loaded when it is first asked for. Raises InputError."""
+    if name == "tier":
+        from ocihook.backends import tier
+
+        return tier
+    if name == "migrate":
+        from ocihook.backends import migrate
+
+        return migrate
+    if name == "node_limit":
+        from ocihook.backends import node_limit
+
+        return node_limit
+    raise InputError(
+        f"this Bede has no backend {name[:40]!r}", "Another version of Bede began to hold the container"
+    )
 
 
-def for_cgroup(cgroup_fd: int, config: "Config") -> str:
+def for_cgroup(cgroup_fd: int, config: "Config") -> "Backend":
     """The backend for the cgroup whose directory is *cgroup_fd*."""
-    return NODE_LIMIT if _has(nodelimit.NAME, cgroup_fd) else stock(config)
+    return named("node_limit") if _has(nodelimit.NAME, cgroup_fd) else stock(config)
 
 
-def for_host(mount: str, config: "Config") -> str:
+def for_host(mount: str, config: "Config") -> "Backend":
     """The backend for a cgroup that is still to be made below the cgroup v2 *mount*."""
-    return NODE_LIMIT if has_limits(mount) else stock(config)
+    return named("node_limit") if has_limits(mount) else stock(config)
 
 
-def stock(config: "Config") -> str:
+def stock(config: "Config") -> "Backend":
     """The backend where the kernel has no limits by node: far nodes that are named may be no lower tier."""
-    return MIGRATE if config.far_nodes and not nodes.is_lower(config.far_nodes) else TIER
+    return named("migrate" if config.far_nodes and not nodes.is_lower(config.far_nodes) else "tier")
+
+
+def here(config: "Config") -> "Backend":
+    """The backend of this host, as far as it can be determined: for a person, not for a container."""
+    return without_agent() or stock(config)
+
+
+def without_agent() -> "Backend | None":
+    """The backend that needs no agent, where this kernel has it."""
+    from ocihook.cgroup import path
+    from ocihook.errors import BedeError
+
+    try:
+        return named("node_limit") if has_limits(path.mount_point()) else None
+    except BedeError:
+        return None
 
 
 def has_limits(mount: str) -> bool:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Giving a container everything back that a bound has taken, by its record."""
 
-from ocihook.backends import choose, tier
+from ocihook.backends import choose
 from ocihook.errors import BedeError
 from ocihook.state import mark, records
 
@@ -13,13 +13,10 @@ if TYPE_CHECKING:
 def forget(record: "Record") -> bool:
     """Remove *record* and what was there for it alone; False when it had gone. Raises AccessError."""
     removed = records.remove(record.key)
-    if record.backend == choose.MIGRATE:
-        from ocihook.cgroup import cpuset, path
-
-        try:
-            cpuset.let_go(record.cgroup, record.cgroup_ino, path.mount_point())
-        except BedeError:
-            return removed
+    try:
+        choose.named(record.backend).forget(record)
+    except BedeError:
+        return removed
     return removed
 
 
@@ -32,16 +29,18 @@ def give_back_limits(
     cgroup_fd: int, user_high: int | None, user_swap_max: int | None, cpuset: dict[str, str]
 ) -> None:
     """The same, where there is no record any more. Raises OSError."""
+    from ocihook.backends.tier import fence
+
     failed: OSError | None = None
-    for give, own in ((tier.release, user_high), (tier.let_swap, user_swap_max)):
+    for give, own in ((fence.release, user_high), (fence.let_swap, user_swap_max)):
         try:
             give(cgroup_fd, own)
         except OSError as error:
             failed = error
     if cpuset:
-        from ocihook.backends import migrate
+        from ocihook.backends.migrate import steering
 
-        migrate.release(cgroup_fd, cpuset)
+        steering.release(cgroup_fd, cpuset)
     if failed is not None:
         raise failed
     mark.remove(cgroup_fd)  # last: until then the fence may stand

@@ -113,6 +113,12 @@ def mount_point() -> str:
     return _mounts()[0][1]
 
 
+def of_user(mount: str) -> str:
+    """The directory below which this user's containers get their cgroups: for root the *mount* itself."""
+    user = os.geteuid()
+    return mount if user == 0 else f"{mount}/user.slice/user-{user}.slice/user@{user}.service"
+
+
 def check(cgroup: Cgroup) -> None:
     """Raises HostError unless ``memory.high`` of *cgroup* can be set."""
     if cgroup.path == "/":

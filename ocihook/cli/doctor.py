@@ -8,8 +8,8 @@ import textwrap
 
 from ocihook.cli import terminal
 from ocihook.doctor import examine
-from ocihook.doctor.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
 from ocihook.errors import EXIT_HOST, EXIT_OK, EXIT_PERMISSION
+from ocihook.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
 
 DETAILS = """\
 Each line is a fact: ok, note (good to know), warn (works less well), root (in the way of you, or hidden from

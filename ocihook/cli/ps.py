@@ -49,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
     for container, id in zip(found, ids, strict=True):
         overshoot = mebibytes(container.overshoot) if container.overshoot else "none"
         sizes = [mebibytes(size) for size in (container.bound, container.local, container.far)]
-        rest = (_outside(container.outside), _backend(container), container.runtime or "-")
+        backend = choose.named(container.backend).label(container)
+        rest = (_outside(container.outside), backend, container.runtime or "-")
         rows.append([id, container.name or "-", *sizes, overshoot, *rest])
     if any(container.program_bound for container in found):
         # What is mapped may be charged to others; of the container's own it is no more than is local.
@@ -89,11 +90,6 @@ def mebibytes(size: int) -> str:
 def _program_bound(container: Status) -> str:
     size = min(container.program_bound, container.local)
     return mebibytes(size) if container.program_bound else "-"
-
-
-def _backend(container: Status) -> str:
-    name = container.backend
-    return name if name != choose.MIGRATE or container.steered else f"{name}, not steered"
 
 
 def _outside(seen: Outside | None) -> str:

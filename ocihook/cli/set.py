@@ -6,10 +6,9 @@ import sys
 
 from ocihook.backends import choose
 from ocihook.cgroup import names
-from ocihook.control import client
 from ocihook.errors import InputError
 from ocihook.spec.size import format_size
-from ocihook.watch import containers, limited
+from ocihook.watch import containers
 
 DETAILS = """\
 CONTAINER is the container's name in Podman or Docker, its id or the beginning of it, or the path of its
@@ -39,10 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Tell the kernel, or ask the agent; the bound is in force when this returns."""
     container = containers.find(args.container)
-    if container.backend == choose.NODE_LIMIT:
-        change = limited.change(container, args.size)
-    else:
-        change = client.set_bound(container.key, args.size)
+    change = choose.named(container.backend).set_bound(container, args.size)
     name = container.name or names.short(container.id)
     if not change.lasts:
         text = "it begins with its own bound again when it is restarted, since it is a user's"

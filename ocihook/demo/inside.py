@@ -139,7 +139,7 @@ def mover() -> float | None:
     done = subprocess.run(["bede", "ps", "--json"], stdout=subprocess.PIPE, check=False)
     if done.returncode != 0:
         return None
-    found = [one["mover_us"] / 1e6 for one in json.loads(done.stdout) if one["backend"] == "migrate"]
+    found = [one["mover_us"] / 1e6 for one in json.loads(done.stdout) if one["mover_us"]]
     return round(sum(found), 3) if found else None
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from ocihook import config
 from ocihook.backends import choose
 from ocihook.doctor import host, memory
-from ocihook.doctor.finding import BAD, ROOT, Finding, of_error
 from ocihook.errors import BedeError
+from ocihook.finding import BAD, ROOT, TOPICS, Finding, of_error
 
 
 class Report(NamedTuple):
@@ -43,20 +43,22 @@ def examine() -> Report:
         settings = config.Config()
         found.append(of_error("bede", "settings", error))
         hidden = os.geteuid() != 0 and not os.access(config.used(), os.R_OK)
-    patched = host.is_patched()
-    backend = choose.NODE_LIMIT if patched else choose.stock(settings)
-    found += memory.look(settings, backend)
-    found += host.control_groups(backend)
-    found.append(host.kernel(patched))
+    backend = choose.here(settings)
+    tiers = memory.tiers(settings)
+    found += memory.look(settings, tiers)
+    found += backend.examine(settings, tiers)
+    found += memory.beside(tiers)
+    found += host.control_groups()
+    found.append(host.kernel(patched=not backend.NEEDS_AGENT))
     found += host.runtimes(settings)
     found += host.engines()
-    found += host.own_parts(patched=patched)
+    found += host.own_parts(needs_agent=backend.NEEDS_AGENT)
     if not any(one.name == "settings" for one in found):
         found.append(host.configuration(settings))
     found.append(host.backend(settings, backend))
     if hidden:  # which far nodes it names, too
         found = [_of_root(one) if one.topic == "bede" and one.verdict == BAD else one for one in found]
-    return Report(found)
+    return Report(sorted(found, key=lambda one: TOPICS.index(one.topic)))
 
 
 def _of_root(one: Finding) -> Finding:

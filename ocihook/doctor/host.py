@@ -5,29 +5,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ocihook import config, fs
-from ocihook.backends import choose, migrate, node_limit, tier
 from ocihook.cgroup import path
 from ocihook.control import client, notify
-from ocihook.doctor.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding, of_error
 from ocihook.engines import edits, engine, programs
 from ocihook.errors import BedeError
+from ocihook.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding, of_error
+
+if TYPE_CHECKING:
+    from ocihook.backends.backend import Backend
 
 SELF = "/proc/self/cgroup"  #: tests point it elsewhere
 UNITS = ("bede-agent.socket", "bede-agent.service")
 
 
-def control_groups(backend: str) -> Iterator[Finding]:
-    """The version, and whether containers can have the controllers that *backend* needs."""
+def control_groups() -> Iterator[Finding]:
+    """The version, and whether containers can have the memory controller."""
     try:
         mount = path.mount_point()
     except BedeError as error:
         yield of_error("cgroup", "version", error)
         return
     yield Finding("cgroup", "version", GOOD, f"v2, on {mount}")
-    user = os.geteuid()
-    where = mount if user == 0 else f"{mount}/user.slice/user-{user}.slice/user@{user}.service"
+    where = path.of_user(mount)
     controllers = fs.read_or(f"{where}/cgroup.controllers", "").split()
     handed = fs.read_or(f"{where}/cgroup.subtree_control", "").split()
     if "memory" not in controllers:
@@ -44,14 +46,6 @@ def control_groups(backend: str) -> Iterator[Finding]:
     else:
         rest = "" if "cpuset" in controllers else "; cpuset is not, so a container's CPUs cannot be chosen"
         yield Finding("cgroup", "memory", GOOD, f"handed on to containers{rest}")
-    if backend == choose.MIGRATE and "cpuset" not in controllers:
-        yield Finding(
-            "cgroup",
-            "cpuset",
-            WARN,
-            f"{where} has no cpuset controller: allocation is not steered, pages are only moved",
-            "Leave cpuset to cgroup v2: end what has mounted it as v1",
-        )
 
 
 def _no_memory(where: str) -> Finding:
@@ -65,7 +59,7 @@ def _no_memory(where: str) -> Finding:
     return Finding("cgroup", "memory", ROOT, fact, "Log in by systemd, with Delegate=memory in user@.service")
 
 
-def kernel(patched: bool) -> Finding:
+def kernel(*, patched: bool) -> Finding:
     """What holds bounds here."""
     release = os.uname().release
     if patched:
@@ -73,48 +67,30 @@ def kernel(patched: bool) -> Finding:
     return Finding("kernel", "kernel", GOOD, f"{release}, stock: it has no limit by node")
 
 
-def is_patched() -> bool:
-    """Whether the kernel limits nodes by itself."""
-    try:
-        return choose.has_limits(path.mount_point())
-    except BedeError:
-        return False
-
-
-def backend(settings: config.Config, name: str) -> Finding:
-    """The one that is chosen, *name*, and why, or why none."""
+def backend(settings: config.Config, chosen: Backend) -> Finding:
+    """The one that is *chosen*, and why, or why none."""
+    name = chosen.NAME
     try:
         path.mount_point()
-        if name == choose.NODE_LIMIT:
-            tiers = node_limit.check(settings, "")
-            why = "node_limit: the kernel has memory.node_limit and holds bounds by itself"
-        elif name == choose.MIGRATE:
-            tiers = migrate.possible(settings)
-            why = (
-                "migrate: far nodes are named that are no lower tier, and the kernel has no limit by node,"
-                " so allocation is steered and pages are moved"
-            )
-        else:
-            tiers = tier.possible(settings)
-            why = "tier: the kernel has a lower memory tier to demote to, and no limit by node"
+        tiers = chosen.possible(settings)
     except BedeError as error:
         return of_error("bede", "backend", error)
-    if name == choose.MIGRATE and os.geteuid() != 0:
+    if os.geteuid() != 0 and not chosen.FOR_USERS:
         return Finding(
             "bede",
             "backend",
             ROOT,
-            "migrate is for root's containers alone, whose pages root's agent moves: those of your own cannot"
+            f"{name} is for root's containers alone, whose pages root's agent moves: those of your own cannot"
             " be bound",
             "Run the container as root",
         )
-    local, far = (" and ".join(map(str, one)) for one in (tiers.local, tiers.far))
-    return Finding("bede", "backend", GOOD, f"{why} (local: node {local}; far: node {far})")
+    local, far = (" and ".join(map(str, some)) for some in (tiers.local, tiers.far))
+    return Finding("bede", "backend", GOOD, f"{name}: {chosen.WHY} (local: node {local}; far: node {far})")
 
 
-def own_parts(*, patched: bool) -> Iterator[Finding]:
+def own_parts(*, needs_agent: bool) -> Iterator[Finding]:
     """The agent, and the programs that engines start."""
-    yield _agent(patched)
+    yield _agent(needs_agent)
     for program in ("bede-hook", "bede-runtime"):
         try:
             yield Finding("bede", program, GOOD, edits.program(program))
@@ -131,13 +107,13 @@ def configuration(settings: config.Config) -> Finding:
     )
 
 
-def _agent(patched: bool) -> Finding:
+def _agent(needs_agent: bool) -> Finding:
     if os.geteuid() != 0:
         return Finding("bede", "agent", NOTE, "only root may ask the agent of the host")
     try:
         pid = client.ping(timeout=5)
     except BedeError as error:
-        if patched:
+        if not needs_agent:
             return Finding(
                 "bede", "agent", NOTE, "not running; without it children that leave are not put back"
             )

@@ -1,51 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes, tiers, demotion and what else moves pages.
+"""Nodes, tiers, swap, and how much room there is.
 
 Sources: ``/sys/devices/system/node/nodeN/{meminfo,distance,cpulist,access0/initiators/*}`` (HMAT's figures),
-``/sys/devices/virtual/memory_tiering``, ``/sys/kernel/mm``, ``/proc/sys/kernel/numa_balancing``,
-``/proc/swaps``. What there is to say where far memory is only called so: :mod:`ocihook.doctor.emulation`.
+``/sys/devices/virtual/memory_tiering``, ``/proc/swaps``. What there is to say where far memory is only called
+so: :mod:`ocihook.doctor.emulation`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator
 
-from ocihook import fs
-from ocihook.backends import checks, choose
+from ocihook import fs, host
+from ocihook.backends import checks
 from ocihook.config import Config
 from ocihook.doctor import emulation
-from ocihook.doctor.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding, of_error
 from ocihook.errors import HostError
+from ocihook.finding import GOOD, NOTE, WARN, Finding, of_error
 from ocihook.topology import nodes
 
-LRU = "/sys/kernel/mm/lru_gen/enabled"  #: tests point these elsewhere
-LRU_GEN = "/sys/kernel/debug/lru_gen"
-BALANCING = "/proc/sys/kernel/numa_balancing"
 SWAPS = "/proc/swaps"
-_PROMOTES = 2  # NUMA_BALANCING_MEMORY_TIERING
 
 
-def look(config: Config, backend: str) -> Iterator[Finding]:
-    """What there is, of that which matters where *backend* is to hold bounds."""
-    tiers = None
-    with contextlib.suppress(HostError):  # said with the backend
-        tiers = nodes.find(config.far_nodes)
-    yield from _nodes(tiers)
-    if tiers is not None and emulation.is_one(config):
-        yield from emulation.look(tiers, backend)
+def tiers(config: Config) -> nodes.Tiers | None:
+    """Which nodes are far; None where none is, of which the backend's finding tells."""
+    try:
+        return nodes.find(config.far_nodes)
+    except HostError:
+        return None
+
+
+def look(config: Config, found: nodes.Tiers | None) -> Iterator[Finding]:
+    """The nodes, and which of them are *found* to be local and far."""
+    yield from _nodes(found)
+    if found is not None and emulation.is_one(config):
+        yield from emulation.look(found)
     else:
         yield _tiers()
-    if backend == choose.TIER:
-        yield _demotion()
-        yield _generations()
-    elif backend == choose.MIGRATE:
-        yield emulation.counting(LRU, LRU_GEN)
-    yield _balancing(backend)
+
+
+def beside(found: nodes.Tiers | None) -> Iterator[Finding]:
+    """What else takes part in where pages are: swap, and the room of the far nodes that are *found*."""
     yield _swap()
-    if tiers is not None:
-        yield _far(tiers)
+    if found is not None:
+        yield _far(found)
 
 
 def _far(tiers: nodes.Tiers) -> Finding:
@@ -98,96 +95,8 @@ def _tiers() -> Finding:
     )
 
 
-def _demotion() -> Finding:
-    enabled = nodes.demotion_enabled()
-    if enabled is None:
-        return Finding(
-            "memory", "demotion", BAD, "this kernel cannot demote", "Boot one with memory tiers, 6.1 or later"
-        )
-    if enabled:
-        return Finding("memory", "demotion", GOOD, "on: reclaim demotes instead of dropping or swapping")
-    if os.geteuid() != 0:
-        return Finding(
-            "memory",
-            "demotion",
-            ROOT,
-            "demotion is off, and only root can turn it on: containers of your own cannot be bound",
-            "Let root run bede doctor --fix",
-        )
-    return Finding(
-        "memory",
-        "demotion",
-        NOTE,
-        "off; the first bound container of root's turns it on",
-        f"Write 1 to {nodes.DEMOTION}",
-        nodes.enable_demotion,
-    )
-
-
-def _generations() -> Finding:
-    """Whether the agent can demote ahead of the fence, coldest first."""
-    enabled = fs.read_or(LRU, "").strip()
-    if not enabled:
-        return Finding(
-            "memory",
-            "lru_gen",
-            WARN,
-            "this kernel has no multi-generational LRU: the fence alone holds, at a higher price",
-            "Boot a kernel with CONFIG_LRU_GEN",
-        )
-    if not int(enabled, 16) & 1:
-        return Finding(
-            "memory",
-            "lru_gen",
-            WARN,
-            "off: nothing is demoted ahead of the fence",
-            f"Write y to {LRU}",
-            lambda: fs.write(LRU, "y"),
-        )
-    if os.geteuid() != 0:
-        return Finding("memory", "lru_gen", NOTE, "on; whether its debugfs file can be used, only root sees")
-    try:
-        os.close(os.open(LRU_GEN, os.O_RDWR | os.O_CLOEXEC))
-    except OSError as error:
-        return Finding(
-            "memory",
-            "lru_gen",
-            WARN,
-            f"{LRU_GEN} cannot be used ({error.strerror}): nothing is demoted ahead of the fence",
-            "Mount debugfs on /sys/kernel/debug, without kernel lockdown",
-        )
-    return Finding("memory", "lru_gen", GOOD, "on, and its debugfs file can be used")
-
-
-def _balancing(backend: str) -> Finding:
-    mode = fs.number(fs.read_or(BALANCING, "").strip())
-    if mode is None:
-        return Finding("memory", "balancing", NOTE, "this kernel has no NUMA balancing")
-    if backend == choose.MIGRATE:
-        what = "off" if mode == 0 else f"mode {mode}: leaves memory with the policy that steers alone"
-        return Finding("memory", "balancing", GOOD, f"{what}; the agent promotes")
-    if mode == 0:
-        return Finding("memory", "balancing", NOTE, "off: what became hot on a far node stays there")
-    if backend == choose.NODE_LIMIT:
-        return Finding("memory", "balancing", GOOD, f"mode {mode}: promotes within the bounds")
-    if mode & _PROMOTES:
-        return Finding(
-            "memory",
-            "balancing",
-            WARN,
-            f"mode {mode} promotes all that is hot, whatever the bounds; the agent has to demote it again",
-            "sysctl kernel.numa_balancing=1 or 0",
-        )
-    return Finding(
-        "memory",
-        "balancing",
-        NOTE,
-        f"mode {mode}: promotes what is used, so a bound can be passed for moments",
-    )
-
-
 def _swap() -> Finding:
-    lines = fs.read_or(SWAPS, "").splitlines()[1:]
+    lines = host.read(SWAPS).splitlines()[1:]
     if not lines:
         return Finding("memory", "swap", GOOD, "none")
     where = ", ".join(line.split()[0] for line in lines)

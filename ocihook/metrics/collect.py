@@ -113,7 +113,7 @@ def _families(found: list[Status]) -> Iterator[Metric]:
 
 def _values(container: Status) -> Iterator[tuple[_Of, float]]:
     yield from ((metric, float(getattr(container, name))) for name, metric in LISTED.items())
-    if container.backend == choose.MIGRATE:
+    if choose.named(container.backend).MOVES_PAGES:
         yield from ((metric, getattr(container, name) / parts) for name, (metric, parts) in MOVING.items())
     if container.outside is not None:
         yield from ((metric, float(getattr(container.outside, name))) for name, metric in OUTSIDE.items())

@@ -13,15 +13,14 @@ import time
 from ocihook import config as configuration
 from ocihook import fs
 from ocihook.backends import choose
-from ocihook.errors import AccessError, BedeError, HostError, InputError, RuntimeMissingError
+from ocihook.backends.backend import Start
+from ocihook.errors import AccessError, BedeError, RuntimeMissingError
 from ocihook.runtime import argv as commandline
 from ocihook.spec import bundle, fastjson
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
-
-    from ocihook.spec.annotation import Policy
 
 PROGRAM = "bede-runtime"
 CGROUP = "/sys/fs/cgroup"  #: tests point it elsewhere
@@ -41,7 +40,7 @@ def main(argv: list[str]) -> int:
         if call.starts:
             _prepare(call, settings, os.path.join(os.path.dirname(own), bundle.HOOK))
         elif call.command == "exec" and settings.far_nodes:
-            _steer_exec(call, settings)
+            choose.stock(settings).prepare_exec(call.container)
         _become(real, arguments, _hint(script))
     except BedeError as error:
         _say(call, error)
@@ -103,15 +102,19 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
         policy = bundle.policy_of(config)
         if policy is None:
             return
-        backend = choose.for_host(CGROUP, settings)
         own = _has_own(call, config)
-        # Who may share a cgroup gets the hook: it sees who is in there, and refuses before it writes.
-        if backend == choose.NODE_LIMIT and own:
-            changed = bundle.edit_limits(config, *_limits(call, config, policy, settings))
-        else:
-            if backend == choose.MIGRATE:
-                _steer(settings, bundle.cpuset(config))
-            changed = bundle.edit(config, hook, own and _can_fence(call))
+        start = Start(
+            call.container,
+            config,
+            policy,
+            settings,
+            hook,
+            own,
+            # Who may share a cgroup gets the hook alone, which sees who is in there before it writes.
+            own and _can_fence(call),
+            lambda error: _say(call, error, "warning"),
+        )
+        changed = choose.for_host(CGROUP, settings).prepare(start)
         if not changed:
             return
         try:
@@ -125,66 +128,6 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
             ) from None
     finally:
         os.close(directory)
-
-
-def _limits(
-    call: commandline.Call, config: "dict[str, Any]", policy: "Policy", settings: configuration.Config
-) -> tuple[dict[int, int], str]:
-    """The limits by node that a patched kernel is to hold, none where it cannot and need not; and CPUs."""
-    from ocihook.backends import checks, cpus, node_limit
-    from ocihook.state import chosen
-
-    policy = chosen.apply(policy, call.container, lambda error: _say(call, error, "warning"))
-    limit = bundle.memory_limit(config)
-    bound, own = policy.resolve(limit)
-    try:
-        tiers = node_limit.check(settings, bundle.cpuset(config))
-        near = cpus.near(tiers) if settings.far_nodes else ""
-        found = node_limit.limits(bound, own, tiers)
-        if useless := checks.useless(bound, own, limit, tiers.local):
-            _say(call, InputError(f"the container: {useless}", "Ask for less than that"), "warning")
-        return found, near
-    except HostError as error:
-        if settings.on_unsupported != "warn":
-            raise
-        warning = HostError(f"the container runs without a bound: {error.message}", error.hint)
-        _say(call, warning, "warning")
-        return {}, ""
-
-
-def _steer(settings: configuration.Config, mems: str) -> None:
-    """Take on the policy that the container's tasks are to inherit; the hook looks whether they have it."""
-    from ocihook.backends import migrate
-
-    mask = migrate.host_mask(settings, mems)
-    if mask is not None:
-        _take_policy(mask)
-
-
-def _take_policy(mask: int) -> None:
-    if not mask:
-        return
-    from ocihook.backends import migrate
-
-    try:  # noqa: SIM105 - contextlib would be one more import in every container's start
-        migrate.take_policy(mask)
-    except (ImportError, OSError):
-        pass  # the hook tries another way, and says what is wrong
-
-
-def _steer_exec(call: commandline.Call, settings: configuration.Config) -> None:
-    """What is executed in a container that is steered is steered too; nobody calls a hook for it."""
-    from ocihook.state import records
-
-    if os.geteuid() != 0 or choose.stock(settings) != choose.MIGRATE:
-        return
-    try:
-        found, _ = records.listing()
-    except BedeError:
-        return
-    for record in found:
-        if record.id == call.container and "mask" in record.cpuset:
-            _take_policy(fs.number(record.cpuset["mask"]) or 0)
 
 
 def _open_bundle(call: commandline.Call) -> tuple[int, str]:

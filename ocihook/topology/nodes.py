@@ -54,6 +54,11 @@ def _node(text: str) -> int:
     return node
 
 
+def in_words(some: tuple[int, ...]) -> str:
+    """Those nodes in a sentence: "node 1", "nodes 1 and 2"."""
+    return "node" + ("s " if len(some) > 1 else " ") + " and ".join(map(str, some))
+
+
 def format_list(numbers: "Collection[int]") -> str:
     """*numbers* as the kernel writes such a list."""
     parts: list[str] = []

@@ -6,12 +6,12 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+from ocihook.backends import choose
 from ocihook.control import client
 from ocihook.control.status import Outside, Status
 from ocihook.engines import names
 from ocihook.errors import AccessError, AgentError, InputError
 from ocihook.state import records
-from ocihook.watch import limited
 
 
 def listing() -> list[Status]:
@@ -19,7 +19,8 @@ def listing() -> list[Status]:
 
     What the kernel holds by itself comes from its cgroups, the rest from the agent. Raises BedeError.
     """
-    found = _beside_limits() if limited.is_kernel() else client.listing()[0]
+    alone = choose.without_agent()
+    found = _beside(alone.listing()) if alone else client.listing()[0]
     known = names.of((container.id, container.cgroup) for container in found)
     return [replace(container, name=known.get(container.cgroup, "")) for container in found]
 
@@ -45,9 +46,8 @@ def find(name: str, among: list[Status] | None = None) -> Status:
     return matches[0]
 
 
-def _beside_limits() -> list[Status]:
-    """What the kernel holds by itself, and what an agent, of which none is needed, knows beyond that."""
-    containers = limited.listing()
+def _beside(containers: list[Status]) -> list[Status]:
+    """*containers*, which the kernel holds by itself, and what an agent, if any, knows beyond that."""
     held: list[Status] = []
     outside: dict[str, Outside] = {}
     try:

@@ -6,21 +6,18 @@ from __future__ import annotations
 import functools
 from typing import NamedTuple
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.backends import choose
 from ocihook.cgroup import memory, path
 from ocihook.cgroup.path import Cgroup
 from ocihook.control.status import Status
 from ocihook.errors import HostError
 from ocihook.topology import nodes
-from ocihook.watch.limited import PAGE
 
 #: What ``memory.stat`` calls its counts of demoted pages: kswapd, direct, khugepaged, since 7.3 proactive.
 DEMOTED = "pgdemote_"
 #: What NUMA balancing moved in all, and what of it came from a far node: counted in its tiering mode only.
 MIGRATED, PROMOTED = "numa_pages_migrated", "pgpromote_success"
-BALANCING = "/proc/sys/kernel/numa_balancing"  #: tests point it elsewhere
-_TIERING = 2
 
 
 class Pressure(NamedTuple):
@@ -72,9 +69,9 @@ def of(cgroup: Cgroup, container: Status) -> Counters | None:
     counts = keyed(stat)
     events = keyed(_text(cgroup, "memory.events"))
     placed = _node_events(cgroup)
-    held = container.backend != choose.NODE_LIMIT
-    # The kernel takes all nodes for equal there, and what the agent moves for neither.
-    moved = container.backend == choose.MIGRATE
+    backend = choose.named(container.backend)
+    # Where the agent moves pages the kernel takes all nodes for equal, and counts nothing as demoted.
+    moved, held = backend.MOVES_PAGES, backend.NEEDS_AGENT
     return Counters(
         container.demoted if moved else demoted(counts),
         container.promoted if moved else promoted(counts),
@@ -93,7 +90,7 @@ def of(cgroup: Cgroup, container: Status) -> Counters | None:
 def demoted(stat: dict[str, int]) -> int | None:
     """Demoted bytes by the counts of ``memory.stat``; None where this kernel has none of it."""
     pages = [count for name, count in stat.items() if name.startswith(DEMOTED)]
-    return sum(pages) * PAGE if pages else None
+    return sum(pages) * host.PAGE if pages else None
 
 
 def promoted(stat: dict[str, int]) -> int | None:
@@ -107,9 +104,9 @@ def promoted(stat: dict[str, int]) -> int | None:
     counted = PROMOTED
     if _one_near():
         counted = MIGRATED if MIGRATED in stat else PROMOTED
-    elif not (fs.number(fs.read_or(BALANCING, "").strip()) or 0) & _TIERING:
+    elif not (host.balancing() or 0) & host.TIERING:
         return None
-    return stat[counted] * PAGE if counted in stat else None
+    return stat[counted] * host.PAGE if counted in stat else None
 
 
 @functools.cache
@@ -146,6 +143,6 @@ def _text(cgroup: Cgroup, name: str) -> str:
 
 def _node_events(cgroup: Cgroup) -> dict[str, int]:
     try:
-        return {name: pages * PAGE for name, pages in memory.node_events(cgroup.fd).items()}
+        return {name: pages * host.PAGE for name, pages in memory.node_events(cgroup.fd).items()}
     except (OSError, HostError):
         return {}  # a stock kernel

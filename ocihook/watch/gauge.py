@@ -19,8 +19,8 @@ from ocihook import fs
 from ocihook.cgroup import memory
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import BedeError
+from ocihook.host import PAGE
 from ocihook.topology.nodes import Tiers
-from ocihook.watch.limited import PAGE
 
 LRU_GEN = "/sys/kernel/debug/lru_gen"  #: tests point these elsewhere
 LRU_ENABLED = "/sys/kernel/mm/lru_gen/enabled"

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ocihook.backends import choose
-from ocihook.cgroup import memory, names, path
+from ocihook.cgroup import names, path
 from ocihook.cgroup.path import Cgroup
 from ocihook.control.status import Status
-from ocihook.errors import BedeError, printable
-from ocihook.spec import nodelimit
+from ocihook.errors import printable
 from ocihook.watch import counters
 from ocihook.watch.counters import Counters
 from ocihook.watch.gauge import Gauge
@@ -118,14 +117,9 @@ class Looker:
         )
 
     def _bound(self, container: Status) -> int:
-        """What the kernel holds this instant, where the kernel does; else as the agent said last."""
-        if container.backend == choose.NODE_LIMIT:
-            try:
-                limits = memory.node_limits(self._open[container.cgroup].fd)
-                return nodelimit.bound_of(limits, self.roster.tiers.local) or int(container.bound)
-            except (OSError, BedeError):
-                pass
-        return int(container.bound)
+        """The one in force this instant."""
+        backend = choose.named(container.backend)
+        return backend.bound(container, self._open[container.cgroup].fd, self.roster.tiers)
 
     def _keep(self, paths: Iterable[str]) -> None:
         keep = set(paths)

@@ -7,16 +7,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import ocihook.backends
 from ocihook import config, fs, hook
-from ocihook.backends import bind, migrate, undo
+from ocihook.backends import checks, tier
+from ocihook.backends.migrate import steering
+from ocihook.backends.tier import fence
 from ocihook.cgroup import path, process
 from ocihook.control import notify
 from ocihook.errors import HostError
@@ -57,15 +57,10 @@ class World:
         monkeypatch.setattr(nodes, "NODES", str(root / "node"))
         monkeypatch.setattr(notify, "tell", lambda op, key, bede: self.told.append((op, key)))
         monkeypatch.setattr(os, "geteuid", lambda: 0)
-        tier = SimpleNamespace(
-            check=self._check,
-            engage=self._engage,
-            release=self._release,
-            let_swap=lambda fd, user_swap_max: None,
-        )
-        monkeypatch.setattr(ocihook.backends, "tier", tier, raising=False)
-        monkeypatch.setattr(bind, "tier", tier)
-        monkeypatch.setattr(undo, "tier", tier)
+        monkeypatch.setattr(tier, "check", self._check)
+        monkeypatch.setattr(fence, "engage", self._engage)
+        monkeypatch.setattr(fence, "release", self._release)
+        monkeypatch.setattr(fence, "let_swap", lambda fd, user_swap_max: None)
 
     def started(self, ticks: int) -> None:
         (self.proc / "7/stat").write_text(" ".join(["7 (sh) S", *["0"] * 18, str(ticks), "0\n"]))
@@ -293,7 +288,7 @@ def test_a_host_that_keeps_it_waiting(
     def wait(*_: object, **__: object) -> None:
         time.sleep(60)
 
-    monkeypatch.setattr(ocihook.backends.tier, "engage", wait)
+    monkeypatch.setattr(fence, "engage", wait)
     # As crun calls it: with all signals blocked.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     try:
@@ -611,7 +606,7 @@ def test_nothing_is_written_in_a_cgroup_of_others(
     written: list[str] = []
     world.monkeypatch.setattr(fs, "recorder", lambda op, path, _: written.append(f"{op} {path}"))
     taken_back: list[int] = []
-    world.monkeypatch.setattr(migrate, "unsteer", lambda state: taken_back.append(state.pid))
+    world.monkeypatch.setattr(steering, "unsteer", lambda state: taken_back.append(state.pid))
     for arguments in ((), ("--user-high", "max")):
         assert world.run("createRuntime", *arguments) == (0 if warn else 3)
         line = _line(capfd)
@@ -631,7 +626,7 @@ LASTING = "4f" * 32
 def test_a_bound_that_was_set_is_that_of_the_next_start(world: World, stage: str) -> None:
     chosen.write(LASTING, chosen.Chosen(32 * M))
     annotations = {"bede.local": "128M", "bede.local.0": "64M"}
-    world.monkeypatch.setattr(bind.checks, "local", lambda nodes, tiers: None)
+    world.monkeypatch.setattr(checks, "local", lambda nodes, tiers: None)
     assert world.run(stage, id=LASTING, annotations=annotations) == 0
     record = records.read(records.key_of(LASTING, "/b"))
     assert record is not None

@@ -12,7 +12,7 @@ LAYERS = (
     ("backends",),
     ("control",),
     ("state", "cgroup", "topology", "native"),
-    ("spec", "fs", "config", "errors"),
+    ("spec", "fs", "host", "config", "finding", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 #: Within a layer: the command line drives the other front doors, the demo boots the machine, what watches
@@ -27,6 +27,7 @@ SIDEWAYS = {
     ("agent", "engines"),
     ("doctor", "engines"),
     ("config", "fs"),
+    ("host", "fs"),
 }
 
 

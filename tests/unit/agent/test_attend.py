@@ -12,6 +12,7 @@ import pytest
 from ocihook.agent import keeper as module
 from ocihook.agent.family import Families
 from ocihook.agent.keeper import Keeper
+from ocihook.backends import choose
 from ocihook.config import Config
 from ocihook.control.status import Status
 from ocihook.errors import AgentError, InputError
@@ -48,6 +49,7 @@ def attended(backend: str, **stats: Any) -> Keeper:
         remember=lambda: None,
         holder=SimpleNamespace(stats=lambda: seen),
     )
+    kept.troubles = lambda: choose.named(backend).troubles(record, kept.tiers, seen)  # type: ignore[arg-type]
     keeper.kept["web-0"] = kept  # type: ignore[assignment]
     for _ in range(3):
         keeper.attend()

@@ -12,6 +12,7 @@ from ocihook.agent import keeper as module
 from ocihook.agent.family import Families
 from ocihook.agent.keeper import Keeper
 from ocihook.agent.kept import Kept
+from ocihook.backends import tier
 from ocihook.cgroup.path import Cgroup
 from ocihook.config import Config
 from ocihook.errors import InputError
@@ -29,7 +30,7 @@ class Host:
         self.said: list[str] = []
         (root / "memory.max").write_text(f"{512 * M}\n")
         monkeypatch.setattr(records, "RUN", str(root / "run"))
-        monkeypatch.setattr(Kept, "_hold", lambda kept, lru_file: self)
+        monkeypatch.setattr(tier, "hold", lambda *_: self)
         monkeypatch.setattr(Kept, "status", lambda kept: {})
         monkeypatch.setattr(nodes, "room", lambda local: (0, 1000 * M))
         monkeypatch.setattr(module, "say", lambda *_, **__: None)

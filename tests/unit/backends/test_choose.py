@@ -11,9 +11,9 @@ from ocihook.topology import nodes
 
 def test_a_cgroup_with_the_file_needs_no_fence(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
-    assert choose.for_cgroup(fd, Config()) == choose.TIER
+    assert choose.for_cgroup(fd, Config()).NAME == "tier"
     (tmp_path / "memory.node_limit").touch()
-    assert choose.for_cgroup(fd, Config()) == choose.NODE_LIMIT
+    assert choose.for_cgroup(fd, Config()).NAME == "node_limit"
     os.close(fd)
 
 
@@ -26,24 +26,24 @@ def test_a_host_is_asked_by_the_children_of_the_root(tmp_path: Path) -> None:
     (elsewhere / "memory.node_limit").touch()
     (tmp_path / "link").symlink_to(elsewhere)
     # Neither what is deeper nor what a link leads to.
-    assert choose.for_host(str(tmp_path), Config()) == choose.TIER
+    assert choose.for_host(str(tmp_path), Config()).NAME == "tier"
     (tmp_path / "system.slice").mkdir()
     (tmp_path / "system.slice/memory.node_limit").touch()
-    assert choose.for_host(str(tmp_path), Config()) == choose.NODE_LIMIT
+    assert choose.for_host(str(tmp_path), Config()).NAME == "node_limit"
 
 
 @pytest.mark.parametrize(
     ("tiers", "far", "backend"),
     [
-        ([(0, 1)], (1,), choose.MIGRATE),
-        ([], (1,), choose.MIGRATE),
-        ([(0,), (1,)], (1,), choose.TIER),
-        ([(0, 1)], (), choose.TIER),
+        ([(0, 1)], (1,), "migrate"),
+        ([], (1,), "migrate"),
+        ([(0,), (1,)], (1,), "tier"),
+        ([(0, 1)], (), "tier"),
         # A socket beside CXL memory: only the latter is a lower tier.
-        ([(0, 1), (2,)], (1, 2), choose.MIGRATE),
-        ([(0, 1), (2,)], (2,), choose.TIER),
+        ([(0, 1), (2,)], (1, 2), "migrate"),
+        ([(0, 1), (2,)], (2,), "tier"),
         # The upper of two tiers, called far.
-        ([(0,), (1, 2)], (0,), choose.MIGRATE),
+        ([(0,), (1, 2)], (0,), "migrate"),
     ],
 )
 def test_far_nodes_that_are_no_lower_tier_are_moved_to(
@@ -55,4 +55,4 @@ def test_far_nodes_that_are_no_lower_tier_are_moved_to(
 ) -> None:
     monkeypatch.setattr(nodes, "tier_lists", lambda: tiers)
     monkeypatch.setattr(nodes, "with_memory", lambda: (0, 1, 2))
-    assert choose.for_host(str(tmp_path), Config(far_nodes=far)) == backend
+    assert backend == choose.for_host(str(tmp_path), Config(far_nodes=far)).NAME

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from ocihook.backends import cpus, migrate
+from ocihook.backends.migrate import steering
 from ocihook.cgroup import cpuset
 from ocihook.cgroup.path import Cgroup
 from ocihook.config import Config
@@ -40,7 +41,7 @@ def meant(mask: int, allowed: list[int]) -> set[int]:
 def test_the_policy_means_far_nodes_away_and_all_local_ones_at_home(
     allowed: list[int], far: list[int]
 ) -> None:
-    mask = migrate.mask(allowed, far)
+    mask = steering.mask(allowed, far)
     assert mask is not None
     assert meant(mask, allowed) == set(far)
     assert meant(mask, [node for node in allowed if node not in far]) == set(allowed) - set(far)
@@ -50,7 +51,7 @@ def test_the_policy_means_far_nodes_away_and_all_local_ones_at_home(
     ("allowed", "far"), [([0, 1, 2, 3], [1, 3]), ([0], [1]), ([1], [1]), ([0, 1], [0, 1]), ([], [])]
 )
 def test_where_no_policy_can_mean_that(allowed: list[int], far: list[int]) -> None:
-    assert migrate.mask(allowed, far) is None
+    assert steering.mask(allowed, far) is None
 
 
 class Place:
@@ -77,10 +78,10 @@ class Place:
             (self.proc / f"{PID}/task/{tid}").mkdir(parents=True)
         self.policy("default")
         self.injected: list[tuple[int, int]] = []
-        monkeypatch.setattr(migrate, "PROC", str(self.proc))
+        monkeypatch.setattr(steering, "PROC", str(self.proc))
         monkeypatch.setattr(cpus, "near", lambda _: "0-1")
         native = SimpleNamespace(inject_policy=lambda tid, mask, _: self.injected.append((tid, mask)))
-        monkeypatch.setattr(migrate, "load_native", lambda: native)
+        monkeypatch.setattr(steering, "load_native", lambda: native)
 
     def policy(self, text: str) -> None:
         (self.proc / f"{PID}/numa_maps").write_text(f"00400000 {text} file=/bin/sh mapped=1 N0=1\n")
@@ -92,7 +93,7 @@ class Place:
         given = {} if given is None else given
         cgroup = Cgroup(str(self.mount), "/system.slice/web.scope", _open(self.dir))
         with cgroup:
-            migrate.steer(cgroup, State("web", PID, "/b", status, None), TIERS, given)
+            steering.steer(cgroup, State("web", PID, "/b", status, None), TIERS, given)
         return given
 
 
@@ -108,7 +109,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 def test_what_has_not_begun_gets_the_policy(place: Place) -> None:
-    mask = migrate.mask([0, 1], [1])
+    mask = steering.mask([0, 1], [1])
     given = place.steer()
     assert given == {"cpus": "0-3", "near": "0-1", "home": "0", "away": "0-1", "mask": str(mask)}
     assert place.injected == [(PID, mask), (PID + 1, mask)]
@@ -154,7 +155,7 @@ def test_a_host_without_the_controller_moves_only(place: Place) -> None:
 def test_what_was_taken_is_given_back(place: Place) -> None:
     given = place.steer()
     fd = _open(place.dir)
-    migrate.release(fd, given)
+    steering.release(fd, given)
     assert (place.read("mems"), place.read("cpus")) == ("0-1", "0-3")
 
 
@@ -162,33 +163,33 @@ def test_what_others_have_written_meanwhile_stays(place: Place) -> None:
     given = place.steer()
     (place.dir / "cpuset.mems").write_text("1\n")
     (place.dir / "cpuset.cpus").write_text("2\n")
-    migrate.release(_open(place.dir), given)
+    steering.release(_open(place.dir), given)
     assert (place.read("mems"), place.read("cpus")) == ("1", "2")
 
 
 def test_a_container_that_is_not_steered_does_not_keep_the_policy(place: Place) -> None:
     state = State("web", PID, "/b", "created", None)
-    migrate.unsteer(state)
+    steering.unsteer(state)
     assert place.injected == []
     place.policy("interleave=relative:1")
-    migrate.unsteer(State("web", PID, "/b", "running", None))
+    steering.unsteer(State("web", PID, "/b", "running", None))
     assert place.injected == []
-    migrate.unsteer(state)
+    steering.unsteer(state)
     assert place.injected == [(PID, 0), (PID + 1, 0)]
 
 
 def test_a_policy_is_of_the_nodes_there_were(monkeypatch: pytest.MonkeyPatch, place: Place) -> None:
     given = place.steer()
     monkeypatch.setattr(nodes, "with_memory", lambda: (0, 1))
-    assert migrate.is_valid(given)
+    assert steering.is_valid(given)
     monkeypatch.setattr(nodes, "with_memory", lambda: (0,))
-    assert not migrate.is_valid(given)
-    assert not migrate.is_valid({"cpus": "0-3", "near": "0-1"})
+    assert not steering.is_valid(given)
+    assert not steering.is_valid({"cpus": "0-3", "near": "0-1"})
 
 
 def test_pages_are_moved_where_its_cpuset_lets_them(place: Place) -> None:
     tiers = Tiers((0,), (1, 2))
-    found = migrate.allowed(_open(place.dir), {}, tiers)
+    found = steering.allowed(_open(place.dir), {}, tiers)
     assert (found.local, found.far) == ((0,), (1,))
 
 
@@ -210,8 +211,8 @@ def test_a_users_own_containers_are_refused(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_the_wrapper_steers_only_what_may_use_all_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "with_memory", lambda: (0, 1))
-    assert migrate.host_mask(CONFIG, "") == migrate.mask([0, 1], [1])
-    assert migrate.host_mask(CONFIG, "0-1") is None
+    assert steering.host_mask(CONFIG, "") == steering.mask([0, 1], [1])
+    assert steering.host_mask(CONFIG, "0-1") is None
 
 
 @pytest.mark.parametrize(

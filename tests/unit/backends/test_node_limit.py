@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ocihook import fs
-from ocihook.backends import node_limit
+from ocihook.backends import bind
+from ocihook.backends.node_limit import limits
 from ocihook.cgroup import path
 from ocihook.cgroup.path import Cgroup
 from ocihook.config import Config
@@ -49,10 +50,10 @@ class Host:
 
     def bind(self, annotations: dict[str, str], config: Config | None = None) -> None:
         with self.cgroup() as cgroup:
-            node_limit.bind(cgroup, self.policy(annotations), config or Config())
+            limits.bind(cgroup, self.policy(annotations), config or Config())
 
     def holds(self, annotations: dict[str, str], config: Config | None = None) -> bool:
-        return node_limit.holds(7, self.policy(annotations), config or Config())
+        return bind.holds(7, self.policy(annotations), config or Config())
 
     def policy(self, annotations: dict[str, str]) -> annotation.Policy:
         policy = annotation.parse(annotations)
@@ -185,8 +186,8 @@ def test_what_is_in_force(host: Host, limits: str, annotations: dict[str, str], 
 
 def test_the_bound_is_on_all_local_nodes_together(host: Host) -> None:
     host.tiers("0-2", "0-1", "2")
-    for limits, held in ((f"N0={32 * M} N1={32 * M}", True), (f"N0={32 * M} N1={33 * M}", False)):
-        host.limit(limits + " N2=max")
+    for given, held in ((f"N0={32 * M} N1={32 * M}", True), (f"N0={32 * M} N1={33 * M}", False)):
+        host.limit(given + " N2=max")
         assert host.holds({"bede.local": "64M"}) is held
 
 

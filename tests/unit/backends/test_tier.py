@@ -9,6 +9,7 @@ import pytest
 
 from ocihook import fs
 from ocihook.backends import tier
+from ocihook.backends.tier import fence
 from ocihook.cgroup.path import Cgroup
 from ocihook.config import Config
 from ocihook.errors import HostError
@@ -38,13 +39,13 @@ def high(cgroup: Cgroup) -> str:
 
 
 def test_the_fence_is_the_bound_and_what_is_far(cgroup: Cgroup) -> None:
-    tier.engage(cgroup, 64 * MIB, TIERS, None)
+    fence.engage(cgroup, 64 * MIB, TIERS, None)
     # Not what is neither: 2 MiB of kernel memory that may be given back.
     assert high(cgroup) == str(64 * MIB + 2 * MIB)
 
 
 def test_the_users_own_limit_stays(cgroup: Cgroup) -> None:
-    tier.engage(cgroup, 64 * MIB, TIERS, 32 * MIB)
+    fence.engage(cgroup, 64 * MIB, TIERS, 32 * MIB)
     assert high(cgroup) == str(32 * MIB)
 
 
@@ -52,28 +53,28 @@ def test_the_users_own_limit_stays(cgroup: Cgroup) -> None:
 def test_nobody_may_swap_at_the_fence(cgroup: Cgroup, limit: str, swap: str) -> None:
     for name, text in (("memory.max", limit), ("memory.swap.current", "5"), ("memory.swap.max", "max")):
         (Path(cgroup.mount) / name).write_text(text)
-    tier.engage(cgroup, 64 * MIB, TIERS, None)
+    fence.engage(cgroup, 64 * MIB, TIERS, None)
     # A file keeps what is longer than what is written.
     assert (Path(cgroup.mount) / "memory.swap.max").read_text()[:1] == swap[:1]
     assert high(cgroup) == str(66 * MIB)
 
 
 def test_a_bound_that_is_passed_already_stops_growth_only(cgroup: Cgroup) -> None:
-    tier.engage(cgroup, 4 * MIB, TIERS, None)
+    fence.engage(cgroup, 4 * MIB, TIERS, None)
     assert high(cgroup) == str(10 * MIB)
 
 
 def test_one_write_where_there_is_no_swap(cgroup: Cgroup, monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[str] = []
     monkeypatch.setattr(fs, "recorder", lambda op, path, _: writes.append(path) if op == "write" else None)
-    tier.engage(cgroup, 64 * MIB, TIERS, None)
-    tier.release(cgroup.fd, None)
+    fence.engage(cgroup, 64 * MIB, TIERS, None)
+    fence.release(cgroup.fd, None)
     assert writes == ["memory.high", "memory.high"]
 
 
 @pytest.mark.parametrize("limit", [None, 5 * MIB])
 def test_release_gives_the_users_own_limit_back(cgroup: Cgroup, limit: int | None) -> None:
-    tier.release(cgroup.fd, limit)
+    fence.release(cgroup.fd, limit)
     assert high(cgroup)[:3] == ("max" if limit is None else str(limit)[:3])
 
 

@@ -6,25 +6,26 @@ import os
 import re
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from ocihook import config, errors, native
-from ocihook.agent import family, kept
+from ocihook.agent import family
+from ocihook.backends import choose
+from ocihook.backends.node_limit import cgroups
 from ocihook.cgroup import memory
 from ocihook.cgroup.path import Cgroup
 from ocihook.cli import main
 from ocihook.control.status import Outside, Status
 from ocihook.doctor import examine
-from ocihook.doctor.finding import GOOD, Finding
+from ocihook.finding import GOOD, Finding
 from ocihook.metrics import collect
 from ocihook.state import record as record_module
 from ocihook.state import records
 from ocihook.topology.nodes import Tiers
-from ocihook.watch import containers, counters, explain, limited, recording, table
+from ocihook.watch import containers, counters, explain, recording, table
 from ocihook.watch.counters import Counters, Pressure
 from ocihook.watch.look import Row
 
@@ -47,8 +48,7 @@ def of_the_agent() -> Status:
         id="web", bundle="/b", pid=1, pid_start=1, ns={}, cgroup="/web", cgroup_ino=1, policy={},
         bound=1, nodes={}, user_high=None, created=1.0,
     )  # fmt: skip
-    mock = SimpleNamespace(holder=SimpleNamespace(stats=lambda: stats), record=record)
-    return kept.Kept.status(mock)  # type: ignore[arg-type]
+    return choose.named(record.backend).status(record, stats)
 
 
 def of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> Status:
@@ -56,7 +56,7 @@ def of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> Status:
     for name, value in (("node_limits", {0: 1}), ("node_usage", {0: 1}), ("node_events", {"demoted": 1})):
         monkeypatch.setattr(memory, name, lambda fd, value=value: value)
     with Cgroup("/sys/fs/cgroup", "/web", os.open("/", os.O_PATH)) as cgroup:
-        status = limited._status(cgroup, Tiers((0,), (1,)))
+        status = cgroups._status(cgroup, Tiers((0,), (1,)))
     assert status is not None
     return status
 
@@ -65,7 +65,7 @@ def test_ps_has_its_fields_whoever_holds_the_bound(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ones = [of_the_agent(), of_the_kernel(monkeypatch)]
-    monkeypatch.setattr(limited, "is_kernel", lambda: False)
+    monkeypatch.setattr(choose, "without_agent", lambda: None)
     monkeypatch.setattr(containers.client, "listing", lambda: (ones, {}))
     assert main.main(["ps", "--json"]) == 0
     for one in json.loads(capsys.readouterr().out):

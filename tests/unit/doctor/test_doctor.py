@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from ocihook import config
+from ocihook import host as files
+from ocihook.backends.migrate import told as migrate
 from ocihook.cgroup import path
 from ocihook.cli import doctor as command
 from ocihook.cli import main
-from ocihook.doctor import emulation, examine, host, memory
-from ocihook.doctor.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
+from ocihook.doctor import examine, host, memory
 from ocihook.engines import engine
 from ocihook.errors import AccessError, AgentError, HostError
+from ocihook.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
 from ocihook.topology import nodes
 
 
@@ -47,11 +49,11 @@ class Host:
             (nodes, "DEMOTION", "demotion"),
             (nodes, "CPUS_ONLINE", "online"),
             (nodes, "ZONES", "zoneinfo"),
-            (emulation, "DAMON", "damon"),
-            (emulation, "MODULES", "modules"),
-            (memory, "LRU", "lru"),
-            (memory, "LRU_GEN", "lru_gen"),
-            (memory, "BALANCING", "balancing"),
+            (migrate, "DAMON", "damon"),
+            (migrate, "MODULES", "modules"),
+            (files, "LRU_GEN_ENABLED", "lru"),
+            (files, "LRU_GEN", "lru_gen"),
+            (files, "BALANCING", "balancing"),
             (memory, "SWAPS", "swaps"),
             (path, "PROC", "proc"),
             (host, "SELF", "self"),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocihook import host
 from ocihook.cgroup import path
 from ocihook.control.status import Status
 from ocihook.topology import nodes
@@ -63,7 +64,7 @@ def test_promotions(
     for name, text in (("has_cpu", near), ("has_memory", "0-2"), ("mode", f"{mode}\n")):
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(nodes, "NODES", str(tmp_path))
-    monkeypatch.setattr(counters, "BALANCING", str(tmp_path / "mode"))
+    monkeypatch.setattr(host, "BALANCING", str(tmp_path / "mode"))
     counters._one_near.cache_clear()
     found = counters.promoted(counters.keyed(NEW))
     counters._one_near.cache_clear()

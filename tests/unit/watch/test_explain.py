@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ocihook import host
 from ocihook.cgroup import path
 from ocihook.control.status import from_json
 from ocihook.engines import names
@@ -69,7 +70,7 @@ def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (where / name).write_text(text + "\n")
     monkeypatch.setattr(path, "PROC", str(tmp_path / "proc"))
     monkeypatch.setattr(nodes, "TIERS", str(tmp_path / "tiers"))
-    monkeypatch.setattr(explain, "BALANCING", str(tmp_path / "balancing"))
+    monkeypatch.setattr(host, "BALANCING", str(tmp_path / "balancing"))
     monkeypatch.setattr(names, "annotations_of", lambda id, where: None)
     return where
 

@@ -11,6 +11,7 @@ import pytest
 from ocihook.cgroup import path
 from ocihook.control.status import Status, from_json
 from ocihook.errors import AgentError, InputError
+from ocihook.host import PAGE
 from ocihook.topology import nodes
 from ocihook.watch import containers, counters, gauge, roster
 from ocihook.watch.look import Looker
@@ -74,7 +75,7 @@ def test_rates_are_of_the_time_between_looks(host: Host) -> None:
         assert first.share == 50
         host.count("web", 10)
         (second,) = looker.look()
-        assert second.demoting == pytest.approx(10 * counters.PAGE / (second.clock - first.clock))
+        assert second.demoting == pytest.approx(10 * PAGE / (second.clock - first.clock))
         assert second.promoting is None  # nobody counts it
 
 

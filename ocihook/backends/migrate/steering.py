@@ -11,10 +11,9 @@ What cannot be steered is held by ``memory.high`` and by moving alone.
 import os
 
 from ocihook import fs
-from ocihook.backends import checks, cpus
+from ocihook.backends import cpus
 from ocihook.cgroup import cpuset
 from ocihook.errors import HostError
-from ocihook.state import user
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from types import ModuleType
 
+    from ocihook.backends.backend import Asked
     from ocihook.cgroup.path import Cgroup
     from ocihook.config import Config
     from ocihook.spec.state import State
@@ -34,24 +34,6 @@ _BITS = 64
 _POLICY = "interleave=relative:"  # in numa_maps
 _TRIES = 50  # at a thread that is just not waiting; 10 ms each
 _NOT_STARTED = ("creating", "created")
-
-
-def possible(config: "Config") -> Tiers:
-    """The nodes to bind with on this host. Raises HostError where no bound can be held."""
-    return checks.numbers(nodes.find(config.far_nodes))
-
-
-def check(config: "Config", cgroup_fd: int) -> Tiers:
-    """Like :func:`possible`, for the container in that cgroup. Raises HostError."""
-    if user.choose():
-        raise HostError(
-            "a user's own containers cannot be held without a lower memory tier",
-            "Run the container as root, whose agent may move its pages",
-        )
-    tiers = possible(config)
-    checks.room(tiers)
-    checks.cpuset(fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd), tiers)
-    return tiers
 
 
 def mask(allowed: "Collection[int]", far: "Collection[int]") -> int | None:
@@ -76,9 +58,29 @@ def host_mask(config: "Config", mems: str) -> int | None:
     return mask(memory, config.far_nodes)
 
 
-def take_policy(wanted: int) -> None:
-    """Steer this process, and what it will become. Raises OSError, ImportError."""
-    load_native().set_policy(wanted)
+def recorded_mask(container: str) -> int:
+    """The policy's nodes of the container with that id, by its record; 0 where it is not steered."""
+    from ocihook.errors import BedeError
+    from ocihook.state import records
+
+    if os.geteuid() != 0:
+        return 0
+    try:
+        found, _ = records.listing()
+    except BedeError:
+        return 0
+    masks = [record.cpuset[MASK] for record in found if record.id == container and MASK in record.cpuset]
+    return (fs.number(masks[0]) or 0) if masks else 0
+
+
+def take(wanted: int) -> None:
+    """Steer this process, and what it will become, by the mask *wanted*; 0 does nothing. Best effort."""
+    if not wanted:
+        return
+    try:  # noqa: SIM105 - contextlib would be one more import in every container's start
+        load_native().set_policy(wanted)
+    except (ImportError, OSError):
+        pass  # the hook tries another way, and says what is wrong
 
 
 def load_native() -> "ModuleType":
@@ -128,6 +130,16 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
     except OSError as error:
         raise HostError(f"its processes do not take the policy: {error.strerror}") from None
     given |= {HOME: home, AWAY: nodes.format_list(allowed), MASK: str(wanted)}
+
+
+def steer_or_warn(cgroup: "Cgroup", asked: "Asked", tiers: Tiers, given: dict[str, str]) -> None:
+    """Steer what can be; anything else is held by moving, at a higher price, and its user is told."""
+    try:
+        steer(cgroup, asked.state, tiers, given)
+    except HostError as error:
+        unsteer(asked.state)
+        warning = HostError(f"container {asked.state.id} is not steered: {error.message}", error.hint)
+        asked.warn(warning.line("bede"))
 
 
 def unsteer(state: "State") -> None:

@@ -8,8 +8,8 @@ import os
 import re
 from dataclasses import replace
 
-from ocihook import config, fs
-from ocihook.backends import amount, choose
+from ocihook import config, fs, host
+from ocihook.backends import amount, node_limit
 from ocihook.cgroup import memory, names, path, tree
 from ocihook.cgroup.path import Cgroup
 from ocihook.control.status import Change, Status
@@ -18,17 +18,8 @@ from ocihook.spec import nodelimit
 from ocihook.state import chosen
 from ocihook.topology import nodes
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 #: The cgroups of a rootless user, whose hooks read what that user has chosen, and nothing of root's.
 _OF_USER = re.compile(r"/user\.slice/user-[1-9]\d*\.slice/user@")
-
-
-def is_kernel() -> bool:
-    """Whether the kernel of this host holds bounds by itself."""
-    try:
-        return choose.has_limits(path.mount_point())
-    except (HostError, OSError):
-        return False
 
 
 def listing() -> list[Status]:
@@ -113,7 +104,7 @@ def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> Status | None:
     if bound is None:
         return None
     used = memory.node_usage(cgroup.fd)
-    events = {name: pages * PAGE for name, pages in memory.node_events(cgroup.fd).items()}
+    events = {name: pages * host.PAGE for name, pages in memory.node_events(cgroup.fd).items()}
     local = sum(used.get(node, 0) for node in tiers.local)
     return Status(
         id=names.id_of(cgroup.path),
@@ -124,7 +115,7 @@ def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> Status | None:
         local=local,
         far=sum(used.get(node, 0) for node in tiers.far),
         overshoot=max(local - bound, 0),
-        backend=choose.NODE_LIMIT,
+        backend=node_limit.NAME,
         demoted=events.get("demoted"),
         steered_bytes=events.get("steered"),
         promotion_denied=events.get("promotion_denied"),

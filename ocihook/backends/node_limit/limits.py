@@ -9,7 +9,7 @@ needed, so two equal nodes do, once the configuration says which of them is far.
 
 from ocihook import fs
 from ocihook.backends import checks, cpus
-from ocihook.cgroup import cpuset, memory, path
+from ocihook.cgroup import cpuset, memory
 from ocihook.errors import HostError, InputError
 from ocihook.spec import nodelimit
 from ocihook.topology import nodes
@@ -17,6 +17,7 @@ from ocihook.topology.nodes import Tiers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ocihook.backends.backend import Start
     from ocihook.cgroup.path import Cgroup
     from ocihook.config import Config
     from ocihook.spec.annotation import Policy
@@ -66,18 +67,47 @@ def engage(cgroup_fd: int, wanted: dict[int, int]) -> None:
         fs.write(nodelimit.NAME, nodelimit.dump(lower), dir_fd=cgroup_fd)
 
 
-def holds(pid: int, policy: "Policy", config: "Config") -> bool:
-    """Whether the bound of *policy* is in force in the cgroup of process *pid*."""
-    try:
-        with path.find(pid) as cgroup:
-            given = memory.node_limits(cgroup.fd)
-            bound, own = policy.resolve(memory.container_limit(cgroup))
-        held = nodelimit.bound_of(given, nodes.find(config.far_nodes).local)
-    except (OSError, HostError, InputError):
-        return False
+def hold(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
+    """Whether the bound of *policy* is in force there. Raises OSError, BedeError."""
+    given = memory.node_limits(cgroup.fd)
+    bound, own = policy.resolve(memory.container_limit(cgroup))
+    held = nodelimit.bound_of(given, nodes.find(config.far_nodes).local)
     if held is None or held > bound:
         return False
     return not any(_above(given.get(node), value) for node, value in own.items())
+
+
+def in_force(cgroup_fd: int, tiers: Tiers) -> int | None:
+    """The bound of a cgroup, in bytes; None where it has none, or has gone."""
+    try:
+        return nodelimit.bound_of(memory.node_limits(cgroup_fd), tiers.local)
+    except (OSError, HostError):
+        return None
+
+
+def of_start(start: "Start") -> tuple[dict[int, int], str]:
+    """The limits by node for a container that is about to be made, none where that may be; and its CPUs.
+
+    Raises BedeError.
+    """
+    from ocihook.spec import bundle
+    from ocihook.state import chosen
+
+    policy = chosen.apply(start.policy, start.container, start.warn)
+    limit = bundle.memory_limit(start.bundle)
+    bound, own = policy.resolve(limit)
+    try:
+        tiers = check(start.config, bundle.cpuset(start.bundle))
+        near = cpus.near(tiers) if start.config.far_nodes else ""
+        found = limits(bound, own, tiers)
+    except HostError as error:
+        if start.config.on_unsupported != "warn":
+            raise
+        start.warn(HostError(f"the container runs without a bound: {error.message}", error.hint))
+        return {}, ""
+    if useless := checks.useless(bound, own, limit, tiers.local):
+        start.warn(InputError(f"the container: {useless}", "Ask for less than that"))
+    return found, near
 
 
 def _above(limit: int | None, value: int) -> bool:

@@ -7,35 +7,17 @@ here holds by itself; the agent moves it as memory is demoted (native/holder.c).
 """
 
 from ocihook import fs
-from ocihook.backends import checks
 from ocihook.cgroup import memory
-from ocihook.topology import nodes
-from ocihook.topology.nodes import Tiers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocihook.cgroup.path import Cgroup
-    from ocihook.config import Config
+    from ocihook.topology.nodes import Tiers
 
 PAGE = 4096
 
 
-def possible(config: "Config") -> Tiers:
-    """The tiers to bind with on this host. Raises HostError where no bound can be held."""
-    return checks.numbers(nodes.find(config.far_nodes))
-
-
-def check(config: "Config", cgroup_fd: int) -> Tiers:
-    """The tiers to bind with, demotion turned on. Raises HostError where no bound can be held."""
-    tiers = possible(config)
-    nodes.enable_demotion()
-    checks.room(tiers)
-    # Without the cpuset controller every node is allowed.
-    checks.cpuset(fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd), tiers)
-    return tiers
-
-
-def engage(cgroup: "Cgroup", bound: int, tiers: Tiers, user_high: int | None) -> None:
+def engage(cgroup: "Cgroup", bound: int, tiers: "Tiers", user_high: int | None) -> None:
     """Write the first fence of *bound* bytes, and let nobody swap at it. Raises OSError."""
     used = memory.usage(cgroup.fd)
     local, far = memory.local_far(fs.read("memory.numa_stat", dir_fd=cgroup.fd), tiers.local, tiers.far)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Containers that an agent holds: what those backends have in common that leave holding to it."""
+
+from __future__ import annotations
+
+from ocihook import native
+from ocihook.cgroup import path
+from ocihook.cgroup.path import Cgroup
+from ocihook.control import client
+from ocihook.control.status import Change, Status
+from ocihook.errors import BedeError
+from ocihook.state.records import Record
+from ocihook.topology.nodes import Tiers
+
+
+def holder(
+    cgroup: Cgroup,
+    record: Record,
+    tiers: Tiers,
+    notify_fd: int,
+    lru_file: str | None,
+    migrate: native.Migrate | None = None,
+) -> native.Holder:
+    """A thread that holds the bound of *record* from now on. Raises OSError."""
+    return native.Holder(
+        cgroup.fd,
+        record.cgroup,
+        local=tiers.local,
+        far=tiers.far,
+        bound=record.bound,
+        nodes=record.nodes,
+        user_high=record.user_high,
+        user_swap_max=record.user_swap_max,
+        lru_file=lru_file,
+        notify_fd=notify_fd,
+        migrate=migrate,
+    )
+
+
+def is_gone(record: Record) -> bool:
+    """Whether the cgroup of *record* is no more. False if that cannot be determined."""
+    try:
+        cgroup = path.reopen(record.cgroup, record.cgroup_ino)
+    except BedeError:
+        return False
+    if cgroup is None:
+        return True
+    cgroup.close()
+    return False
+
+
+def status(record: Record, stats: native.Stats) -> Status:
+    """What `bede ps` shows of the container of *record*; sizes in bytes."""
+    return Status(
+        id=record.id,
+        key=record.key,
+        pid=record.pid,
+        cgroup=record.cgroup,
+        bound=stats.bound,
+        nodes={str(node): value for node, value in record.nodes.items()},
+        local=stats.local,
+        far=stats.far,
+        overshoot=stats.overshoot,
+        backend=record.backend,
+        runtime=record.runtime,
+        asked=record.policy,
+        created=record.created,
+        user_high=limit(stats.user_high),
+        demoted=stats.demoted,
+        promoted=stats.promoted,
+        program_bound=stats.own,
+        mover_us=stats.mover_us,
+        steered=stats.steered,
+        away=stats.away,
+        stalled=stats.stalled,
+        stalls=stats.stalls,
+        fence=stats.fence,
+        fence_events=stats.fence_events,
+        rounds=stats.rounds,
+    )
+
+
+def limit(value: int) -> int | None:
+    """A limit as the native part tells it; None for no limit."""
+    return None if value == native.NO_LIMIT else value
+
+
+def set_bound(container: Status, size: str) -> Change:
+    """Ask the agent for another bound. Raises BedeError."""
+    return client.set_bound(container.key, size)

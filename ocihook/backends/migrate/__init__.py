@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``migrate``: a stock kernel whose far nodes are no lower tier. Allocation is steered, pages are moved.
+
+The functions are those of :class:`ocihook.backends.backend.Backend`.
+"""
+
+from ocihook import fs
+from ocihook.backends import tier
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocihook.backends.backend import Agent, Asked, Explanation, Start
+    from ocihook.cgroup.path import Cgroup
+    from ocihook.config import Config
+    from ocihook.control.status import Status
+    from ocihook.errors import BedeError
+    from ocihook.finding import Finding
+    from ocihook.native import Holder, Stats
+    from ocihook.spec.state import State
+    from ocihook.state.records import Record
+    from ocihook.topology.nodes import Tiers
+
+NAME = "migrate"
+WHY = (
+    "far nodes are named that are no lower tier, and the kernel has no limit by node, so allocation is"
+    " steered and pages are moved"
+)
+NEEDS_AGENT, MOVES_PAGES, FOR_USERS = True, True, False
+
+#: as of the other backend whose containers an agent holds
+possible, holds, release = tier.possible, tier.holds, tier.release
+listing, status, bound, set_bound = tier.listing, tier.status, tier.bound, tier.set_bound
+
+
+def examine(config: "Config", tiers: "Tiers | None") -> "Iterator[Finding]":
+    """Steering, DAMON, counting, the cpuset controller, NUMA balancing."""
+    from ocihook.backends.migrate import told
+
+    return told.examine(tiers)
+
+
+def prepare(start: "Start") -> bool:
+    """Take on the policy that the container's tasks inherit; else as ``tier``."""
+    from ocihook.backends.migrate import steering
+    from ocihook.spec import bundle
+
+    # The hook looks whether they have it.
+    steering.take(steering.host_mask(start.config, bundle.cpuset(start.bundle)) or 0)
+    return tier.prepare(start)
+
+
+def prepare_exec(container: str) -> None:
+    """Steer what is executed in a container that is steered."""
+    from ocihook.backends.migrate import steering
+
+    steering.take(steering.recorded_mask(container))
+
+
+def check(config: "Config", cgroup_fd: int) -> "Tiers":
+    """Like :func:`possible`, for the container in that cgroup. Raises HostError."""
+    from ocihook.backends import checks
+    from ocihook.errors import HostError
+    from ocihook.state import user
+
+    if user.choose():
+        raise HostError(
+            "a user's own containers cannot be held without a lower memory tier",
+            "Run the container as root, whose agent may move its pages",
+        )
+    tiers = possible(config)
+    checks.room(tiers)
+    checks.cpuset(fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd), tiers)
+    return tiers
+
+
+def bind(cgroup: "Cgroup", asked: "Asked") -> "Record | None":
+    """Steer what can be steered, then as ``tier``."""
+    from ocihook.backends import held, migrate
+    from ocihook.backends.migrate import steering
+
+    def steer(record: "Record", tiers: "Tiers") -> None:
+        steering.steer_or_warn(cgroup, asked, tiers, record.cpuset)
+
+    return held.bind(cgroup, asked, migrate, steer)
+
+
+def abandon(state: "State") -> None:
+    """Take the policy back: it may go on without a bound, and shall not allocate far then."""
+    from ocihook.backends.migrate import steering
+
+    steering.unsteer(state)
+
+
+def forget(record: "Record") -> None:
+    """The cgroup beside it that keeps the cpuset controller on. Raises BedeError."""
+    from ocihook.cgroup import cpuset, path
+
+    cpuset.let_go(record.cgroup, record.cgroup_ino, path.mount_point())
+
+
+def resume(cgroup: "Cgroup", record: "Record") -> None:
+    """The cpuset controller is on. Raises OSError."""
+    from ocihook.cgroup import cpuset
+
+    if record.cpuset:
+        cpuset.enable(cgroup, own=True)
+
+
+def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
+    """Steer and move. Raises OSError."""
+    from ocihook import native
+    from ocihook.backends import holding
+    from ocihook.backends.migrate import steering
+
+    given = record.cpuset
+    # Nothing can be moved to where its cpuset does not let it.
+    tiers = steering.allowed(cgroup.fd, given, tiers)
+    steered = steering.is_valid(given)
+    if given and not steered:
+        steering.release(cgroup.fd, given)  # else it could not leave its local nodes
+    home, away = given.get(steering.HOME, ""), given.get(steering.AWAY, "")
+    moving = native.Migrate(home, away, steered, agent.move_rate)
+    return holding.holder(cgroup, record, tiers, agent.notify_fd, native.LRU_GEN, moving)
+
+
+def look_after(cgroup_fd: int, record: "Record") -> None:
+    """Put its processors back where they have been taken for none: systemd knows of no such choice."""
+    from ocihook.backends import cpus
+    from ocihook.backends.migrate import steering
+
+    try:
+        cpus.keep(cgroup_fd, record.cpuset.get(steering.NEAR, ""))
+    except OSError:
+        return  # it has ended
+
+
+def troubles(record: "Record", tiers: "Tiers", stats: "Stats") -> "Iterator[tuple[str, BedeError]]":
+    """That nothing can be moved, or that it is not steered any more."""
+    from ocihook.backends.migrate import told
+
+    return told.troubles(record, tiers, stats)
+
+
+def explain(container: "Status", cgroup_fd: int, config: "Config") -> "Explanation":
+    """Steering and moving. Raises OSError."""
+    from ocihook.backends.migrate import told
+
+    return told.explain(container, cgroup_fd, config)
+
+
+def label(container: "Status") -> str:
+    """Its name, and whether the container's pages can only be moved."""
+    return NAME if container.steered else f"{NAME}, not steered"
+
+
+def alternative(container: "Status", config: "Config") -> str:
+    """By steering and moving."""
+    from ocihook.backends.migrate import told
+
+    return told.alternative()

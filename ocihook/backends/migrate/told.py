@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people are told of ``migrate``: by `bede doctor`, `bede explain`, and the agent's journal.
+
+Source: Documentation/admin-guide/mm/damon/usage.rst.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ocihook import fs, host
+from ocihook.backends import choose, telling
+from ocihook.backends.backend import Explanation
+from ocihook.backends.migrate import steering
+from ocihook.backends.tier import told as fenced
+from ocihook.cgroup import path
+from ocihook.config import Config
+from ocihook.control.status import Status
+from ocihook.errors import AgentError, BedeError
+from ocihook.finding import GOOD, NOTE, WARN, Finding
+from ocihook.native import Stats
+from ocihook.state.records import Record
+from ocihook.topology import nodes
+from ocihook.topology.nodes import Tiers
+
+DAMON = "/sys/kernel/mm/damon/admin/kdamonds"
+MODULES = "/sys/module"
+MIB = 1 << 20
+#: those of DAMON's modules that leave it to nobody else while they are on; the agent puts the third on hold
+_ALONE = ("damon_reclaim", "damon_lru_sort")
+_OURS = 1000003  # update_us by which the agent knows its own (native/heat.c)
+
+
+def examine(tiers: Tiers | None) -> Iterator[Finding]:
+    """Steering, DAMON, counting, NUMA balancing, the cpuset controller."""
+    if tiers is not None and steering.mask(nodes.with_memory(), tiers.far) is None:
+        yield Finding(
+            "memory",
+            "steering",
+            WARN,
+            "no policy means all local nodes or all far ones by turns here: pages are only moved",
+            f"Call other nodes far than {nodes.in_words(tiers.far)}",
+        )
+    yield _damon()
+    yield _counting()
+    yield _balancing()
+    yield from _controller()
+
+
+def troubles(record: Record, tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:
+    """That the container stays above its bound, or is not steered any more."""
+    if stats.stalled:
+        yield "stalled", _stalled(tiers, stats)
+    if steering.HOME in record.cpuset and stats.rounds and not stats.steered:
+        yield (
+            "not_steered",
+            AgentError(
+                "it is not steered any more, only moved: its cpuset was changed, or nodes came or went",
+                "Start it anew",
+            ),
+        )
+
+
+def explain(container: Status, cgroup_fd: int, config: Config) -> Explanation:
+    """Steering and moving. Raises OSError."""
+    found = [("held by", _steering(container, cgroup_fd, fenced.fence(cgroup_fd)))]
+    found += fenced.user_high(container)
+    found += _moving(container)
+    if container.stalled:
+        why = "far memory is full, or it is page cache that is not mapped"
+        why += ", or where its programs want it" if container.program_bound else ""
+        found.append(("stalled", f"nothing of it can be moved now: {why}"))
+    patched = choose.named("node_limit").alternative(container, config)
+    elsewhere = (
+        f"{patched}neither steering nor the agent is needed; with far nodes that the"
+        " firmware calls slower, the kernel itself would demote, also page cache that is not mapped"
+    )
+    return Explanation("", container.nodes, found, _promotion(container), elsewhere)
+
+
+def alternative() -> str:
+    """How this backend would hold a bound that a patched kernel holds."""
+    return (
+        "the bound could be held here too, by steering and moving: the runtime would give its processes"
+        " a policy, the agent would move pages, and page cache that is not mapped would stay where it is"
+    )
+
+
+def _promotion(container: Status) -> str:
+    text = "the agent promotes where there is room"
+    if container.steered:
+        return text + ", and puts what is hot and far in place of what is cold and local"
+    if host.balancing():
+        return text + "; NUMA balancing promotes what is used and knows no bound"
+    return text
+
+
+def _steering(container: Status, cgroup_fd: int, fence: str) -> str:
+    if not container.steered:
+        return (
+            f"{fence}, and the agent, which moves its pages; it is not steered, for it ran already, its user"
+            " has chosen its nodes, or no policy fits them"
+        )
+    mems = fs.read_or("cpuset.mems", "", dir_fd=cgroup_fd).strip()
+    if container.away:
+        return (
+            f"steering and moving: what it allocates is far now (cpuset.mems {mems}), and the agent moves"
+            " its pages to keep local usage at the bound"
+        )
+    return (
+        f"steering and moving: what it allocates is local now (cpuset.mems {mems}), and goes far near the"
+        f" bound; until then {fence}"
+    )
+
+
+def _moving(container: Status) -> list[tuple[str, str]]:
+    used = container.mover_us / 1e6
+    demoted, promoted = (container.demoted or 0) / MIB, (container.promoted or 0) / MIB
+    text = f"{demoted:.1f} MiB demoted and {promoted:.1f} MiB promoted in {used:.2f} s of processor time"
+    found = [("moved", f"{text}, since the agent holds it")]
+    if container.program_bound:
+        found.append(
+            (
+                "own",
+                f"{min(container.program_bound, container.local) / MIB:.1f} MiB of it are where its programs"
+                " asked for by a policy of their own (numactl, mbind): left there, counted, and bound by"
+                " themselves",
+            )
+        )
+    return found
+
+
+def _stalled(tiers: Tiers, stats: Stats) -> AgentError:
+    if stats.own and stats.own >= (stats.local - stats.bound) // 2:
+        return AgentError(
+            f"it is above its bound: {stats.own >> 20} MiB are where its programs bind them by policies of"
+            " their own (numactl, mbind), and stay there",
+            "Let its programs leave that to Bede, or give it a higher bound",
+        )
+    full = nodes.room(tiers.far)[0] < stats.local - stats.bound
+    return AgentError(
+        f"it is above its bound, since its pages cannot be moved ({telling.far_words(tiers)})",
+        "Free far memory"
+        if full
+        else "Page cache that no process has mapped cannot be: let memory.reclaim of its cgroup drop some",
+    )
+
+
+def _balancing() -> Finding:
+    mode = host.balancing()
+    if mode is None:
+        return telling.no_balancing(mode)
+    what = "off" if mode == 0 else f"mode {mode}: leaves memory with the policy that steers alone"
+    return Finding("memory", "balancing", GOOD, f"{what}; the agent promotes")
+
+
+def _controller() -> Iterator[Finding]:
+    try:
+        mount = path.mount_point()
+    except BedeError:
+        return  # said of the host
+    where = path.of_user(mount)
+    if "cpuset" not in fs.read_or(f"{where}/cgroup.controllers", "").split():
+        yield Finding(
+            "cgroup",
+            "cpuset",
+            WARN,
+            f"{where} has no cpuset controller: allocation is not steered, pages are only moved",
+            "Leave cpuset to cgroup v2: end what has mounted it as v1",
+        )
+
+
+def _counting() -> Finding:
+    """Whether usage can be counted without delay."""
+    enabled = host.read(host.LRU_GEN_ENABLED).strip()
+    behind = "usage can be two seconds old where a container has cgroups of its own"
+    if not enabled:
+        return Finding("memory", "lru_gen", NOTE, f"this kernel has none: {behind}")
+    if not int(enabled, 16) & 1:
+        return Finding(
+            "memory",
+            "lru_gen",
+            NOTE,
+            f"off: {behind}",
+            f"Write y to {host.LRU_GEN_ENABLED}",
+            lambda: fs.write(host.path(host.LRU_GEN_ENABLED), "y"),
+        )
+    if os.geteuid() == 0:
+        try:
+            os.close(os.open(host.path(host.LRU_GEN), os.O_RDWR | os.O_CLOEXEC))
+        except OSError as error:
+            return Finding(
+                "memory", "lru_gen", NOTE, f"{host.LRU_GEN} cannot be used ({error.strerror}): {behind}"
+            )
+    return Finding("memory", "lru_gen", GOOD, "on: usage is counted without delay")
+
+
+def _damon() -> Finding:
+    """Whether the agent can tell what is cold from what is hot."""
+    otherwise = "cold is not told from hot, and pages are moved in turn"
+    if not os.path.exists(host.path(f"{DAMON}/nr_kdamonds")):
+        return Finding(
+            "memory",
+            "damon",
+            WARN,
+            f"this kernel has none: {otherwise}",
+            "Boot one with CONFIG_DAMON_SYSFS and CONFIG_DAMON_VADDR",
+        )
+    if os.geteuid() != 0:
+        return Finding("memory", "damon", NOTE, "there; whether somebody else uses it, only root sees")
+    mine = f"{DAMON}/0/contexts/0/monitoring_attrs/intervals/update_us"
+    user = next((name for name in _ALONE if _is_on(name)), "")
+    if not user and host.number(f"{DAMON}/nr_kdamonds"):
+        user = "" if host.number(mine) == _OURS else "somebody else"
+    if user:
+        return Finding(
+            "memory", "damon", WARN, f"used by {user}: {otherwise}", "End what else uses /sys/kernel/mm/damon"
+        )
+    return Finding("memory", "damon", GOOD, "tells the agent what is cold and what is hot")
+
+
+def _is_on(module: str) -> bool:
+    return host.read(f"{MODULES}/{module}/parameters/enabled").strip() == "Y"

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tier``: a stock kernel with a lower memory tier. The fence makes the kernel demote.
+
+The functions are those of :class:`ocihook.backends.backend.Backend`.
+"""
+
+from ocihook import fs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ocihook.backends.backend import Agent, Asked, Explanation, Start
+    from ocihook.cgroup.path import Cgroup
+    from ocihook.config import Config
+    from ocihook.control.status import Change, Status
+    from ocihook.errors import BedeError
+    from ocihook.finding import Finding
+    from ocihook.native import Holder, Stats
+    from ocihook.spec.annotation import Policy
+    from ocihook.spec.state import State
+    from ocihook.state.records import Record
+    from ocihook.topology.nodes import Tiers
+
+NAME = "tier"
+WHY = "the kernel has a lower memory tier to demote to, and no limit by node"
+NEEDS_AGENT, MOVES_PAGES, FOR_USERS = True, False, True
+
+
+def possible(config: "Config") -> "Tiers":
+    """The tiers of this host. Raises HostError."""
+    from ocihook.backends import checks
+    from ocihook.topology import nodes
+
+    return checks.numbers(nodes.find(config.far_nodes))
+
+
+def examine(config: "Config", tiers: "Tiers | None") -> "Iterator[Finding]":
+    """Demotion, the generations of the LRU, NUMA balancing."""
+    from ocihook.backends.tier import told
+
+    return told.examine()
+
+
+def prepare(start: "Start") -> bool:
+    """Have the hooks called, and the first fence written by the runtime."""
+    from ocihook.spec import bundle
+
+    return bundle.edit(start.bundle, start.hook, start.fence)
+
+
+def prepare_exec(container: str) -> None:
+    """Nothing: whoever is in the cgroup meets the fence."""
+
+
+def check(config: "Config", cgroup_fd: int) -> "Tiers":
+    """The tiers to bind with, demotion turned on. Raises HostError where no bound can be held."""
+    from ocihook.backends import checks
+    from ocihook.topology import nodes
+
+    tiers = possible(config)
+    nodes.enable_demotion()
+    checks.room(tiers)
+    # Without the cpuset controller every node is allowed.
+    checks.cpuset(fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd), tiers)
+    return tiers
+
+
+def bind(cgroup: "Cgroup", asked: "Asked") -> "Record | None":
+    """Write the fence and the record."""
+    from ocihook.backends import held, tier
+
+    return held.bind(cgroup, asked, tier)
+
+
+def abandon(state: "State") -> None:
+    """Nothing: :func:`bind` leaves nothing behind."""
+
+
+def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
+    """False: there is a record of each bound."""
+    return False
+
+
+def release(cgroup_fd: int, record: "Record") -> None:
+    """Its own ``memory.high`` and swap. Raises OSError."""
+    from ocihook.backends import undo
+
+    undo.give_back(cgroup_fd, record)
+
+
+def forget(record: "Record") -> None:
+    """Nothing: all that there is stands in the cgroup."""
+
+
+def resume(cgroup: "Cgroup", record: "Record") -> None:
+    """Demotion is on. Raises HostError."""
+    from ocihook.topology import nodes
+
+    nodes.enable_demotion()
+
+
+def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
+    """Move the fence and demote ahead of it; by the fence alone where that cannot be. Raises OSError."""
+    from ocihook import native
+    from ocihook.backends import holding
+
+    try:
+        return holding.holder(cgroup, record, tiers, agent.notify_fd, native.LRU_GEN)
+    except OSError as error:
+        if holding.is_gone(record):
+            raise
+        # Kernel lockdown, or no debugfs: the fence alone holds too, only at a higher price.
+        agent.warn(f"no demotion ahead of the fence: {error.strerror}", "no_demotion")
+        return holding.holder(cgroup, record, tiers, agent.notify_fd, None)
+
+
+def look_after(cgroup_fd: int, record: "Record") -> None:
+    """Nothing: the holder looks at the fence itself."""
+
+
+def troubles(record: "Record", tiers: "Tiers", stats: "Stats") -> "Iterator[tuple[str, BedeError]]":
+    """That nothing can be demoted."""
+    from ocihook.backends.tier import told
+
+    return told.troubles(tiers, stats)
+
+
+def listing() -> "list[Status]":
+    """None: the agent tells of them all."""
+    return []
+
+
+def status(record: "Record", stats: "Stats") -> "Status":
+    """By the record and the holder."""
+    from ocihook.backends import holding
+
+    return holding.status(record, stats)
+
+
+def bound(container: "Status", cgroup_fd: int, tiers: "Tiers") -> int:
+    """As the agent said last."""
+    return container.bound
+
+
+def set_bound(container: "Status", size: str) -> "Change":
+    """By the agent. Raises BedeError."""
+    from ocihook.backends import holding
+
+    return holding.set_bound(container, size)
+
+
+def explain(container: "Status", cgroup_fd: int, config: "Config") -> "Explanation":
+    """The fence, and the agent behind it. Raises OSError."""
+    from ocihook.backends.tier import told
+
+    return told.explain(container, cgroup_fd, config)
+
+
+def label(container: "Status") -> str:
+    """Its name."""
+    return NAME
+
+
+def alternative(container: "Status", config: "Config") -> str:
+    """By the fence, where there is a lower tier."""
+    from ocihook.backends.tier import told
+
+    return told.alternative()

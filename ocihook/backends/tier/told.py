@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people are told of ``tier``: by `bede doctor`, `bede explain`, and the agent's journal."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ocihook import fs, host
+from ocihook.backends import choose, telling
+from ocihook.backends.backend import Explanation
+from ocihook.cgroup import memory
+from ocihook.config import Config
+from ocihook.control.status import Status
+from ocihook.errors import AgentError, BedeError
+from ocihook.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
+from ocihook.native import Stats
+from ocihook.spec.size import format_size
+from ocihook.topology import nodes
+from ocihook.topology.nodes import Tiers
+
+MIB = 1 << 20
+
+
+def examine() -> Iterator[Finding]:
+    """Demotion, the generations of the LRU, NUMA balancing."""
+    yield _demotion()
+    yield _generations()
+    yield _balancing()
+
+
+def troubles(tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:
+    """That the container stays above its bound."""
+    if stats.stalled:
+        yield (
+            "stalled",
+            AgentError(
+                f"it is above its bound, since nothing of it can be demoted ({telling.far_words(tiers)})",
+                "Free far memory, or unlock what the container has locked",
+            ),
+        )
+
+
+def explain(container: Status, cgroup_fd: int, config: Config) -> Explanation:
+    """The fence, and the agent behind it. Raises OSError."""
+    found = [("held by", f"{fence(cgroup_fd)}, which follows what is far, and the agent")]
+    found += user_high(container)
+    if container.stalled:
+        found.append(("stalled", "nothing of it can be demoted now: far memory is full, or pages are locked"))
+    if host.balancing():
+        promotion = "NUMA balancing promotes what is used and knows no bound; the agent demotes after it"
+    else:
+        promotion = telling.NO_PROMOTION
+    patched = choose.named("node_limit").alternative(container, config)
+    elsewhere = f"{patched}neither a lower tier nor the agent is needed"
+    return Explanation("", container.nodes, found, promotion, elsewhere)
+
+
+def alternative() -> str:
+    """How this backend would hold a bound that a patched kernel holds."""
+    can = (
+        "here too, by the fence" if len(nodes.tier_lists()) > 1 else "not on these nodes, which are one tier"
+    )
+    return (
+        f"the bound could be held {can}: memory.high would be Bede's and move, the agent would demote ahead"
+        " of it, and bursts could pass the bound for moments"
+    )
+
+
+def fence(cgroup_fd: int) -> str:
+    """What the fence is now. Raises OSError."""
+    high = memory.high(cgroup_fd)
+    return f"the fence, memory.high (now {'max' if high is None else f'{high / MIB:.1f} MiB'})"
+
+
+def user_high(container: Status) -> list[tuple[str, str]]:
+    """That its user has a ``memory.high`` of its own."""
+    if not container.user_high:
+        return []
+    return [("memory.high", f"its user's own is {format_size(container.user_high)}, and counts")]
+
+
+def _demotion() -> Finding:
+    enabled = nodes.demotion_enabled()
+    if enabled is None:
+        return Finding(
+            "memory", "demotion", BAD, "this kernel cannot demote", "Boot one with memory tiers, 6.1 or later"
+        )
+    if enabled:
+        return Finding("memory", "demotion", GOOD, "on: reclaim demotes instead of dropping or swapping")
+    if os.geteuid() != 0:
+        return Finding(
+            "memory",
+            "demotion",
+            ROOT,
+            "demotion is off, and only root can turn it on: containers of your own cannot be bound",
+            "Let root run bede doctor --fix",
+        )
+    return Finding(
+        "memory",
+        "demotion",
+        NOTE,
+        "off; the first bound container of root's turns it on",
+        f"Write 1 to {nodes.DEMOTION}",
+        nodes.enable_demotion,
+    )
+
+
+def _generations() -> Finding:
+    """Whether the agent can demote ahead of the fence, coldest first."""
+    enabled = host.read(host.LRU_GEN_ENABLED).strip()
+    if not enabled:
+        return Finding(
+            "memory",
+            "lru_gen",
+            WARN,
+            "this kernel has no multi-generational LRU: the fence alone holds, at a higher price",
+            "Boot a kernel with CONFIG_LRU_GEN",
+        )
+    if not int(enabled, 16) & 1:
+        return Finding(
+            "memory",
+            "lru_gen",
+            WARN,
+            "off: nothing is demoted ahead of the fence",
+            f"Write y to {host.LRU_GEN_ENABLED}",
+            lambda: fs.write(host.path(host.LRU_GEN_ENABLED), "y"),
+        )
+    if os.geteuid() != 0:
+        return Finding("memory", "lru_gen", NOTE, "on; whether its debugfs file can be used, only root sees")
+    try:
+        os.close(os.open(host.path(host.LRU_GEN), os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        return Finding(
+            "memory",
+            "lru_gen",
+            WARN,
+            f"{host.LRU_GEN} cannot be used ({error.strerror}): nothing is demoted ahead of the fence",
+            "Mount debugfs on /sys/kernel/debug, without kernel lockdown",
+        )
+    return Finding("memory", "lru_gen", GOOD, "on, and its debugfs file can be used")
+
+
+def _balancing() -> Finding:
+    mode = host.balancing()
+    if not mode:
+        return telling.no_balancing(mode)
+    if mode & host.TIERING:
+        return Finding(
+            "memory",
+            "balancing",
+            WARN,
+            f"mode {mode} promotes all that is hot, whatever the bounds; the agent has to demote it again",
+            "sysctl kernel.numa_balancing=1 or 0",
+        )
+    text = f"mode {mode}: promotes what is used, so a bound can be passed for moments"
+    return Finding("memory", "balancing", NOTE, text)

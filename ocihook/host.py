@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files by which the kernel tells about this host, and what is the same all over it.
+
+Every absolute path of ``/proc`` and ``/sys`` that Python opens goes through :func:`path`, so a test shows
+another host by setting :data:`ROOT` alone.
+"""
+
+import os
+
+from ocihook import fs
+
+ROOT = ""  #: what is in front of the host's files; tests point it to a directory of theirs
+
+PAGE = os.sysconf("SC_PAGE_SIZE")  #: bytes
+BALANCING = "/proc/sys/kernel/numa_balancing"  #: Documentation/admin-guide/sysctl/kernel.rst
+TIERING = 2  #: the bit of it by which all that is hot is promoted: NUMA_BALANCING_MEMORY_TIERING
+LRU_GEN_ENABLED = "/sys/kernel/mm/lru_gen/enabled"  #: Documentation/admin-guide/mm/multigen_lru.rst
+LRU_GEN = "/sys/kernel/debug/lru_gen"  #: likewise
+
+
+def path(name: str) -> str:
+    """The file *name* of this host."""
+    return ROOT + name
+
+
+def read(name: str) -> str:
+    """What the file *name* of this host holds; "" where it cannot be read."""
+    return fs.read_or(path(name), "")
+
+
+def number(name: str) -> int | None:
+    """The number that the file *name* of this host holds; None where it holds none."""
+    return fs.number(read(name).strip())
+
+
+def balancing() -> int | None:
+    """The mode of NUMA balancing; 0 is off, None that this kernel has none."""
+    return number(BALANCING)

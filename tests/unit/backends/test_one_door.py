@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nobody outside of backends/ asks which backend it is: docs/architecture.md, "One door a backend"."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+import ocihook
+from ocihook.backends import choose, migrate, node_limit, tier
+
+PACKAGE = Path(ocihook.__file__).parent
+NAMES = {backend.NAME for backend in (migrate, node_limit, tier)}
+MODULES = [
+    path for path in sorted(PACKAGE.rglob("*.py")) if "backends" not in path.relative_to(PACKAGE).parts
+]
+
+
+def _is_name(node: ast.expr) -> bool:
+    """Whether *node* is a backend's name, or where one is kept."""
+    if isinstance(node, ast.Constant):
+        return node.value in NAMES
+    if isinstance(node, (ast.Tuple, ast.Set, ast.List)):
+        return any(map(_is_name, node.elts))
+    return isinstance(node, ast.Attribute) and node.attr == "backend"
+
+
+def comparisons(text: str) -> list[int]:
+    """The lines in which a backend's name is compared, or one backend is imported."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Compare):
+            found += [node.lineno] if any(map(_is_name, (node.left, *node.comparators))) else []
+        elif isinstance(node, ast.MatchValue):
+            found += [node.value.lineno] if _is_name(node.value) else []
+        elif isinstance(node, ast.ImportFrom):
+            words = {*(node.module or "").split("."), *(alias.name for alias in node.names)}
+            found += [node.lineno] if "backends" in words and words & NAMES else []
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nobody_asks_which_backend_it_is(path: Path) -> None:
+    assert comparisons(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "record.backend == other",
+        "'tier' != name",
+        "name in ('tier', 'migrate')",
+        "from ocihook.backends import tier",
+        "from ocihook.backends.migrate import steering",
+        "match x:\n    case 'tier':\n        pass",
+    ],
+)
+def test_what_counts_as_asking(text: str) -> None:
+    assert comparisons(text)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_offers_the_same(name: str) -> None:
+    functions = {
+        name for name, found in inspect.getmembers(choose.named(name), inspect.isfunction) if name[0] != "_"
+    }
+    others = {name for name, found in inspect.getmembers(tier, inspect.isfunction) if name[0] != "_"}
+    assert functions == others
+    assert {"check", "bind", "set_bound", "status", "release", "explain"} <= functions
