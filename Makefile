@@ -15,7 +15,7 @@ PACKAGES += python3-cffi python3-prometheus-client python3-rich python3-setuptoo
 # Stamps carry a hash of what they were made from, so a checkout's time stamps do not matter.
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
-BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h ocihook/topology/nodes.py)
+BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
 
 .PHONY: demo test test-all test-slice lint unit fuzz vm-test kernel-debug soak deps build packages wheel deb clean
 .NOTPARALLEL:

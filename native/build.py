@@ -18,9 +18,6 @@ SOURCES += ("recount", "tier", "migrate", "switcher", "mover", "spaces", "pages"
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))  # not everybody who builds has the checkout there
-
-from ocihook.topology.nodes import HELD  # noqa: E402
 
 
 def builder(sources: str | Path, *flags: str) -> FFI:
@@ -34,7 +31,6 @@ def builder(sources: str | Path, *flags: str) -> FFI:
         sources=[f"{sources}/{source}.c" for source in SOURCES],
         depends=[f"{sources}/{header.name}" for header in sorted(HERE.glob("*.h"))],
         include_dirs=[str(HERE)],
-        define_macros=[("BEDE_MAX_NODES", str(HELD))],
         extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", *flags],
         extra_link_args=list(flags),
         libraries=["pthread"],

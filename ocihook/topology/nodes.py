@@ -22,7 +22,8 @@ ZONES = "/proc/zoneinfo"
 CPUS_ONLINE = "/sys/devices/system/cpu/online"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 MACHINE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "vm")  # of a checkout alone
-#: Nodes below this one can be held by the agent: one bit each in the native code, which is built with it.
+#: Nodes below this one can be held by the agent. BEDE_MAX_NODES of native/kfile.h decides; the start path,
+#: which needs the number as well, loads no C, and a test compares the two.
 HELD = 64
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from seeds import HERE, LONG
 
-from ocihook.topology.nodes import HELD
-
 NATIVE = HERE.parents[1] / "native"
 TARGETS = HERE / "targets"
 SHARED = "file"  #: no target: what they share
@@ -20,7 +18,6 @@ LONGEST = 700  #: bytes of one input
 # Sums that wrap are no undefined behaviour, but a fence that does is a mistake all the same.
 _SANITIZERS = "address,undefined,float-cast-overflow,unsigned-integer-overflow"
 _FLAGS = ("-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{NATIVE}", f"-I{TARGETS}")
-_FLAGS += (f"-DBEDE_MAX_NODES={HELD}",)
 
 
 def names() -> list[str]:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.topology.nodes import HELD
-
 HERE = Path(__file__).resolve().parent
 NATIVE = HERE.parents[2] / "native"
 
@@ -17,7 +15,6 @@ def build(name: str, sanitizers: str, into: Path) -> Path:
     program = into / name
     sources = [path for path in sorted(NATIVE.glob("*.c")) if "_native" not in path.name]
     flags = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{NATIVE}"]
-    flags += [f"-DBEDE_MAX_NODES={HELD}"]
     flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"]
     subprocess.run(["gcc", *flags, "-o", program, HERE / f"{name}.c", *sources], check=True)
     return program
