@@ -17,7 +17,7 @@ hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
 BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
 
-.PHONY: demo test test-all test-slice lint unit fuzz vm-test kernel-debug soak deps build packages wheel deb clean
+.PHONY: demo test test-all test-slice lint unit fuzz vm-test kernel-debug soak deps build packages stub wheel deb clean
 .NOTPARALLEL:
 
 demo: build
@@ -104,6 +104,10 @@ $(BUILD_STAMP):
 	@echo "building the extension"
 	@if [ -e native/build.py ]; then $(BIN)/python setup.py -q build_ext --force --inplace; fi
 	@rm -f .venv/stamp-build-* && touch $@
+
+# After a change of native/*.cdef.h: what mypy knows of the extension.
+stub: $(VENV_STAMP)
+	$(BIN)/python native/stub.py ocihook/_native.pyi
 
 clean:
 	rm -rf .venv build dist *.egg-info ocihook/_native*.so

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import ocihook._native as _native
 
-_ffi: Any = _native.ffi
-_lib: Any = _native.lib
+_ffi = _native.ffi
+_lib = _native.lib
 
 NO_LIMIT = 2**64 - 1
 MAX_NODES: int = _lib.BEDE_MAX_NODES

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ocihook/_native.pyi` against the cdefs, and against the extension as it was built."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from ocihook import _native
+
+TOP = Path(__file__).resolve().parents[3]
+STUB = TOP / "ocihook/_native.pyi"
+
+
+def _names() -> dict[str, list[str]]:
+    """What each class of the stub has."""
+    return {
+        one.name: [part.target.id for part in one.body if isinstance(part, ast.AnnAssign)]
+        for one in ast.parse(STUB.read_text()).body
+        if isinstance(one, ast.ClassDef)
+    }
+
+
+def test_the_stub_is_what_the_cdefs_give(tmp_path: Path) -> None:
+    made = tmp_path / "made.pyi"
+    subprocess.run([sys.executable, TOP / "native/stub.py", made], check=True)
+    assert STUB.read_text() == made.read_text(), "run `make stub`"
+
+
+def test_the_extension_has_what_the_stub_names() -> None:
+    names = _names()
+    assert sorted(names.pop("_Lib")) == sorted(dir(_native.lib))
+    del names["_FFI"]  # cffi's
+    assert names
+    for name, fields in names.items():
+        assert fields == [field for field, _ in _native.ffi.typeof(f"struct {name}").fields]
