@@ -32,7 +32,8 @@ int main(int argc, char **argv)
 		touched = now();
 		munmap(mem, size);
 		if (i >= 0)
-			printf("%.1f %.1f\n", (touched - start) / (size >> 12), (now() - start) / (size >> 12));
+			printf("%.1f %.1f\n", (touched - start) / (size >> 12),
+			       (now() - start) / (size >> 12));
 	}
 	return 0;
 }

@@ -49,7 +49,8 @@ static uint64_t room_below(uint64_t limit, uint64_t usage)
 	return limit > near && usage < limit - near ? limit - near - usage : 0;
 }
 
-uint64_t bede_ceilings_room(struct bede_ceilings *ceilings, uint64_t usage, uint64_t user_high, uint64_t at_us)
+uint64_t bede_ceilings_room(struct bede_ceilings *ceilings, uint64_t usage, uint64_t user_high,
+			    uint64_t at_us)
 {
 	uint64_t own = minimum(read_limit(ceilings->max), user_high);
 	uint64_t room = room_below(own, usage);

@@ -31,7 +31,8 @@ void bede_ceilings_open(struct bede_ceilings *ceilings, int cgroup_fd);
  * Bytes that may come until the kernel must be able to swap for one of them; 0: now; UINT64_MAX: there
  * is none. usage is the container's memory.current, user_high the user's own memory.high.
  */
-uint64_t bede_ceilings_room(struct bede_ceilings *ceilings, uint64_t usage, uint64_t user_high, uint64_t at_us);
+uint64_t bede_ceilings_room(struct bede_ceilings *ceilings, uint64_t usage, uint64_t user_high,
+			    uint64_t at_us);
 
 void bede_ceilings_close(struct bede_ceilings *ceilings);
 

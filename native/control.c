@@ -78,7 +78,8 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	if (nearer > 0) {
 		double left = far > control->far ? (double)(far - control->far) : 0;
 
-		control->promoted_share = control->promoted_share * 0.8 + 0.2 * (left < nearer ? left / nearer : 1);
+		control->promoted_share =
+			control->promoted_share * 0.8 + 0.2 * (left < nearer ? left / nearer : 1);
 	}
 	control->rate = rate > control->rate ? rate : control->rate * 0.95 + rate * 0.05;
 	control->flight = control->flight * 0.95 + (double)charged_ahead(control) * 0.05;
@@ -133,7 +134,8 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 	double most = (double)bound * share;
 	double least = (double)bound * (0.005 + 0.15 * control->file_share);
 	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / 192) * control->huge_share;
-	double ahead = (control->turn_s * 4 + 0.005) * (1 + 4 * (control->file_share + control->promoted_share));
+	double ahead =
+		(control->turn_s * 4 + 0.005) * (1 + 4 * (control->file_share + control->promoted_share));
 	double want = control->rate * ahead;
 
 	if (want > most)

@@ -22,21 +22,21 @@ struct bede_control {
 	uint64_t current; /* memory.current: read before numa, so that growth tightens the fence */
 	uint64_t local;
 	uint64_t far;
-	uint64_t file; /* bytes of page cache, everywhere */
-	uint64_t huge; /* bytes in huge pages, everywhere */
+	uint64_t file;	 /* bytes of page cache, everywhere */
+	uint64_t huge;	 /* bytes in huge pages, everywhere */
 	uint64_t kernel; /* bytes of kernel memory; UINT64_MAX where that is not known */
 
 	/* What follows from the past. */
-	double rate;	   /* bytes a second by which the total or local grows; falls slowly */
-	unsigned quiet;	   /* observations since anything moved */
-	double turn_s;	   /* seconds between two observations; a running mean */
-	double file_share; /* of the growth, 0 to 1: page cache ... */
-	double huge_share; /* ... and huge pages */
+	double rate;	       /* bytes a second by which the total or local grows; falls slowly */
+	unsigned quiet;	       /* observations since anything moved */
+	double turn_s;	       /* seconds between two observations; a running mean */
+	double file_share;     /* of the growth, 0 to 1: page cache ... */
+	double huge_share;     /* ... and huge pages */
 	double promoted_share; /* of what local usage grows by: without any charge, so without a fence */
-	double flight;	   /* bytes that are charged but on no list yet; a running mean */
-	int settled;	   /* demotion has got going since the bound was last approached ... */
-	uint64_t far_before; /* ... when so much was far */
-	int open;	     /* page cache meets no fence at the bound, so its softness is none */
+	double flight;	       /* bytes that are charged but on no list yet; a running mean */
+	int settled;	       /* demotion has got going since the bound was last approached ... */
+	uint64_t far_before;   /* ... when so much was far */
+	int open;	       /* page cache meets no fence at the bound, so its softness is none */
 };
 
 /* Take in a measurement: control->numa and control->kernel are filled in already. */

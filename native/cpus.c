@@ -73,7 +73,8 @@ unsigned bede_cpus(int dir)
 	BEDE_FD at = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	/* Above the root of all cgroups is a directory of another kind. */
-	for (int level = 0; level < DEEPEST && at >= 0 && !faccessat(at, "cgroup.controllers", F_OK, 0); level++) {
+	for (int level = 0; level < DEEPEST && at >= 0 && !faccessat(at, "cgroup.controllers", F_OK, 0);
+	     level++) {
 		unsigned most = number_in(at, "cpu.max", bede_cpus_by_quota);
 
 		if (!own)

@@ -60,8 +60,8 @@ static void *run(void *argument)
 	return NULL;
 }
 
-int bede_demoter_start(struct bede_demoter *demoter, int dir, const char *lru_file,
-		       const char *lru_path, uint64_t far_mask)
+int bede_demoter_start(struct bede_demoter *demoter, int dir, const char *lru_file, const char *lru_path,
+		       uint64_t far_mask)
 {
 	struct stat status;
 	int err = fstat(dir, &status) ? -errno : 0;

@@ -40,8 +40,8 @@ struct bede_demoter {
 };
 
 /* dir is the cgroup's, lru_path must outlive the demoter. Returns 0 or a negative errno. */
-int bede_demoter_start(struct bede_demoter *demoter, int dir, const char *lru_file,
-		       const char *lru_path, uint64_t far_mask);
+int bede_demoter_start(struct bede_demoter *demoter, int dir, const char *lru_file, const char *lru_path,
+		       uint64_t far_mask);
 
 /* Replace what is wanted: pages from node, by so many threads. Never blocks for long. */
 void bede_demoter_ask(struct bede_demoter *demoter, int node, uint64_t pages, uint64_t chunk,

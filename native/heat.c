@@ -134,7 +134,8 @@ static int set_up(const int *pids, size_t count)
 		err = set((uint64_t)pids[i], "%s/targets/%zu/pid_target", context, i);
 		err = err ? err : put("stat", "%s/schemes/%zu/action", context, i);
 		err = err ? err : set(UINT64_MAX, "%s/schemes/%zu/access_pattern/sz/max", context, i);
-		err = err ? err : set(UINT32_MAX, "%s/schemes/%zu/access_pattern/nr_accesses/max", context, i);
+		err = err ? err :
+			    set(UINT32_MAX, "%s/schemes/%zu/access_pattern/nr_accesses/max", context, i);
 		err = err ? err : set(UINT32_MAX, "%s/schemes/%zu/access_pattern/age/max", context, i);
 		err = err ? err : set(1, "%s/schemes/%zu/filters/nr_filters", context, i);
 		err = err ? err : put("target", "%s/schemes/%zu/filters/0/type", context, i);
@@ -165,9 +166,11 @@ static int collect(const int *pids, size_t count, struct bede_ranges *out)
 			err = read_number(path, &stop);
 			(void)snprintf(name, left, "nr_accesses");
 			err = err ? err : read_number(path, &heat);
-			err = err ? err : bede_ranges_add(out, (struct bede_range){
-								.pid = pids[i], .heat = (unsigned)heat,
-								.start = start, .end = stop });
+			err = err ? err :
+				    bede_ranges_add(out, (struct bede_range){ .pid = pids[i],
+									      .heat = (unsigned)heat,
+									      .start = start,
+									      .end = stop });
 		}
 	}
 	return err;

@@ -24,10 +24,10 @@ struct bede_params {
 	uint64_t node_bound[BEDE_MAX_NODES]; /* bytes, BEDE_NO_LIMIT for none */
 	uint64_t user_high;		     /* the user's own memory.high */
 	uint64_t user_swap_max;		     /* the user's own memory.swap.max */
-	int migrates;	  /* hold by steering and moving: there is no lower tier to demote to */
-	int steered;	  /* its tasks have the policy by which cpuset.mems says where they allocate */
-	const char *home; /* cpuset.mems for local allocation ... */
-	const char *away; /* ... and for far; both copied */
+	int migrates;	    /* hold by steering and moving: there is no lower tier to demote to */
+	int steered;	    /* its tasks have the policy by which cpuset.mems says where they allocate */
+	const char *home;   /* cpuset.mems for local allocation ... */
+	const char *away;   /* ... and for far; both copied */
 	uint64_t move_rate; /* most bytes a second that are moved; 0: no limit */
 	int notify_fd; /* eventfd, written to when the holder ends or stalls, or the user's knobs change; or -1 */
 };
@@ -40,7 +40,7 @@ struct bede_stats {
 	uint64_t fence;
 	uint64_t user_high;
 	uint64_t user_swap_max;
-	uint64_t over;	       /* highest past the bound of its moment; a lowered bound has its time: see holder.c */
+	uint64_t over; /* highest past the bound of its moment; a lowered bound has its time: see holder.c */
 	uint64_t demoted;      /* bytes the holder asked the kernel to demote, or has moved itself */
 	uint64_t promoted;     /* bytes the mover has brought back */
 	uint64_t own;	       /* bytes on local nodes by policies of programs, which stay there */

@@ -7,7 +7,7 @@
 
 #include "kfile.h"
 
-#define ENOUGH 10	    /* looks, at the holder's own longest wait of a tenth of a second */
+#define ENOUGH 10 /* looks, at the holder's own longest wait of a tenth of a second */
 #define FIRST_WAIT_US 100000
 #define MAX_WAIT_US 2000000
 #define LOOKS 4 /* one of which is a whole turn */

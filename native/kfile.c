@@ -24,8 +24,8 @@ int bede_read_most(int fd, size_t most, struct bede_buffer *out)
 			out->text = text;
 			out->size = size;
 		}
-		ssize_t got = pread(fd, out->text + out->length, out->size - out->length - 1,
-				    (off_t)out->length);
+		ssize_t got =
+			pread(fd, out->text + out->length, out->size - out->length - 1, (off_t)out->length);
 
 		if (got < 0) {
 			if (errno == EINTR)
@@ -131,7 +131,7 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 	static const struct {
 		const char *name;
 		int kind;
-	} lists[] = { { "inactive_anon ", 0 },	 { "active_anon ", 0 }, { "inactive_file ", FILES },
+	} lists[] = { { "inactive_anon ", 0 },	 { "active_anon ", 0 },		  { "inactive_file ", FILES },
 		      { "active_file ", FILES }, { "unevictable ", UNEVICTABLE }, { "anon_thp ", HUGE } };
 	const size_t count = sizeof(lists) / sizeof(*lists);
 	const char *end = text + length;
@@ -151,8 +151,8 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 			skip_blanks(&line);
 			if (line.at == line.end)
 				break;
-			if (!take_word(&line, "N") || !take_u64(&line, &node) ||
-			    !take_word(&line, "=") || !take_u64(&line, &bytes))
+			if (!take_word(&line, "N") || !take_u64(&line, &node) || !take_word(&line, "=") ||
+			    !take_u64(&line, &bytes))
 				return -EINVAL;
 			if (node >= BEDE_MAX_NODES)
 				continue;
@@ -204,8 +204,7 @@ static int take_head(struct cursor *line, uint64_t *id)
 }
 
 /* The lines from the head of the living cgroup at path on, NULL where it is not there. */
-static int find_cgroup(const char *text, const char *end, const char *path, uint64_t inode,
-		       const char **out)
+static int find_cgroup(const char *text, const char *end, const char *path, uint64_t inode, const char **out)
 {
 	const size_t length = strlen(path);
 	bool by_inode = false;
@@ -228,8 +227,8 @@ static int find_cgroup(const char *text, const char *end, const char *path, uint
 }
 
 int bede_parse_lru_gen(const char *text, size_t length, const char *path, uint64_t inode,
-		       int (*visit)(void *context, uint64_t id, int node, uint64_t seq,
-				    uint64_t anon, uint64_t file),
+		       int (*visit)(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon,
+				    uint64_t file),
 		       void *context)
 {
 	const char *end = text + length;

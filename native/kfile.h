@@ -81,8 +81,8 @@ int bede_parse_kernel(const char *text, size_t length, uint64_t *out);
  * removed or not.
  */
 int bede_parse_lru_gen(const char *text, size_t length, const char *path, uint64_t inode,
-		       int (*visit)(void *context, uint64_t id, int node, uint64_t seq,
-				    uint64_t anon, uint64_t file),
+		       int (*visit)(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon,
+				    uint64_t file),
 		       void *context);
 
 #endif

@@ -40,8 +40,7 @@ static struct bede_lruvec *find(struct bede_lru *lru, uint64_t id, int node)
 	return vec;
 }
 
-static int add_generation(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon,
-			  uint64_t file)
+static int add_generation(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon, uint64_t file)
 {
 	struct bede_lruvec *vec = find(context, id, node);
 
@@ -67,8 +66,8 @@ int bede_lru_scan(struct bede_lru *lru)
 	lru->scanned_us = now_us();
 	lru->count = 0;
 	if (!err)
-		err = bede_parse_lru_gen(lru->buffer.text, lru->buffer.length, lru->path,
-					 lru->inode, add_generation, lru);
+		err = bede_parse_lru_gen(lru->buffer.text, lru->buffer.length, lru->path, lru->inode,
+					 add_generation, lru);
 	if (!err && !lru->count)
 		err = -ENOENT;
 	return err;
@@ -98,9 +97,9 @@ static int command(struct bede_lru *lru, char verb, const struct bede_lruvec *ve
 		   uint64_t option)
 {
 	char text[128];
-	int length = snprintf(text, sizeof(text), "%c %llu %d %llu %d %llu", verb,
-			      (unsigned long long)vec->id, vec->node, (unsigned long long)seq,
-			      BALANCED, (unsigned long long)option);
+	int length =
+		snprintf(text, sizeof(text), "%c %llu %d %llu %d %llu", verb, (unsigned long long)vec->id,
+			 vec->node, (unsigned long long)seq, BALANCED, (unsigned long long)option);
 
 	return write(lru->fd, text, (size_t)length) < 0 ? -errno : 0;
 }

@@ -12,15 +12,15 @@
 #include "thread.h"
 #include "units.h"
 
-#define SLICE_US 30000	  /* after which what is wanted is looked at again */
-#define READ_US 1000000	  /* how old the list of areas may be ... */
-#define READ_COST 10	  /* ... in times of what reading took, where that is more: no new one before */
-#define BARREN_US 40000	  /* no other try for so long after a whole round has moved nothing ... */
-#define MOST_US 2000000	  /* ... and twice as long after the next one, up to this */
+#define SLICE_US 30000	    /* after which what is wanted is looked at again */
+#define READ_US 1000000	    /* how old the list of areas may be ... */
+#define READ_COST 10	    /* ... in times of what reading took, where that is more: no new one before */
+#define BARREN_US 40000	    /* no other try for so long after a whole round has moved nothing ... */
+#define MOST_US 2000000	    /* ... and twice as long after the next one, up to this */
 #define EXCHANGE_US 1000000 /* most time for one exchange */
-#define FRESH_US 3000000  /* heat that was measured so recently is what it is now */
-#define STALE_US 15000000 /* heat that was measured so long ago says nothing */
-#define CONTRAST 2	  /* that much hotter must a page be for an exchange to be worth it */
+#define FRESH_US 3000000    /* heat that was measured so recently is what it is now */
+#define STALE_US 15000000   /* heat that was measured so long ago says nothing */
+#define CONTRAST 2	    /* that much hotter must a page be for an exchange to be worth it */
 #define LEAST_PROCESS (1024 * 1024ULL) /* of smaller ones nothing is measured */
 
 static uint64_t cpu_us(void)
@@ -69,10 +69,12 @@ static struct bede_range *range_at(const struct bede_mover *mover, const struct 
 {
 	size_t count = mover->spaces.ranges.count;
 
-	return hand->index < count ? &mover->spaces.ranges.at[hot ? count - 1 - hand->index : hand->index] : NULL;
+	return hand->index < count ? &mover->spaces.ranges.at[hot ? count - 1 - hand->index : hand->index] :
+				     NULL;
 }
 
-static void find_again(struct bede_mover *mover, struct bede_hand *hand, const struct bede_range *was, bool hot)
+static void find_again(struct bede_mover *mover, struct bede_hand *hand, const struct bede_range *was,
+		       bool hot)
 {
 	size_t count = mover->spaces.ranges.count;
 	size_t index = was ? bede_order_find(&mover->spaces.ranges, was) : 0;
@@ -82,7 +84,8 @@ static void find_again(struct bede_mover *mover, struct bede_hand *hand, const s
 		return;
 	}
 	hand->index = hot ? count - 1 - index : index;
-	if (mover->spaces.ranges.at[index].start != was->start || mover->spaces.ranges.at[index].pid != was->pid)
+	if (mover->spaces.ranges.at[index].start != was->start ||
+	    mover->spaces.ranges.at[index].pid != was->pid)
 		hand->at = 0;
 }
 

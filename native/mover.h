@@ -26,7 +26,7 @@ struct bede_ask {
 };
 
 struct bede_moved {
-	uint64_t demoted;  /* bytes, since the start */
+	uint64_t demoted; /* bytes, since the start */
 	uint64_t promoted;
 	uint64_t tries;	   /* batches */
 	uint64_t own;	   /* bytes on local nodes that their program has placed there itself */
@@ -60,15 +60,15 @@ struct bede_mover {
 	int wake; /* an eventfd that is told when something was done */
 	uint64_t local_mask;
 	uint64_t far_mask;
-	uint64_t rate; /* most bytes a second */
+	uint64_t rate;	  /* most bytes a second */
 	uint64_t paid_us; /* until when what has been moved has used that up */
 	struct bede_spaces spaces;
 	struct bede_ranges heat;
-	uint64_t read_us;     /* when the spaces are to be read again ... */
-	uint64_t earliest_us; /* ... and may be: reading costs */
-	uint64_t heat_us;     /* when heat was measured, or 0 ... */
-	uint64_t tried_us;    /* ... or at least tried */
-	uint64_t rest_us;     /* how long it rested last */
+	uint64_t read_us;	    /* when the spaces are to be read again ... */
+	uint64_t earliest_us;	    /* ... and may be: reading costs */
+	uint64_t heat_us;	    /* when heat was measured, or 0 ... */
+	uint64_t tried_us;	    /* ... or at least tried */
+	uint64_t rest_us;	    /* how long it rested last */
 	struct bede_hand cold, hot; /* next to be demoted, and promoted */
 	struct bede_pages pages;
 	struct bede_pages others;

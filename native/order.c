@@ -22,12 +22,14 @@ static int by_address(const void *left, const void *right)
 }
 
 /* The parts of one range; *next is the first measured one that may overlap it. */
-static int split(struct bede_range range, const struct bede_ranges *heat, size_t *next, struct bede_ranges *out)
+static int split(struct bede_range range, const struct bede_ranges *heat, size_t *next,
+		 struct bede_ranges *out)
 {
 	int err = 0;
 
-	while (*next < heat->count && (heat->at[*next].pid < range.pid ||
-				       (heat->at[*next].pid == range.pid && heat->at[*next].end <= range.start)))
+	while (*next < heat->count &&
+	       (heat->at[*next].pid < range.pid ||
+		(heat->at[*next].pid == range.pid && heat->at[*next].end <= range.start)))
 		(*next)++;
 	for (size_t i = *next; i < heat->count && range.start < range.end && !err; i++) {
 		const struct bede_range *one = &heat->at[i];

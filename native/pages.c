@@ -37,7 +37,9 @@ static long move_pages(struct bede_pages *pages, const int *nodes, int *status)
 	if (nodes && faccessat(pages->proc, "pagemap", F_OK, 0))
 		return -ESRCH;
 	long result = syscall(SYS_move_pages, pages->pid, pages->count, pages->at, nodes, status,
-			      !nodes ? 0 : pages->alone ? MOVE : MOVE_ALL);
+			      !nodes	   ? 0 :
+			      pages->alone ? MOVE :
+					     MOVE_ALL);
 
 	return result < 0 ? -errno : result;
 }
@@ -85,9 +87,15 @@ static void add(struct bede_pages *pages, uint64_t address, uint64_t size)
 static int scan(struct bede_pages *pages, uint64_t end, uint64_t *at)
 {
 	struct region regions[REGIONS];
-	struct scan scan = { .size = sizeof(scan), .start = *at, .end = end, .vec = (uintptr_t)regions,
-			     .vec_len = REGIONS, .max_pages = BEDE_BATCH, .mask = IS_PRESENT | IS_ZERO,
-			     .inverted = IS_ZERO, .return_mask = IS_HUGE };
+	struct scan scan = { .size = sizeof(scan),
+			     .start = *at,
+			     .end = end,
+			     .vec = (uintptr_t)regions,
+			     .vec_len = REGIONS,
+			     .max_pages = BEDE_BATCH,
+			     .mask = IS_PRESENT | IS_ZERO,
+			     .inverted = IS_ZERO,
+			     .return_mask = IS_HUGE };
 	int count = ioctl(pages->pagemap, SCAN, &scan);
 
 	if (count < 0)

@@ -19,7 +19,7 @@ struct bede_pages {
 	int pid;	    /* of whom these are: */
 	int proc;	    /* /proc/PID, of no other process that gets the number later */
 	int pagemap;
-	bool alone; /* what was found last: see bede_range */
+	bool alone;   /* what was found last: see bede_range */
 	bool no_scan; /* a kernel before 6.7 */
 	size_t count;
 	void *at[BEDE_BATCH];

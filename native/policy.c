@@ -69,7 +69,7 @@ static int call(int tid, uint64_t mask, int *pending)
 	regs.rip -= 2;
 	regs.rax = SYS_set_mempolicy;
 	regs.orig_rax = (unsigned long long)-1; /* the interrupted call is not begun again yet */
-	regs.rdi = mask ? MODE : 0; /* MPOL_DEFAULT */
+	regs.rdi = mask ? MODE : 0;		/* MPOL_DEFAULT */
 	regs.rsi = mask ? where : 0;
 	regs.rdx = mask ? BITS : 0;
 	int err = ptrace(PTRACE_SETREGS, tid, 0, &regs) ? -errno : 0;

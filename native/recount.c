@@ -50,11 +50,11 @@ static void count(const struct bede_lru *lru, const struct bede_numa *numa, uint
 			bytes[lru->vec[i].node] += lru->vec[i].pages[gen] * PAGE;
 }
 
-void bede_recount_open(struct bede_recount *recount, int dir, const char *lru_file,
-		       const char *lru_path)
+void bede_recount_open(struct bede_recount *recount, int dir, const char *lru_file, const char *lru_path)
 {
-	*recount = (struct bede_recount){ .lru = { .fd = -1, .path = lru_path }, .stat = -1,
-					   .pause_us = MIN_PAUSE_US / 2 };
+	*recount = (struct bede_recount){ .lru = { .fd = -1, .path = lru_path },
+					  .stat = -1,
+					  .pause_us = MIN_PAUSE_US / 2 };
 	struct stat status;
 
 	if (!lru_file)
@@ -65,8 +65,8 @@ void bede_recount_open(struct bede_recount *recount, int dir, const char *lru_fi
 	recount->stat = openat(dir, "cgroup.stat", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-void bede_recount(struct bede_recount *recount, struct bede_numa *numa, uint64_t at_us,
-		  uint64_t current, uint64_t kernel, uint64_t tolerated)
+void bede_recount(struct bede_recount *recount, struct bede_numa *numa, uint64_t at_us, uint64_t current,
+		  uint64_t kernel, uint64_t tolerated)
 {
 	uint64_t unlisted = kernel == UINT64_MAX ? 0 : kernel;
 	uint64_t off = distance(total(numa->lru) + unlisted, current);
@@ -93,8 +93,7 @@ void bede_recount(struct bede_recount *recount, struct bede_numa *numa, uint64_t
 		moved += distance(bytes[node], numa->lru[node]);
 	memcpy(numa->lru, bytes, sizeof(bytes));
 	recount->off = still_off;
-	recount->pause_us = moved > tolerated ? MIN_PAUSE_US :
-						minimum(recount->pause_us * 2, MAX_PAUSE_US);
+	recount->pause_us = moved > tolerated ? MIN_PAUSE_US : minimum(recount->pause_us * 2, MAX_PAUSE_US);
 	recount->next_us = at_us + recount->pause_us;
 }
 

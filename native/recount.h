@@ -24,15 +24,14 @@ struct bede_recount {
 };
 
 /* dir is the cgroup's, lru_path must outlive this; no file is needed for it to work. */
-void bede_recount_open(struct bede_recount *recount, int dir, const char *lru_file,
-		       const char *lru_path);
+void bede_recount_open(struct bede_recount *recount, int dir, const char *lru_file, const char *lru_path);
 
 /*
  * Correct numa->lru, which was read after current (memory.current, bytes). kernel is bytes of
  * kernel memory, or UINT64_MAX; tolerated is by how many bytes it may be behind.
  */
-void bede_recount(struct bede_recount *recount, struct bede_numa *numa, uint64_t at_us,
-		  uint64_t current, uint64_t kernel, uint64_t tolerated);
+void bede_recount(struct bede_recount *recount, struct bede_numa *numa, uint64_t at_us, uint64_t current,
+		  uint64_t kernel, uint64_t tolerated);
 
 void bede_recount_close(struct bede_recount *recount);
 

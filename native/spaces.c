@@ -270,10 +270,12 @@ int bede_spaces_parse(struct bede_spaces *spaces, struct bede_process *process, 
 		}
 		process->bytes = plus(process->bytes, placed.bytes);
 		int err = bede_ranges_add(&spaces->ranges,
-					  (struct bede_range){ .pid = process->pid, .heat = BEDE_UNKNOWN_HEAT,
+					  (struct bede_range){ .pid = process->pid,
+							       .heat = BEDE_UNKNOWN_HEAT,
 							       .alone = area.inode && !is_memory(map),
 							       .nodes = placed.nodes,
-							       .start = area.start, .end = area.end });
+							       .start = area.start,
+							       .end = area.end });
 
 		if (err)
 			return err;
@@ -291,8 +293,8 @@ static bool read_proc(int pid, const char *name, struct bede_buffer *out)
 	return fd >= 0 && !bede_read_most(fd, BEDE_MOST_TEXT, out);
 }
 
-int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask,
-		     bool (*stopped)(void *context), void *context)
+int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask, bool (*stopped)(void *context),
+		     void *context)
 {
 	spaces->ranges.count = 0;
 	spaces->count = 0;

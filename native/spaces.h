@@ -13,13 +13,13 @@
 
 #define BEDE_MOST_TEXT (32 << 20) /* bytes of one process' maps that are read ... */
 #define BEDE_MOST_RANGES 262144	  /* ... and ranges of one container: what is beyond them stays where it is */
-#define BEDE_UNKNOWN_HEAT 1 /* of what nobody has measured: neither cold nor hot */
+#define BEDE_UNKNOWN_HEAT 1	  /* of what nobody has measured: neither cold nor hot */
 
 /* A part of the address space of one process. */
 struct bede_range {
 	int pid;
-	unsigned heat; /* how often it was seen in use in one measurement */
-	bool alone;    /* a file's: what other processes have mapped too may be others' */
+	unsigned heat;	/* how often it was seen in use in one measurement */
+	bool alone;	/* a file's: what other processes have mapped too may be others' */
 	uint64_t nodes; /* bit n: some of it was on node n when it was read */
 	uint64_t start;
 	uint64_t end;
@@ -52,8 +52,8 @@ struct bede_spaces {
  * programs and libraries. Processes that end meanwhile are left out. stopped, or NULL, ends it early.
  * Returns 0 or a negative errno.
  */
-int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask,
-		     bool (*stopped)(void *context), void *context);
+int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask, bool (*stopped)(void *context),
+		     void *context);
 
 void bede_spaces_free(struct bede_spaces *spaces);
 

@@ -14,7 +14,8 @@ void bede_swapguard_open(struct bede_swapguard *guard, int cgroup_fd, uint64_t u
 	guard->engaged = false;
 	/* An agent before us may have left its own value here. */
 	if (guard->limit >= 0)
-		guard->engaged = !bede_read_u64(guard->limit, &guard->written) && guard->written != user_limit;
+		guard->engaged =
+			!bede_read_u64(guard->limit, &guard->written) && guard->written != user_limit;
 }
 
 void bede_swapguard_update(struct bede_swapguard *guard, bool wanted)

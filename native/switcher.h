@@ -19,11 +19,11 @@ struct bede_switcher {
 	bool stop;
 	bool last; /* the second list is to be there at the end */
 	bool busy;
-	int err;		      /* of the last write */
-	int fd;			      /* cpuset.mems, or -1 */
-	int wake;		      /* an eventfd, told when it has been written */
-	bool to;		      /* the list that is wanted */
-	char list[2][BEDE_LIST];      /* with a line's end, as the kernel writes them */
+	int err;		 /* of the last write */
+	int fd;			 /* cpuset.mems, or -1 */
+	int wake;		 /* an eventfd, told when it has been written */
+	bool to;		 /* the list that is wanted */
+	char list[2][BEDE_LIST]; /* with a line's end, as the kernel writes them */
 };
 
 /* fd becomes the switcher's and the list are copied, wake stays the caller's. Returns 0 or a negative errno. */

@@ -57,7 +57,8 @@ static void start(struct bede_control *control, struct input *input)
 
 static void observe(struct bede_control *control, struct input *input)
 {
-	uint64_t after_us = take_size(input, 1ULL << 40), at_us = control->at_us ? control->at_us : FIRST_LOOK;
+	uint64_t after_us = take_size(input, 1ULL << 40),
+		 at_us = control->at_us ? control->at_us : FIRST_LOOK;
 	uint8_t what = (uint8_t)take(input, 1);
 
 	for (int node = 0; node < NODES; node++) {
@@ -88,7 +89,8 @@ static uint64_t must_be_room(const struct bede_control *control)
 	uint64_t most = control->bound + control->bound / 64;
 
 	MUST(room <= (most > control->local ? most - control->local : 0), "room %llu, local %llu of %llu",
-	     (unsigned long long)room, (unsigned long long)control->local, (unsigned long long)control->bound);
+	     (unsigned long long)room, (unsigned long long)control->local,
+	     (unsigned long long)control->bound);
 	for (int node = 0; node < NODES; node++) {
 		uint64_t bound = control->node_bound[node], used = control->numa.lru[node];
 

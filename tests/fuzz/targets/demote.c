@@ -22,7 +22,8 @@ static bool shown(uint64_t id, int node, uint64_t young, unsigned gens)
 	for (size_t i = 0; i < lru.count; i++) {
 		const struct bede_lruvec *vec = &lru.vec[i];
 
-		if (vec->id == id && vec->node == node && vec->gens >= gens && vec->seq[vec->gens - 1] == young)
+		if (vec->id == id && vec->node == node && vec->gens >= gens &&
+		    vec->seq[vec->gens - 1] == young)
 			return true;
 	}
 	return false;

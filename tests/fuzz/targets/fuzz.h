@@ -9,14 +9,14 @@
 #include <stdlib.h>
 
 /* Not assert(): that says nothing of the values and may be compiled away. */
-#define MUST(condition, ...)                                                         \
-	do {                                                                         \
-		if (!(condition)) {                                                  \
+#define MUST(condition, ...)                                                                    \
+	do {                                                                                    \
+		if (!(condition)) {                                                             \
 			fprintf(stderr, "%s:%d: not so: %s: ", __FILE__, __LINE__, #condition); \
-			fprintf(stderr, __VA_ARGS__);                                \
-			fprintf(stderr, "\n");                                       \
-			abort();                                                     \
-		}                                                                    \
+			fprintf(stderr, __VA_ARGS__);                                           \
+			fprintf(stderr, "\n");                                                  \
+			abort();                                                                \
+		}                                                                               \
 	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

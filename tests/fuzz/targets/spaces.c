@@ -24,8 +24,10 @@ static void heat(struct bede_ranges *out, const uint8_t *data, size_t size)
 {
 	for (size_t i = 0; i + 3 < size && i < 64; i += 3) {
 		uint64_t start = (uint64_t)data[i] << 12;
-		struct bede_range range = { .pid = 7 + (data[i + 2] & 1), .heat = data[i + 2] >> 1,
-					    .start = start, .end = start + ((uint64_t)data[i + 1] << 12) };
+		struct bede_range range = { .pid = 7 + (data[i + 2] & 1),
+					    .heat = data[i + 2] >> 1,
+					    .start = start,
+					    .end = start + ((uint64_t)data[i + 1] << 12) };
 
 		MUST(!bede_ranges_add(out, range), "no memory");
 	}

@@ -89,7 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(guard.engaged || limit() == users, "%llu", (unsigned long long)limit());
 	}
 	bede_swapguard_update(&guard, false);
-	MUST(limit() == users, "%llu of the user's %llu", (unsigned long long)limit(), (unsigned long long)users);
+	MUST(limit() == users, "%llu of the user's %llu", (unsigned long long)limit(),
+	     (unsigned long long)users);
 	bede_swapguard_close(&guard);
 	return 0;
 }

@@ -50,9 +50,14 @@ static int parse(int argc, char **argv)
 
 static int hold(char **argv)
 {
-	struct bede_params params = { .lru_path = "/a", .lru_file = argv[3], .local_mask = 1, .far_mask = 2,
-				      .bound = 1 << 20, .user_high = BEDE_NO_LIMIT,
-				      .user_swap_max = BEDE_NO_LIMIT, .notify_fd = -1 };
+	struct bede_params params = { .lru_path = "/a",
+				      .lru_file = argv[3],
+				      .local_mask = 1,
+				      .far_mask = 2,
+				      .bound = 1 << 20,
+				      .user_high = BEDE_NO_LIMIT,
+				      .user_swap_max = BEDE_NO_LIMIT,
+				      .notify_fd = -1 };
 	BEDE_FD dir = open(argv[2], O_RDONLY | O_DIRECTORY);
 	struct bede_holder *holder;
 	struct bede_stats stats;
@@ -87,8 +92,8 @@ static int recount(int argc, char **argv)
 	for (int i = 5; i < argc; i++) {
 		if (bede_parse_numa_stat(buffer.text, buffer.length, &numa))
 			return 2;
-		bede_recount(&recount, &numa, strtoull(argv[i], NULL, 10),
-			     strtoull(argv[4], NULL, 10), UINT64_MAX, 4096);
+		bede_recount(&recount, &numa, strtoull(argv[i], NULL, 10), strtoull(argv[4], NULL, 10),
+			     UINT64_MAX, 4096);
 		printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", numa.lru[0], numa.lru[1], recount.count);
 	}
 	bede_recount_close(&recount);
@@ -169,7 +174,8 @@ static int read_ranges(const char *path, struct bede_ranges *out)
 		struct bede_range range;
 
 		if (sscanf(line, "%d %u %" SCNx64 " %" SCNx64, &range.pid, &range.heat, &range.start,
-			   &range.end) != 4 || bede_ranges_add(out, range))
+			   &range.end) != 4 ||
+		    bede_ranges_add(out, range))
 			return -1;
 	}
 	return 0;

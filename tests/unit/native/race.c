@@ -37,8 +37,12 @@ static void use(uint64_t bytes)
 
 int main(int argc, char **argv)
 {
-	struct bede_params params = { .lru_path = "/a", .lru_file = argv[2], .local_mask = 1, .far_mask = 2,
-				      .bound = 8 * MIB, .user_high = BEDE_NO_LIMIT,
+	struct bede_params params = { .lru_path = "/a",
+				      .lru_file = argv[2],
+				      .local_mask = 1,
+				      .far_mask = 2,
+				      .bound = 8 * MIB,
+				      .user_high = BEDE_NO_LIMIT,
 				      .user_swap_max = BEDE_NO_LIMIT };
 	struct bede_holder *holder;
 	struct bede_stats stats;

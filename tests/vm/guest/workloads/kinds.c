@@ -290,7 +290,8 @@ static void storms(double seconds, size_t bytes)
 
 static int once(double seconds)
 {
-	unsigned char *region = mmap(NULL, size + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *region =
+		mmap(NULL, size + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (region == MAP_FAILED)
 		die("mmap");

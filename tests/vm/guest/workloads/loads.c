@@ -49,7 +49,8 @@ static double now(void)
 /* Wait for the others, or for as long as asked for where there are none. */
 static void rest(void)
 {
-	struct timespec time = { .tv_sec = (time_t)hold, .tv_nsec = (long)((hold - (double)(time_t)hold) * 1e9) };
+	struct timespec time = { .tv_sec = (time_t)hold,
+				 .tv_nsec = (long)((hold - (double)(time_t)hold) * 1e9) };
 	char byte;
 
 	if (filled[1] < 0) {
@@ -214,8 +215,8 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*kind)(size_t, unsigned);
 		int workers;
-	} kinds[] = { { "anon", anon, 1 },  { "shmem", shmem, 1 },  { "read", reads, 1 },
-		      { "mmap", maps, 1 },  { "write", writes, 1 }, { "workers", anon, WORKERS } };
+	} kinds[] = { { "anon", anon, 1 }, { "shmem", shmem, 1 },  { "read", reads, 1 },
+		      { "mmap", maps, 1 }, { "write", writes, 1 }, { "workers", anon, WORKERS } };
 
 	if (argc < 3)
 		return 2;
@@ -240,7 +241,8 @@ int main(int argc, char **argv)
 			kinds[i].kind(size, 0);
 		else
 			several(kinds[i].kind, size, processes);
-		printf("%s %zu MiB x%d: %.2f s\n", argv[1], size / MIB, processes / kinds[i].workers, now() - start - hold);
+		printf("%s %zu MiB x%d: %.2f s\n", argv[1], size / MIB, processes / kinds[i].workers,
+		       now() - start - hold);
 		return 0;
 	}
 	return 2;
