@@ -17,7 +17,7 @@ hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
 BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
 
-.PHONY: demo test test-all test-slice lint unit fuzz vm-test kernel-debug soak deps build packages stub wheel deb clean
+.PHONY: demo test test-all test-slice lint format unit fuzz vm-test kernel-debug soak deps build packages stub wheel deb clean
 .NOTPARALLEL:
 
 demo: build
@@ -36,7 +36,12 @@ test-slice: build
 lint: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	git ls-files -z '*.c' '*.h' | xargs -0 $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/mypy --strict
+
+format: build
+	$(BIN)/ruff format .
+	git ls-files -z '*.c' '*.h' | xargs -0 $(BIN)/clang-format -i
 
 unit: build
 	$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder tests/fuzz tests/unit

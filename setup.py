@@ -81,6 +81,7 @@ setup(
             "build>=1,<2",  # makes the wheel and the sdist
             "hypothesis>=6,<7",  # properties of the parsers
             "ruff>=0.8,<1",  # linter and formatter
+            "clang-format>=23,<24",  # C's formatter; each version decides a little differently
             "mypy>=1.13,<3",  # types
             "types-PyYAML>=6,<7",  # yaml's types
             "types-cffi>=1.15,<3",  # cffi's types
