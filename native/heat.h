@@ -16,8 +16,8 @@
 
 /*
  * Measure count processes for about a second. *wanted false ends it early. The ranges are
- * by process in the order given, addresses ascending; heat is 0 to 25, in so many looks Returns 0 or a negative
- * errno: -EBUSY where DAMON is in use, -ENOENT where this kernel has none, -EINTR ended early.
+ * by process in the order given, addresses ascending; heat is 0 to 25, in so many looks. Returns 0 or a
+ * negative errno: -EBUSY where DAMON is in use, -ENOENT where this kernel has none, -EINTR ended early.
  */
 int bede_heat_measure(const int *pids, size_t count, atomic_int *wanted, struct bede_ranges *out);
 

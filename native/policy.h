@@ -14,9 +14,9 @@
 int bede_policy_set(uint64_t mask);
 
 /*
- * Give it, or for a mask of 0 the default policy, to a thread of another process, which must be waiting in a system call, and goes on
- * waiting there. Returns 0 or a negative errno: -EAGAIN where it did not wait, -ENOSYS where this
- * processor's calls are not known.
+ * Give it, or for a mask of 0 the default policy, to a thread of another process, which must be
+ * waiting in a system call, and goes on waiting there. Returns 0 or a negative errno: -EAGAIN where
+ * it did not wait, -ENOSYS where this processor's calls are not known.
  */
 int bede_policy_inject(int tid, uint64_t mask);
 
