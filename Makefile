@@ -37,6 +37,7 @@ lint: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	git ls-files -z '*.c' '*.h' | xargs -0 $(BIN)/clang-format --dry-run --Werror
+	git ls-files -z | xargs -0 $(BIN)/codespell
 	$(BIN)/mypy --strict
 
 format: build

@@ -82,6 +82,7 @@ setup(
             "hypothesis>=6,<7",  # properties of the parsers
             "ruff>=0.8,<1",  # linter and formatter
             "clang-format>=23,<24",  # C's formatter; each version decides a little differently
+            "codespell>=2.4.3,<3",  # spelling, British; older versions know only how to make it American
             "mypy>=1.13,<3",  # types
             "types-PyYAML>=6,<7",  # yaml's types
             "types-cffi>=1.15,<3",  # cffi's types
