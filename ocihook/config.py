@@ -7,7 +7,7 @@
     on_unsupported: refuse     # or warn: start the container without a bound
     far_nodes: [1]             # nodes to call far, where the firmware does not tell (two-socket emulation)
     move_rate: 1024            # most MiB a second that are moved for one container there; 0: no limit
-    let_go: [/debug.slice]     # processes of containers that are moved into these cgroups stay there
+    exempt_cgroups: [/debug.slice]  # processes of containers that are moved into these cgroups stay there
 
 One ``key: value`` a line; a value is a word, a number, a quoted string or a ``[list, of, them]``.
 What this reader takes, YAML reads the same way; what is ambiguous in YAML is refused.
@@ -33,20 +33,20 @@ _LONGEST_KEY = 1024  # in YAML
 class Config:
     """The host's settings, each with its default."""
 
-    __slots__ = ("far_nodes", "let_go", "move_rate", "on_unsupported", "runtime")
+    __slots__ = ("exempt_cgroups", "far_nodes", "move_rate", "on_unsupported", "runtime")
 
     def __init__(
         self,
         runtime: str | None = None,
         on_unsupported: str = "refuse",
         far_nodes: tuple[int, ...] = (),
-        let_go: tuple[str, ...] = (),
+        exempt_cgroups: tuple[str, ...] = (),
         move_rate: int = 1024,
     ) -> None:
         self.runtime = runtime  #: the real OCI runtime: a name or an absolute path; None: look on PATH
         self.on_unsupported = on_unsupported  #: "refuse", or "warn" and run without a bound
         self.far_nodes = far_nodes  #: NUMA nodes to call far; empty: what the kernel's tiers say
-        self.let_go = let_go  #: cgroups (paths from the root) whose processes are nobody's children any more
+        self.exempt_cgroups = exempt_cgroups  #: paths from the root: whoever is moved there is left there
         self.move_rate = move_rate  #: MiB a second, for one container of the migrate backend; 0: no limit
 
 
@@ -99,12 +99,17 @@ def parse(text: str, path: str = PATH) -> Config:
             config.far_nodes = _nodes(value, where)
         elif key == "move_rate":
             config.move_rate = _rate(value, where)
-        elif key == "let_go":
-            config.let_go = _cgroups(value, where)
+        elif key in ("exempt_cgroups", "let_go"):  # its name before
+            if config.exempt_cgroups:
+                raise InputError(
+                    f"{where}: {key} is given under its other name, too",
+                    "Write all of them as exempt_cgroups",
+                )
+            config.exempt_cgroups = _cgroups(value, where, key)
         else:
             raise InputError(
                 f"{where}: unknown key {key[:40]!a}",
-                "Known are runtime, on_unsupported, far_nodes, move_rate and let_go",
+                "Known are runtime, on_unsupported, far_nodes, move_rate and exempt_cgroups",
             )
     return config
 
@@ -214,11 +219,11 @@ def _runtime(value: "Scalar | list[Scalar]", where: str) -> str:
     return value
 
 
-def _cgroups(value: "Scalar | list[Scalar]", where: str) -> tuple[str, ...]:
+def _cgroups(value: "Scalar | list[Scalar]", where: str, key: str) -> tuple[str, ...]:
     paths = [path for path in (value if isinstance(value, list) else [value]) if isinstance(path, str)]
     if not isinstance(value, list) or len(paths) != len(value) or any(path[:1] != "/" for path in paths):
         raise InputError(
-            f"{where}: let_go is not a list of cgroups", "Write their paths from the root, as [/debug.slice]"
+            f"{where}: {key} is not a list of cgroups", "Write their paths from the root, as [/debug.slice]"
         )
     return tuple(paths)
 

@@ -12,7 +12,7 @@ from ocihook import fs
 from ocihook.errors import AccessError, BedeError, HostError, InputError
 from ocihook.spec import annotation
 from ocihook.spec import state as oci
-from ocihook.state import patience, records, say
+from ocihook.state import records, report, timeout
 
 PROGRAM = "bede-hook"
 _START = ("createRuntime", "prestart")  # runc still runs the second, older name
@@ -25,14 +25,14 @@ def main(argv: list[str]) -> int:
     try:
         return _run(argv)
     except BedeError as error:
-        say.failure(error.line(PROGRAM))
+        report.failure(error.line(PROGRAM))
         return error.exit_code
     except Exception as error:
         return _internal(error)
 
 
 def _run(argv: list[str]) -> int:
-    patience.begin()
+    timeout.begin()
     try:
         stage, high_given, user_high = _arguments(argv[1:])
         state = oci.parse(_stdin())
@@ -42,7 +42,7 @@ def _run(argv: list[str]) -> int:
             return _poststart(state)
         return _poststop(state)
     finally:
-        patience.end()  # before anything is said of an error
+        timeout.end()  # before anything is said of an error
 
 
 def _arguments(arguments: list[str]) -> tuple[str, bool, int | None]:
@@ -88,7 +88,7 @@ def _create(state: oci.State, high_given: bool, user_high: int | None, bede: str
         if config.on_unsupported != "warn":
             raise
         warning = HostError(f"container {state.id} runs without a bound: {error.message}", error.hint)
-        say.warning(warning.line(PROGRAM))
+        report.warning(warning.line(PROGRAM))
         return 0
     if record is not None:
         _tell("added", record.key, bede)
@@ -151,7 +151,7 @@ def _poststop(state: oci.State) -> int:
             _restore(record)
     except BedeError as error:
         # A container that has ended must not be kept by us.
-        say.line(error.line(PROGRAM))
+        report.line(error.line(PROGRAM))
     return 0
 
 
@@ -168,7 +168,7 @@ def _restore(record: records.Record) -> None:
             undo.give_back(cgroup.fd, record)
         except OSError as error:
             if os.path.isdir(cgroup.directory):
-                say.line(
+                report.line(
                     f"{PROGRAM}: the limits of {cgroup.directory} could not be put back: {error.strerror}"
                 )
 
@@ -187,7 +187,9 @@ def _tell(op: str, key: str, bede: str) -> None:
     try:
         notify.tell(op, key, bede)
     except OSError as error:
-        say.line(f"{PROGRAM}: the agent was not told of {key}: {error.strerror}; it looks for itself soon.")
+        report.line(
+            f"{PROGRAM}: the agent was not told of {key}: {error.strerror}; it looks for itself soon."
+        )
 
 
 def _sibling(program: str) -> str:
@@ -198,9 +200,9 @@ def _internal(error: Exception) -> int:
     if os.environ.get("BEDE_DEBUG") == "1":
         import traceback
 
-        say.line("".join(traceback.format_exception(error)).rstrip())
+        report.line("".join(traceback.format_exception(error)).rstrip())
     where = f"{type(error).__name__}: {error}"
-    say.failure(
+    report.failure(
         BedeError(f"internal error: {where[:300]}", "Please report it, with BEDE_DEBUG=1 set").line(PROGRAM)
     )
     return 1

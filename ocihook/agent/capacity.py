@@ -9,8 +9,8 @@ import socket
 import time
 from typing import NamedTuple
 
-from ocihook.agent.keeper import Keeper
-from ocihook.agent.say import say
+from ocihook.agent.journal import report
+from ocihook.agent.registry import Registry
 from ocihook.errors import HostError
 from ocihook.topology import nodes
 
@@ -108,7 +108,7 @@ class Watch:
             return None
         return max(min(self.last + QUIET, self.first + LONGEST) - time.monotonic(), 0.0)
 
-    def settle(self, keeper: Keeper) -> bool:
+    def settle(self, registry: Registry) -> bool:
         """When a burst of events is over: hold by the nodes that there are now, and say what changed.
 
         Returns whether something has.
@@ -121,8 +121,8 @@ class Watch:
             self.most[node] = max(total, self.most.get(node, 0))
         parts = difference(before, self.seen, self.most)
         if parts:
-            held = len(keeper.kept)
-            keeper.renew(self.seen.tiers)
-            now = len(keeper.kept)
-            say(f"{', '.join(parts)}{consequence(self.seen, held, now)}", "memory", containers=now)
+            held = len(registry.containers)
+            registry.renew(self.seen.tiers)
+            now = len(registry.containers)
+            report(f"{', '.join(parts)}{consequence(self.seen, held, now)}", "memory", containers=now)
         return bool(parts)

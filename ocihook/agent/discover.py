@@ -10,7 +10,7 @@ import time
 from ocihook import fs
 from ocihook.agent.family import Family
 from ocihook.backends import choose
-from ocihook.cgroup import kin, memory, names, path
+from ocihook.cgroup import memory, names, path, procfs
 from ocihook.config import Config
 from ocihook.errors import BedeError
 from ocihook.spec import nodelimit
@@ -38,7 +38,7 @@ class Discovery:
 
     def find(self, pid: int) -> Family | None:
         """The family of the limited cgroup that *pid* is in; None where there is none."""
-        where = kin.cgroup_of(pid)
+        where = procfs.cgroup_of(pid)
         if where is None or where == "/":
             return None
         now = time.monotonic()
@@ -94,8 +94,8 @@ def _is_service(where: str) -> bool:
 
 def _first(pid: int, cgroup: path.Cgroup) -> int:
     """The first process of the pid namespace of *pid*, if it is in *cgroup*; else *pid* itself."""
-    ns = kin.namespace(pid, "pid")
+    ns = procfs.namespace(pid, "pid")
     for word in fs.read_or("cgroup.procs", "", dir_fd=cgroup.fd).split():
-        if kin.is_first(int(word)) and kin.namespace(int(word), "pid") == ns:
+        if procfs.is_first(int(word)) and procfs.namespace(int(word), "pid") == ns:
             return int(word)
     return pid

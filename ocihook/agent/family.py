@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 
 from ocihook import fs
-from ocihook.cgroup import kin, process
+from ocihook.cgroup import process, procfs
 from ocihook.cgroup.path import Cgroup
 from ocihook.control.status import Outside
 
@@ -34,24 +34,24 @@ class Family:
         self._held: list[int] = []
         #: inodes, None where the host's is used or it is unknown
         self.pid_ns, self.cgroup_ns, self.mnt_ns = (self._hold(name) for name in ("pid", "cgroup", "mnt"))
-        if not kin.is_first(pid):
+        if not procfs.is_first(pid):
             self.pid_ns = None  # it has joined another's, as the containers of a pod may
         self.own_mnt_ns = self._own_mnt_ns()  #: the inode, where it is known by that
 
     def _hold(self, name: str) -> int | None:
         """Keep its namespace *name* from being another's number; the inode, unless it is the host's."""
-        fd = kin.hold_namespace(self.pid, name)
+        fd = procfs.hold_namespace(self.pid, name)
         if fd is None:
             return None
         self._held.append(fd)
         inode = os.fstat(fd).st_ino
-        return inode if inode != kin.namespace(os.getpid(), name) else None
+        return inode if inode != procfs.namespace(os.getpid(), name) else None
 
     def _own_mnt_ns(self) -> int | None:
         """Not that of the host, nor that of whoever has made it: a runtime's unit may have one of its own."""
         if self.pid_ns is not None:
             return None  # which is the better sign
-        others = [kin.namespace(one, "mnt") for one in (1, kin.parent_of(self.pid))]
+        others = [procfs.namespace(one, "mnt") for one in (1, procfs.parent_of(self.pid))]
         return None if None in others or self.mnt_ns in others else self.mnt_ns
 
     @classmethod
@@ -99,8 +99,8 @@ class Families:
         #: those of them that are no more: see :meth:`mark_ended`
         self.ended: dict[int, tuple[Family, int | None]] = {}
         self._prune_at = _PRUNE
-        self._host_pid_ns = kin.namespace(os.getpid(), "pid")
-        self._host_cgroup_ns = kin.namespace(os.getpid(), "cgroup")
+        self._host_pid_ns = procfs.namespace(os.getpid(), "pid")
+        self._host_cgroup_ns = procfs.namespace(os.getpid(), "cgroup")
 
     def __iter__(self) -> Iterator[Family]:
         return iter(list(self._by_home.values()))
@@ -162,12 +162,12 @@ class Families:
         return _only(self._by_mnt_ns, pid, "mnt")
 
     def _by_pid_namespace(self, pid: int) -> Family | None:
-        ns = kin.namespace(pid, "pid")
+        ns = procfs.namespace(pid, "pid")
         if ns is None or ns == self._host_pid_ns:
             return None
         family = self._by_pid_ns.get(ns)
         if family is None:
-            outer = next((one for one in kin.outer_pid_namespaces(pid) if one in self._by_pid_ns), None)
+            outer = next((one for one in procfs.outer_pid_namespaces(pid) if one in self._by_pid_ns), None)
             if outer is None:
                 return None
             family, pid = self._by_pid_ns[outer], _ancestor_in(pid, outer)
@@ -175,10 +175,10 @@ class Families:
 
     def _is_guest(self, pid: int, family: Family) -> bool:
         """Whether *pid* is of another container that shares the pid namespace of *family*, and no more."""
-        cgroup_ns = kin.namespace(pid, "cgroup")
+        cgroup_ns = procfs.namespace(pid, "cgroup")
         if cgroup_ns in (None, self._host_cgroup_ns, family.cgroup_ns):
             return False
-        return kin.namespace(pid, "mnt") != family.mnt_ns
+        return procfs.namespace(pid, "mnt") != family.mnt_ns
 
     @property
     def has_lineage(self) -> bool:
@@ -206,7 +206,7 @@ class Families:
 
     def mark_ended(self) -> None:
         """Look which are no more: exits are not heard of. What these have forked may be heard of yet."""
-        alive = set(kin.everybody())
+        alive = set(procfs.everybody())
         self.ended = {
             pid: one
             for pid, one in self._lineage.items()
@@ -226,7 +226,7 @@ class Families:
 
 def _only(known: dict[int, list[Family]], pid: int, name: str) -> Family | None:
     """The one family of those *known* by namespaces *name* whose namespace *pid* is in."""
-    ns = kin.namespace(pid, name) if known else None
+    ns = procfs.namespace(pid, name) if known else None
     found = known.get(ns, []) if ns is not None else []
     return found[0] if len(found) == 1 else None
 
@@ -234,7 +234,7 @@ def _only(known: dict[int, list[Family]], pid: int, name: str) -> Family | None:
 def _ancestor_in(pid: int, pid_ns: int) -> int:
     """The nearest ancestor of *pid* whose pid namespace is *pid_ns*; 0 where there is none."""
     for _ in range(_DEEPEST):
-        pid = kin.parent_of(pid)
-        if not pid or kin.namespace(pid, "pid") == pid_ns:
+        pid = procfs.parent_of(pid)
+        if not pid or procfs.namespace(pid, "pid") == pid_ns:
             return pid
     return 0

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from ocihook import fs
 from ocihook.agent.discover import Discovery
 from ocihook.agent.family import Families, Family
-from ocihook.agent.say import ERROR, WARNING, Speaker
-from ocihook.cgroup import kin, memory, path, tree
+from ocihook.agent.journal import ERROR, WARNING, Reporter
+from ocihook.cgroup import memory, path, procfs, tree
 from ocihook.config import Config
 from ocihook.errors import BedeError
 from ocihook.native import Event
@@ -32,14 +32,14 @@ class Follower:
     def __init__(
         self,
         families: Families,
-        speaker: Speaker,
+        reporter: Reporter,
         settings: Config,
         later: Callable[[float, Callable[[], object]], None],
     ) -> None:
         self.families = families
         self.later = later  #: calls back in so many seconds
-        self.say = speaker
-        self.let_go = tuple(one.rstrip("/") for one in settings.let_go)
+        self.report = reporter
+        self.exempt = tuple(path.rstrip("/") for path in settings.exempt_cgroups)
         self.discovery = Discovery(settings)
         self.on_found: Callable[[Family], None] = lambda family: None  #: of a family that no hook told of
 
@@ -58,9 +58,9 @@ class Follower:
     def rescan(self) -> None:
         """Look at every process of the host: events were lost, or nobody listened."""
         self.families.mark_ended()
-        for pid in kin.everybody():
+        for pid in procfs.everybody():
             if self.families.has_lineage:
-                parent = kin.parent_of(pid)
+                parent = procfs.parent_of(pid)
                 if self.families.of(parent) is not None and self.families.of(pid) is None:
                     self.families.born(pid, parent)
             self._check_one(pid)
@@ -69,14 +69,14 @@ class Follower:
         try:
             self.check(pid, parent, at_ns, waited=waited)
         except (OSError, BedeError) as error:
-            self.say.of("", f"a process cannot be followed: {error}", "not_followed", WARNING)
+            self.report.of("", f"a process cannot be followed: {error}", "not_followed", WARNING)
 
     def check(self, pid: int, parent: int = 0, at_ns: int = 0, *, waited: bool = False) -> None:
         """See that *pid* is where it belongs; *at_ns* is since when it may not be, 0 where unknown.
 
         What enters from outside is given time to arrive, unless it has been *waited* for already.
         """
-        where = kin.cgroup_of(pid)
+        where = procfs.cgroup_of(pid)
         if where is None:
             return
         home = self._home_of(where, pid, parent)
@@ -86,7 +86,7 @@ class Follower:
         family = self.families.of(pid)
         if family is None or self._may_stay(where):
             return
-        if not waited and self.families.of(kin.parent_of(pid)) is not family:
+        if not waited and self.families.of(procfs.parent_of(pid)) is not family:
             # It comes from outside, as what `podman exec` starts does: its runtime may be about to move it.
             self.later(_ENTERS, lambda: self._check_one(pid, at_ns=at_ns, waited=True))
             return
@@ -113,11 +113,11 @@ class Follower:
         return home
 
     def _may_stay(self, where: str) -> bool:
-        return any(where == one or where.startswith(one + "/") for one in self.let_go)
+        return any(where == path or where.startswith(path + "/") for path in self.exempt)
 
     def _bring_back(self, pid: int, pidfd: int, parent: int, at_ns: int) -> None:
         # Once more: from here on the number cannot have come to be another's without the pidfd's telling.
-        where, family = kin.cgroup_of(pid), self.families.of(pid)
+        where, family = procfs.cgroup_of(pid), self.families.of(pid)
         if where is None or family is None or self.families.home_of(where) is not None:
             return
         if ended(pidfd):
@@ -129,7 +129,7 @@ class Follower:
         if error is not None:
             if error.errno != errno.ESRCH:
                 family.failed += 1
-                self.say.of(
+                self.report.of(
                     family.id,
                     f"a process in {where!a}, outside its cgroup, cannot be put back: {error.strerror}",
                     "not_returned",
@@ -142,7 +142,7 @@ class Follower:
         family.returned += 1
         family.seconds += outside
         family.bytes += charged
-        self.say.of(
+        self.report.of(
             family.id,
             f"a process was outside its cgroup, in {where!a}, for {1000 * outside:.1f} ms, and is back;"
             f" at most {charged >> 10} KiB of it stay charged there",
@@ -169,11 +169,11 @@ class Follower:
     def _undo(self, pid: int) -> None:
         """A process that ended under our hands: if its number is a stranger's by now, that was moved."""
         self.families.lose(pid)
-        where = kin.cgroup_of(pid)
+        where = procfs.cgroup_of(pid)
         home = self.families.home_of(where) if where else None
         if home is None or self.families.of(pid) is not None:
             return
-        origin = kin.cgroup_of(kin.parent_of(pid))
+        origin = procfs.cgroup_of(procfs.parent_of(pid))
         cgroup = path.open_below(origin) if origin else None
         if cgroup is None:
             return
@@ -198,7 +198,7 @@ def _targets(family: Family, parent: int) -> Iterator[int]:
     """
     tried = set()
     for one in (parent, family.pid):
-        where = kin.cgroup_of(one) if one else None
+        where = procfs.cgroup_of(one) if one else None
         if where is not None and family.contains(where) and where not in tried:
             tried.add(where)
             try:
@@ -226,7 +226,7 @@ def _targets(family: Family, parent: int) -> Iterator[int]:
 
 def _charged(pid: int, where: str) -> int:
     """Most bytes that *pid* can have charged to the cgroup *where*."""
-    private = kin.private_bytes(pid)
+    private = procfs.private_bytes(pid)
     cgroup = path.open_below(where)
     if cgroup is None:
         return private

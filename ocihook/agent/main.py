@@ -16,12 +16,12 @@ from ocihook.agent import capacity, orphans, release, server, supervisor
 from ocihook.agent.discover import Discovery
 from ocihook.agent.family import Families, Family
 from ocihook.agent.follow import Follower
-from ocihook.agent.keeper import Keeper
+from ocihook.agent.journal import Reporter, complain, know, report
+from ocihook.agent.journal_thread import JournalThread
 from ocihook.agent.loop import Loop
-from ocihook.agent.say import Speaker, complain, know, say
+from ocihook.agent.registry import Registry
 from ocihook.agent.sources import Sources
 from ocihook.agent.vanish import Vanish
-from ocihook.agent.voice import Voice
 from ocihook.control import notify
 from ocihook.errors import AccessError, AgentError, BedeError, InputError
 from ocihook.state import records, user
@@ -42,14 +42,14 @@ def run() -> int:
     orphans.settle()
     # Before there are more threads: what a thread may do is its own.
     _confine()
-    with Voice():
-        agent.keeper.adopt_all()
+    with JournalThread():
+        agent.registry.adopt_all()
         with server.listen() as listener:
             agent.serve(listener)
             _check_config()
-            held = len(agent.keeper.kept)
-            say(f"ready, holding {held} containers", "ready", containers=held)
-            agent.keeper.ready = True
+            held = len(agent.registry.containers)
+            report(f"ready, holding {held} containers", "ready", containers=held)
+            agent.registry.ready = True
             supervisor.tell("READY=1")
             agent.loop.run()
             supervisor.tell("STOPPING=1")
@@ -58,11 +58,11 @@ def run() -> int:
     return 0
 
 
-def let_go() -> int:
+def release_all() -> int:
     """In place of the agent: let every container go for good. Raises BedeError."""
     _, lock = _begin()
     count = release.release_all()
-    say(f"{count} containers let go, each with its own memory.high again", "let_go", containers=count)
+    report(f"{count} containers let go, each with its own memory.high again", "let_go", containers=count)
     os.close(lock)
     return 0
 
@@ -81,8 +81,8 @@ class Agent:
     def __init__(self, settings: config.Config) -> None:
         self.loop = Loop()
         self.families = Families()
-        self.keeper = Keeper(settings, self.families)
-        self.follower = Follower(self.families, Speaker(), settings, self.loop.after)
+        self.registry = Registry(settings, self.families)
+        self.follower = Follower(self.families, Reporter(), settings, self.loop.after)
         self.sources = Sources(self.loop, self.follower, self._hear)
         self.follower.on_found = self._found
         self._vanish = Vanish(self.loop, self.families, self.sources.rescan)
@@ -96,7 +96,7 @@ class Agent:
         """From now on answer at *listener*, and do what time brings."""
         self._listener = listener
         self.loop.add(listener.fileno(), self._hear)
-        self.loop.add(self.keeper.notify_fd, self._attend)
+        self.loop.add(self.registry.notify_fd, self._attend)
         self.loop.add(_signals(), self.loop.stop)
         self.loop.add(self._memory.fileno(), self._memory_changes)
         self._sweep()
@@ -105,13 +105,13 @@ class Agent:
 
     def close(self) -> None:
         """Let go of everything but the containers."""
-        self.keeper.close()
+        self.registry.close()
         self.sources.close()
         self.loop.close()
 
     def _hear(self) -> None:
         if self._listener is not None:
-            server.drain(self.keeper, self._listener)
+            server.drain(self.registry, self._listener)
             self.sources.adjust()
 
     def _found(self, family: Family) -> None:
@@ -121,7 +121,7 @@ class Agent:
             self.sources.rescan()  # who was forked by whom until now, no event will tell
 
     def _attend(self) -> None:
-        self.keeper.attend()
+        self.registry.attend()
         self._follow_anew()
 
     def _follow_anew(self) -> None:
@@ -136,8 +136,8 @@ class Agent:
             self._settle()
 
     def _settle(self) -> None:
-        if self._memory.settle(self.keeper):
-            self.follower.discovery = Discovery(self.keeper.config)
+        if self._memory.settle(self.registry):
+            self.follower.discovery = Discovery(self.registry.config)
             self._follow_anew()
         left = self._memory.left()
         self._settling = left is not None
@@ -147,12 +147,12 @@ class Agent:
     def _sweep(self) -> None:
         """What no message tells of: a hook that could not reach us, and that there is nothing to do."""
         before, self._changed = self._changed, _changed()
-        if before != self._changed and self.keeper.adopt_all():
+        if before != self._changed and self.registry.adopt_all():
             self.sources.rescan()
         self.sources.adjust()
-        self.keeper.look_after()
+        self.registry.look_after()
         if os.environ.get(notify.ON_DEMAND) == "1":
-            if self.keeper.any_alive():
+            if self.registry.any_alive():
                 self._busy = time.monotonic()
             elif time.monotonic() - self._busy >= IDLE:
                 self.loop.stop()
@@ -215,11 +215,13 @@ def _check_config() -> None:
     try:
         text = Path(config.PATH).read_text()
         if (yaml.safe_load(text) or {}) != config.read_flat(text):
-            say(f"{config.PATH}: YAML would read this otherwise than Bede; write it more plainly", "config")
+            report(
+                f"{config.PATH}: YAML would read this otherwise than Bede; write it more plainly", "config"
+            )
     except (FileNotFoundError, BedeError):
         return  # which was said of the configuration itself
     except (OSError, ValueError, yaml.YAMLError) as error:
-        say(f"{config.PATH}: {error}", "config")
+        report(f"{config.PATH}: {error}", "config")
 
 
 def _confine() -> None:

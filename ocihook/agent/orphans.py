@@ -8,7 +8,7 @@ kernel, beside the fence (``state/mark.py``): the record is made anew of it, els
 from __future__ import annotations
 
 from ocihook import fs
-from ocihook.agent.say import WARNING, complain, say
+from ocihook.agent.journal import WARNING, complain, report
 from ocihook.backends import undo
 from ocihook.cgroup import memory, names, path, tree
 from ocihook.cgroup.path import Cgroup
@@ -101,7 +101,7 @@ class _Settling:
         except BedeError:
             self._give_back(cgroup, text)
             raise
-        self._say(one.id, one.key, "is made anew of what the kernel has kept of it")
+        self._report(one.id, one.key, "is made anew of what the kernel has kept of it")
 
     def _give_back(self, cgroup: Cgroup, text: str) -> None:
         """Have its own limits stand there, as far as *text* tells of them."""
@@ -110,12 +110,12 @@ class _Settling:
         key = next((key for key in self._lost if _id(key) == id), "")
         if key:
             records.remove(key)
-        self._say(id, key, "cannot be made anew: it runs without its bound, by its own memory.high")
+        self._report(id, key, "cannot be made anew: it runs without its bound, by its own memory.high")
 
-    def _say(self, id: str, key: str, what: str) -> None:
+    def _report(self, id: str, key: str, what: str) -> None:
         lost = self._lost.pop(key, None)
         why = f" ({lost.message})" if lost else ""
-        say(f"its record was lost{why} and {what}", "lost_record", WARNING, id)
+        report(f"its record was lost{why} and {what}", "lost_record", WARNING, id)
 
 
 def _id(key: str) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from ocihook.agent import orphans
-from ocihook.agent.say import complain
+from ocihook.agent.journal import complain
 from ocihook.backends import undo
 from ocihook.cgroup import path
 from ocihook.errors import AgentError, BedeError

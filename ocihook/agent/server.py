@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from ocihook.agent.keeper import Keeper
+from ocihook.agent.registry import Registry
 from ocihook.errors import BedeError, InputError
 from ocihook.spec import fastjson
 from ocihook.state import records
@@ -50,10 +50,10 @@ def peer_is_root(connection: socket.socket) -> bool:
     return bool(struct.unpack("3i", raw)[1] == 0)
 
 
-def answer(keeper: Keeper, packet: bytes) -> bytes:
+def answer(registry: Registry, packet: bytes) -> bytes:
     """What to send back for *packet*; never raises for what is in it."""
     try:
-        reply: dict[str, Any] = {"ok": True, **_do(keeper, _message(packet))}
+        reply: dict[str, Any] = {"ok": True, **_do(registry, _message(packet))}
     except BedeError as error:
         reply = {"ok": False, "error": error.message, "hint": error.hint, "code": error.exit_code}
     except OSError as error:
@@ -61,7 +61,7 @@ def answer(keeper: Keeper, packet: bytes) -> bytes:
     return json.dumps(reply).encode()
 
 
-def drain(keeper: Keeper, listener: socket.socket) -> None:
+def drain(registry: Registry, listener: socket.socket) -> None:
     """Answer everybody who waits at *listener*."""
     waiting = select.poll()
     waiting.register(listener, select.POLLIN)
@@ -74,10 +74,10 @@ def drain(keeper: Keeper, listener: socket.socket) -> None:
         except OSError:
             time.sleep(0.05)  # no descriptor is left; it is asked for again and again
             return
-        serve(keeper, connection)
+        serve(registry, connection)
 
 
-def serve(keeper: Keeper, connection: socket.socket) -> None:
+def serve(registry: Registry, connection: socket.socket) -> None:
     """Answer one packet and close; a client that is slow or gone costs nothing."""
     with connection:
         connection.settimeout(1)
@@ -86,7 +86,7 @@ def serve(keeper: Keeper, connection: socket.socket) -> None:
                 return
             packet = connection.recv(_PACKET)
             if packet:
-                connection.send(answer(keeper, packet))
+                connection.send(answer(registry, packet))
         except OSError:
             return  # the hook does not wait for its answer
 
@@ -105,35 +105,35 @@ def _text(message: dict[str, Any], name: str) -> str:
     return value
 
 
-def _do(keeper: Keeper, message: dict[str, Any]) -> dict[str, Any]:
+def _do(registry: Registry, message: dict[str, Any]) -> dict[str, Any]:
     op = message.get("op")
     if op == "ping":
         return {"pid": os.getpid()}
     if op == "added":
         record = records.read(_text(message, "key"))
         if record is not None:
-            keeper.adopt(record)
+            registry.adopt(record)
         return {}
     if op == "removed":
-        keeper.drop(_text(message, "key"))
+        registry.drop(_text(message, "key"))
         return {}
     if op == "ps":
-        return _page(keeper, message.get("from", 0))
+        return _page(registry, message.get("from", 0))
     if op == "set":
-        return {"container": keeper.set(_text(message, "container"), _text(message, "bound")).as_json()}
+        return {"container": registry.set(_text(message, "container"), _text(message, "bound")).as_json()}
     raise InputError(f"the agent does not know {op!r}")
 
 
-def _page(keeper: Keeper, start: object) -> dict[str, Any]:
+def _page(registry: Registry, start: object) -> dict[str, Any]:
     """Containers that are held, and families that are not, from number *start* on: a packet has an end."""
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
         raise InputError("the message has no number of where to go on")
-    held = sorted(keeper.kept.values(), key=lambda kept: kept.record.key)
-    homes = {kept.record.cgroup for kept in held}
-    others = [family for family in keeper.families if family.cgroup.path not in homes]
+    held = sorted(registry.containers.values(), key=lambda container: container.record.key)
+    homes = {container.record.cgroup for container in held}
+    others = [family for family in registry.families if family.cgroup.path not in homes]
     end = start + _AT_ONCE
     return {
-        "containers": [keeper.status(kept).as_json() for kept in held[start:end]],
+        "containers": [registry.status(container).as_json() for container in held[start:end]],
         "outside": {
             one.cgroup.path: asdict(one.outside())
             for one in others[max(start - len(held), 0) : max(end - len(held), 0)]

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from ocihook import native
 from ocihook.agent import connector
 from ocihook.agent.follow import Follower
+from ocihook.agent.journal import WARNING, complain, report
 from ocihook.agent.loop import Loop
 from ocihook.agent.moves import Moves
-from ocihook.agent.say import WARNING, complain, say
 from ocihook.errors import BedeError
 
 #: seconds after events in which more of them gather: a fork storm costs so many wake-ups, not one a fork
@@ -45,7 +45,7 @@ class Sources:
         try:
             self._moves = Moves()
         except OSError as error:
-            say(f"moves between cgroups are not seen: {error}", "not_heard", WARNING)
+            report(f"moves between cgroups are not seen: {error}", "not_heard", WARNING)
         else:
             self._loop.add(self._moves.fileno(), self._moved)
 

@@ -9,7 +9,7 @@ from ocihook.cgroup.path import Cgroup
 from ocihook.errors import HostError, InputError
 from ocihook.spec import annotation
 from ocihook.spec import state as oci
-from ocihook.state import chosen, say
+from ocihook.state import chosen, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def bind(
     *,
     user_high: int | None = UNTOLD,
     runtime: str = "",
-    warn: "Callable[[str], None]" = say.warning,
+    warn: "Callable[[str], None]" = report.warning,
     maker: int = 0,
 ) -> "Record | None":
     """Put the bound of *policy* in force for the process of *state*, or leave nothing behind.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def enable(cgroup: "Cgroup", *, own: bool) -> None:
     """Hand the cpuset controller down to *cgroup*. Raises OSError.
 
-    *own*: somebody will call :func:`let_go`, so what keeps it there is for this container alone.
+    *own*: somebody will call :func:`unpin`, so what keeps it there is for this container alone.
     """
     fd = os.open(cgroup.mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -45,7 +45,7 @@ def _pin(parent: int, name: str) -> None:
     fs.write(f"{name}/cgroup.subtree_control", "+cpuset", dir_fd=parent)
 
 
-def let_go(path: str, inode: int, mount: str) -> None:
+def unpin(path: str, inode: int, mount: str) -> None:
     """The cgroup *path* below *mount*, of that *inode*, needs the controller no more. Best effort."""
     above = path.rpartition("/")[0]
     if not _is_of_systemd(path):

@@ -77,26 +77,29 @@ def members(cgroup: "Cgroup") -> "Iterator[int]":
 
 def _belongs(other: int, pid: int, runtime: int) -> bool:
     """Whether *other* is of the container of *pid*, or one of its *runtime*'s helpers, or has ended."""
-    from ocihook.cgroup import kin  # every start of a container would pay for it
+    from ocihook.cgroup import procfs  # every start of a container would pay for it
 
     if other in (0, os.getpid()):
         return False
-    inside = kin.namespace(pid, "pid")
-    if inside not in (None, kin.namespace(os.getpid(), "pid")) and kin.namespace(other, "pid") == inside:
+    inside = procfs.namespace(pid, "pid")
+    if (
+        inside not in (None, procfs.namespace(os.getpid(), "pid"))
+        and procfs.namespace(other, "pid") == inside
+    ):
         return True
     above = other
     for _ in range(_DEEPEST):
-        above = kin.parent_of(above)
+        above = procfs.parent_of(above)
         if above <= 1:
             break
         if above in (pid, runtime):
             return True
-    return kin.cgroup_of(other) is None
+    return procfs.cgroup_of(other) is None
 
 
 def _called(pid: int) -> str:
     if not pid:
         return "a process that is not seen from here"
-    from ocihook.cgroup import kin
+    from ocihook.cgroup import procfs
 
-    return f"process {pid} ({kin.status(pid).get('Name', 'which has ended')})"
+    return f"process {pid} ({procfs.status(pid).get('Name', 'which has ended')})"

@@ -23,4 +23,4 @@ def run(args: argparse.Namespace) -> int:
     """Hold bounds until told to end."""
     from ocihook.agent import main
 
-    return main.let_go() if args.release_all else main.run()
+    return main.release_all() if args.release_all else main.run()

@@ -15,8 +15,8 @@ from types import FrameType
 from ocihook.cli import output, terminal
 from ocihook.errors import InputError, printable
 from ocihook.watch import naming, recording, roster
-from ocihook.watch.look import Looker
 from ocihook.watch.roster import Roster
+from ocihook.watch.snapshot import Snapshots
 
 DETAILS = (
     """\
@@ -78,7 +78,7 @@ def _record(args: argparse.Namespace, found: Roster, lines: output.Lines, stoppe
     _write(args, lines, recording.HEADER + "\n")
     start = due = time.monotonic()
     end = start + args.seconds if args.seconds else float("inf")
-    with Looker(found) as looker:
+    with Snapshots(found) as looker:
         while not stopped and due < end:
             rows = looker.look()
             seen.update((row.container.id, row.container.cgroup) for row in rows)

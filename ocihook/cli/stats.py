@@ -7,8 +7,8 @@ import time
 
 from ocihook.cli import terminal
 from ocihook.watch import roster, table
-from ocihook.watch.look import Looker, Row
 from ocihook.watch.roster import Roster
+from ocihook.watch.snapshot import Row, Snapshots
 
 DETAILS = """\
 Without a name: all bound containers; with --follow also those that come later. A container is named as in
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Print until there is no more to print."""
     roster.check(args.interval, LEAST)
     try:
-        with Roster(args.containers) as found, Looker(found) as looker:
+        with Roster(args.containers) as found, Snapshots(found) as looker:
             _print(args, found, looker)
     except KeyboardInterrupt:
         if not args.follow:
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(args: argparse.Namespace, found: Roster, looker: Looker) -> None:
+def _print(args: argparse.Namespace, found: Roster, looker: Snapshots) -> None:
     widths: dict[str, int] = {}
     first = True
     if args.csv:

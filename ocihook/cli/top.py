@@ -17,8 +17,8 @@ from ocihook.cli import terminal
 from ocihook.errors import InputError
 from ocihook.watch import order, roster, screen
 from ocihook.watch.keys import Keys
-from ocihook.watch.look import Looker, Row
 from ocihook.watch.roster import Roster
+from ocihook.watch.snapshot import Row, Snapshots
 
 DETAILS = """\
 A line a container: its local usage against its bound as a bar (an arrow behind the mark: it is past its
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("bede top needs a terminal", "Use bede stats --follow, which prints lines")
     view.host = os.uname().nodename
     view.fancy = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    with Roster(args.containers) as found, Looker(found) as looker:
+    with Roster(args.containers) as found, Snapshots(found) as looker:
         screenful = Screen(found, looker, view)
         while (ended := screenful.show()) == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)  # the terminal is as it was; from here on fg
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 class Screen:
     """The loop of looks and keys."""
 
-    def __init__(self, found: Roster, looker: Looker, view: screen.View) -> None:
+    def __init__(self, found: Roster, looker: Snapshots, view: screen.View) -> None:
         self.found, self.looker, self.view = found, looker, view
         self.rows: list[Row] = []
         # Where a shell exports these, they say what the size once was.

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ocihook import fs
-from ocihook.cgroup import kin, path, process, tree
+from ocihook.cgroup import path, process, procfs, tree
 from ocihook.errors import BedeError
 
 STORES = ("containers.json", "volatile-containers.json")
@@ -67,8 +67,8 @@ def _find(id: str, where: str) -> _Conmon | None:
     """The conmon of container *id* by its command line."""
     pid = _member(where)
     for _ in range(_GENERATIONS):
-        pid = kin.parent_of(pid) if pid else 0
-        inside = kin.cgroup_of(pid) or where
+        pid = procfs.parent_of(pid) if pid else 0
+        inside = procfs.cgroup_of(pid) or where
         # What is inside chooses its own command line, and would choose its name.
         if inside == where or inside.startswith(where + "/"):
             continue

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 from ocihook import fs
-from ocihook.cgroup import kin, own, path
+from ocihook.cgroup import own, path, procfs
 from ocihook.control import notify
 from ocihook.engines import programs
 from ocihook.errors import BedeError, HostError
@@ -73,7 +73,7 @@ def _scope(pid: int, unit: str, what: str) -> str:
         ) from None
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        where = kin.cgroup_of(pid)
+        where = procfs.cgroup_of(pid)
         if where is None:
             raise HostError("the process ended before it was in its cgroup")
         if where.endswith("/" + unit):

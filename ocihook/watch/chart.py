@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from ocihook.cgroup import names as ids
 from ocihook.errors import InputError, printable
-from ocihook.watch.look import rate
 from ocihook.watch.recording import Point, Recording, Series
+from ocihook.watch.snapshot import rate
 
 MIB = 1 << 20
 LOCAL, FAR, BOUND, INK, GRID = "#2b6cb0", "#f0b35a", "#b3261e", "#26313d", "#dfe4ea"

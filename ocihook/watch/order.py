@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ocihook.errors import InputError
-from ocihook.watch.look import Row
+from ocihook.watch.snapshot import Row
 
 
 def _number(value: float | None) -> float:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ocihook import fs
 from ocihook.cgroup import names
 from ocihook.errors import InputError, printable
-from ocihook.watch.look import Row
+from ocihook.watch.snapshot import Row
 from ocihook.watch.table import csv_line
 
 #: column → what it is

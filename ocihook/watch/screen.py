@@ -11,8 +11,8 @@ from rich.text import Text
 
 from ocihook.errors import printable
 from ocihook.watch import bar, naming, table
-from ocihook.watch.look import Row
 from ocihook.watch.order import Order
+from ocihook.watch.snapshot import Row
 
 HELP = "q quit  ←→ or s S sort by  r reverse  ↑↓ scroll  n l b f d p w o  h help"
 HELP_LINES = (

@@ -12,7 +12,7 @@ from ocihook.cgroup.names import escaped
 from ocihook.errors import printable
 from ocihook.watch import naming
 from ocihook.watch.counters import Counters
-from ocihook.watch.look import Row
+from ocihook.watch.snapshot import Row
 
 COLUMNS = (
     "CONTAINER",

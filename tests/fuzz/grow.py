@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Put what libFuzzer finds to be new into the corpus: `python tests/fuzz/grow.py TARGET SECONDS`.
 
-Kept are the smallest files that together reach what the corpus does not reach yet.
+HeldContainer are the smallest files that together reach what the corpus does not reach yet.
 """
 
 import sys

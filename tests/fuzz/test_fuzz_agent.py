@@ -17,7 +17,7 @@ from mutate import mutated
 
 from ocihook.agent import server
 from ocihook.agent.family import Families
-from ocihook.agent.keeper import Keeper
+from ocihook.agent.registry import Registry
 from ocihook.cgroup import path
 from ocihook.config import Config
 from ocihook.control import client
@@ -50,7 +50,7 @@ def check_record(run: Path, data: bytes) -> None:
         assert path.reopen(record.cgroup, -1) is None
         sizes = [record.bound, *record.nodes.values(), record.user_high or 0, record.user_swap_max or 0]
         assert all(0 <= size < 1 << 64 for size in sizes)
-    Keeper(Config(), Families()).adopt_all()
+    Registry(Config(), Families()).adopt_all()
 
 
 @pytest.mark.parametrize("file", seeds.files("record"), ids=lambda file: file.name)
@@ -80,7 +80,7 @@ def test_record_with_other_fields(run: Path, changes: dict[str, Any]) -> None:
 
 
 def check_packet(data: bytes) -> None:
-    reply = json.loads(server.answer(Keeper(Config(), Families()), data))
+    reply = json.loads(server.answer(Registry(Config(), Families()), data))
     assert isinstance(reply["ok"], bool)
     assert reply["ok"] or reply["error"]
 

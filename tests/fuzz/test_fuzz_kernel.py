@@ -15,7 +15,7 @@ from mutate import kernel
 from ocihook import native
 from ocihook.agent import moves
 from ocihook.backends import checks
-from ocihook.cgroup import kin, memory, path, process
+from ocihook.cgroup import memory, path, process, procfs
 from ocihook.errors import BedeError, HostError
 from ocihook.topology import nodes
 
@@ -44,7 +44,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for module, name in (
         (path, "PROC"),
         (process, "PROC"),
-        (kin, "PROC"),
+        (procfs, "PROC"),
         (nodes, "NODES"),
         (nodes, "TIERS"),
     ):
@@ -63,7 +63,7 @@ def check_stat(world: World, data: bytes) -> None:
 
 def check_cgroup(world: World, data: bytes) -> None:
     world.write(f"{PID}/cgroup", data)
-    assert (kin.cgroup_of(PID) or "/").startswith("/")
+    assert (procfs.cgroup_of(PID) or "/").startswith("/")
     with contextlib.suppress(BedeError), path.find(PID) as found:
         assert found.path.startswith("/")
         assert ".." not in found.path.split("/")
@@ -135,13 +135,13 @@ def check_meminfo(world: World, data: bytes) -> None:
 
 def check_status(world: World, data: bytes) -> None:
     world.write(f"{PID}/status", data)
-    assert kin.parent_of(PID) >= 0
-    assert kin.is_first(PID) in (True, False)
+    assert procfs.parent_of(PID) >= 0
+    assert procfs.is_first(PID) in (True, False)
 
 
 def check_smaps(world: World, data: bytes) -> None:
     world.write(f"{PID}/smaps_rollup", data)
-    assert kin.private_bytes(PID) >= 0
+    assert procfs.private_bytes(PID) >= 0
 
 
 def check_moves(world: World, data: bytes) -> None:

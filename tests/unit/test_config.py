@@ -134,3 +134,13 @@ def test_a_setting_without_a_value_is_told_as_that(value: str) -> None:
         config.parse(f"move_rate: 7\nfar_nodes:{value}\n")
     assert refused.value.message == f"{config.PATH}, line 2: far_nodes has no value"
     assert refused.value.hint == "Write it on that line, or take the line out"
+
+
+@pytest.mark.parametrize("key", ["exempt_cgroups", "let_go"])
+def test_cgroups_are_exempt_by_either_name(key: str) -> None:
+    assert config.parse(f"{key}: [/debug.slice]\n").exempt_cgroups == ("/debug.slice",)
+
+
+def test_both_names_at_once_are_refused() -> None:
+    with pytest.raises(InputError, match="let_go is given under its other name, too"):
+        config.parse("exempt_cgroups: [/debug.slice]\nlet_go: [/other]\n")

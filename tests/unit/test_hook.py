@@ -20,7 +20,7 @@ from ocihook.backends.tier import fence
 from ocihook.cgroup import path, process
 from ocihook.control import notify
 from ocihook.errors import HostError
-from ocihook.state import chosen, patience, records, say
+from ocihook.state import chosen, records, report, timeout
 from ocihook.topology import nodes
 
 M = 1 << 20
@@ -52,7 +52,7 @@ class World:
         monkeypatch.setattr(path, "PROC", str(self.proc))
         monkeypatch.setattr(process, "PROC", str(self.proc))
         monkeypatch.setattr(records, "RUN", str(root / "run"))
-        monkeypatch.setattr(say, "PROC", str(self.proc))
+        monkeypatch.setattr(report, "PROC", str(self.proc))
         monkeypatch.setattr(config, "PATH", str(self.config))
         monkeypatch.setattr(nodes, "NODES", str(root / "node"))
         monkeypatch.setattr(notify, "tell", lambda op, key, bede: self.told.append((op, key)))
@@ -283,7 +283,7 @@ def test_a_start_that_fails_leaves_nothing_behind(
 def test_a_host_that_keeps_it_waiting(
     world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(patience, "SECONDS", 1)
+    monkeypatch.setattr(timeout, "SECONDS", 1)
 
     def wait(*_: object, **__: object) -> None:
         time.sleep(60)

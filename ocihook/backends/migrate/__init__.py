@@ -77,13 +77,13 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
 
 def bind(cgroup: "Cgroup", asked: "Asked") -> "Record | None":
     """Steer what can be steered, then as ``tier``."""
-    from ocihook.backends import held, migrate
+    from ocihook.backends import migrate, start
     from ocihook.backends.migrate import steering
 
     def steer(record: "Record", tiers: "Tiers") -> None:
         steering.steer_or_warn(cgroup, asked, tiers, record.cpuset)
 
-    return held.bind(cgroup, asked, migrate, steer)
+    return start.bind(cgroup, asked, migrate, steer)
 
 
 def abandon(state: "State") -> None:
@@ -97,7 +97,7 @@ def forget(record: "Record") -> None:
     """The cgroup beside it that keeps the cpuset controller on. Raises BedeError."""
     from ocihook.cgroup import cpuset, path
 
-    cpuset.let_go(record.cgroup, record.cgroup_ino, path.mount_point())
+    cpuset.unpin(record.cgroup, record.cgroup_ino, path.mount_point())
 
 
 def resume(cgroup: "Cgroup", record: "Record") -> None:

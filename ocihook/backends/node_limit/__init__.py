@@ -65,20 +65,20 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
 
 def bind(cgroup: "Cgroup", asked: "Asked") -> None:
     """Write the limits. Raises BedeError."""
-    from ocihook.backends import held
+    from ocihook.backends import start
     from ocihook.backends.backend import UNTOLD
     from ocihook.backends.node_limit import limits
     from ocihook.backends.tier import fence
 
-    held.still(asked)
+    start.still(asked)
     try:
         # First what undoes: with the one write after it, all is done or nothing.
         if asked.user_high != UNTOLD:
             fence.release(cgroup.fd, asked.user_high)
         useless = limits.bind(cgroup, asked.policy, asked.config)
     except OSError as error:
-        raise held.refused(cgroup, error) from None
-    held.warn_useless(asked, useless)
+        raise start.refused(cgroup, error) from None
+    start.warn_useless(asked, useless)
 
 
 def abandon(state: "State") -> None:

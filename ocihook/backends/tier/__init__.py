@@ -68,9 +68,9 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
 
 def bind(cgroup: "Cgroup", asked: "Asked") -> "Record | None":
     """Write the fence and the record."""
-    from ocihook.backends import held, tier
+    from ocihook.backends import start, tier
 
-    return held.bind(cgroup, asked, tier)
+    return start.bind(cgroup, asked, tier)
 
 
 def abandon(state: "State") -> None:

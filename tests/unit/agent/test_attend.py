@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ocihook.agent import keeper as module
+from ocihook.agent import registry as module
 from ocihook.agent.family import Families
-from ocihook.agent.keeper import Keeper
+from ocihook.agent.registry import Registry
 from ocihook.backends import choose
 from ocihook.config import Config
 from ocihook.control.status import Status
@@ -32,28 +32,28 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     def complain(error: AgentError, event: str, container: str) -> None:
         lines.append((event, error.line("")))
 
-    monkeypatch.setattr(module, "say", lambda text, event, *_, **__: lines.append((event, text)))
+    monkeypatch.setattr(module, "report", lambda text, event, *_, **__: lines.append((event, text)))
     monkeypatch.setattr(module, "complain", complain)
     monkeypatch.setattr(module.path, "reopen", lambda where, inode: SimpleNamespace(close=lambda: None))
     monkeypatch.setattr(nodes, "room", lambda which: (5 * M, 2048 * M))
     return lines
 
 
-def attended(backend: str, **stats: Any) -> Keeper:
-    keeper = Keeper(Config(), Families())
+def attended(backend: str, **stats: Any) -> Registry:
+    registry = Registry(Config(), Families())
     record = SimpleNamespace(id="web", cgroup="/web", cgroup_ino=1, backend=backend, cpuset={}, bound=32 * M)
     seen = SimpleNamespace(**QUIET | stats)
-    kept = SimpleNamespace(
+    container = SimpleNamespace(
         record=record,
         tiers=nodes.Tiers((0,), (1,)),
         remember=lambda: None,
         holder=SimpleNamespace(stats=lambda: seen),
     )
-    kept.troubles = lambda: choose.named(backend).troubles(record, kept.tiers, seen)  # type: ignore[arg-type]
-    keeper.kept["web-0"] = kept  # type: ignore[assignment]
+    container.troubles = lambda: choose.named(backend).troubles(record, container.tiers, seen)  # type: ignore[arg-type]
+    registry.containers["web-0"] = container  # type: ignore[assignment]
     for _ in range(3):
-        keeper.attend()
-    return keeper
+        registry.attend()
+    return registry
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_a_new_bound_that_holds_nothing_back_is_told_and_answered(
     said: list[tuple[str, str]], tmp_path: Path, size: str, useless: str
 ) -> None:
     (tmp_path / "memory.max").write_text(f"{256 * M}\n")
-    keeper = Keeper(Config(), Families())
-    keeper.kept["web-0"] = Held(tmp_path, 32 * M)  # type: ignore[assignment]
-    assert keeper.set("web", size).useless == useless
+    registry = Registry(Config(), Families())
+    registry.containers["web-0"] = Held(tmp_path, 32 * M)  # type: ignore[assignment]
+    assert registry.set("web", size).useless == useless
     assert [text for event, text in said if event == "useless"] == ([useless] if useless else [])
 
 
@@ -136,11 +136,11 @@ def test_so_is_that_of_a_new_container(
     )
     held.record = record
     monkeypatch.setattr(module.nodes, "present", lambda far: held.tiers)
-    monkeypatch.setattr(module, "Kept", lambda *_: held)
+    monkeypatch.setattr(module, "HeldContainer", lambda *_: held)
     monkeypatch.setattr(module.Family, "of_record", lambda *_: None)
-    keeper = Keeper(Config(), SimpleNamespace(add=lambda one: None))  # type: ignore[arg-type]
-    keeper.ready = True
-    keeper.adopt(record)  # type: ignore[arg-type]
+    registry = Registry(Config(), SimpleNamespace(add=lambda one: None))  # type: ignore[arg-type]
+    registry.ready = True
+    registry.adopt(record)  # type: ignore[arg-type]
     assert [event for event, _ in said] == ["bound", "useless"]
     assert said[1][1] == "its bound of 4G has no effect: all local memory is 2048M"
 
@@ -154,16 +154,16 @@ def test_the_record_of_a_container_that_is_held_is_written_again(
         bound=32 * M, nodes={}, user_high=None, created=1.0,
     )  # fmt: skip
     records.write(record)
-    keeper = Keeper(Config(), Families())
-    keeper.kept[record.key] = SimpleNamespace(record=record)  # type: ignore[assignment]
+    registry = Registry(Config(), Families())
+    registry.containers[record.key] = SimpleNamespace(record=record)  # type: ignore[assignment]
     for text in ("{", json.dumps({"version": 99})):
         (tmp_path / f"containers/{record.key}.json").write_text(text)
-        monkeypatch.setattr(keeper, "adopt", lambda record: None)
-        keeper.adopt_all()
+        monkeypatch.setattr(registry, "adopt", lambda record: None)
+        registry.adopt_all()
         found = records.read(record.key)
         assert found is not None
         assert found.dumps() == record.dumps()
-        assert list(keeper.kept) == [record.key]
+        assert list(registry.containers) == [record.key]
     assert [event for event, _ in said] == ["bad_record", "bad_record"]
     assert all("written again" in text for _, text in said)
 
@@ -178,19 +178,19 @@ def test_a_new_container_is_held_by_the_settings_that_its_hook_has_read(
     )
     asked: list[tuple[int, ...]] = []
     monkeypatch.setattr(module.nodes, "present", lambda far: asked.append(far) or held.tiers)
-    monkeypatch.setattr(module, "Kept", lambda *_: held)
+    monkeypatch.setattr(module, "HeldContainer", lambda *_: held)
     monkeypatch.setattr(module.Family, "of_record", lambda *_: None)
     monkeypatch.setattr(module.config, "load", lambda: Config(far_nodes=(1,), move_rate=7))
-    keeper = Keeper(Config(), SimpleNamespace(add=lambda one: None))  # type: ignore[arg-type]
-    keeper.adopt(record)  # type: ignore[arg-type]
+    registry = Registry(Config(), SimpleNamespace(add=lambda one: None))  # type: ignore[arg-type]
+    registry.adopt(record)  # type: ignore[arg-type]
     assert asked == [(1,)]
-    assert (keeper.config.far_nodes, keeper.config.move_rate) == ((1,), 7)
+    assert (registry.config.far_nodes, registry.config.move_rate) == ((1,), 7)
 
     def wrong() -> Config:
         raise InputError("line 1: no such setting")
 
     monkeypatch.setattr(module.config, "load", wrong)
-    keeper.kept.clear()
-    keeper.adopt(record)  # type: ignore[arg-type]
+    registry.containers.clear()
+    registry.adopt(record)  # type: ignore[arg-type]
     assert asked == [(1,), (1,)]
     assert said[-1] == ("config", ": line 1: no such setting.")

@@ -12,7 +12,7 @@ import pytest
 from ocihook.agent import capacity
 from ocihook.agent.capacity import Capacity, Watch
 from ocihook.agent.family import Families
-from ocihook.agent.keeper import Keeper
+from ocihook.agent.registry import Registry
 from ocihook.config import Config
 from ocihook.state import records
 from ocihook.topology import nodes
@@ -104,7 +104,7 @@ def test_burst_of_events_is_one_line(
     kernel: tuple[Watch, socket.socket], sysfs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watch, theirs = kernel
-    keeper = Keeper(Config(), Families())
+    registry = Registry(Config(), Families())
     theirs.send(OTHER)
     watch.take()
     assert watch.left() is None
@@ -112,17 +112,17 @@ def test_burst_of_events_is_one_line(
         resize(sysfs, 1, size)
         theirs.send(EVENT)
         watch.take()
-        watch.settle(keeper)
+        watch.settle(registry)
     left = watch.left()
     assert left is not None
     assert 0 < left <= capacity.QUIET
     assert capsys.readouterr().err == ""
     watch.last -= capacity.QUIET
-    watch.settle(keeper)
+    watch.settle(registry)
     assert capsys.readouterr().err == "bede agent: node 1 has 1664 of 2048 MiB now (far)\n"
-    watch.settle(keeper)
+    watch.settle(registry)
     assert capsys.readouterr().err == ""
-    assert not keeper.nowhere
+    assert not registry.nowhere
 
 
 def test_burst_that_does_not_end_is_told_of_all_the_same(
@@ -132,7 +132,7 @@ def test_burst_that_does_not_end_is_told_of_all_the_same(
     resize(sysfs, 1, 128)
     watch.last = time.monotonic()
     watch.first = watch.last - capacity.LONGEST
-    watch.settle(Keeper(Config(), Families()))
+    watch.settle(Registry(Config(), Families()))
     assert "node 1 has 128 of 2048 MiB" in capsys.readouterr().err
 
 
@@ -140,15 +140,15 @@ def test_last_far_node_goes(
     kernel: tuple[Watch, socket.socket], sysfs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watch, theirs = kernel
-    keeper = Keeper(Config(), Families())
+    registry = Registry(Config(), Families())
     (sysfs / "has_memory").write_text("0")
     (sysfs / "tiers/memory_tier33/nodelist").write_text("")
     theirs.send(EVENT)
     watch.take()
     watch.last -= capacity.QUIET
-    watch.settle(keeper)
+    watch.settle(registry)
     assert capsys.readouterr().err == "bede agent: node 1 is gone (far)\n"
-    assert keeper.nowhere
+    assert registry.nowhere
 
 
 class Overrun:

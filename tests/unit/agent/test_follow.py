@@ -12,7 +12,7 @@ from world import HOST, Process, World
 from ocihook.agent import family
 from ocihook.agent.family import Families
 from ocihook.agent.follow import Follower
-from ocihook.agent.say import Speaker
+from ocihook.agent.journal import Reporter
 from ocihook.config import Config
 from ocihook.native import Event
 
@@ -24,14 +24,14 @@ class Host:
     """A follower in a world with one container: process 100 in HOME."""
 
     def __init__(
-        self, world: World, ns: dict[str, int] = OWN, let_go: tuple[str, ...] = (), parent: int = 1
+        self, world: World, ns: dict[str, int] = OWN, exempt: tuple[str, ...] = (), parent: int = 1
     ) -> None:
         self.world = world
         self.due: list[Callable[[], object]] = []
         self.families = Families()
-        settings = Config(let_go=let_go)
+        settings = Config(exempt_cgroups=exempt)
         self.follower = Follower(
-            self.families, Speaker(), settings, lambda seconds, call: self.due.append(call)
+            self.families, Reporter(), settings, lambda seconds, call: self.due.append(call)
         )
         self.follower.discovery.possible = False
         world.processes[100] = Process(HOME, dict(ns), parent=parent, first=ns["pid"] != HOST["pid"])
@@ -237,7 +237,7 @@ def test_a_rescan_finds_who_left_unseen(world: World) -> None:
 
 
 def test_a_moved_process_comes_back_unless_it_may_go(world: World) -> None:
-    host = Host(world, let_go=("/debug", "/other/"))
+    host = Host(world, exempt=("/debug", "/other/"))
     for pid, cgroup, after in (
         (101, "/debug", "/debug"),
         (102, "/debug/below", "/debug/below"),
@@ -250,7 +250,7 @@ def test_a_moved_process_comes_back_unless_it_may_go(world: World) -> None:
 
 
 def test_everything_may_go(world: World) -> None:
-    host = Host(world, let_go=("/",))
+    host = Host(world, exempt=("/",))
     assert host.born(101, "/elsewhere") == "/elsewhere"
 
 

@@ -7,35 +7,35 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.agent import say, voice
+from ocihook.agent import journal, journal_thread
 from ocihook.errors import AgentError
 
 
 @pytest.fixture
-def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
+def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
     """A socket in the journal's place, and a standard error that goes to it as far as one can tell."""
     there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     there.bind(str(tmp_path / "journal"))
     there.setblocking(False)
-    monkeypatch.setattr(say, "SOCKET", str(tmp_path / "journal"))
+    monkeypatch.setattr(journal, "SOCKET", str(tmp_path / "journal"))
     found = os.fstat(2)
     monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
     return there
 
 
-def _fields(journal: socket.socket) -> dict[str, str]:
-    text = journal.recv(65536).decode()
+def _fields(listener: socket.socket) -> dict[str, str]:
+    text = listener.recv(65536).decode()
     assert text.endswith("\n")
     names = [line.partition("=")[0] for line in text[:-1].split("\n")]
     assert len(set(names)) == len(names)
     return {name: value for name, _, value in (line.partition("=") for line in text[:-1].split("\n"))}
 
 
-def test_an_event_has_fields(journal: socket.socket, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_event_has_fields(listener: socket.socket, capfd: pytest.CaptureFixture[str]) -> None:
     found = os.fstat(2)
     os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"
-    say.say("its local memory is bound to 2G", "bound", say.INFO, "web", bound=2 << 30)
-    assert _fields(journal) == {
+    journal.report("its local memory is bound to 2G", "bound", journal.INFO, "web", bound=2 << 30)
+    assert _fields(listener) == {
         "MESSAGE": "container web: its local memory is bound to 2G",
         "PRIORITY": "6",
         "SYSLOG_IDENTIFIER": "bede-agent",
@@ -46,26 +46,28 @@ def test_an_event_has_fields(journal: socket.socket, capfd: pytest.CaptureFixtur
     assert capfd.readouterr().err == ""
 
 
-def test_what_is_in_a_field_makes_no_other(journal: socket.socket) -> None:
-    say.say("moved to '/a\nPRIORITY=0'", "returned", cgroup="/a\nBEDE_EVENT=x\x85y")
-    fields = _fields(journal)
+def test_what_is_in_a_field_makes_no_other(listener: socket.socket) -> None:
+    journal.report("moved to '/a\nPRIORITY=0'", "returned", cgroup="/a\nBEDE_EVENT=x\x85y")
+    fields = _fields(listener)
     assert fields["PRIORITY"] == "5"
     assert fields["BEDE_CGROUP"] == "/a BEDE_EVENT=x y"
 
 
 def test_elsewhere_it_is_a_line(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    say.say("ready", "ready")
-    say.complain(AgentError("it is above its bound", "Free far memory"), "stalled", "web")
+    journal.report("ready", "ready")
+    journal.complain(AgentError("it is above its bound", "Free far memory"), "stalled", "web")
     lines = capfd.readouterr().err.splitlines()
     assert lines == ["bede agent: ready", "bede agent: container web: it is above its bound. Free far memory"]
 
 
-def test_without_a_journal_nothing_is_lost(journal: socket.socket, capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_a_journal_nothing_is_lost(
+    listener: socket.socket, capfd: pytest.CaptureFixture[str]
+) -> None:
     found = os.fstat(2)
     os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"
-    journal.close()
-    say.say("ready", "ready")
+    listener.close()
+    journal.report("ready", "ready")
     assert capfd.readouterr().err == "bede agent: ready\n"
 
 
@@ -75,12 +77,12 @@ def test_many_of_one_container_are_one_line(
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     now = [100.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    speaker = say.Speaker()
+    reporter = journal.Reporter()
     for _ in range(50):
-        speaker.of("web", "a process is back", "returned")
-    speaker.of("db", "a process is back", "returned")
+        reporter.of("web", "a process is back", "returned")
+    reporter.of("db", "a process is back", "returned")
     now[0] += 11
-    speaker.of("web", "a process is back", "returned")
+    reporter.of("web", "a process is back", "returned")
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 3
     assert lines[2].endswith("(and 49 more like this since the last line)")
@@ -109,19 +111,19 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     made = Engine()
-    monkeypatch.setattr(voice.names, "of", made.of)
+    monkeypatch.setattr(journal_thread.names, "of", made.of)
     return made
 
 
 def test_a_line_has_the_name_and_the_field_the_whole_id(
-    journal: socket.socket, engine: Engine, capfd: pytest.CaptureFixture[str]
+    listener: socket.socket, engine: Engine, capfd: pytest.CaptureFixture[str]
 ) -> None:
     found = os.fstat(2)
     os.environ["JOURNAL_STREAM"] = f"{found.st_dev}:{found.st_ino}"
-    with voice.Voice():
-        say.know(ID, WHERE)
-        say.say("its local memory is bound to 2G", "bound", container=ID, cgroup=WHERE)
-    fields = _fields(journal)
+    with journal_thread.JournalThread():
+        journal.know(ID, WHERE)
+        journal.report("its local memory is bound to 2G", "bound", container=ID, cgroup=WHERE)
+    fields = _fields(listener)
     assert fields["MESSAGE"] == "container web (4f1c2d3e4f5a): its local memory is bound to 2G"
     assert (fields["BEDE_CONTAINER"], fields["BEDE_NAME"], fields["BEDE_CGROUP"]) == (ID, "web", WHERE)
 
@@ -139,11 +141,11 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_what_no_person_chose_is_shortened(
     plain: None, engine: Engine, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    say.say("is bound", "bound", container=ID)  # before there is a voice
-    with voice.Voice():
-        say.say("is bound", "bound", container=ID)  # nobody has told where it is
-        say.know("shop-frontend-web-1", "/shop-frontend-web-1")
-        say.say("is bound", "bound", container="shop-frontend-web-1")
+    journal.report("is bound", "bound", container=ID)  # before there is a thread for it
+    with journal_thread.JournalThread():
+        journal.report("is bound", "bound", container=ID)  # nobody has told where it is
+        journal.know("shop-frontend-web-1", "/shop-frontend-web-1")
+        journal.report("is bound", "bound", container="shop-frontend-web-1")
     assert _lines(capfd) == [
         "container 4f1c2d3e4f5a: is bound",
         "container 4f1c2d3e4f5a: is bound",
@@ -154,14 +156,14 @@ def test_only_what_no_person_chose_is_shortened(
 def test_a_new_name_is_said_and_the_last_one_once_it_has_ended(
     plain: None, engine: Engine, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with voice.Voice():
-        say.know(ID, WHERE)
+    with journal_thread.JournalThread():
+        journal.know(ID, WHERE)
         engine.wait()
         engine.names[WHERE] = "shop"
-        say.say("has another bound", "set", container=ID)
+        journal.report("has another bound", "set", container=ID)
         engine.wait()
         engine.names.clear()
-        say.say("has ended", "ended", container=ID)
+        journal.report("has ended", "ended", container=ID)
     assert _lines(capfd) == [
         "container shop (4f1c2d3e4f5a): has another bound",
         "container shop (4f1c2d3e4f5a): has ended",
@@ -182,12 +184,12 @@ def test_nobody_waits_for_an_engine_and_the_order_stays(
         assert answers.wait(30)
         return dict.fromkeys((where for _, where in found), "web")
 
-    monkeypatch.setattr(voice.names, "of", of)
-    with voice.Voice():
-        say.know(ID, WHERE)
+    monkeypatch.setattr(journal_thread.names, "of", of)
+    with journal_thread.JournalThread():
+        journal.know(ID, WHERE)
         assert asked.wait(30)
         for number in range(200):
-            say.say(f"line {number}", "set", container=ID)
+            journal.report(f"line {number}", "set", container=ID)
         assert _lines(capfd) == []
         answers.set()
     assert _lines(capfd) == [f"container web (4f1c2d3e4f5a): line {number}" for number in range(200)]
@@ -198,9 +200,9 @@ def test_nobody_waits_for_an_engine_and_the_order_stays(
 def test_an_engine_that_fails_costs_no_line(
     plain: None, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(voice.names, "of", lambda containers: 1 / 0)
-    with voice.Voice():
-        say.know(ID, WHERE)
-        say.say("is bound", "bound", container=ID)
-        say.say("ready", "ready")
+    monkeypatch.setattr(journal_thread.names, "of", lambda containers: 1 / 0)
+    with journal_thread.JournalThread():
+        journal.know(ID, WHERE)
+        journal.report("is bound", "bound", container=ID)
+        journal.report("ready", "ready")
     assert _lines(capfd) == ["container 4f1c2d3e4f5a: is bound", "ready"]

@@ -31,7 +31,7 @@ class Host:
         monkeypatch.setattr(os, "setxattr", self._set)
         monkeypatch.setattr(os, "getxattr", self._get)
         monkeypatch.setattr(os, "removexattr", self._remove)
-        monkeypatch.setattr(orphans, "say", lambda text, *_: self.said.append(text))
+        monkeypatch.setattr(orphans, "report", lambda text, *_: self.said.append(text))
         monkeypatch.setattr(orphans, "complain", lambda error, _: self.said.append(error.message))
 
     def _set(self, fd: int, name: str, value: bytes) -> None:

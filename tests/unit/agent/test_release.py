@@ -90,6 +90,6 @@ def test_nothing_is_let_go_under_an_agent_that_runs(host: Path, monkeypatch: pyt
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     lock = main._only_one()
     with pytest.raises(AgentError, match="running already"):
-        main.let_go()
+        main.release_all()
     os.close(lock)
-    assert main.let_go() == 0
+    assert main.release_all() == 0

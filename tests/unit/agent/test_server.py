@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's answers, with a keeper that has no kernel (a mock: `Kept` without a holder)."""
+"""The agent's answers, with a registry that has no kernel (a mock: `HeldContainer` without a holder)."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from ocihook.agent import server
 from ocihook.agent.family import Families
-from ocihook.agent.keeper import Keeper
+from ocihook.agent.registry import Registry
 from ocihook.config import Config
 from ocihook.control import client
 from ocihook.control.status import Status
@@ -21,11 +21,11 @@ from ocihook.state import records
 
 
 @pytest.fixture
-def keeper() -> Keeper:
-    made = Keeper(Config(), Families())
+def registry() -> Registry:
+    made = Registry(Config(), Families())
     for id in ("web", "webbing", "db"):
         record = SimpleNamespace(id=id, cgroup=f"/{id}", key=f"{id}-00000000", nodes={})
-        made.kept[record.key] = SimpleNamespace(record=record, status=lambda id=id: status(id))  # type: ignore[assignment]
+        made.containers[record.key] = SimpleNamespace(record=record, status=lambda id=id: status(id))  # type: ignore[assignment]
     return made
 
 
@@ -33,14 +33,14 @@ def status(id: str) -> Status:
     return Status(id, f"/{id}", 0, 0, 0, "tier")
 
 
-def ask(keeper: Keeper, message: Any) -> Any:
+def ask(registry: Registry, message: Any) -> Any:
     raw = message if isinstance(message, bytes) else json.dumps(message).encode()
-    return json.loads(server.answer(keeper, raw))
+    return json.loads(server.answer(registry, raw))
 
 
-def test_ps_and_ping(keeper: Keeper) -> None:
-    assert [one["id"] for one in ask(keeper, {"op": "ps"})["containers"]] == ["db", "web", "webbing"]
-    assert ask(keeper, {"op": "ping"}) == {"ok": True, "pid": os.getpid()}
+def test_ps_and_ping(registry: Registry) -> None:
+    assert [one["id"] for one in ask(registry, {"op": "ps"})["containers"]] == ["db", "web", "webbing"]
+    assert ask(registry, {"op": "ping"}) == {"ok": True, "pid": os.getpid()}
 
 
 @pytest.mark.parametrize(
@@ -56,41 +56,41 @@ def test_ps_and_ping(keeper: Keeper) -> None:
         ({"op": "set", "container": "we", "bound": "1G"}, "more than one"),
     ],
 )
-def test_what_it_refuses(keeper: Keeper, message: Any, words: str) -> None:
-    reply = ask(keeper, message)
+def test_what_it_refuses(registry: Registry, message: Any, words: str) -> None:
+    reply = ask(registry, message)
     assert not reply["ok"]
     assert words in reply["error"]
     assert reply["code"] == 2
 
 
 def test_what_does_not_fit_into_one_answer_comes_in_more(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "_AT_ONCE", 2)
-    reply = ask(keeper, {"op": "ps"})
+    reply = ask(registry, {"op": "ps"})
     assert ([one["id"] for one in reply["containers"]], reply["next"]) == (["db", "web"], 2)
-    reply = ask(keeper, {"op": "ps", "from": 2})
+    reply = ask(registry, {"op": "ps", "from": 2})
     assert ([one["id"] for one in reply["containers"]], reply["next"]) == (["webbing"], None)
-    monkeypatch.setattr(client, "ask", lambda message: ask(keeper, message))
+    monkeypatch.setattr(client, "ask", lambda message: ask(registry, message))
     containers, outside = client.listing()
     assert ([one.id for one in containers], outside) == (["db", "web", "webbing"], {})
-    assert "where to go on" in ask(keeper, {"op": "ps", "from": -1})["error"]
+    assert "where to go on" in ask(registry, {"op": "ps", "from": -1})["error"]
 
 
-def test_a_key_is_no_path(keeper: Keeper, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_no_path(registry: Registry, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "RUN", str(tmp_path))
     (tmp_path / "containers").mkdir(mode=0o700)
-    assert "not the key" in ask(keeper, {"op": "added", "key": "../../etc/passwd"})["error"]
+    assert "not the key" in ask(registry, {"op": "added", "key": "../../etc/passwd"})["error"]
 
 
-def test_a_name_is_an_id_before_it_is_a_beginning(keeper: Keeper) -> None:
-    assert keeper.find("web").record.id == "web"
-    assert keeper.find("webb").record.id == "webbing"
-    assert keeper.find("db-00000000").record.id == "db"
+def test_a_name_is_an_id_before_it_is_a_beginning(registry: Registry) -> None:
+    assert registry.find("web").record.id == "web"
+    assert registry.find("webb").record.id == "webbing"
+    assert registry.find("db-00000000").record.id == "db"
 
 
 def test_one_packet_there_and_one_back(
-    keeper: Keeper, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(records, "RUN", str(tmp_path))
     monkeypatch.delenv("LISTEN_PID", raising=False)
@@ -99,7 +99,7 @@ def test_one_packet_there_and_one_back(
         listener.settimeout(5)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.send(b'{"op": "ping"}')
-        server.serve(keeper, theirs)
+        server.serve(registry, theirs)
         assert json.loads(ours.recv(4096))["ok"] is True
         ours.close()
 
@@ -118,8 +118,8 @@ def test_only_root_asks(monkeypatch: pytest.MonkeyPatch) -> None:
         client.ask({"op": "ps"})
 
 
-def test_a_message_that_is_nested_too_deeply_does_not_end_the_agent(keeper: Keeper) -> None:
-    assert "nested too deeply" in ask(keeper, b"[" * 100_000)["error"]
+def test_a_message_that_is_nested_too_deeply_does_not_end_the_agent(registry: Registry) -> None:
+    assert "nested too deeply" in ask(registry, b"[" * 100_000)["error"]
 
 
 @pytest.mark.parametrize(

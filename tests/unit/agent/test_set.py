@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from ocihook.agent import keeper as module
+from ocihook.agent import registry as module
+from ocihook.agent.container import HeldContainer
 from ocihook.agent.family import Families
-from ocihook.agent.keeper import Keeper
-from ocihook.agent.kept import Kept
+from ocihook.agent.registry import Registry
 from ocihook.backends import tier
 from ocihook.cgroup.path import Cgroup
 from ocihook.config import Config
@@ -31,11 +31,11 @@ class Host:
         (root / "memory.max").write_text(f"{512 * M}\n")
         monkeypatch.setattr(records, "RUN", str(root / "run"))
         monkeypatch.setattr(tier, "hold", lambda *_: self)
-        monkeypatch.setattr(Kept, "status", lambda kept: {})
+        monkeypatch.setattr(HeldContainer, "status", lambda container: {})
         monkeypatch.setattr(nodes, "room", lambda local: (0, 1000 * M))
-        monkeypatch.setattr(module, "say", lambda *_, **__: None)
+        monkeypatch.setattr(module, "report", lambda *_, **__: None)
         monkeypatch.setattr(module, "complain", lambda error, *_: self.said.append(error.message))
-        self.keeper = Keeper(Config(), Families())
+        self.registry = Registry(Config(), Families())
 
     def set(self, bound: int, own: dict[int, int]) -> None:
         self.held.append((bound, dict(own)))
@@ -52,7 +52,7 @@ class Host:
         )  # fmt: skip
         records.write(record)
         cgroup = Cgroup(str(self.root), "/web", os.open(self.root, os.O_RDONLY | os.O_DIRECTORY))
-        self.keeper.kept[record.key] = Kept(record, cgroup, nodes.Tiers((0,), (1,)))
+        self.registry.containers[record.key] = HeldContainer(record, cgroup, nodes.Tiers((0,), (1,)))
         return record
 
 
@@ -63,7 +63,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def test_a_bound_is_held_recorded_and_remembered(host: Host) -> None:
     key = host.bound().key
-    host.keeper.set(ID, "256M")
+    host.registry.set(ID, "256M")
     found, remembered = records.read(key), chosen.read(ID)
     assert found is not None
     assert remembered is not None
@@ -75,7 +75,7 @@ def test_the_default_is_what_the_annotations_say(host: Host) -> None:
     # As after a restart: the bound that was set is lower than what one node may hold.
     chosen.write(ID, chosen.Chosen(32 * M))
     key = host.bound(bound=32 * M, nodes={0: 32 * M}).key
-    host.keeper.set(ID, "default")
+    host.registry.set(ID, "default")
     found = records.read(key)
     assert found is not None
     assert host.held == [(128 * M, {0: 64 * M})]
@@ -85,9 +85,9 @@ def test_the_default_is_what_the_annotations_say(host: Host) -> None:
 
 def test_what_has_no_id_for_life_is_not_remembered(host: Host) -> None:
     host.bound("web")
-    host.keeper.set("web", "256M")
+    host.registry.set("web", "256M")
     assert chosen.read("web") is None
-    host.keeper.set("web", "default")
+    host.registry.set("web", "default")
     assert host.held == [(256 * M, {0: 64 * M}), (128 * M, {0: 64 * M})]
 
 
@@ -95,11 +95,11 @@ def test_what_is_refused_is_not_remembered(host: Host) -> None:
     host.bound()
     for size in ("32M", "lots", "1M"):
         with pytest.raises(InputError):
-            host.keeper.set(ID, size)
-    host.keeper.kept.clear()
+            host.registry.set(ID, size)
+    host.registry.containers.clear()
     host.bound(policy={})
     with pytest.raises(InputError, match="does not say"):
-        host.keeper.set(ID, "default")
+        host.registry.set(ID, "default")
     assert host.held == []
     assert chosen.read(ID) is None
 
@@ -107,7 +107,7 @@ def test_what_is_refused_is_not_remembered(host: Host) -> None:
 def test_what_cannot_be_remembered_is_said(host: Host) -> None:
     host.bound()
     (host.root / "run/bounds").write_text("no directory")
-    host.keeper.set(ID, "256M")
+    host.registry.set(ID, "256M")
     assert host.held == [(256 * M, {0: 64 * M})]
     assert len(host.said) == 1
     assert "bounds cannot be used" in host.said[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes without a kernel (a mock of ``ocihook.cgroup.kin``): what each is in, and who forked it."""
+"""Processes without a kernel (a mock of ``ocihook.cgroup.procfs``): what each is in, and who forked it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from ocihook.agent import follow
 from ocihook.agent.family import Family
-from ocihook.cgroup import kin, process
+from ocihook.cgroup import process, procfs
 from ocihook.cgroup.path import Cgroup
 
 HOST = {"pid": 1, "cgroup": 2, "mnt": 3}
@@ -36,10 +36,10 @@ class World:
         self.full: set[str] = set()  #: cgroups that take no process
         self.dead_after_write = False
         for name in ("cgroup_of", "namespace", "outer_pid_namespaces", "parent_of", "is_first", "everybody"):
-            monkeypatch.setattr(kin, name, getattr(self, name))
+            monkeypatch.setattr(procfs, name, getattr(self, name))
         monkeypatch.setattr(process, "start_time", self.start_time)
-        monkeypatch.setattr(kin, "hold_namespace", lambda pid, name: None)
-        monkeypatch.setattr(kin, "private_bytes", lambda pid: 4096)
+        monkeypatch.setattr(procfs, "hold_namespace", lambda pid, name: None)
+        monkeypatch.setattr(procfs, "private_bytes", lambda pid: 4096)
         monkeypatch.setattr(follow.path, "open_below", self.open)
         monkeypatch.setattr(follow.fs, "write", self.write)
         monkeypatch.setattr(os, "pidfd_open", lambda pid: os.open("/dev/null", os.O_RDONLY))

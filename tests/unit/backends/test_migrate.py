@@ -196,10 +196,10 @@ def test_pages_are_moved_where_its_cpuset_lets_them(place: Place) -> None:
 def test_the_controller_is_let_go_with_its_container(place: Place) -> None:
     (place.pin / "cgroup.subtree_control").unlink()  # it is no file of the directory in a real one
     inode = place.dir.stat().st_ino
-    cpuset.let_go("/system.slice/web.scope", inode + 1, str(place.mount))
-    cpuset.let_go("/machine.slice/x/container", inode, str(place.mount))
+    cpuset.unpin("/system.slice/web.scope", inode + 1, str(place.mount))
+    cpuset.unpin("/machine.slice/x/container", inode, str(place.mount))
     assert place.pin.exists()
-    cpuset.let_go("/system.slice/web.scope", inode, str(place.mount))
+    cpuset.unpin("/system.slice/web.scope", inode, str(place.mount))
     assert not place.pin.exists()
 
 

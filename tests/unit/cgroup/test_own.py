@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.cgroup import kin, own
+from ocihook.cgroup import own, procfs
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import HostError
 
@@ -20,7 +20,7 @@ class World:
         self.root = root
         (root / "cgroup/web").mkdir(parents=True)
         (root / "cgroup/web/cgroup.procs").touch()
-        monkeypatch.setattr(kin, "PROC", str(root / "proc"))
+        monkeypatch.setattr(procfs, "PROC", str(root / "proc"))
         self.inside: dict[int, str] = {}
         for pid, parent in ((1, 0), (40, 1), (RUNTIME, 40), (os.getpid(), RUNTIME)):
             self.born(pid, parent)

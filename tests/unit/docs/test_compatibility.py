@@ -27,7 +27,7 @@ from ocihook.state import records
 from ocihook.topology.nodes import Tiers
 from ocihook.watch import containers, counters, explain, recording, table
 from ocihook.watch.counters import Counters, Pressure
-from ocihook.watch.look import Row
+from ocihook.watch.snapshot import Row
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/compatibility.md").read_text()

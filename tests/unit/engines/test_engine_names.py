@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ocihook import fs
-from ocihook.cgroup import kin, path, process
+from ocihook.cgroup import path, process, procfs
 from ocihook.engines import conmon, names
 
 ID = "ab" * 32
@@ -38,7 +38,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (one / "cgroup").write_text(f"0::{WHERE if pid == 7 else '/else'}\n")
         (one / "status").write_text(f"Name:\tx\nPPid:\t{parent}\n")
         (one / "stat").write_text(f"{pid} (x) S {'1 ' * 30}")
-    for module in (path, kin, process):
+    for module in (path, procfs, process):
         monkeypatch.setattr(module, "PROC", str(tmp_path / "proc"))
     for directory in (own, run):
         Path(directory).mkdir(parents=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ocihook.control.status import from_json
 from ocihook.watch.counters import Counters, Pressure
-from ocihook.watch.look import Row
+from ocihook.watch.snapshot import Row
 
 MIB = 1 << 20
 QUIET = Counters(demoted=0, promoted=0, pressure=Pressure(0.0, 0.0, 0, 0), high=0, max=0, oom_kill=0)

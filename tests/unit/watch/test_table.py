@@ -12,7 +12,7 @@ from rows import MIB, QUIET, row
 from ocihook.cgroup.names import escaped
 from ocihook.errors import printable
 from ocihook.watch import table
-from ocihook.watch.look import rate
+from ocihook.watch.snapshot import rate
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_moved_by_hand_comes_back_or_is_let_go(agent):
         wait_until("it is back", lambda: inside([pid], cgroup_of(first(programs("all")))))
         os.makedirs("/etc/bede", exist_ok=True)
         with open("/etc/bede/config.yaml", "w") as file:
-            file.write("let_go: [/outside]\n")
+            file.write("exempt_cgroups: [/outside]\n")
         try:
             subprocess.run(["systemctl", "restart", agent], check=True)
             wait_until("it is held again", lambda: children.outside_of("moved") is not None)

@@ -34,7 +34,7 @@ class Line(NamedTuple):
     fields: Mapping[str, object] = {}  #: become BEDE_NAME=VALUE in the journal, sizes in bytes
 
 
-class Sayer(Protocol):
+class Writer(Protocol):
     """Who says lines, with the names of their containers."""
 
     def know(self, container: str, cgroup: str) -> None:
@@ -44,10 +44,10 @@ class Sayer(Protocol):
         """Say it."""
 
 
-voice: Sayer | None = None  #: without one, lines are said at once, by ids alone
+voice: Writer | None = None  #: without one, lines are said at once, by ids alone
 
 
-def say(text: str, event: str, priority: int = NOTICE, container: str = "", **fields: object) -> None:
+def report(text: str, event: str, priority: int = NOTICE, container: str = "", **fields: object) -> None:
     """Tell of *event* by *text*: to the journal where standard error is one, else to that.
 
     *container* is an id; :class:`Line` says what the others are.
@@ -74,10 +74,10 @@ def tell(line: Line, name: str = "") -> None:
 
 def complain(error: BedeError, event: str, container: str = "") -> None:
     """Tell of *error*."""
-    say(error.line("").removeprefix(": ").rstrip("."), event, ERROR, container)
+    report(error.line("").removeprefix(": ").rstrip("."), event, ERROR, container)
 
 
-class Speaker:
+class Reporter:
     """Lines about containers: the first at once, what follows within ten seconds as a number."""
 
     def __init__(self) -> None:
@@ -94,7 +94,7 @@ class Speaker:
             self._last.clear()
         self._last[id] = (now, 0)
         note = f" (and {more} more like this since the last line)" if more else ""
-        say(text + note, event, priority, id, **fields)
+        report(text + note, event, priority, id, **fields)
 
 
 def _named(line: Line, name: str) -> str:

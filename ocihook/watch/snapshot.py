@@ -14,8 +14,8 @@ from ocihook.control.status import Status
 from ocihook.errors import printable
 from ocihook.watch import counters
 from ocihook.watch.counters import Counters
-from ocihook.watch.gauge import Gauge
 from ocihook.watch.roster import Roster
+from ocihook.watch.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,21 @@ def rate(before: int | None, after: int | None, seconds: float) -> float | None:
     return (after - before if after >= before else after) / seconds
 
 
-class Looker:
+class Snapshots:
     """Looks at the containers of a roster; a context manager: leaving closes their cgroups."""
 
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
-        self._gauge = Gauge(roster.tiers)
+        self._usage = Usage(roster.tiers)
         self._open: dict[str, Cgroup] = {}
         self._before: dict[str, Row] = {}
 
     def close(self) -> None:
         """Let go of all descriptors."""
-        self._gauge.close()
+        self._usage.close()
         self._keep(())
 
-    def __enter__(self) -> Looker:
+    def __enter__(self) -> Snapshots:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -85,9 +85,9 @@ class Looker:
                 cgroup = path.reopen(container.cgroup, container.inode)
                 if cgroup is not None:
                     self._open[container.cgroup] = cgroup
-        self._gauge.tiers = self.roster.tiers
+        self._usage.tiers = self.roster.tiers
         epoch, clock = time.time(), time.monotonic()
-        used = self._gauge.look(self._open.values())
+        used = self._usage.look(self._open.values())
         rows = [self._row(container, used, epoch, clock) for container in found if container.cgroup in used]
         there = {row.container.cgroup: row for row in rows if row is not None}
         self._keep(there)

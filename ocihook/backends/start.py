@@ -8,7 +8,7 @@ from ocihook.backends.backend import UNTOLD, Asked
 from ocihook.backends.tier import fence
 from ocihook.cgroup import memory, process
 from ocihook.errors import BedeError, HostError, InputError
-from ocihook.state import mark, records, say
+from ocihook.state import mark, records, report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,11 +106,11 @@ def _undo(state: "State", cgroup: "Cgroup", user_high: int | None, record: recor
         else:
             fence.release(cgroup.fd, user_high)
     except (BedeError, OSError) as error:
-        say.line(f"bede: memory.high of {cgroup.directory} could not be put back: {error}.")
+        report.line(f"bede: memory.high of {cgroup.directory} could not be put back: {error}.")
     try:
         if record is not None:
             undo.forget(record)
         else:
             records.remove(records.key_of(state.id, state.bundle))
     except BedeError as error:
-        say.line(error.line("bede"))
+        report.line(error.line("bede"))

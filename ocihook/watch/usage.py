@@ -27,7 +27,7 @@ LRU_ENABLED = "/sys/kernel/mm/lru_gen/enabled"
 _UNEVICTABLE = "unevictable "
 
 
-class Gauge:
+class Usage:
     """Measures open cgroups; a context manager: leaving closes what it reads."""
 
     def __init__(self, tiers: Tiers) -> None:
@@ -44,7 +44,7 @@ class Gauge:
             os.close(self._lru)
             self._lru = -1
 
-    def __enter__(self) -> Gauge:
+    def __enter__(self) -> Usage:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from ocihook.agent.say import ERROR, WARNING, say
+from ocihook.agent.journal import ERROR, WARNING, report
 from ocihook.backends import checks, choose, holding
 from ocihook.backends.backend import Agent
 from ocihook.cgroup import memory, path
@@ -17,7 +17,7 @@ from ocihook.state import chosen, records
 from ocihook.topology import nodes
 
 
-class Kept:
+class HeldContainer:
     """One container: its record, its cgroup held open, and its holder."""
 
     def __init__(
@@ -34,7 +34,7 @@ class Kept:
         self.backend = choose.named(record.backend)
 
         def warn(text: str, event: str) -> None:
-            say(text, event, WARNING, record.id)
+            report(text, event, WARNING, record.id)
 
         self.holder = self.backend.hold(cgroup, record, tiers, Agent(notify_fd, move_rate << 20, warn))
 
@@ -96,14 +96,14 @@ class Kept:
             self.holder.stop(restore=restore)
         except OSError as error:
             if error.errno != errno.ENODEV:
-                say(str(error.strerror), "not_released", ERROR, self.record.id)
+                report(str(error.strerror), "not_released", ERROR, self.record.id)
         self.cgroup.close()
 
 
-def useless(kept: Kept) -> str:
+def useless(container: HeldContainer) -> str:
     """Why the bound of *kept* holds nothing back; "" where it does."""
     try:
-        limit = memory.container_limit(kept.cgroup)
+        limit = memory.container_limit(container.cgroup)
     except (BedeError, OSError):
         return ""  # it has ended
-    return checks.useless(kept.record.bound, kept.record.nodes, limit, kept.tiers.local)
+    return checks.useless(container.record.bound, container.record.nodes, limit, container.tiers.local)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ocihook.cgroup.path import Cgroup
 from ocihook.topology.nodes import Tiers
-from ocihook.watch import gauge
+from ocihook.watch import usage
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 LRU = b"""memcg     1 /
@@ -60,8 +60,8 @@ NUMA = "anon N0=1 N1=1\ninactive_anon N0=4096 N1=8192\nactive_file N0=0 N1=4096\
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cgroup]:
     """The cgroup /kept, open, of a host without anything exact."""
-    monkeypatch.setattr(gauge, "LRU_GEN", str(tmp_path / "lru_gen"))
-    monkeypatch.setattr(gauge, "LRU_ENABLED", str(tmp_path / "enabled"))
+    monkeypatch.setattr(usage, "LRU_GEN", str(tmp_path / "lru_gen"))
+    monkeypatch.setattr(usage, "LRU_ENABLED", str(tmp_path / "enabled"))
     directory = tmp_path / "kept"
     directory.mkdir()
     (directory / "memory.numa_stat").write_text(NUMA)
@@ -70,37 +70,37 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cgroup]:
 
 
 def look(cgroup: Cgroup) -> dict[str, tuple[int, int]]:
-    with gauge.Gauge(Tiers((0,), (1,))) as found:
+    with usage.Usage(Tiers((0,), (1,))) as found:
         return found.look([cgroup])
 
 
 def test_generations_count_what_is_below_and_no_neighbour() -> None:
-    assert gauge.generations(LRU, KEPT) == {"/kept": {0: 3246 + 1 + 25 + 2, 1: 224 + 10}}
-    assert gauge.generations(LRU, {"/kept/below": 0, "/none": 0}) == {"/kept/below": {1: 10}}
+    assert usage.generations(LRU, KEPT) == {"/kept": {0: 3246 + 1 + 25 + 2, 1: 224 + 10}}
+    assert usage.generations(LRU, {"/kept/below": 0, "/none": 0}) == {"/kept/below": {1: 10}}
 
 
 def test_a_cgroup_that_is_there_twice_counts_once() -> None:
     again = LRU[LRU.index(b"memcg     7") :]
-    assert gauge.generations(LRU + again, KEPT) == gauge.generations(LRU, KEPT)
+    assert usage.generations(LRU + again, KEPT) == usage.generations(LRU, KEPT)
 
 
 def test_a_cgroup_called_like_a_head_is_none() -> None:
     text = b"memcg     7 /a memcg 9 /kept\n node     0\n 1 1 5 5\n"
-    assert gauge.generations(text, KEPT) == {}
+    assert usage.generations(text, KEPT) == {}
 
 
 def test_a_removed_cgroup_is_not_the_one_that_has_its_name_now() -> None:
     """But what was removed below it is still charged to it."""
-    assert gauge.generations(USED_AGAIN, KEPT) == {"/kept": {0: 12, 1: 8}}
-    assert gauge.generations(USED_AGAIN, {"/kept": 4711}) == {"/kept": {0: 12, 1: 8}}
-    assert gauge.generations(USED_AGAIN, {"/kept": 61}) == {"/kept": {0: 40}}, "numbered by inodes"
-    assert gauge.generations(USED_AGAIN.partition(b"memcg    61")[0], KEPT) == {}
+    assert usage.generations(USED_AGAIN, KEPT) == {"/kept": {0: 12, 1: 8}}
+    assert usage.generations(USED_AGAIN, {"/kept": 4711}) == {"/kept": {0: 12, 1: 8}}
+    assert usage.generations(USED_AGAIN, {"/kept": 61}) == {"/kept": {0: 40}}, "numbered by inodes"
+    assert usage.generations(USED_AGAIN.partition(b"memcg    61")[0], KEPT) == {}
 
 
 @given(st.binary())
 def test_no_text_is_an_odd_error(text: bytes) -> None:
     with contextlib.suppress(ValueError, IndexError):
-        gauge.generations(text, {"/kept": 7, "/": 1})
+        usage.generations(text, {"/kept": 7, "/": 1})
 
 
 def test_limits_of_the_kernel_are_exact(kept: Cgroup, tmp_path: Path) -> None:

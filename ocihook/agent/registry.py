@@ -8,9 +8,9 @@ import os
 from dataclasses import replace
 
 from ocihook import config
+from ocihook.agent.container import HeldContainer, useless
 from ocihook.agent.family import Families, Family
-from ocihook.agent.kept import Kept, useless
-from ocihook.agent.say import INFO, WARNING, complain, know, say
+from ocihook.agent.journal import INFO, WARNING, complain, know, report
 from ocihook.backends import amount, choose, undo
 from ocihook.backends.holding import is_gone
 from ocihook.cgroup import names, path, process
@@ -28,13 +28,13 @@ def _bury(record: records.Record) -> None:
         undo.forget(record)
 
 
-class Keeper:
+class Registry:
     """All containers of this host that are bound."""
 
     def __init__(self, settings: config.Config, families: Families) -> None:
         self.config = settings
         self.families = families
-        self.kept: dict[str, Kept] = {}
+        self.containers: dict[str, HeldContainer] = {}
         #: readable when a holder has ended, stalls or has seen the user's knobs change: see :meth:`attend`
         self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.nowhere = False  #: nothing is far now, so nothing can be held
@@ -45,24 +45,24 @@ class Keeper:
 
     def adopt_all(self) -> bool:
         """Bring what is held in line with the records on disk; whether there is something new."""
-        before = set(self.kept)
+        before = set(self.containers)
         unfinished.remove()
         found, errors = records.listing()
         keys = {record.key for record in found}
         for error in errors:
-            if isinstance(error, MalformedError) and error.name in self.kept:
+            if isinstance(error, MalformedError) and error.name in self.containers:
                 keys.add(error.name)
-                error = self._write_again(self.kept[error.name], error)
+                error = self._write_again(self.containers[error.name], error)
             self._complain(error, "bad_record")
-        for key in [key for key in self.kept if key not in keys]:
+        for key in [key for key in self.containers if key not in keys]:
             self.drop(key)
         for record in found:
             self.adopt(record)
-        return bool(set(self.kept) - before)
+        return bool(set(self.containers) - before)
 
     def adopt(self, record: records.Record) -> None:
         """Hold the container of *record*, unless it is held already or gone."""
-        held = self.kept.get(record.key)
+        held = self.containers.get(record.key)
         if held is not None:
             if held.record.cgroup_ino == record.cgroup_ino:
                 return
@@ -84,7 +84,7 @@ class Keeper:
             self._read_settings()
             tiers = nodes.present(self.config.far_nodes)
             choose.named(record.backend).resume(cgroup, record)
-            kept = Kept(record, cgroup, tiers, self.notify_fd, self.config.move_rate)
+            container = HeldContainer(record, cgroup, tiers, self.notify_fd, self.config.move_rate)
         except (BedeError, OSError, ValueError) as error:
             # A fence that nobody moves would strangle the container.
             with contextlib.suppress(OSError):
@@ -96,7 +96,7 @@ class Keeper:
             why = InputError(f"it runs without its bound: {error}")
             self._complain(why, "unbound", record.id)
             return
-        self.kept[record.key] = kept
+        self.containers[record.key] = container
         try:
             self.families.add(Family.of_record(record.id, cgroup, record.pid, record.pid_start))
         except OSError as error:
@@ -105,8 +105,8 @@ class Keeper:
         if record.cgroup_ino not in self._known:
             self._known.add(record.cgroup_ino)
             if self.ready:
-                self._tell(kept, "bound", f"its local memory is bound to {format_size(record.bound)}")
-                self._warn_useless(kept, useless(kept))
+                self._tell(container, "bound", f"its local memory is bound to {format_size(record.bound)}")
+                self._warn_useless(container, useless(container))
 
     def _read_settings(self) -> None:
         """As the hook has just done: its container is held by what the file says now."""
@@ -119,18 +119,18 @@ class Keeper:
 
     def drop(self, key: str) -> None:
         """Stop holding *key*: its record is gone, its hook has cleaned up."""
-        if key in self.kept:
-            self._tell_end(self.kept[key])
+        if key in self.containers:
+            self._tell_end(self.containers[key])
             self._forget(key, restore=True)  # its holder may have moved the fence since
 
     def renew(self, tiers: nodes.Tiers | None) -> None:
         """Hold by the nodes that there are now; None: nothing is far, so fences would only strangle."""
         self.nowhere = tiers is None
-        for key, kept in list(self.kept.items()):
-            if tiers is None or (tiers.local, tiers.far) != (kept.tiers.local, kept.tiers.far):
-                self._remember(kept)
+        for key, container in list(self.containers.items()):
+            if tiers is None or (tiers.local, tiers.far) != (container.tiers.local, container.tiers.far):
+                self._remember(container)
                 if tiers is None:
-                    self._tell(kept, "unbound", "its bound is lifted: no far memory is left")
+                    self._tell(container, "unbound", "its bound is lifted: no far memory is left")
                 self._forget(key, restore=tiers is None)
         self.adopt_all()
 
@@ -138,45 +138,58 @@ class Keeper:
         """Let go of containers whose cgroup has gone, and of holders that have ended."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.notify_fd)
-        for key, kept in list(self.kept.items()):
+        for key, container in list(self.containers.items()):
             try:
-                gone = path.reopen(kept.record.cgroup, kept.record.cgroup_ino)
+                gone = path.reopen(container.record.cgroup, container.record.cgroup_ino)
             except BedeError as unknown:
-                self._complain(unknown, "unknown", kept.record.id)
+                self._complain(unknown, "unknown", container.record.id)
                 continue
             if gone is None:
-                self._tell_end(kept)
+                self._tell_end(container)
                 self._forget(key)
-                _bury(kept.record)
+                _bury(container.record)
                 continue
             gone.close()
-            self._remember(kept)
-            stats = kept.holder.stats()
+            self._remember(container)
+            stats = container.holder.stats()
             error = stats.error
             if stats.own and key not in self._placed:
                 self._placed.add(key)
                 text = "left there and counted, for its programs have placed it by policies of their own"
-                self._tell(kept, "own", f"{stats.own >> 20} MiB of its local memory are {text}")
-            for event, trouble in kept.troubles():
-                self._complain(trouble, event, kept.record.id, about=f"{key} {event}")
+                self._tell(container, "own", f"{stats.own >> 20} MiB of its local memory are {text}")
+            for event, trouble in container.troubles():
+                self._complain(trouble, event, container.record.id, about=f"{key} {event}")
             if error:
-                self._complain(AgentError(f"{os.strerror(-error)}; held anew"), "held_anew", kept.record.id)
+                self._complain(
+                    AgentError(f"{os.strerror(-error)}; held anew"), "held_anew", container.record.id
+                )
                 self._forget(key)
-                self.adopt(kept.record)
+                self.adopt(container.record)
 
     def look_after(self) -> None:
         """Put back what others have taken from containers."""
-        for kept in self.kept.values():
-            kept.look_after()
+        for container in self.containers.values():
+            container.look_after()
 
     def any_alive(self) -> bool:
         """Whether the first process of any container still lives."""
-        return any(process.is_same(kept.record.pid, kept.record.pid_start) for kept in self.kept.values())
+        return any(
+            process.is_same(container.record.pid, container.record.pid_start)
+            for container in self.containers.values()
+        )
 
-    def find(self, name: str) -> Kept:
+    def find(self, name: str) -> HeldContainer:
         """The container called *name*: its id, its key, or an unambiguous beginning of the id."""
-        exact = [kept for kept in self.kept.values() if name in (kept.record.id, kept.record.key)]
-        begins = [kept for kept in self.kept.values() if name and kept.record.id.startswith(name)]
+        exact = [
+            container
+            for container in self.containers.values()
+            if name in (container.record.id, container.record.key)
+        ]
+        begins = [
+            container
+            for container in self.containers.values()
+            if name and container.record.id.startswith(name)
+        ]
         matches = exact or begins
         if not matches:
             raise InputError(f"no bound container is called {name!r}", "`bede ps` shows them all")
@@ -186,47 +199,51 @@ class Keeper:
 
     def set(self, name: str, size: str) -> Change:
         """``bede set``: the container's status with the new bound. Raises BedeError."""
-        kept = self.find(name)
-        before = kept.record.bound
+        container = self.find(name)
+        before = container.record.bound
         try:
             if size == amount.DEFAULT:
-                kept.set_default()
+                container.set_default()
             else:
-                kept.set(amount.resolve(size, kept.cgroup, kept.tiers.local), kept.record.nodes)
-            why = amount.useless(size, kept.record.bound, kept.cgroup, kept.tiers.local)
+                container.set(
+                    amount.resolve(size, container.cgroup, container.tiers.local), container.record.nodes
+                )
+            why = amount.useless(size, container.record.bound, container.cgroup, container.tiers.local)
         except OSError as error:
-            raise AgentError(f"container {names.short(kept.record.id)} has ended: {error.strerror}") from None
+            raise AgentError(
+                f"container {names.short(container.record.id)} has ended: {error.strerror}"
+            ) from None
         try:
-            kept.choose(None if size == amount.DEFAULT else kept.record.bound)
+            container.choose(None if size == amount.DEFAULT else container.record.bound)
         except BedeError as error:
-            self._complain(error, "not_remembered", kept.record.id)
-        text = f"its bound was {format_size(before)} and is {format_size(kept.record.bound)}"
-        self._tell(kept, "set", text)
-        self._warn_useless(kept, why)
-        return Change(kept.status(), useless=why)
+            self._complain(error, "not_remembered", container.record.id)
+        text = f"its bound was {format_size(before)} and is {format_size(container.record.bound)}"
+        self._tell(container, "set", text)
+        self._warn_useless(container, why)
+        return Change(container.status(), useless=why)
 
     def close(self) -> None:
         """The agent ends, the containers do not: their fences stay where they are."""
-        for key in list(self.kept):
-            self._remember(self.kept[key])
+        for key in list(self.containers):
+            self._remember(self.containers[key])
             self._forget(key)
         os.close(self.notify_fd)
 
-    def status(self, kept: Kept) -> Status:
+    def status(self, container: HeldContainer) -> Status:
         """What ``bede ps`` shows of *kept*."""
-        family = self.families.at(kept.record.cgroup)
-        return replace(kept.status(), outside=family.outside() if family else None)
+        family = self.families.at(container.record.cgroup)
+        return replace(container.status(), outside=family.outside() if family else None)
 
-    def _remember(self, kept: Kept) -> None:
+    def _remember(self, container: HeldContainer) -> None:
         try:
-            kept.remember()
+            container.remember()
         except BedeError as error:
-            self._complain(error, "not_remembered", kept.record.id)
+            self._complain(error, "not_remembered", container.record.id)
 
-    def _write_again(self, kept: Kept, why: MalformedError) -> BedeError:
+    def _write_again(self, container: HeldContainer, why: MalformedError) -> BedeError:
         """The record of a container that is held is known; what to say of it."""
         try:
-            records.write(kept.record)
+            records.write(container.record)
         except BedeError as error:
             return error
         return InputError(f"{why.message}; it is written again")
@@ -234,9 +251,9 @@ class Keeper:
     def _forget(self, key: str, *, restore: bool = False) -> None:
         self._complained -= {what for what in self._complained if what.startswith(f"{key} ")}
         self._placed.discard(key)
-        kept = self.kept.pop(key)
-        self.families.remove(kept.record.cgroup)
-        kept.close(restore=restore)
+        container = self.containers.pop(key)
+        self.families.remove(container.record.cgroup)
+        container.close(restore=restore)
 
     def _complain(self, error: BedeError, event: str, container: str = "", about: str = "") -> None:
         """Tell of *error*, once (or once *about* one container): what goes on for long is one event."""
@@ -245,23 +262,23 @@ class Keeper:
             self._complained.add(what)
             complain(error, event, container)
 
-    def _tell_end(self, kept: Kept) -> None:
-        self._known.discard(kept.record.cgroup_ino)
-        stats = kept.holder.stats()
+    def _tell_end(self, container: HeldContainer) -> None:
+        self._known.discard(container.record.cgroup_ino)
+        stats = container.holder.stats()
         most = (
             f"{stats.overshoot >> 10} KiB above its bound at most"
             if stats.overshoot
             else "never above its bound"
         )
         self._tell(
-            kept, "ended", f"it has ended: {most}, {stats.demoted >> 20} MiB demoted ahead of the fence"
+            container, "ended", f"it has ended: {most}, {stats.demoted >> 20} MiB demoted ahead of the fence"
         )
 
-    def _warn_useless(self, kept: Kept, why: str) -> None:
+    def _warn_useless(self, container: HeldContainer, why: str) -> None:
         if why:
-            say(why, "useless", WARNING, kept.record.id, bound=kept.record.bound)
+            report(why, "useless", WARNING, container.record.id, bound=container.record.bound)
 
-    def _tell(self, kept: Kept, event: str, text: str) -> None:
-        stats, record = kept.holder.stats(), kept.record
+    def _tell(self, container: HeldContainer, event: str, text: str) -> None:
+        stats, record = container.holder.stats(), container.record
         seen = {"demoted": stats.demoted, "overshoot": stats.overshoot}
-        say(text, event, INFO, record.id, cgroup=record.cgroup, bound=record.bound, **seen)
+        report(text, event, INFO, record.id, cgroup=record.cgroup, bound=record.bound, **seen)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-CHILD = "from ocihook.state import say; say.{}('bede-hook: what. do this.')"
+CHILD = "from ocihook.state import report; report.{}('bede-hook: what. do this.')"
 
 
 def run_runtime(how: str, log: Path, stderr: str) -> subprocess.CompletedProcess[str]:

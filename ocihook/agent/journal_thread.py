@@ -11,7 +11,7 @@ import queue
 import threading
 from typing import NamedTuple
 
-from ocihook.agent import say
+from ocihook.agent import journal
 from ocihook.engines import names
 
 _MOST = 8192  #: containers that are remembered
@@ -20,7 +20,7 @@ _PATIENCE = 4.0  #: seconds that the end waits for it: a little more than an eng
 
 class _Line(NamedTuple):
     container: str
-    line: say.Line
+    line: journal.Line
 
 
 class _Home(NamedTuple):
@@ -28,7 +28,7 @@ class _Home(NamedTuple):
     cgroup: str
 
 
-class Voice:
+class JournalThread:
     """Says what :mod:`say` is given, with names. A context manager: leaving says all that waits."""
 
     def __init__(self) -> None:
@@ -37,13 +37,13 @@ class Voice:
         self._names: dict[str, str] = {}  # likewise, as they were last: an engine forgets what has ended
         self._thread = threading.Thread(target=self._run, name="voice", daemon=True)
 
-    def __enter__(self) -> Voice:
+    def __enter__(self) -> JournalThread:
         self._thread.start()
-        say.voice = self
+        journal.voice = self
         return self
 
     def __exit__(self, *exc: object) -> None:
-        say.voice = None
+        journal.voice = None
         self._waiting.put(None)
         self._thread.join(_PATIENCE)
 
@@ -51,7 +51,7 @@ class Voice:
         """*container* is in *cgroup*: its name is found now, for there may be nobody to ask later."""
         self._waiting.put(_Home(container, cgroup))
 
-    def put(self, line: say.Line) -> None:
+    def put(self, line: journal.Line) -> None:
         """Say *line* soon."""
         self._waiting.put(_Line(line.container, line))
 
@@ -66,7 +66,7 @@ class Voice:
             self._find([one for one in there if one.container])
             for one in there:
                 if isinstance(one, _Line):
-                    say.tell(one.line, self._names.get(one.container, ""))
+                    journal.tell(one.line, self._names.get(one.container, ""))
 
     def _find(self, waiting: list[_Line | _Home]) -> None:
         """Their names of now, of all by one question an engine."""

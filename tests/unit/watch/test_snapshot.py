@@ -13,9 +13,9 @@ from ocihook.control.status import Status, from_json
 from ocihook.errors import AgentError, InputError
 from ocihook.host import PAGE
 from ocihook.topology import nodes
-from ocihook.watch import containers, counters, gauge, roster
-from ocihook.watch.look import Looker
+from ocihook.watch import containers, counters, roster, usage
 from ocihook.watch.roster import Roster
+from ocihook.watch.snapshot import Snapshots
 
 
 class Host:
@@ -56,7 +56,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(containers, "listing", found.listing)
     monkeypatch.setattr(nodes, "find", lambda far: nodes.Tiers((0,), (1,)))
     monkeypatch.setattr(counters, "_one_near", lambda: True)
-    monkeypatch.setattr(gauge, "LRU_ENABLED", str(tmp_path / "none"))
+    monkeypatch.setattr(usage, "LRU_ENABLED", str(tmp_path / "none"))
     found.start("web")
     return found
 
@@ -69,7 +69,7 @@ def wait_for(condition: Any) -> None:
 
 
 def test_rates_are_of_the_time_between_looks(host: Host) -> None:
-    with Looker(Roster()) as looker:
+    with Snapshots(Roster()) as looker:
         (first,) = looker.look()
         assert (first.local, first.far, first.bound, first.demoting) == (4096, 8192, 8192, None)
         assert first.share == 50
@@ -80,7 +80,7 @@ def test_rates_are_of_the_time_between_looks(host: Host) -> None:
 
 
 def test_one_that_ends_is_left_out_and_its_successor_begins_anew(host: Host) -> None:
-    with Looker(Roster()) as looker:
+    with Snapshots(Roster()) as looker:
         looker.look()
         host.end("web")
         assert looker.look() == []
@@ -100,7 +100,7 @@ def test_only_those_that_are_named(host: Host) -> None:
 
 
 def test_who_comes_is_seen_and_an_agent_that_is_away_is_no_end(host: Host) -> None:
-    with Roster(seconds=0.005) as found, Looker(found) as looker:
+    with Roster(seconds=0.005) as found, Snapshots(found) as looker:
         host.start("db")
         wait_for(lambda: len(looker.look()) == 2)
         host.error = AgentError("the agent cannot be reached")
@@ -111,7 +111,7 @@ def test_who_comes_is_seen_and_an_agent_that_is_away_is_no_end(host: Host) -> No
 
 
 def test_one_that_was_named_is_looked_at_while_it_is_there(host: Host) -> None:
-    with Roster(["web"], seconds=0.005) as found, Looker(found) as looker:
+    with Roster(["web"], seconds=0.005) as found, Snapshots(found) as looker:
         host.listed.clear()  # an agent that has just begun knows of nobody
         host.asked.clear()
         wait_for(host.asked.is_set)
