@@ -178,28 +178,16 @@ class Registry:
             for container in self.containers.values()
         )
 
-    def find(self, name: str) -> HeldContainer:
-        """The container called *name*: its id, its key, or an unambiguous beginning of the id."""
-        exact = [
-            container
-            for container in self.containers.values()
-            if name in (container.record.id, container.record.key)
-        ]
-        begins = [
-            container
-            for container in self.containers.values()
-            if name and container.record.id.startswith(name)
-        ]
-        matches = exact or begins
-        if not matches:
-            raise InputError(f"no bound container is called {name!r}", "`bede ps` shows them all")
-        if len(matches) > 1:
-            raise InputError(f"{name!r} is the beginning of more than one container", "Write more of the id")
-        return matches[0]
+    def find(self, key: str) -> HeldContainer:
+        """The container of the record called *key*; who asks has found it by its name. Raises InputError."""
+        container = self.containers.get(key)
+        if container is None:
+            raise InputError(f"no bound container has the key {key[:80]!r}", "`bede ps` shows them all")
+        return container
 
-    def set(self, name: str, size: str) -> Change:
+    def set(self, key: str, size: str) -> Change:
         """``bede set``: the container's status with the new bound. Raises BedeError."""
-        container = self.find(name)
+        container = self.find(key)
         before = container.record.bound
         try:
             if size == amount.DEFAULT:

@@ -78,9 +78,9 @@ def _record(args: argparse.Namespace, found: Roster, lines: output.Lines, stoppe
     _write(args, lines, recording.HEADER + "\n")
     start = due = time.monotonic()
     end = start + args.seconds if args.seconds else float("inf")
-    with Snapshots(found) as looker:
+    with Snapshots(found) as snapshots:
         while not stopped and due < end:
-            rows = looker.look()
+            rows = snapshots.take()
             seen.update((row.container.id, row.container.cgroup) for row in rows)
             # All of an instant in one write: whoever reads meanwhile sees whole lines.
             _write(args, lines, "".join(recording.line(row, start) for row in rows))

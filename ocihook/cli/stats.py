@@ -54,25 +54,25 @@ def run(args: argparse.Namespace) -> int:
     """Print until there is no more to print."""
     roster.check(args.interval, LEAST)
     try:
-        with Roster(args.containers) as found, Snapshots(found) as looker:
-            _print(args, found, looker)
+        with Roster(args.containers) as found, Snapshots(found) as snapshots:
+            _print(args, found, snapshots)
     except KeyboardInterrupt:
         if not args.follow:
             raise
     return 0
 
 
-def _print(args: argparse.Namespace, found: Roster, looker: Snapshots) -> None:
+def _print(args: argparse.Namespace, found: Roster, snapshots: Snapshots) -> None:
     widths: dict[str, int] = {}
     first = True
     if args.csv:
         print(",".join(table.CSV), flush=True)
-    looker.look()  # rates are of an interval
+    snapshots.take()  # rates are of an interval
     due = time.monotonic()
     while True:
         due = max(due + args.interval, time.monotonic())
         time.sleep(max(0.0, due - time.monotonic()))
-        rows = looker.look()
+        rows = snapshots.take()
         _show(args, rows, widths, first)
         first = False
         if not args.follow or (found.named is not None and not rows and not found.error):

@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("bede top needs a terminal", "Use bede stats --follow, which prints lines")
     view.host = os.uname().nodename
     view.fancy = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    with Roster(args.containers) as found, Snapshots(found) as looker:
-        screenful = Screen(found, looker, view)
+    with Roster(args.containers) as found, Snapshots(found) as snapshots:
+        screenful = Screen(found, snapshots, view)
         while (ended := screenful.show()) == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)  # the terminal is as it was; from here on fg
     return 0 if ended in (0, signal.SIGINT) else 128 + ended
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
 class Screen:
     """The loop of looks and keys."""
 
-    def __init__(self, found: Roster, looker: Snapshots, view: screen.View) -> None:
-        self.found, self.looker, self.view = found, looker, view
+    def __init__(self, found: Roster, snapshots: Snapshots, view: screen.View) -> None:
+        self.found, self.snapshots, self.view = found, snapshots, view
         self.rows: list[Row] = []
         # Where a shell exports these, they say what the size once was.
         environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
@@ -92,7 +92,7 @@ class Screen:
             due = 0.0
             while True:
                 if time.monotonic() >= due:
-                    self.rows = self.looker.look()
+                    self.rows = self.snapshots.take()
                     due = time.monotonic() + self.view.interval
                 self._draw(live, said.getvalue())
                 pressed = keys.wait(due - time.monotonic())

@@ -53,7 +53,7 @@ MOVING = {
 COUNTED = {
     "demoted": _Of("demoted_bytes", "Memory moved from local to far nodes.", True),
     "promoted": _Of("promoted_bytes", "Memory moved from far to local nodes.", True),
-    "steered": _Of("steered_bytes", "Memory placed on a far node for the sake of the bound.", True),
+    "steered_bytes": _Of("steered_bytes", "Memory placed on a far node for the sake of the bound.", True),
     "promotion_denied": _Of("promotion_denied_bytes", "Memory not promoted for the sake of the bound.", True),
     "high": _Of(
         "memory_high_events", "Times that memory.high, Bede's fence on a stock kernel, was passed.", True

@@ -38,7 +38,7 @@ class Counters(NamedTuple):
     demoted: int | None = None  #: bytes, ``pgdemote_*`` of ``memory.stat``: whoever asked for it
     promoted: int | None = None  #: bytes, of ``memory.stat``: what NUMA balancing brought back
     #: Where there is no lower tier (``migrate``) both are the agent's, since its start: what it has moved.
-    steered: int | None = None  #: bytes placed far at once: ``memory.node_events`` of a patched kernel
+    steered_bytes: int | None = None  #: placed far at once: ``memory.node_events`` of a patched kernel
     promotion_denied: int | None = None  #: bytes, likewise
     over: int | None = None  #: bytes placed past a limit, likewise
     pressure: Pressure | None = None

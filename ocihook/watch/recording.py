@@ -80,7 +80,7 @@ def line(row: Row, start: float) -> str:
     counts = row.counters
     waited = counts.pressure.some_us if counts.pressure else None
     who = (row.container.id, row.container.name)
-    sizes = (row.bound, row.local, row.far, counts.demoted, counts.promoted, counts.steered, waited)
+    sizes = (row.bound, row.local, row.far, counts.demoted, counts.promoted, counts.steered_bytes, waited)
     return csv_line((f"{row.time:.4f}", f"{row.clock - start:.4f}", *who, *sizes, row.container.cgroup))
 
 

@@ -57,7 +57,7 @@ def rate(before: int | None, after: int | None, seconds: float) -> float | None:
 
 
 class Snapshots:
-    """Looks at the containers of a roster; a context manager: leaving closes their cgroups."""
+    """Snapshots of the containers of a roster. A context manager: leaving closes their cgroups."""
 
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
@@ -76,7 +76,7 @@ class Snapshots:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def look(self) -> list[Row]:
+    def take(self) -> list[Row]:
         """All of them now; those that have ended are left out. Raises HostError."""
         found = self.roster.found
         self._keep({container.cgroup for container in found})
@@ -87,7 +87,7 @@ class Snapshots:
                     self._open[container.cgroup] = cgroup
         self._usage.tiers = self.roster.tiers
         epoch, clock = time.time(), time.monotonic()
-        used = self._usage.look(self._open.values())
+        used = self._usage.read(self._open.values())
         rows = [self._row(container, used, epoch, clock) for container in found if container.cgroup in used]
         there = {row.container.cgroup: row for row in rows if row is not None}
         self._keep(there)
@@ -113,7 +113,7 @@ class Snapshots:
             counts,
             rate(past.demoted, counts.demoted, seconds),
             rate(past.promoted, counts.promoted, seconds),
-            rate(past.steered, counts.steered, seconds),
+            rate(past.steered_bytes, counts.steered_bytes, seconds),
         )
 
     def _bound(self, container: Status) -> int:

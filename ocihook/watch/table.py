@@ -153,7 +153,7 @@ def record(row: Row) -> dict[str, Any]:
         "far": row.far,
         "demoted": counts.demoted,
         "promoted": counts.promoted,
-        "steered": counts.steered,
+        "steered": counts.steered_bytes,
         "promotion_denied": counts.promotion_denied,
         "over": counts.over,
         "demoted_per_second": _rounded(row.demoting),

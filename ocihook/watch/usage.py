@@ -50,7 +50,7 @@ class Usage:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def look(self, cgroups: Iterable[Cgroup]) -> dict[str, tuple[int, int]]:
+    def read(self, cgroups: Iterable[Cgroup]) -> dict[str, tuple[int, int]]:
         """{path: (local, far)} in bytes, descendants included; without those that have gone."""
         found: dict[str, tuple[int, int]] = {}
         others: list[Cgroup] = []

@@ -122,7 +122,7 @@ def test_a_new_bound_that_holds_nothing_back_is_told_and_answered(
     (tmp_path / "memory.max").write_text(f"{256 * M}\n")
     registry = Registry(Config(), Families())
     registry.containers["web-0"] = Held(tmp_path, 32 * M)  # type: ignore[assignment]
-    assert registry.set("web", size).useless == useless
+    assert registry.set("web-0", size).useless == useless
     assert [text for event, text in said if event == "useless"] == ([useless] if useless else [])
 
 

@@ -16,7 +16,7 @@ from ocihook.agent.registry import Registry
 from ocihook.config import Config
 from ocihook.control import client
 from ocihook.control.status import Status
-from ocihook.errors import BedeError
+from ocihook.errors import BedeError, InputError
 from ocihook.state import records
 
 
@@ -53,7 +53,6 @@ def test_ps_and_ping(registry: Registry) -> None:
         ({"op": "set"}, "has no container"),
         ({"op": "set", "container": 5, "bound": "1G"}, "has no container"),
         ({"op": "set", "container": "nobody", "bound": "1G"}, "no bound container"),
-        ({"op": "set", "container": "we", "bound": "1G"}, "more than one"),
     ],
 )
 def test_what_it_refuses(registry: Registry, message: Any, words: str) -> None:
@@ -83,10 +82,11 @@ def test_a_key_is_no_path(registry: Registry, tmp_path: Any, monkeypatch: pytest
     assert "not the key" in ask(registry, {"op": "added", "key": "../../etc/passwd"})["error"]
 
 
-def test_a_name_is_an_id_before_it_is_a_beginning(registry: Registry) -> None:
-    assert registry.find("web").record.id == "web"
-    assert registry.find("webb").record.id == "webbing"
+def test_a_container_is_found_by_its_key_alone(registry: Registry) -> None:
     assert registry.find("db-00000000").record.id == "db"
+    for name in ("db", "db-", ""):
+        with pytest.raises(InputError, match="no bound container has the key"):
+            registry.find(name)
 
 
 def test_one_packet_there_and_one_back(

@@ -21,6 +21,7 @@ from ocihook.topology import nodes
 
 M = 1 << 20
 ID = "4f" * 32
+KEY = records.key_of(ID, "/b")
 
 
 class Host:
@@ -63,7 +64,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 def test_a_bound_is_held_recorded_and_remembered(host: Host) -> None:
     key = host.bound().key
-    host.registry.set(ID, "256M")
+    host.registry.set(KEY, "256M")
     found, remembered = records.read(key), chosen.read(ID)
     assert found is not None
     assert remembered is not None
@@ -75,7 +76,7 @@ def test_the_default_is_what_the_annotations_say(host: Host) -> None:
     # As after a restart: the bound that was set is lower than what one node may hold.
     chosen.write(ID, chosen.Chosen(32 * M))
     key = host.bound(bound=32 * M, nodes={0: 32 * M}).key
-    host.registry.set(ID, "default")
+    host.registry.set(KEY, "default")
     found = records.read(key)
     assert found is not None
     assert host.held == [(128 * M, {0: 64 * M})]
@@ -85,9 +86,9 @@ def test_the_default_is_what_the_annotations_say(host: Host) -> None:
 
 def test_what_has_no_id_for_life_is_not_remembered(host: Host) -> None:
     host.bound("web")
-    host.registry.set("web", "256M")
+    host.registry.set(records.key_of("web", "/b"), "256M")
     assert chosen.read("web") is None
-    host.registry.set("web", "default")
+    host.registry.set(records.key_of("web", "/b"), "default")
     assert host.held == [(256 * M, {0: 64 * M}), (128 * M, {0: 64 * M})]
 
 
@@ -95,11 +96,11 @@ def test_what_is_refused_is_not_remembered(host: Host) -> None:
     host.bound()
     for size in ("32M", "lots", "1M"):
         with pytest.raises(InputError):
-            host.registry.set(ID, size)
+            host.registry.set(KEY, size)
     host.registry.containers.clear()
     host.bound(policy={})
     with pytest.raises(InputError, match="does not say"):
-        host.registry.set(ID, "default")
+        host.registry.set(KEY, "default")
     assert host.held == []
     assert chosen.read(ID) is None
 
@@ -107,7 +108,7 @@ def test_what_is_refused_is_not_remembered(host: Host) -> None:
 def test_what_cannot_be_remembered_is_said(host: Host) -> None:
     host.bound()
     (host.root / "run/bounds").write_text("no directory")
-    host.registry.set(ID, "256M")
+    host.registry.set(KEY, "256M")
     assert host.held == [(256 * M, {0: 64 * M})]
     assert len(host.said) == 1
     assert "bounds cannot be used" in host.said[0]

@@ -91,7 +91,7 @@ def test_of_a_held_container(kept: Path, one_near: None) -> None:
     assert (found.demoted, found.promoted) == (17356 * PAGE, 20800 * PAGE)
     assert (found.high, found.max, found.oom_kill) == (176, 2, 1)
     assert (found.stalls, found.fence_events) == (3, 62)
-    assert (found.steered, found.promotion_denied, found.over) == (None, None, None)
+    assert (found.steered_bytes, found.promotion_denied, found.over) == (None, None, None)
     assert found.pressure is not None
     assert found.pressure.some_us == 570110
 
@@ -107,7 +107,7 @@ def test_beside_a_limit_of_the_kernel(kept: Path) -> None:
     (kept / "memory.node_events").write_text("steered 17098\ndemoted 32\npromotion_denied 5\nover 0\n")
     found = counters.read(replace(HELD, backend="node_limit", inode=kept.stat().st_ino))
     assert found is not None
-    assert (found.steered, found.promotion_denied, found.over) == (17098 * PAGE, 5 * PAGE, 0)
+    assert (found.steered_bytes, found.promotion_denied, found.over) == (17098 * PAGE, 5 * PAGE, 0)
     assert (found.stalls, found.fence_events) == (None, None)  # no agent counts them
 
 

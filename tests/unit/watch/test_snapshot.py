@@ -69,25 +69,25 @@ def wait_for(condition: Any) -> None:
 
 
 def test_rates_are_of_the_time_between_looks(host: Host) -> None:
-    with Snapshots(Roster()) as looker:
-        (first,) = looker.look()
+    with Snapshots(Roster()) as snapshots:
+        (first,) = snapshots.take()
         assert (first.local, first.far, first.bound, first.demoting) == (4096, 8192, 8192, None)
         assert first.share == 50
         host.count("web", 10)
-        (second,) = looker.look()
+        (second,) = snapshots.take()
         assert second.demoting == pytest.approx(10 * PAGE / (second.clock - first.clock))
         assert second.promoting is None  # nobody counts it
 
 
 def test_one_that_ends_is_left_out_and_its_successor_begins_anew(host: Host) -> None:
-    with Snapshots(Roster()) as looker:
-        looker.look()
+    with Snapshots(Roster()) as snapshots:
+        snapshots.take()
         host.end("web")
-        assert looker.look() == []
+        assert snapshots.take() == []
         host.listed.clear()
         host.start("web")
-        looker.roster.found = host.listing()
-        (again,) = looker.look()
+        snapshots.roster.found = host.listing()
+        (again,) = snapshots.take()
         assert again.demoting is None
 
 
@@ -100,24 +100,24 @@ def test_only_those_that_are_named(host: Host) -> None:
 
 
 def test_who_comes_is_seen_and_an_agent_that_is_away_is_no_end(host: Host) -> None:
-    with Roster(seconds=0.005) as found, Snapshots(found) as looker:
+    with Roster(seconds=0.005) as found, Snapshots(found) as snapshots:
         host.start("db")
-        wait_for(lambda: len(looker.look()) == 2)
+        wait_for(lambda: len(snapshots.take()) == 2)
         host.error = AgentError("the agent cannot be reached")
         wait_for(lambda: found.error)
-        assert len(looker.look()) == 2
+        assert len(snapshots.take()) == 2
         host.error = None
         wait_for(lambda: not found.error)
 
 
 def test_one_that_was_named_is_looked_at_while_it_is_there(host: Host) -> None:
-    with Roster(["web"], seconds=0.005) as found, Snapshots(found) as looker:
+    with Roster(["web"], seconds=0.005) as found, Snapshots(found) as snapshots:
         host.listed.clear()  # an agent that has just begun knows of nobody
         host.asked.clear()
         wait_for(host.asked.is_set)
-        wait_for(lambda: len(looker.look()) == 1)
+        wait_for(lambda: len(snapshots.take()) == 1)
         host.end("web")
-        wait_for(lambda: not looker.look())
+        wait_for(lambda: not snapshots.take())
 
 
 def test_first_answer_has_to_come(host: Host) -> None:

@@ -71,7 +71,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cgroup]:
 
 def look(cgroup: Cgroup) -> dict[str, tuple[int, int]]:
     with usage.Usage(Tiers((0,), (1,))) as found:
-        return found.look([cgroup])
+        return found.read([cgroup])
 
 
 def test_generations_count_what_is_below_and_no_neighbour() -> None:
