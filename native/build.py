@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cffi import FFI
 
-TOPICS = ("kfile", "control", "holder", "births", "policy", "cpus")
+TOPICS = ("kfile", "control", "holder", "procevents", "policy", "cpus")
 SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "shortage", "ceilings", "idle")
 SOURCES += ("recount", "tier", "migrate", "switcher", "mover", "spaces", "pages", "heat", "order")
 

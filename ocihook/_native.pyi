@@ -67,7 +67,7 @@ class bede_stats:
     away: int
     error: int
 
-class bede_birth:
+class bede_procevent:
     parent: int
     pid: int
     exec: int
@@ -85,7 +85,7 @@ class _FFI:
     @overload
     def new(self, cdecl: Literal["struct bede_stats *"]) -> bede_stats: ...
     @overload
-    def new(self, cdecl: Literal["struct bede_birth *"]) -> bede_birth: ...
+    def new(self, cdecl: Literal["struct bede_procevent *"]) -> bede_procevent: ...
     @overload
     def new(self, cdecl: str, init: Any = ...) -> Any: ...
 
@@ -102,9 +102,9 @@ class _Lib:
     bede_holder_set: Callable[[CData, int, CData], int]
     bede_holder_stats: Callable[[CData, bede_stats | CData], None]
     bede_holder_stop: Callable[[CData, int], int]
-    bede_birth_parse: Callable[[bytes | CData, int, bede_birth | CData], bool]
-    bede_births_filter: Callable[[int, int, int], int]
-    bede_births_read: Callable[[int, bede_birth | CData, int, CData], int]
+    bede_procevent_parse: Callable[[bytes | CData, int, bede_procevent | CData], bool]
+    bede_procevents_filter: Callable[[int, int, int], int]
+    bede_procevents_read: Callable[[int, bede_procevent | CData, int, CData], int]
     bede_policy_set: Callable[[int], int]
     bede_policy_inject: Callable[[int, int], int]
     bede_cpus: Callable[[int], int]

@@ -178,34 +178,34 @@ class Event(NamedTuple):
     at_ns: int  #: CLOCK_MONOTONIC
 
 
-def parse_birth(text: bytes) -> Event | None:
+def parse_event(text: bytes) -> Event | None:
     """One datagram of the process connector; None where it tells of nothing of use."""
-    out = _ffi.new("struct bede_birth *")
-    return _event(out) if _lib.bede_birth_parse(text, len(text), out) else None
+    out = _ffi.new("struct bede_procevent *")
+    return _event(out) if _lib.bede_procevent_parse(text, len(text), out) else None
 
 
 def _event(one: Any) -> Event:
     return Event("exec" if one.exec else "fork", one.pid, one.parent, one.at_ns)
 
 
-class Births:
+class ProcessEvents:
     """The socket *fd* of the process connector, subscribed already; it stays the caller's. Raises OSError."""
 
     AT_ONCE = 256  #: events that one call takes
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._births = _ffi.new("struct bede_birth[]", self.AT_ONCE)
+        self._process_events = _ffi.new("struct bede_procevent[]", self.AT_ONCE)
         self._count = _ffi.new("unsigned *")
 
     def filter(self, *, forks: bool, execs: bool) -> None:
         """What it shall tell of; the kernel drops the rest before it wakes anybody."""
-        _check(_lib.bede_births_filter(self._fd, forks, execs), "cannot filter the process connector")
+        _check(_lib.bede_procevents_filter(self._fd, forks, execs), "cannot filter the process connector")
 
     def read(self) -> tuple[list[Event], bool]:
         """What waits, and whether some was lost."""
-        result = _lib.bede_births_read(self._fd, self._births, self.AT_ONCE, self._count)
+        result = _lib.bede_procevents_read(self._fd, self._process_events, self.AT_ONCE, self._count)
         lost = result == -errno.ENOBUFS
         if not lost:
             _check(result, "process connector")
-        return [_event(one) for one in self._births[0 : self._count[0]]], lost
+        return [_event(one) for one in self._process_events[0 : self._count[0]]], lost

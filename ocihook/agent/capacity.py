@@ -9,9 +9,9 @@ import socket
 import time
 from typing import NamedTuple
 
-from ocihook.agent.journal import report
 from ocihook.agent.registry import Registry
 from ocihook.errors import HostError
+from ocihook.journal import report
 from ocihook.topology import nodes
 
 QUIET = 1.0  #: seconds without an event after which a burst of them is over

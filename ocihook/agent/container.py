@@ -6,12 +6,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from ocihook.agent.journal import ERROR, WARNING, report
 from ocihook.backends import checks, choose, holding
 from ocihook.backends.backend import Agent
 from ocihook.cgroup import memory, path
 from ocihook.control.status import Status
 from ocihook.errors import BedeError, InputError
+from ocihook.journal import ERROR, WARNING, report
 from ocihook.spec import annotation
 from ocihook.state import chosen, records
 from ocihook.topology import nodes

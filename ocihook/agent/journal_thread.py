@@ -11,7 +11,7 @@ import queue
 import threading
 from typing import NamedTuple
 
-from ocihook.agent import journal
+from ocihook import journal
 from ocihook.engines import names
 
 _MOST = 8192  #: containers that are remembered

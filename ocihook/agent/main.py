@@ -13,17 +13,17 @@ from pathlib import Path
 
 from ocihook import config
 from ocihook.agent import capacity, orphans, release, server, supervisor
-from ocihook.agent.discover import Discovery
-from ocihook.agent.family import Families, Family
-from ocihook.agent.follow import Follower
-from ocihook.agent.journal import Reporter, complain, know, report
 from ocihook.agent.journal_thread import JournalThread
-from ocihook.agent.loop import Loop
 from ocihook.agent.registry import Registry
-from ocihook.agent.sources import Sources
-from ocihook.agent.vanish import Vanish
 from ocihook.control import notify
 from ocihook.errors import AccessError, AgentError, BedeError, InputError
+from ocihook.follow.discover import Discovery
+from ocihook.follow.family import Families, Family
+from ocihook.follow.follower import Follower
+from ocihook.follow.sources import Sources
+from ocihook.follow.vanish import Vanish
+from ocihook.journal import Reporter, complain, know, report
+from ocihook.loop import Loop
 from ocihook.state import records, user
 
 SWEEP = 1.0  #: seconds between looks at what no message tells of

@@ -8,11 +8,11 @@ kernel, beside the fence (``state/mark.py``): the record is made anew of it, els
 from __future__ import annotations
 
 from ocihook import fs
-from ocihook.agent.journal import WARNING, complain, report
 from ocihook.backends import undo
 from ocihook.cgroup import memory, names, path, tree
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import BedeError, InputError, MalformedError
+from ocihook.journal import WARNING, complain, report
 from ocihook.state import chosen, mark, record, records
 
 

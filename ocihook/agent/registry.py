@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from ocihook import config
 from ocihook.agent.container import HeldContainer, useless
-from ocihook.agent.family import Families, Family
-from ocihook.agent.journal import INFO, WARNING, complain, know, report
 from ocihook.backends import amount, choose, undo
 from ocihook.backends.holding import is_gone
 from ocihook.cgroup import names, path, process
 from ocihook.control.status import Change, Status
 from ocihook.errors import AgentError, BedeError, InputError, MalformedError
+from ocihook.follow.family import Families, Family
+from ocihook.journal import INFO, WARNING, complain, know, report
 from ocihook.spec.size import format_size
 from ocihook.state import records, unfinished
 from ocihook.topology import nodes

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 
 from ocihook.agent import orphans
-from ocihook.agent.journal import complain
 from ocihook.backends import undo
 from ocihook.cgroup import path
 from ocihook.errors import AgentError, BedeError
+from ocihook.journal import complain
 from ocihook.state import records, unfinished
 
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from mutate import mutated
 
 from ocihook.agent import server
-from ocihook.agent.family import Families
 from ocihook.agent.registry import Registry
 from ocihook.cgroup import path
 from ocihook.config import Config
 from ocihook.control import client
 from ocihook.errors import BedeError
+from ocihook.follow.family import Families
 from ocihook.spec import fastjson
 from ocihook.state import records
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from mutate import kernel
 
 from ocihook import native
-from ocihook.agent import moves
 from ocihook.backends import checks
 from ocihook.cgroup import memory, path, process, procfs
 from ocihook.errors import BedeError, HostError
+from ocihook.follow import moves
 from ocihook.topology import nodes
 
 PID = 7

@@ -8,9 +8,22 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ocihook"
 LAYERS = (
-    ("cli", "hook", "runtime", "agent", "watch", "doctor", "metrics", "launch", "engines", "vm", "demo"),
+    (
+        "cli",
+        "hook",
+        "runtime",
+        "agent",
+        "follow",
+        "watch",
+        "doctor",
+        "metrics",
+        "launch",
+        "engines",
+        "vm",
+        "demo",
+    ),
     ("backends",),
-    ("control",),
+    ("control", "journal", "loop"),
     ("state", "cgroup", "topology", "native"),
     ("spec", "fs", "host", "config", "finding", "errors"),
 )
@@ -25,6 +38,7 @@ SIDEWAYS = {
     ("launch", "engines"),
     ("metrics", "watch"),
     ("agent", "engines"),
+    ("agent", "follow"),
     ("doctor", "engines"),
     ("config", "fs"),
     ("host", "fs"),

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from ocihook.agent import registry as module
-from ocihook.agent.family import Families
 from ocihook.agent.registry import Registry
 from ocihook.backends import choose
 from ocihook.config import Config
 from ocihook.control.status import Status
 from ocihook.errors import AgentError, InputError
+from ocihook.follow.family import Families
 from ocihook.state import records
 from ocihook.topology import nodes
 

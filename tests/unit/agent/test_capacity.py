@@ -11,9 +11,9 @@ import pytest
 
 from ocihook.agent import capacity
 from ocihook.agent.capacity import Capacity, Watch
-from ocihook.agent.family import Families
 from ocihook.agent.registry import Registry
 from ocihook.config import Config
+from ocihook.follow.family import Families
 from ocihook.state import records
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers

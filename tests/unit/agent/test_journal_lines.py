@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.agent import journal, journal_thread
+from ocihook import journal
+from ocihook.agent import journal_thread
 from ocihook.errors import AgentError
 
 

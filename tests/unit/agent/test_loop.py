@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from ocihook.agent.loop import Loop
+from ocihook.loop import Loop
 
 
 @pytest.fixture

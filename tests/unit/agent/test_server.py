@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from ocihook.agent import server
-from ocihook.agent.family import Families
 from ocihook.agent.registry import Registry
 from ocihook.config import Config
 from ocihook.control import client
 from ocihook.control.status import Status
 from ocihook.errors import BedeError, InputError
+from ocihook.follow.family import Families
 from ocihook.state import records
 
 

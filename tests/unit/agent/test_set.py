@@ -10,12 +10,12 @@ import pytest
 
 from ocihook.agent import registry as module
 from ocihook.agent.container import HeldContainer
-from ocihook.agent.family import Families
 from ocihook.agent.registry import Registry
 from ocihook.backends import tier
 from ocihook.cgroup.path import Cgroup
 from ocihook.config import Config
 from ocihook.errors import InputError
+from ocihook.follow.family import Families
 from ocihook.state import chosen, records
 from ocihook.topology import nodes
 

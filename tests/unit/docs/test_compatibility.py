@@ -12,7 +12,6 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from ocihook import config, errors, native
-from ocihook.agent import family
 from ocihook.backends import choose
 from ocihook.backends.node_limit import cgroups
 from ocihook.cgroup import memory
@@ -21,6 +20,7 @@ from ocihook.cli import main
 from ocihook.control.status import Outside, Status
 from ocihook.doctor import examine
 from ocihook.finding import GOOD, Finding
+from ocihook.follow import family
 from ocihook.metrics import collect
 from ocihook.state import record as record_module
 from ocihook.state import records

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
-#include "births.h"
+#include "procevents.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,7 +22,7 @@
 #define EVENT (CONNECTOR + sizeof(struct cn_msg))
 #define FIELD(name) (EVENT + offsetof(struct proc_event, name))
 
-int bede_births_filter(int fd, int forks, int execs)
+int bede_procevents_filter(int fd, int forks, int execs)
 {
 	/* A filter loads words as big-endian ones. */
 	const uint32_t fork = forks ? htonl(PROC_EVENT_FORK) : UINT32_MAX;
@@ -44,7 +44,7 @@ int bede_births_filter(int fd, int forks, int execs)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) ? -errno : 0;
 }
 
-bool bede_birth_parse(const char *text, size_t length, struct bede_birth *out)
+bool bede_procevent_parse(const char *text, size_t length, struct bede_procevent *out)
 {
 	struct cn_msg connector;
 	struct proc_event event = { 0 };
@@ -55,7 +55,7 @@ bool bede_birth_parse(const char *text, size_t length, struct bede_birth *out)
 	memcpy(&event, text + EVENT, length - EVENT < sizeof(event) ? length - EVENT : sizeof(event));
 	if (connector.id.idx != CN_IDX_PROC || connector.id.val != CN_VAL_PROC)
 		return false;
-	*out = (struct bede_birth){ .at_ns = event.timestamp_ns };
+	*out = (struct bede_procevent){ .at_ns = event.timestamp_ns };
 	if ((uint32_t)event.what == PROC_EVENT_EXEC) {
 		out->pid = (uint32_t)event.event_data.exec.process_tgid;
 		out->exec = 1;
@@ -70,7 +70,7 @@ bool bede_birth_parse(const char *text, size_t length, struct bede_birth *out)
 }
 
 /* One system call's worth. A negative errno, or how many datagrams came; *count grows. */
-static int receive(int fd, struct bede_birth *out, unsigned most, unsigned *count)
+static int receive(int fd, struct bede_procevent *out, unsigned most, unsigned *count)
 {
 	char text[AT_ONCE][MESSAGE];
 	struct sockaddr_nl from[AT_ONCE];
@@ -93,12 +93,12 @@ static int receive(int fd, struct bede_birth *out, unsigned most, unsigned *coun
 		return -errno;
 	for (int i = 0; i < got; i++)
 		/* Only the kernel is believed. */
-		if (from[i].nl_pid == 0 && bede_birth_parse(text[i], header[i].msg_len, &out[*count]))
+		if (from[i].nl_pid == 0 && bede_procevent_parse(text[i], header[i].msg_len, &out[*count]))
 			++*count;
 	return got;
 }
 
-int bede_births_read(int fd, struct bede_birth *out, unsigned most, unsigned *count)
+int bede_procevents_read(int fd, struct bede_procevent *out, unsigned most, unsigned *count)
 {
 	int err = 0;
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.agent import follow
-from ocihook.agent.family import Family
 from ocihook.cgroup import process, procfs
 from ocihook.cgroup.path import Cgroup
+from ocihook.follow import follower
+from ocihook.follow.family import Family
 
 HOST = {"pid": 1, "cgroup": 2, "mnt": 3}
 
@@ -40,11 +40,11 @@ class World:
         monkeypatch.setattr(process, "start_time", self.start_time)
         monkeypatch.setattr(procfs, "hold_namespace", lambda pid, name: None)
         monkeypatch.setattr(procfs, "private_bytes", lambda pid: 4096)
-        monkeypatch.setattr(follow.path, "open_below", self.open)
-        monkeypatch.setattr(follow.fs, "write", self.write)
+        monkeypatch.setattr(follower.path, "open_below", self.open)
+        monkeypatch.setattr(follower.fs, "write", self.write)
         monkeypatch.setattr(os, "pidfd_open", lambda pid: os.open("/dev/null", os.O_RDONLY))
         self.written = False
-        monkeypatch.setattr(follow, "ended", lambda fd: self.dead_after_write and self.written)
+        monkeypatch.setattr(follower, "ended", lambda fd: self.dead_after_write and self.written)
 
     def cgroup_of(self, pid: int) -> str | None:
         found = self.processes.get(pid)

@@ -9,11 +9,11 @@ from collections.abc import Callable
 import pytest
 from world import HOST, Process, World
 
-from ocihook.agent import family
-from ocihook.agent.family import Families
-from ocihook.agent.follow import Follower
-from ocihook.agent.journal import Reporter
 from ocihook.config import Config
+from ocihook.follow import family
+from ocihook.follow.family import Families
+from ocihook.follow.follower import Follower
+from ocihook.journal import Reporter
 from ocihook.native import Event
 
 OWN = {"pid": 10, "cgroup": 20, "mnt": 30}
@@ -268,7 +268,7 @@ def test_a_stranger_that_got_the_number_is_taken_back(world: World) -> None:
             # The process has ended; its number is a child of 50 by now, and that is what was moved.
             world.processes[101].ns, world.processes[101].parent = dict(HOST), 50
 
-    pytest.MonkeyPatch().setattr("ocihook.agent.follow.fs.write", reused)
+    pytest.MonkeyPatch().setattr("ocihook.follow.follower.fs.write", reused)
     host.follower.check(101)
     assert world.processes[101].cgroup == "/users"
     assert host.family.returned == 0

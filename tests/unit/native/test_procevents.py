@@ -20,28 +20,28 @@ def datagram(what: int, *numbers: int, idx: int = 1, val: int = 1) -> bytes:
 
 def test_a_fork() -> None:
     text = datagram(FORK, 50, 51, 60, 60, 0, 0)
-    assert native.parse_birth(text) == Event("fork", 60, 51, 123456789)
+    assert native.parse_event(text) == Event("fork", 60, 51, 123456789)
 
 
 def test_a_thread_is_no_process() -> None:
-    assert native.parse_birth(datagram(FORK, 50, 51, 61, 60, 0, 0)) is None
+    assert native.parse_event(datagram(FORK, 50, 51, 61, 60, 0, 0)) is None
 
 
 def test_an_executed_program() -> None:
-    assert native.parse_birth(datagram(EXEC, 71, 70, 0, 0, 0, 0)) == Event("exec", 70, 0, 123456789)
+    assert native.parse_event(datagram(EXEC, 71, 70, 0, 0, 0, 0)) == Event("exec", 70, 0, 123456789)
 
 
 def test_what_is_of_no_use() -> None:
-    assert native.parse_birth(datagram(EXIT, 71, 70, 0, 17, 1, 1)) is None
-    assert native.parse_birth(datagram(FORK, 50, 51, 60, 60, 0, 0, idx=2)) is None
+    assert native.parse_event(datagram(EXIT, 71, 70, 0, 17, 1, 1)) is None
+    assert native.parse_event(datagram(FORK, 50, 51, 60, 60, 0, 0, idx=2)) is None
 
 
 @given(st.binary(max_size=300))
 def test_whatever_comes(text: bytes) -> None:
-    native.parse_birth(text)
+    native.parse_event(text)
 
 
 @given(st.integers(0, 75))
 def test_what_is_cut_off(length: int) -> None:
-    found = native.parse_birth(datagram(FORK, 50, 51, 60, 60, 0, 0)[:length])
+    found = native.parse_event(datagram(FORK, 50, 51, 60, 60, 0, 0)[:length])
     assert found is None or length >= 68

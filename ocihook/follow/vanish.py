@@ -7,8 +7,8 @@ import os
 import select
 from collections.abc import Callable
 
-from ocihook.agent.family import Families, Family
-from ocihook.agent.loop import Loop
+from ocihook.follow.family import Families, Family
+from ocihook.loop import Loop
 
 _AGAIN = 1.0  #: seconds until an empty cgroup is looked at again ...
 _LOOKS = 6  #: ... so often; then it is forgotten, and found again when something is executed in it

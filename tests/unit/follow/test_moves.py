@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.agent import moves
+from ocihook.follow import moves
 from ocihook.native import Event
 
 LINE = (

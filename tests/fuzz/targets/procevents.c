@@ -2,17 +2,17 @@
 /* A datagram of the process connector: what is told of is a whole event of another process than none. */
 #include <string.h>
 
-#include "births.h"
+#include "procevents.h"
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct bede_birth birth = { .exec = -1 };
+	struct bede_procevent event = { .exec = -1 };
 
-	if (!bede_birth_parse((const char *)data, size, &birth))
+	if (!bede_procevent_parse((const char *)data, size, &event))
 		return 0;
 	MUST(size >= 60, "%zu bytes are no event", size);
-	MUST(birth.exec == 0 || birth.exec == 1, "%d", birth.exec);
-	MUST(!birth.exec || !birth.parent, "%u", birth.parent);
+	MUST(event.exec == 0 || event.exec == 1, "%d", event.exec);
+	MUST(!event.exec || !event.parent, "%u", event.parent);
 	return 0;
 }

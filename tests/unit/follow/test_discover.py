@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from world import Process, World
 
-from ocihook.agent import discover
-from ocihook.agent.discover import Discovery
 from ocihook.cgroup import path
 from ocihook.config import Config
+from ocihook.follow import discover
+from ocihook.follow.discover import Discovery
 from ocihook.topology import nodes
 
 M = 1 << 20

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from ocihook import fs
-from ocihook.agent.discover import Discovery
-from ocihook.agent.family import Families, Family
-from ocihook.agent.journal import ERROR, WARNING, Reporter
 from ocihook.cgroup import memory, path, procfs, tree
 from ocihook.config import Config
 from ocihook.errors import BedeError
+from ocihook.follow.discover import Discovery
+from ocihook.follow.family import Families, Family
+from ocihook.journal import ERROR, WARNING, Reporter
 from ocihook.native import Event
 
 _ENTERS = 0.25  #: seconds in which a runtime puts into the cgroup what it has put into the namespaces

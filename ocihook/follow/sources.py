@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 
 from ocihook import native
-from ocihook.agent import connector
-from ocihook.agent.follow import Follower
-from ocihook.agent.journal import WARNING, complain, report
-from ocihook.agent.loop import Loop
-from ocihook.agent.moves import Moves
 from ocihook.errors import BedeError
+from ocihook.follow import connector
+from ocihook.follow.follower import Follower
+from ocihook.follow.moves import Moves
+from ocihook.journal import WARNING, complain, report
+from ocihook.loop import Loop
 
 #: seconds after events in which more of them gather: a fork storm costs so many wake-ups, not one a fork
 PAUSE = 0.01
@@ -32,7 +32,7 @@ class Sources:
         self._follower = follower
         self._before = before
         self._connector: socket.socket | None = None
-        self._births: native.Births | None = None
+        self._process_events: native.ProcessEvents | None = None
         self._moves: Moves | None = None
         self._listening: tuple[bool, bool] | None = None
         self._rescan_due = False
@@ -53,8 +53,8 @@ class Sources:
         """Listen to as much as there are containers for; to nothing where there are none."""
         discovers = self._follower.discovery.possible
         wanted = (bool(len(self._follower.families)) or discovers, discovers)
-        if self._births is not None and wanted != self._listening:
-            self._births.filter(forks=wanted[0], execs=wanted[1])
+        if self._process_events is not None and wanted != self._listening:
+            self._process_events.filter(forks=wanted[0], execs=wanted[1])
             before, self._listening = self._listening, wanted
             if wanted[0] and not (before and before[0]):
                 self.rescan()  # a container does not wait for us, and what it has forked was not heard of
@@ -80,20 +80,20 @@ class Sources:
             complain(error, "not_heard")
             self.rescan()
             return
-        self._births = native.Births(self._connector.fileno())
+        self._process_events = native.ProcessEvents(self._connector.fileno())
         self.adjust()
         self._loop.add(self._connector.fileno(), self._born)
         self.rescan()
 
     def _born(self) -> None:
-        assert self._births is not None
+        assert self._process_events is not None
         assert self._connector is not None
         self._loop.pause(self._connector.fileno(), PAUSE)
         families = self._follower.families
         ended = families.ended
-        events, lost = self._births.read()
+        events, lost = self._process_events.read()
         self._take(events, lost)
-        if len(events) < self._births.AT_ONCE:
+        if len(events) < self._process_events.AT_ONCE:
             families.forget(ended)  # nothing waits that is as old as that
 
     def _moved(self) -> None:
@@ -113,5 +113,5 @@ class Sources:
         self._not_before = time.monotonic() + RESCAN_PAUSE
         self._before()
         self._follower.rescan()
-        if self._births is None:
+        if self._process_events is None:
             self._follower.families.forget(self._follower.families.ended)  # nothing will be heard of

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fixture of :mod:`world` for all tests of the agent."""
+"""The fixture of :mod:`world` for all tests of what is followed."""
 
 import sys
 from pathlib import Path

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct bede_birth {
+struct bede_procevent {
 	uint32_t parent; /* the process that forked; 0 for an exec */
 	uint32_t pid;
 	int exec;	/* it executed a program, rather than being born */
@@ -21,15 +21,15 @@ struct bede_birth {
 };
 
 /* One datagram of the connector. Whether it tells of a new process or of an executed program. */
-bool bede_birth_parse(const char *text, size_t length, struct bede_birth *out);
+bool bede_procevent_parse(const char *text, size_t length, struct bede_procevent *out);
 
 /* What the subscribed socket fd shall tell of; neither: nothing. Returns 0 or a negative errno. */
-int bede_births_filter(int fd, int forks, int execs);
+int bede_procevents_filter(int fd, int forks, int execs);
 
 /*
  * What is waiting in the socket, the oldest first, at most so many; 0 when there is nothing.
  * Returns 0, or -ENOBUFS where the kernel had to leave some out (those in out are valid).
  */
-int bede_births_read(int fd, struct bede_birth *out, unsigned most, unsigned *count);
+int bede_procevents_read(int fd, struct bede_procevent *out, unsigned most, unsigned *count);
 
 #endif

@@ -8,11 +8,11 @@ import os
 import time
 
 from ocihook import fs
-from ocihook.agent.family import Family
 from ocihook.backends import choose
 from ocihook.cgroup import memory, names, path, procfs
 from ocihook.config import Config
 from ocihook.errors import BedeError
+from ocihook.follow.family import Family
 from ocihook.spec import nodelimit
 from ocihook.topology import nodes
 
