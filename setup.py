@@ -17,6 +17,12 @@ CHECKOUT_ONLY = ("vm", "demo")
 class BuildPy(build_py):
     """Leaves out the commands of what is only in a checkout."""
 
+    def finalize_options(self) -> None:
+        """An installation that is the checkout (pip's -e) has `vmlab`, too."""
+        if self.editable_mode:
+            self.distribution.packages.append("vmlab")
+        super().finalize_options()
+
     def find_package_modules(self, package: str, package_dir: str) -> list[tuple[str, str, str]]:
         """(package, module, file) of each module."""
         found: list[tuple[str, str, str]] = super().find_package_modules(package, package_dir)
@@ -55,7 +61,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(
         include=["ocihook", "ocihook.*"],
-        exclude=[f"ocihook.{room}{below}" for room in CHECKOUT_ONLY for below in ("", ".*")],
+        exclude=["ocihook.vm", "ocihook.vm.*"],
     ),
     package_data={"ocihook": ["agent/units/*"]},
     cmdclass={"build_py": BuildPy},

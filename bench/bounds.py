@@ -20,7 +20,7 @@ INSIDE = "/usr/lib/bede/tests/vm/guest/lib/bounds.py"
 TOPOLOGIES = {"two-tier": "", "two-socket": "1"}
 FIRST = """\
 import os, sys
-from ocihook.demo import inside
+from vmlab.demo import inside
 inside.call_far(sys.argv[1])
 os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """

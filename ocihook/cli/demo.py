@@ -4,9 +4,9 @@
 import argparse
 import os
 
-from ocihook.demo import show
 from ocihook.errors import InputError
 from ocihook.vm import kernels, topology
+from vmlab.demo import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

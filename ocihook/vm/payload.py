@@ -17,6 +17,8 @@ WANTS = "etc/systemd/system/bede-run.target.wants"
 #: below the checkout, which files, where they go; what does not exist is left out
 PLACES = (
     ("ocihook", "**/*", "usr/lib/bede/ocihook"),
+    ("vmlab", "__init__.py", "usr/lib/bede/vmlab"),
+    ("vmlab/demo", "**/*", "usr/lib/bede/vmlab/demo"),
     ("tests", "**/*", "usr/lib/bede/tests"),
     ("build/guest", "*", "usr/lib/bede/tests/vm/guest/workloads"),
     ("bench", "**/*", "usr/lib/bede/bench"),

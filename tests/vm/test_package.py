@@ -34,9 +34,9 @@ def share(work: Path) -> Path:
         change(source)
         (target / name).parent.mkdir(exist_ok=True)
         shutil.copy(packages.debian(source), target / f"{name}.deb")
-    for part in ("tests/vm/guest", "ocihook/demo"):
+    for part in ("tests/vm/guest", "vmlab/demo"):
         shutil.copytree(work / "new/bede" / part, target / "checkout" / part)
-    shutil.copy(work / "new/bede/ocihook/__init__.py", target / "checkout/ocihook")
+    shutil.copy(work / "new/bede/vmlab/__init__.py", target / "checkout/vmlab")
     for program in (machines.ROOT / "build/guest").iterdir():
         shutil.copy(program, target / "checkout/tests/vm/guest/workloads")
     return target

@@ -5,7 +5,7 @@ import array
 import os
 from pathlib import Path
 
-from ocihook.demo.sampler import local_nodes
+from vmlab.demo.sampler import local_nodes
 
 PAGE = 4096
 LRU = 1 << 5  # KPF_LRU

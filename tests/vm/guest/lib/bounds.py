@@ -173,7 +173,7 @@ def run(case: Case, bounded: bool = True) -> Result:
     )
     wait_for(cgroup / "memory.numa_stat", container)
     sampler = subprocess.Popen(
-        ["nice", "-n", "-20", sys.executable, "-m", "ocihook.demo.sampler", cgroup, csv],
+        ["nice", "-n", "-20", sys.executable, "-m", "vmlab.demo.sampler", cgroup, csv],
         env={**os.environ, "PYTHONPATH": str(BEDE)},
     )
     wait_for(csv, container)  # it has its handlers by then

@@ -13,7 +13,7 @@ from pathlib import Path
 import helpers
 from helpers import CGROUPS, EXAMPLES, RECORDS, WORK, WORKLOADS, run
 
-from ocihook.demo.sampler import Sampler
+from vmlab.demo.sampler import Sampler
 
 BUNDLE = WORK / "crowd"
 

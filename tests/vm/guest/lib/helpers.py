@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from ocihook.demo.sampler import Sampler
+from vmlab.demo.sampler import Sampler
 
 MIB = 1 << 20
 WORKLOADS = Path(__file__).resolve().parents[1] / "workloads"

@@ -15,7 +15,7 @@ import bounds
 import helpers
 from helpers import CGROUPS, MIB, WORKLOADS
 
-from ocihook.demo.sampler import parse_numa_stat
+from vmlab.demo.sampler import parse_numa_stat
 
 CPUS = os.cpu_count() or 1
 SCANNING = Path("/sys/kernel/debug/sched/numa_balancing")  #: how often it looks at a task

@@ -6,7 +6,7 @@ import sys
 
 from helpers import WORK, wait_until
 
-from ocihook.demo.sampler import HEADER
+from vmlab.demo.sampler import HEADER
 
 COLUMNS = HEADER.split(",")
 
@@ -21,7 +21,7 @@ class Sampling:
     def __enter__(self):
         self.csv.unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            ["nice", "-n", "-20", sys.executable, "-m", "ocihook.demo.sampler", self.cgroup, self.csv]
+            ["nice", "-n", "-20", sys.executable, "-m", "vmlab.demo.sampler", self.cgroup, self.csv]
         )
         wait_until("the sampler looks", self.csv.exists)
         return self

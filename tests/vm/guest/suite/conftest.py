@@ -25,7 +25,7 @@ import limited
 import on
 import sockets
 
-from ocihook.demo import inside
+from vmlab.demo import inside
 
 SECONDS = 400 * (6 if limited.SLOW else 1)  #: for one test, in the slowest machine seen so far
 

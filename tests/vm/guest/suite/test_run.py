@@ -12,7 +12,7 @@ import pytest
 from helpers import CGROUPS, DEADLINE, MIB, WORK, run, slack, wait_until
 from on import PATCHED, on
 
-from ocihook.demo.sampler import Sampler
+from vmlab.demo.sampler import Sampler
 
 pytestmark = [on("debian-7.3"), on(PATCHED, rarely=True), pytest.mark.usefixtures("unbalanced")]
 BOUND, DEMAND = 32 * MIB, 96

@@ -7,7 +7,7 @@ import pytest
 from helpers import MIB, Container, all_placed, listed, numa_maps, records, run, slack, wait_until
 from on import STOCK, on
 
-from ocihook.demo import inside
+from vmlab.demo import inside
 
 pytestmark = [on(STOCK, "three-node"), pytest.mark.usefixtures("unbalanced")]
 BOUND = 32 * MIB

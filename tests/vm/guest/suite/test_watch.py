@@ -21,8 +21,8 @@ from limited import SCANNING, knobs
 from on import ALL, STOCK, on
 from screen import ENDS, Screen
 
-from ocihook.demo import sampler
 from ocihook.watch import recording
+from vmlab.demo import sampler
 
 pytestmark = [on(STOCK, first="debian-7.3"), pytest.mark.usefixtures("unbalanced")]
 BOUND = 32 * MIB

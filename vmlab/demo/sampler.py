@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sampler of its own: what the kernel says of one cgroup, every 10 ms, independent of the agent.
 
-    python3 -m ocihook.demo.sampler CGROUP OUT.csv [SECONDS]
+    python3 -m vmlab.demo.sampler CGROUP OUT.csv [SECONDS]
 
 Runs until killed, the cgroup is gone, or SECONDS are over. Columns: :data:`HEADER`; sizes in bytes.
 Local and far come from the multi-generational LRU's own counters (debugfs ``lru_gen``; exact without a

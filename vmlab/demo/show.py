@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ocihook.demo import picture, sampler, series, view
 from ocihook.errors import AccessError, BedeError, InputError, MachineError
 from ocihook.spec import annotation
 from ocihook.vm import cache, machine, topology
 from ocihook.vm import run as vm_run
 from ocihook.vm.progress import Progress
+from vmlab.demo import picture, sampler, series, view
 
 KEYS, SIZE = 6250, 65536  #: 409.6 MB of values
-INSIDE = ["python3", "-m", "ocihook.demo.inside"]
+INSIDE = ["python3", "-m", "vmlab.demo.inside"]
 SHOWN = ("loading", "reading back")  #: stages that the picture names
 FAILED = 1
 

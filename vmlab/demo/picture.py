@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ocihook.demo.series import MIB, Sample, Verdict, overshoot
+from vmlab.demo.series import MIB, Sample, Verdict, overshoot
 
 SIZE = (9.6, 5.0)  #: inches
 DPI = 100

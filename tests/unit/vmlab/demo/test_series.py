@@ -3,9 +3,9 @@
 
 import pytest
 
-from ocihook.demo import sampler, series
-from ocihook.demo.series import MIB, Sample, Workload
 from ocihook.errors import InputError
+from vmlab.demo import sampler, series
+from vmlab.demo.series import MIB, Sample, Workload
 
 BOUND = 100 * MIB
 WHOLE = Workload(status=0, keys=10, loaded=10, good=10, evicted=0, ended=4.0)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.demo import picture, sampler, show, view
-from ocihook.demo.series import MIB
 from ocihook.errors import AccessError, InputError, MachineError
+from vmlab.demo import picture, sampler, show, view
+from vmlab.demo.series import MIB
 
 DONE = {"status": 0, "loaded": show.KEYS, "good": show.KEYS, "evicted": 0, "ended": 3.0}
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ocihook.demo.sampler import HEADER
 from ocihook.errors import InputError
+from vmlab.demo.sampler import HEADER
 
 MIB = 1 << 20
 TOLERATED = 0.01  #: overshoot, as a share of the bound, that is no failure

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
-from ocihook.demo.series import MIB, Sample
+from vmlab.demo.series import MIB, Sample
 
 REDRAW_SECONDS = 0.2
 LINE_SECONDS = 1.0

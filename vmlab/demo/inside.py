@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What runs in the machine: Redis in podman under a bound, its load, its check, and the sampler.
 
-    python3 -m ocihook.demo.inside BOUND KEYS SIZE [FAR_NODES]
+    python3 -m vmlab.demo.inside BOUND KEYS SIZE [FAR_NODES]
 
 FAR_NODES are those that the configuration is to call far. Standard output is for the host
-(:class:`ocihook.demo.show.Stream`): a line that begins with ``{`` is an event in JSON, every other line is
-a sample as :mod:`ocihook.demo.sampler` writes it. All times are seconds since this program began.
+(:class:`vmlab.demo.show.Stream`): a line that begins with ``{`` is an event in JSON, every other line is
+a sample as :mod:`vmlab.demo.sampler` writes it. All times are seconds since this program began.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from ocihook.demo import sampler
+from vmlab.demo import sampler
 
 NAME = "bede-demo"
 ROOTFS = "/usr/share/bede-vm/rootfs"  #: unpacked already: importing an image would take seconds

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from ocihook.demo import sampler
+from vmlab.demo import sampler
 
 LRU = b"""memcg     1 /
  node     0

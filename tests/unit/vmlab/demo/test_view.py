@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from ocihook.demo import view
-from ocihook.demo.series import MIB, Sample
+from vmlab.demo import view
+from vmlab.demo.series import MIB, Sample
 
 
 def state(local: float = 100, far: float = 200) -> view.State:
@@ -53,7 +53,7 @@ def test_colours_do_not_change_the_text() -> None:
 
 def test_without_a_terminal_there_is_one_plain_line_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("ocihook.demo.view.time.monotonic", lambda: now)
+    monkeypatch.setattr("vmlab.demo.view.time.monotonic", lambda: now)
     out = io.StringIO()
     shown = view.View(out, state(), lambda: 80, terminal=False, colour=False)
     for _ in range(31):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.demo import picture, series
-from ocihook.demo.series import MIB, Sample
+from vmlab.demo import picture, series
+from vmlab.demo.series import MIB, Sample
 
 pytest.importorskip("matplotlib")
 
