@@ -10,7 +10,7 @@ from setuptools.command.build_py import build_py
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "ocihook/__init__.py").read_text())
 assert VERSION is not None
-#: What stands on the machine in a box needs the checkout around it, and is in the sdist alone.
+#: What stands on `vmlab` needs the checkout around it, and is in the sdist alone, as that is.
 CHECKOUT_ONLY = ("vm", "demo")
 
 
@@ -59,10 +59,7 @@ setup(
         "Topic :: System :: Systems Administration",
     ],
     python_requires=">=3.11",
-    packages=find_packages(
-        include=["ocihook", "ocihook.*"],
-        exclude=["ocihook.vm", "ocihook.vm.*"],
-    ),
+    packages=find_packages(include=["ocihook", "ocihook.*"]),
     package_data={"ocihook": ["agent/units/*"]},
     cmdclass={"build_py": BuildPy},
     cffi_modules=["native/build.py:ffi"],

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ocihook.vm import cache
+from vmlab import cache
 
 ROOT = Path(__file__).resolve().parents[1]
 #: A build must do without what happens to be in somebody's environment.

@@ -5,7 +5,7 @@ import argparse
 import os
 
 from ocihook.errors import InputError
-from ocihook.vm import kernels, topology
+from vmlab import kernels, topology
 from vmlab.demo import show
 
 

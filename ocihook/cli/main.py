@@ -4,13 +4,13 @@
 import argparse
 import contextlib
 import importlib
-import importlib.util
 import os
 import sys
 
 from ocihook import errors
 from ocihook.cli import detail, output
 from ocihook.cli.parser import Parser
+from ocihook.topology import nodes
 
 #: name → what `bede --help` says; each is the module `ocihook.cli.NAME`, imported only when it is called
 COMMANDS = {
@@ -100,7 +100,7 @@ def _prepare_output() -> None:
 
 def commands() -> dict[str, str]:
     """Those of :data:`COMMANDS` that are part of this installation."""
-    checkout = importlib.util.find_spec("ocihook.vm") is not None
+    checkout = os.path.isdir(nodes.MACHINE)
     return {name: text for name, text in COMMANDS.items() if checkout or name not in CHECKOUT_ONLY}
 
 
@@ -139,8 +139,8 @@ def _module(name: str):  # type: ignore[no-untyped-def]
     try:
         return importlib.import_module(f"ocihook.cli.{name}")
     except ModuleNotFoundError as error:
-        if not str(error.name).startswith("ocihook."):
-            package = str(error.name).partition(".")[0]
+        package = str(error.name).partition(".")[0]
+        if package not in ("ocihook", "vmlab"):
             raise errors.InputError(
                 f"bede {name} needs the Python package {package}, which is not installed",
                 f"Install it with pip, or as Debian's python3-{package.replace('_', '-')}",

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ocihook.cli.parser import Parser
-from ocihook.vm import image, kernel_build, kernels, topology
-from ocihook.vm import run as vm_run
-from ocihook.vm import shell as vm_shell
-from ocihook.vm.progress import Progress
+from vmlab import image, kernel_build, kernels, topology
+from vmlab import run as vm_run
+from vmlab import shell as vm_shell
+from vmlab.progress import Progress
 
 UNITS = {"M": 1, "G": 1024}
 #: as Debian's policy has it, but for a "-" at the end, by which apt would remove it

@@ -21,7 +21,8 @@ TIERS = "/sys/devices/virtual/memory_tiering"
 ZONES = "/proc/zoneinfo"
 CPUS_ONLINE = "/sys/devices/system/cpu/online"
 DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
-MACHINE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "vm")  # of a checkout alone
+#: of a checkout alone
+MACHINE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "vmlab/guest")
 #: Nodes below this one can be held by the agent. BEDE_MAX_NODES of native/kfile.h decides; the start path,
 #: which needs the number as well, loads no C, and a test compares the two.
 HELD = 64

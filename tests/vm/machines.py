@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import IO
 
 from ocihook.errors import EXIT_MACHINE
-from ocihook.vm import kernel_build, kernels
-from ocihook.vm.progress import Progress
+from vmlab import kernel_build, kernels
+from vmlab.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 GUEST = ROOT / "tests/vm/guest"

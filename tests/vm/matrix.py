@@ -16,8 +16,8 @@ from pathlib import Path
 
 from machines import GUEST, ROOT, Cell, Job
 
-from ocihook.vm import cache
-from ocihook.vm.kernels import RECIPES
+from vmlab import cache
+from vmlab.kernels import RECIPES
 
 SLICES = 6
 #: Tests of one machine that take longer are given to several, which run side by side.

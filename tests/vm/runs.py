@@ -12,9 +12,9 @@ import matrix
 from machines import Boot, Cell, Job, Verdict
 
 from ocihook.errors import MachineError
-from ocihook.vm import kernel_build
-from ocihook.vm.kernels import RECIPES
-from ocihook.vm.progress import Progress
+from vmlab import kernel_build
+from vmlab.kernels import RECIPES
+from vmlab.progress import Progress
 
 SLOWEST = 12  #: tests that are told by name
 Result = tuple[Boot, dict[str, Verdict]]

@@ -12,10 +12,10 @@ from typing import BinaryIO, cast
 
 from ocihook.errors import AccessError, BedeError, InputError, MachineError
 from ocihook.spec import annotation
-from ocihook.vm import cache, machine, topology
-from ocihook.vm import run as vm_run
-from ocihook.vm.progress import Progress
+from vmlab import cache, machine, topology
+from vmlab import run as vm_run
 from vmlab.demo import picture, sampler, series, view
+from vmlab.progress import Progress
 
 KEYS, SIZE = 6250, 65536  #: 409.6 MB of values
 INSIDE = ["python3", "-m", "vmlab.demo.inside"]

@@ -128,6 +128,14 @@ def test_a_limit_of_nothing_is_shown(
     assert capsys.readouterr().out.count("\n") == 2
 
 
+def test_what_needs_a_checkout_is_not_offered_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert set(main.commands()) == set(main.COMMANDS)
+    monkeypatch.setattr(main.nodes, "MACHINE", str(tmp_path / "none"))
+    assert set(main.commands()) == set(main.COMMANDS) - set(main.CHECKOUT_ONLY)
+
+
 def test_every_command_says_what_it_is_for() -> None:
     for name in main.COMMANDS:
         text = main.command_parser(name).format_help()

@@ -9,7 +9,7 @@ import pytest
 from ocihook import errors
 from ocihook.cli import main as cli
 from ocihook.cli import vm
-from ocihook.vm import run as vm_run
+from vmlab import run as vm_run
 
 
 def test_no_command_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ocihook.errors import InputError, MachineError
-from ocihook.vm import bootstrap, cache
-from ocihook.vm.progress import Progress
+from vmlab import bootstrap, cache
+from vmlab.progress import Progress
 
 GUEST = Path(__file__).parent / "guest"
 ROOT_SIZE = 6 << 30  #: of the root disk, in bytes; what is not used costs nothing

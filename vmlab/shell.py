@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from ocihook.errors import InputError
-from ocihook.vm import cache, machine, protocol, run
-from ocihook.vm.progress import Progress
+from vmlab import cache, machine, protocol, run
+from vmlab.progress import Progress
 
 
 def shell(options: run.Options) -> int:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocihook.errors import InputError
-from ocihook.vm import kernel_build
-from ocihook.vm.progress import Progress
+from vmlab import kernel_build
+from vmlab.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocihook.vm.image import GUEST
-from ocihook.vm.kernels import Kernel
+from vmlab.image import GUEST
+from vmlab.kernels import Kernel
 
 DIRECTORIES = ("bin", "dev", "modules", "proc", "root", "sys")
 

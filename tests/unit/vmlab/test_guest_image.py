@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.vm import image
+from vmlab import image
 
 PROGRAM = image.GUEST / "root/usr/local/bin/bede-image"
 

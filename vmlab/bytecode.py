@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ocihook.errors import MachineError
-from ocihook.vm import cache, debian
-from ocihook.vm.progress import Progress
+from vmlab import cache, debian
+from vmlab.progress import Progress
 
 PACKAGES = ("python3-minimal",)
 #: Compiles {name in the machine: file here} from standard input into the directory of its argument; the tree

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.vm import hang, machine, qemu, run
+from vmlab import hang, machine, qemu, run
 
 Made = Callable[[str], qemu.Machine]
 

@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 
-from ocihook.vm import payload, run
+from vmlab import payload, run
 
 
 def contents() -> tarfile.TarFile:
@@ -18,7 +18,8 @@ def test_the_job_and_the_checkout_are_in_it_but_not_the_machine_builder() -> Non
     assert "usr/lib/bede/ocihook/errors.py" in names
     assert "usr/lib/bede-vm/runner.py" in names
     assert "etc/systemd/system/bede-run.service" in names
-    assert not [n for n in names if n.startswith("usr/lib/bede/ocihook/vm/") or "__pycache__" in n]
+    assert not [n for n in names if "__pycache__" in n]
+    assert {n.split("/")[4] for n in names if n.startswith("usr/lib/bede/vmlab/")} == {"__init__.py", "demo"}
 
 
 def test_the_job_is_what_the_runner_reads() -> None:

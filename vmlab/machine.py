@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from ocihook.errors import MachineError
-from ocihook.vm import hang, protocol, qemu
+from vmlab import hang, protocol, qemu
 
 CHUNK = 1 << 18
 CONSOLE_KEPT = 1 << 16  #: bytes of the console that are kept

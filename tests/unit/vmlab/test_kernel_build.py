@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ocihook.errors import MachineError
-from ocihook.vm import kernel_build, kernel_source, kernels
+from vmlab import kernel_build, kernel_source, kernels
 
 
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **options: object) -> kernel_build.Recipe:

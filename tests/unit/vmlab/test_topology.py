@@ -4,7 +4,7 @@
 import pytest
 
 from ocihook.errors import InputError
-from ocihook.vm import topology
+from vmlab import topology
 
 
 def values(args: list[str], option: str) -> list[str]:

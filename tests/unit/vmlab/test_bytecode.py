@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.vm import bytecode, cache, debian
-from ocihook.vm.progress import Progress
+from vmlab import bytecode, cache, debian
+from vmlab.progress import Progress
 
 
 @pytest.fixture

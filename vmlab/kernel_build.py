@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TextIO
 
 from ocihook.errors import MachineError
-from ocihook.vm import cache, image, kernel_source
-from ocihook.vm.progress import Progress
+from vmlab import cache, image, kernel_source
+from vmlab.progress import Progress
 
-PATCHES = Path(__file__).parents[2] / "kernel-patch"
+PATCHES = Path(__file__).parents[1] / "kernel-patch"
 #: program → Debian package
 TOOLS = {
     "make": "make",

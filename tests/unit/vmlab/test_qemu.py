@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.vm import cache, qemu, topology
+from vmlab import cache, qemu, topology
 
 
 def machine(ports: dict[str, int] | None = None, console: int | None = None) -> qemu.Machine:

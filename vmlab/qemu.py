@@ -6,8 +6,8 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ocihook.vm import cache
-from ocihook.vm.topology import Topology
+from vmlab import cache
+from vmlab.topology import Topology
 
 TOOLS = {"setpriv": "util-linux"}
 TRIAL_SECONDS = 15.0

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from ocihook.vm import debian, emulator
+from vmlab import debian, emulator
 
 
 def test_it_starts_with_its_own_loader_libraries_and_modules() -> None:

@@ -8,8 +8,8 @@ wrote itself (docs/machine.md). One QEMU for every host also means one behaviour
 
 from pathlib import Path
 
-from ocihook.vm import debian
-from ocihook.vm.progress import Progress
+from vmlab import debian
+from vmlab.progress import Progress
 
 PACKAGES = ("qemu-system-x86", "seabios", "ipxe-qemu")
 

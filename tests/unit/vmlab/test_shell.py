@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ocihook.vm import image, qemu, run, shell
+from vmlab import image, qemu, run, shell
 
 RUNNER = image.GUEST / "root/usr/lib/bede-vm/runner.py"
 

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ocihook.vm import bootstrap, cache
-from ocihook.vm.progress import Progress
+from vmlab import bootstrap, cache
+from vmlab.progress import Progress
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 #: of what is unpacked only programs and their data are used

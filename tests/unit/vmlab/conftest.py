@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.vm import qemu, topology
+from vmlab import qemu, topology
 
 #: A mock of QEMU: finds the sockets in its arguments as QEMU does, then plays the machine.
 MOCK = """#!{python}

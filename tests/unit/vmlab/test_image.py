@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ocihook.errors import InputError, MachineError
-from ocihook.vm import cache, image
-from ocihook.vm.progress import Progress
+from vmlab import cache, image
+from vmlab.progress import Progress
 
 
 @pytest.fixture(autouse=True)

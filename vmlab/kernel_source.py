@@ -5,8 +5,8 @@ import subprocess
 from pathlib import Path
 
 from ocihook.errors import MachineError
-from ocihook.vm import bootstrap, cache
-from ocihook.vm.progress import Progress
+from vmlab import bootstrap, cache
+from vmlab.progress import Progress
 
 #: runs in the new root; leaves the package and its version in /bede-out
 FETCH = """

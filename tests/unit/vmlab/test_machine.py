@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ocihook.errors import MachineError
-from ocihook.vm import hang, machine, protocol, qemu
+from vmlab import hang, machine, protocol, qemu
 
 Mock = Callable[[str], machine.Running]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ocihook.errors import InputError, MachineError
-from ocihook.vm import bytecode, cache, emulator, image, initramfs, kernels, machine, payload, qemu, topology
-from ocihook.vm.progress import Progress
+from vmlab import bytecode, cache, emulator, image, initramfs, kernels, machine, payload, qemu, topology
+from vmlab.progress import Progress
 
 PASSED = ("TERM", "COLUMNS", "LINES", "NO_COLOR", "COLORTERM")
 GUEST_ENV = {

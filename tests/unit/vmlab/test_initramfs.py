@@ -4,8 +4,8 @@
 import stat
 from pathlib import Path
 
-from ocihook.vm import initramfs
-from ocihook.vm.kernels import Kernel
+from vmlab import initramfs
+from vmlab.kernels import Kernel
 
 
 def members(data: bytes) -> dict[str, tuple[int, bytes]]:

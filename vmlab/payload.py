@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocihook.vm.image import GUEST
+from vmlab.image import GUEST
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[1]
 SKIP = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 UNITS = "/usr/lib/systemd/system"
 WANTS = "etc/systemd/system/bede-run.target.wants"
-#: below the checkout, which files, where they go; what does not exist is left out
+#: below the checkout, which files, where they go; what does not exist is left out. Of vmlab it is the demo
+#: alone: nothing in a machine needs what makes machines.
 PLACES = (
     ("ocihook", "**/*", "usr/lib/bede/ocihook"),
     ("vmlab", "__init__.py", "usr/lib/bede/vmlab"),
@@ -30,7 +31,6 @@ PLACES = (
     ("ocihook/agent/units", "*.s*", UNITS[1:]),
 )
 OFF = ("bede-metrics.service",)  #: units that are there, and not started
-MACHINE_ONLY = CHECKOUT / "ocihook" / "vm"  #: builds machines; nothing in a machine needs it
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Job:
 
 def _files(where: Path, pattern: str) -> Iterator[Path]:
     for path in sorted(where.glob(pattern)):
-        if path.is_dir() or MACHINE_ONLY in path.parents or any(part in SKIP for part in path.parts):
+        if path.is_dir() or any(part in SKIP for part in path.parts):
             continue
         yield path
 
