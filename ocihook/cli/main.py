@@ -140,7 +140,12 @@ def _module(name: str):  # type: ignore[no-untyped-def]
         return importlib.import_module(f"ocihook.cli.{name}")
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        if package not in ("ocihook", "vmlab"):
+        if name in CHECKOUT_ONLY and package in ("ocihook", "vmlab"):
+            raise errors.InputError(
+                f"bede {name} comes with a checkout of Bede, and is not part of this installation",
+                f"In a checkout, run make build, then .venv/bin/bede {name}",
+            ) from None
+        if package != "ocihook":
             raise errors.InputError(
                 f"bede {name} needs the Python package {package}, which is not installed",
                 f"Install it with pip, or as Debian's python3-{package.replace('_', '-')}",

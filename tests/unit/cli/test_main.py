@@ -128,6 +128,20 @@ def test_a_limit_of_nothing_is_shown(
     assert capsys.readouterr().out.count("\n") == 2
 
 
+@pytest.mark.parametrize("name", main.CHECKOUT_ONLY)
+@pytest.mark.parametrize("gone", ["vmlab", "module"])
+def test_what_needs_a_checkout_says_so_where_there_is_none(
+    name: str, gone: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = f"ocihook.cli.{name}"
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, module if gone == "module" else gone, None)
+    assert main.main([name, "--help"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"bede: bede {name} comes with a checkout of Bede, ")
+
+
 def test_what_needs_a_checkout_is_not_offered_elsewhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
