@@ -131,13 +131,13 @@ static void publish(struct bede_holder *holder)
 	bool placed = stats->own && !holder->told;
 
 	holder->told = holder->told || placed;
-	if (placed || (holder->lifted && !stats->stalled) || (stats->steered && !holder->migrate.steered) ||
+	if (placed || (holder->lifted && !stats->stalled) || (stats->steered && !holder->steered) ||
 	    stats->user_high != holder->user_high || stats->user_swap_max != holder->swap.user_limit)
 		bede_wake(holder->notify);
 	stats->user_high = holder->user_high;
 	stats->user_swap_max = holder->swap.user_limit;
 	stats->stalled = holder->lifted;
-	stats->steered = holder->migrate.steered;
+	stats->steered = holder->steered;
 	stats->rounds++;
 	note_overshoot(holder);
 }
@@ -301,7 +301,6 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	holder->notify = params->notify_fd;
 	holder->way = params->migrates ? &bede_migrate : &bede_tier;
 	holder->file = (struct bede_files){ -1, -1, -1, -1, -1, -1, -1 };
-	holder->migrate.switcher.fd = holder->migrate.pids = -1;
 	pthread_mutex_init(&holder->lock, NULL);
 	bede_swapguard_open(&holder->swap, params->cgroup_fd, params->user_swap_max);
 	bede_shortage_open(&holder->shortage, "/proc/meminfo");

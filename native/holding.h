@@ -20,8 +20,8 @@
 #include "mover.h"
 #include "recount.h"
 #include "shortage.h"
+#include "steering.h"
 #include "swapguard.h"
-#include "switcher.h"
 
 #define STALL_US 500000 /* when nothing has moved for so long, nothing can be: the fence is lifted ... */
 #define LIFT_US 500000	/* ... for so long */
@@ -62,21 +62,9 @@ struct bede_tier_state {
 struct bede_migrate_state {
 	struct bede_mover mover;
 	struct bede_moved moved; /* as last seen */
-	struct bede_switcher switcher;
-	int pids;		     /* pids.current */
-	int meminfo[BEDE_MAX_NODES]; /* of the local nodes, else -1 */
-	uint64_t available;	     /* bytes on the local nodes, when last looked at ... */
-	uint64_t reserve;	     /* ... and what of that is left to others */
-	bool steered;
-	bool is_away;	    /* the tasks are, or are being sent there */
-	bool switching;	    /* not all of them are where they are to be */
-	uint64_t waits_us;  /* since when they should have been sent away, but were not, or 0 */
-	unsigned returns;   /* times that all have come home */
+	struct bede_steering steering;
 	bool lowered;	    /* the bound, and what follows is not yet done */
 	uint64_t least;	    /* local usage at its lowest since the way or the bound has changed */
-	uint64_t calm_us;   /* since when all of it would fit into the bound, or 0 */
-	uint64_t looks;	    /* that the mover had made then ... */
-	uint64_t promoted;  /* ... and bytes it had brought home */
 	uint64_t asked_us;  /* when the mover was last told to work ... */
 	uint64_t asked_done; /* ... and what it had moved in all until then, in bytes */
 	uint64_t exchanged_us;
@@ -94,6 +82,7 @@ struct bede_holder {
 	bool fenced; /* memory.events has woken the thread */
 	bool busy;   /* there is something to be done even if the container does nothing */
 	bool lifted; /* the container is above its bound and cannot be brought back now */
+	bool steered; /* where its tasks allocate is for the holder to say */
 	bool met;    /* the bound has been met since it was set, or would have been if it could be */
 	bool told;   /* the owner knows of memory that programs have placed themselves */
 	char *lru_path;
