@@ -12,7 +12,8 @@ from cffi import FFI
 
 TOPICS = ("kfile", "control", "holder", "procevents", "policy", "cpus")
 SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "shortage", "ceilings", "idle")
-SOURCES += ("recount", "tier", "migrate", "steering", "switcher", "mover", "spaces", "pages", "heat", "order")
+SOURCES += ("recount", "backends", "tier", "migrate", "steering", "switcher", "mover", "spaces", "pages")
+SOURCES += ("heat", "order")
 
 #: Every finding of AddressSanitizer and UBSan is fatal.
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -174,7 +174,7 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 		return err;
 	uint64_t room;
 
-	err = holder->way->turn(holder, &room);
+	err = holder->ops->turn(holder, &room);
 	publish(holder);
 	if (!idle || holder->busy)
 		*wait_us = bede_control_wait(&holder->control, room);
@@ -276,18 +276,22 @@ static void release(struct bede_holder *holder)
 
 static int start_threads(struct bede_holder *holder, const struct bede_params *params)
 {
-	int err = holder->way->start(holder, params);
+	int err = holder->ops->start(holder, params);
 
 	if (err)
 		return err;
 	err = bede_thread_start(&holder->thread, 128, run, holder);
 	if (err)
-		(void)holder->way->stop(holder);
+		(void)holder->ops->stop(holder);
 	return err;
 }
 
 int bede_holder_start(const struct bede_params *params, struct bede_holder **out)
 {
+	const struct bede_backend_ops *ops = bede_backend_find(params->backend);
+
+	if (!ops)
+		return -EINVAL;
 	struct bede_holder *holder = calloc(1, sizeof(*holder));
 
 	if (!holder)
@@ -299,7 +303,7 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 	memcpy(holder->control.node_bound, params->node_bound, sizeof(params->node_bound));
 	holder->user_high = params->user_high;
 	holder->notify = params->notify_fd;
-	holder->way = params->migrates ? &bede_migrate : &bede_tier;
+	holder->ops = ops;
 	holder->file = (struct bede_files){ -1, -1, -1, -1, -1, -1, -1 };
 	pthread_mutex_init(&holder->lock, NULL);
 	bede_swapguard_open(&holder->swap, params->cgroup_fd, params->user_swap_max);
@@ -333,8 +337,8 @@ int bede_holder_set(struct bede_holder *holder, uint64_t bound, const uint64_t *
 	holder->stats.bound = bound;
 	holder->met = false;
 	holder->set_us = 0;
-	if (holder->way->set)
-		holder->way->set(holder, before);
+	if (holder->ops->set)
+		holder->ops->set(holder, before);
 	pthread_mutex_unlock(&holder->lock);
 	bede_wake(holder->wake);
 	return 0;
@@ -356,7 +360,7 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 	pthread_mutex_unlock(&holder->lock);
 	bede_wake(holder->wake);
 	pthread_join(holder->thread, NULL);
-	err = holder->way->stop(holder);
+	err = holder->ops->stop(holder);
 	if (restore) {
 		/* In this order: who waits at the fence would swap. */
 		int not_written = bede_write_u64(holder->file.high, holder->user_high);

@@ -9,7 +9,7 @@ struct bede_params {
 	uint64_t node_bound[...];
 	uint64_t user_high;
 	uint64_t user_swap_max;
-	int migrates;
+	const char *backend;
 	int steered;
 	const char *home;
 	const char *away;

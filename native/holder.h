@@ -24,7 +24,7 @@ struct bede_params {
 	uint64_t node_bound[BEDE_MAX_NODES]; /* bytes, BEDE_NO_LIMIT for none */
 	uint64_t user_high;		     /* the user's own memory.high */
 	uint64_t user_swap_max;		     /* the user's own memory.swap.max */
-	int migrates;	    /* hold by steering and moving: there is no lower tier to demote to */
+	const char *backend;		     /* the name of the one that holds it: see backends.c */
 	int steered;	    /* its tasks have the policy by which cpuset.mems says where they allocate */
 	const char *home;   /* cpuset.mems for local allocation ... */
 	const char *away;   /* ... and for far; both copied */

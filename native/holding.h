@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What holding is made of, for the holder (holder.c) and its ways of holding (tier.c, migrate.c).
- *
- * The holder has the thread, the cgroup's files and what was measured; a way decides in each turn
- * what follows from it: where the fence goes, and who has to move what.
- */
+/* What holding is made of, for the holder (holder.c) and its backends (backend.h). */
 #ifndef BEDE_HOLDING_H
 #define BEDE_HOLDING_H
 
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "backend.h"
 #include "ceilings.h"
 #include "control.h"
 #include "deadline.h"
@@ -26,21 +22,6 @@
 #define STALL_US 500000 /* when nothing has moved for so long, nothing can be: the fence is lifted ... */
 #define LIFT_US 500000	/* ... for so long */
 #define CALM_US 2000000 /* away from the bound for so long, it is over */
-
-struct bede_holder;
-
-/* A way of holding; each of these runs in the holder's thread, under its lock, but start and stop. */
-struct bede_way {
-	int (*start)(struct bede_holder *holder, const struct bede_params *params);
-	/* After a measurement. room is in how many bytes the next turn is due, by what the growth is now. */
-	int (*turn)(struct bede_holder *holder, uint64_t *room);
-	/* The bound has changed; NULL where that needs nothing. */
-	void (*set)(struct bede_holder *holder, uint64_t before);
-	/* End threads. Returns 0 or a negative errno: -ETIMEDOUT where one hangs, with the holder in use. */
-	int (*stop)(struct bede_holder *holder);
-};
-
-extern const struct bede_way bede_tier, bede_migrate;
 
 struct bede_files {
 	int dir, current, high, numa, stat, cpu, events;
@@ -102,7 +83,7 @@ struct bede_holder {
 	uint64_t set_us;    /* when the bound in force was first looked at, or 0 */
 	uint64_t cpus_us;   /* when its processors were last counted */
 	uint64_t kernel_us; /* when kernel memory was last measured */
-	const struct bede_way *way;
+	const struct bede_backend_ops *ops;
 	struct bede_tier_state tier;
 	struct bede_migrate_state migrate;
 };

@@ -260,4 +260,6 @@ static void set(struct bede_holder *holder, uint64_t before)
 	holder->migrate.least = UINT64_MAX;
 }
 
-const struct bede_way bede_migrate = { .start = start, .turn = turn, .set = set, .stop = stop };
+const struct bede_backend_ops bede_migrate = {
+	.name = "migrate", .start = start, .turn = turn, .set = set, .stop = stop
+};

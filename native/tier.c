@@ -129,4 +129,4 @@ static int stop(struct bede_holder *holder)
 	return 0;
 }
 
-const struct bede_way bede_tier = { .start = start, .turn = turn, .stop = stop };
+const struct bede_backend_ops bede_tier = { .name = "tier", .start = start, .turn = turn, .stop = stop };

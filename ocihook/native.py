@@ -110,8 +110,9 @@ class Holder:
         params.user_swap_max = NO_LIMIT if user_swap_max is None else user_swap_max
         params.notify_fd = notify_fd
         given = migrate or Migrate("", "", False, 0)
+        backend = _ffi.new("char[]", b"migrate" if migrate else b"tier")
         home, away = (_ffi.new("char[]", text.encode()) for text in (given.home, given.away))
-        params.migrates = migrate is not None
+        params.backend = backend
         params.steered = given.steered
         params.home = home
         params.away = away

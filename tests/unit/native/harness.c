@@ -54,6 +54,7 @@ static int hold(char **argv)
 				      .lru_file = argv[3],
 				      .local_mask = 1,
 				      .far_mask = 2,
+				      .backend = "tier",
 				      .bound = 1 << 20,
 				      .user_high = BEDE_NO_LIMIT,
 				      .user_swap_max = BEDE_NO_LIMIT,

@@ -3,7 +3,7 @@
  * Everything that the agent does to a holder, at once, under ThreadSanitizer: a holder on a directory
  * of plain files that stands in for a cgroup (a mock), whose usage goes up and down meanwhile.
  *
- *     race DIR LRU_FILE TURNS [migrate]
+ *     race DIR LRU_FILE TURNS [BACKEND]
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -49,7 +49,8 @@ int main(int argc, char **argv)
 
 	if (argc != 4 && argc != 5)
 		return 2;
-	params.migrates = params.steered = argc == 5;
+	params.backend = argc == 5 ? argv[4] : "tier";
+	params.steered = argc == 5;
 	params.home = "0";
 	params.away = "0-1";
 	directory = open(argv[1], O_RDONLY | O_DIRECTORY);

@@ -56,6 +56,10 @@ def test_a_cgroup_without_the_files_is_refused(harness: Path, tmp_path: Path) ->
     assert done.returncode == 1
 
 
+def test_a_backend_that_nobody_knows_is_refused(race: Path, cgroup: Path, lru_gen: Path) -> None:
+    assert subprocess.run([race, cgroup, lru_gen, "1", "nobody"], check=False).returncode == 2
+
+
 def test_a_deadline_that_is_not_open_is_nobody_elses(harness: Path) -> None:
     assert subprocess.run([harness, "deadline"], check=False).returncode == 0
 
