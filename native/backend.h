@@ -12,16 +12,23 @@
 struct bede_holder;
 struct bede_params;
 
-/* Each of these runs in the holder's thread, under its lock, but start and stop. */
+/* Each of these runs in the holder's thread, under its lock, but create and destroy. */
 struct bede_backend_ops {
 	const char *name; /* as in a container's record */
-	int (*start)(struct bede_holder *holder, const struct bede_params *params);
-	/* After a measurement. room is in how many bytes the next turn is due, by what the growth is now. */
+	/* Make holder->state, which is the backend's own, and start threads. Returns 0 or a negative errno. */
+	int (*create)(struct bede_holder *holder, const struct bede_params *params);
+	/*
+	 * After a measurement: moves the fence, and says how it stands in the holder's busy, lifted, steered
+	 * and stats. room is in how many bytes the next turn is due, by what the growth is now.
+	 */
 	int (*turn)(struct bede_holder *holder, uint64_t *room);
 	/* The bound has changed; NULL where that needs nothing. */
 	void (*set)(struct bede_holder *holder, uint64_t before);
-	/* End threads. Returns 0 or a negative errno: -ETIMEDOUT where one hangs, with the holder in use. */
-	int (*stop)(struct bede_holder *holder);
+	/*
+	 * End threads and free the state. Returns 0 or a negative errno: -ETIMEDOUT where a thread hangs, which
+	 * has both state and holder in use for ever.
+	 */
+	int (*destroy)(struct bede_holder *holder);
 };
 
 extern const struct bede_backend_ops bede_tier, bede_migrate;

@@ -276,13 +276,13 @@ static void release(struct bede_holder *holder)
 
 static int start_threads(struct bede_holder *holder, const struct bede_params *params)
 {
-	int err = holder->ops->start(holder, params);
+	int err = holder->ops->create(holder, params);
 
 	if (err)
 		return err;
 	err = bede_thread_start(&holder->thread, 128, run, holder);
 	if (err)
-		(void)holder->ops->stop(holder);
+		(void)holder->ops->destroy(holder);
 	return err;
 }
 
@@ -360,7 +360,7 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 	pthread_mutex_unlock(&holder->lock);
 	bede_wake(holder->wake);
 	pthread_join(holder->thread, NULL);
-	err = holder->ops->stop(holder);
+	err = holder->ops->destroy(holder);
 	if (restore) {
 		/* In this order: who waits at the fence would swap. */
 		int not_written = bede_write_u64(holder->file.high, holder->user_high);

@@ -10,13 +10,10 @@
 #include "ceilings.h"
 #include "control.h"
 #include "deadline.h"
-#include "demoter.h"
 #include "holder.h"
 #include "idle.h"
-#include "mover.h"
 #include "recount.h"
 #include "shortage.h"
-#include "steering.h"
 #include "swapguard.h"
 
 #define STALL_US 500000 /* when nothing has moved for so long, nothing can be: the fence is lifted ... */
@@ -25,33 +22,6 @@
 
 struct bede_files {
 	int dir, current, high, numa, stat, cpu, events;
-};
-
-/* The fence, and demotion ahead of it. */
-struct bede_tier_state {
-	struct bede_demoter demoter;
-	uint64_t progress_us;	 /* when demotion last showed in the far usage ... */
-	uint64_t progress_tries; /* ... and the demoter's tries until then */
-	uint64_t lifted_until_us;
-	uint64_t pressed_us; /* when the usage was last near the bound */
-	uint64_t far;	     /* at the last turn */
-	bool demotes;
-	bool prepared; /* for the bound to be reached */
-};
-
-/* Steering, and a mover. */
-struct bede_migrate_state {
-	struct bede_mover mover;
-	struct bede_moved moved; /* as last seen */
-	struct bede_steering steering;
-	bool lowered;	    /* the bound, and what follows is not yet done */
-	uint64_t least;	    /* local usage at its lowest since the way or the bound has changed */
-	uint64_t asked_us;  /* when the mover was last told to work ... */
-	uint64_t asked_done; /* ... and what it had moved in all until then, in bytes */
-	uint64_t exchanged_us;
-	uint64_t pressed_us;  /* when it was last near a fence */
-	uint64_t progress_us; /* when it last was as it should be, or on its way there */
-	uint64_t lifted_until_us;
 };
 
 struct bede_holder {
@@ -84,8 +54,7 @@ struct bede_holder {
 	uint64_t cpus_us;   /* when its processors were last counted */
 	uint64_t kernel_us; /* when kernel memory was last measured */
 	const struct bede_backend_ops *ops;
-	struct bede_tier_state tier;
-	struct bede_migrate_state migrate;
+	void *state; /* the backend's own */
 };
 
 /* Move the fence to so many bytes, the user's own memory.high at most. Returns 0 or a negative errno. */

@@ -11,12 +11,30 @@
 #include "holding.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
+#include "mover.h"
+#include "steering.h"
 #include "units.h"
 
 #define RETRY_US 50000	 /* for a mover that could move nothing */
 #define EXCHANGE_US 5000000
 #define MIB (1024 * 1024ULL)
+
+/* Steering, and a mover. */
+struct migrate {
+	struct bede_mover mover;
+	struct bede_moved moved; /* as last seen */
+	struct bede_steering steering;
+	bool lowered;	    /* the bound, and what follows is not yet done */
+	uint64_t least;	    /* local usage at its lowest since the way or the bound has changed */
+	uint64_t asked_us;  /* when the mover was last told to work ... */
+	uint64_t asked_done; /* ... and what it had moved in all until then, in bytes */
+	uint64_t exchanged_us;
+	uint64_t pressed_us;  /* when it was last near a fence */
+	uint64_t progress_us; /* when it last was as it should be, or on its way there */
+	uint64_t lifted_until_us;
+};
 
 /*
  * What may be promoted without passing the bound of a node or emptying the local nodes, and to which:
@@ -25,7 +43,8 @@
 static uint64_t room_above(struct bede_holder *holder, uint64_t *nodes)
 {
 	const struct bede_control *control = &holder->control;
-	struct bede_steering *steering = &holder->migrate.steering;
+	struct migrate *state = holder->state;
+	struct bede_steering *steering = &state->steering;
 	uint64_t most = 0, unbound = 0, best = 0;
 
 	if (!holder->steered) /* else this turn has looked already */
@@ -51,7 +70,7 @@ static uint64_t room_above(struct bede_holder *holder, uint64_t *nodes)
 
 static void steer(struct bede_holder *holder, uint64_t room, struct bede_ask *ask)
 {
-	struct bede_migrate_state *state = &holder->migrate;
+	struct migrate *state = holder->state;
 
 	if (!bede_steering_turn(&state->steering, holder, room, &state->moved, ask))
 		return;
@@ -64,7 +83,7 @@ static void steer(struct bede_holder *holder, uint64_t room, struct bede_ask *as
 static void plan(struct bede_holder *holder, struct bede_ask *ask)
 {
 	const struct bede_control *control = &holder->control;
-	const struct bede_migrate_state *state = &holder->migrate;
+	const struct migrate *state = holder->state;
 	uint64_t batch = minimum(control->cpus * 96 * PAGE, control->bound / 256);
 	uint64_t end = control->bound - batch, local = control->local;
 	uint64_t huge = (uint64_t)(3.0 * MIB * control->huge_share);
@@ -105,7 +124,7 @@ static void plan(struct bede_holder *holder, struct bede_ask *ask)
 
 static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
 {
-	struct bede_migrate_state *state = &holder->migrate;
+	struct migrate *state = holder->state;
 	uint64_t at_us = holder->control.at_us, done = state->moved.demoted + state->moved.promoted;
 
 	if (!ask->demote)
@@ -134,7 +153,7 @@ static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
 
 static void see(struct bede_holder *holder)
 {
-	struct bede_migrate_state *state = &holder->migrate;
+	struct migrate *state = holder->state;
 	struct bede_stats *stats = &holder->stats;
 	uint64_t before = state->moved.demoted;
 
@@ -153,7 +172,7 @@ static void see(struct bede_holder *holder)
 /* Above the bound, for good as it seems: the fence would only strangle it. */
 static bool lift(struct bede_holder *holder, bool above)
 {
-	struct bede_migrate_state *state = &holder->migrate;
+	struct migrate *state = holder->state;
 	uint64_t at_us = holder->control.at_us;
 
 	if (!above)
@@ -168,7 +187,7 @@ static bool lift(struct bede_holder *holder, bool above)
 
 static int turn(struct bede_holder *holder, uint64_t *room)
 {
-	struct bede_migrate_state *state = &holder->migrate;
+	struct migrate *state = holder->state;
 	const struct bede_steering *steering = &state->steering;
 	const struct bede_control *control = &holder->control;
 	struct bede_ask ask = { 0 };
@@ -212,9 +231,9 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	return bede_holder_fence(holder, fenced && !stuck ? control->current + left : BEDE_NO_LIMIT);
 }
 
-static int stop(struct bede_holder *holder)
+static int destroy(struct bede_holder *holder)
 {
-	struct bede_migrate_state *state = &holder->migrate;
+	struct migrate *state = holder->state;
 
 	int err = bede_mover_stop(&state->mover);
 	/* Nobody would send it away any more, and at home it would stop at its fence, or at a full node. */
@@ -229,13 +248,17 @@ static int stop(struct bede_holder *holder)
 	if (err == -ETIMEDOUT)
 		return err;
 	bede_steering_close(&state->steering);
+	free(state);
 	return err;
 }
 
-static int start(struct bede_holder *holder, const struct bede_params *params)
+static int create(struct bede_holder *holder, const struct bede_params *params)
 {
-	struct bede_migrate_state *state = &holder->migrate;
+	struct migrate *state = calloc(1, sizeof(*state));
 
+	if (!state)
+		return -ENOMEM;
+	holder->state = state;
 	state->least = UINT64_MAX;
 	state->progress_us = now_us();
 	bede_steering_open(&state->steering, holder->file.dir, holder->control.local_mask);
@@ -249,17 +272,19 @@ static int start(struct bede_holder *holder, const struct bede_params *params)
 					   params->move_rate);
 	if (err) {
 		holder->steered = false;
-		(void)stop(holder);
+		(void)destroy(holder);
 	}
 	return err;
 }
 
 static void set(struct bede_holder *holder, uint64_t before)
 {
-	holder->migrate.lowered = holder->control.bound < before;
-	holder->migrate.least = UINT64_MAX;
+	struct migrate *state = holder->state;
+
+	state->lowered = holder->control.bound < before;
+	state->least = UINT64_MAX;
 }
 
 const struct bede_backend_ops bede_migrate = {
-	.name = "migrate", .start = start, .turn = turn, .set = set, .stop = stop
+	.name = "migrate", .create = create, .turn = turn, .set = set, .destroy = destroy
 };

@@ -1,18 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "holding.h"
 
-#include <string.h>
+#include <errno.h>
+#include <stdlib.h>
 
+#include "demoter.h"
 #include "units.h"
 
 #define RESERVE 6	/* this part of the bound shall be old enough to be demoted at once */
 #define LEAD_S 0.1	/* seconds of growth that a lifted fence is ahead */
 #define STALL_TRIES 20	/* commands without effect before the fence is lifted */
 
+/* The fence, and demotion ahead of it. */
+struct tier {
+	struct bede_demoter demoter;
+	uint64_t progress_us;	 /* when demotion last showed in the far usage ... */
+	uint64_t progress_tries; /* ... and the demoter's tries until then */
+	uint64_t lifted_until_us;
+	uint64_t pressed_us; /* when the usage was last near the bound */
+	uint64_t far;	     /* at the last turn */
+	bool demotes;
+	bool prepared; /* for the bound to be reached */
+};
+
 static void note_progress(struct bede_holder *holder)
 {
-	holder->tier.progress_us = holder->control.at_us;
-	holder->tier.progress_tries = holder->stats.tries;
+	struct tier *tier = holder->state;
+
+	tier->progress_us = holder->control.at_us;
+	tier->progress_tries = holder->stats.tries;
 }
 
 /* Far enough before the fence: a burst may be at it before the next turn, and would swap there. */
@@ -24,27 +40,28 @@ static bool is_near(const struct bede_holder *holder, uint64_t room)
 /* Returns how much there is to demote, in bytes. */
 static uint64_t demote(struct bede_holder *holder, uint64_t room)
 {
+	struct tier *tier = holder->state;
 	int node;
 	uint64_t bytes = bede_control_excess(&holder->control, &node);
 	uint64_t chunk = minimum(holder->control.bound / 128 / PAGE + 16, 512);
 
 	if (is_near(holder, room))
-		holder->tier.pressed_us = holder->control.at_us;
-	if (room && !holder->tier.demotes)
+		tier->pressed_us = holder->control.at_us;
+	if (room && !tier->demotes)
 		note_progress(holder);
-	if (node < 0 || !holder->tier.demotes)
+	if (node < 0 || !tier->demotes)
 		return 0;
 	/* Soon before the first time, and each time anew after the usage has been much lower. */
 	if (room > holder->control.bound / 2)
-		holder->tier.prepared = false;
-	else if (!bytes && !holder->tier.prepared && room < holder->control.bound / 3) {
-		holder->tier.prepared = true;
-		bede_demoter_prepare(&holder->tier.demoter, node, holder->control.bound / RESERVE / PAGE);
+		tier->prepared = false;
+	else if (!bytes && !tier->prepared && room < holder->control.bound / 3) {
+		tier->prepared = true;
+		bede_demoter_prepare(&tier->demoter, node, holder->control.bound / RESERVE / PAGE);
 	}
 	/* The second thread helps when half of the margin is used up. */
-	bede_demoter_ask(&holder->tier.demoter, node, (bytes + PAGE - 1) / PAGE, chunk,
+	bede_demoter_ask(&tier->demoter, node, (bytes + PAGE - 1) / PAGE, chunk,
 			 bytes > room ? BEDE_DEMOTERS : 1);
-	bede_demoter_count(&holder->tier.demoter, &holder->stats.demoted, &holder->stats.tries);
+	bede_demoter_count(&tier->demoter, &holder->stats.demoted, &holder->stats.tries);
 	holder->stats.demoted *= PAGE;
 	if (room || !bytes)
 		note_progress(holder);
@@ -54,8 +71,10 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 /* Nothing moves although all is asked for: far is full or the pages cannot move. */
 static bool stalled(const struct bede_holder *holder)
 {
-	return holder->control.at_us - holder->tier.progress_us > STALL_US &&
-	       (!holder->tier.demotes || holder->stats.tries - holder->tier.progress_tries > STALL_TRIES);
+	const struct tier *tier = holder->state;
+
+	return holder->control.at_us - tier->progress_us > STALL_US &&
+	       (!tier->demotes || holder->stats.tries - tier->progress_tries > STALL_TRIES);
 }
 
 /*
@@ -80,22 +99,23 @@ static uint64_t lifted_fence(const struct bede_holder *holder)
 
 static int turn(struct bede_holder *holder, uint64_t *room)
 {
+	struct tier *tier = holder->state;
 	uint64_t at_us = holder->control.at_us;
 
 	*room = bede_control_room(&holder->control);
 	/* What there was before the first turn is no time without progress. */
-	if (holder->control.far > holder->tier.far || !holder->tier.progress_us)
+	if (holder->control.far > tier->far || !tier->progress_us)
 		note_progress(holder);
-	holder->tier.far = holder->control.far;
+	tier->far = holder->control.far;
 	uint64_t excess = demote(holder, *room);
 
-	if (holder->tier.lifted_until_us <= at_us && stalled(holder)) {
-		holder->tier.lifted_until_us = at_us + LIFT_US;
+	if (tier->lifted_until_us <= at_us && stalled(holder)) {
+		tier->lifted_until_us = at_us + LIFT_US;
 		holder->stats.stalls++;
 		note_progress(holder);
 	}
-	bool lifted = holder->tier.lifted_until_us > at_us;
-	bool pressed = holder->tier.pressed_us && at_us - holder->tier.pressed_us < CALM_US;
+	bool lifted = tier->lifted_until_us > at_us;
+	bool pressed = tier->pressed_us && at_us - tier->pressed_us < CALM_US;
 
 	holder->lifted = lifted;
 	holder->busy = lifted || excess || is_near(holder, *room) != pressed;
@@ -111,22 +131,35 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	return bede_holder_fence(holder, lifted ? lifted_fence(holder) : fence(holder, *room));
 }
 
-static int start(struct bede_holder *holder, const struct bede_params *params)
+static int create(struct bede_holder *holder, const struct bede_params *params)
 {
-	if (!params->lru_file)
-		return 0;
-	int err = bede_demoter_start(&holder->tier.demoter, holder->file.dir, params->lru_file,
-				     holder->lru_path, holder->control.far_mask);
+	struct tier *tier = calloc(1, sizeof(*tier));
 
-	holder->tier.demotes = !err;
+	if (!tier)
+		return -ENOMEM;
+	int err = 0;
+
+	tier->demotes = params->lru_file;
+	if (tier->demotes)
+		err = bede_demoter_start(&tier->demoter, holder->file.dir, params->lru_file, holder->lru_path,
+					 holder->control.far_mask);
+	if (err)
+		free(tier);
+	else
+		holder->state = tier;
 	return err;
 }
 
-static int stop(struct bede_holder *holder)
+static int destroy(struct bede_holder *holder)
 {
-	if (holder->tier.demotes)
-		bede_demoter_stop(&holder->tier.demoter);
+	struct tier *tier = holder->state;
+
+	if (tier->demotes)
+		bede_demoter_stop(&tier->demoter);
+	free(tier);
 	return 0;
 }
 
-const struct bede_backend_ops bede_tier = { .name = "tier", .start = start, .turn = turn, .stop = stop };
+const struct bede_backend_ops bede_tier = {
+	.name = "tier", .create = create, .turn = turn, .destroy = destroy
+};
