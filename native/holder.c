@@ -12,12 +12,12 @@
 #include "thread.h"
 #include "units.h"
 
-#define WRITE_US 100	/* most time for a write to memory.high */
+#define WRITE_US 100	      /* most time for a write to memory.high */
 #define SHARED_WAIT_US 100000 /* at most, where an idle container shares a limit with others */
-#define TOLERATED 256	/* this part of the bound may be missing in numa_stat */
-#define KERNEL_US 20000 /* how old the size of kernel memory may be */
-#define CPUS_US 1000000  /* how old the number of its processors may be: its user may change that */
-#define PATIENCE_US 5000000 /* that a lowered bound may take, as in the charts (watch/chart.py) */
+#define TOLERATED 256	      /* this part of the bound may be missing in numa_stat */
+#define KERNEL_US 20000	      /* how old the size of kernel memory may be */
+#define CPUS_US 1000000	      /* how old the number of its processors may be: its user may change that */
+#define PATIENCE_US 5000000   /* that a lowered bound may take, as in the charts (watch/chart.py) */
 
 /* Kernel memory changes slowly; only huge pages in flight make its exact size matter. */
 static int measure_kernel(struct bede_holder *holder)
@@ -32,8 +32,8 @@ static int measure_kernel(struct bede_holder *holder)
 	holder->kernel_us = control->at_us;
 	int err = bede_read(holder->file.stat, &holder->buffer);
 
-	return err ? err : bede_parse_kernel(holder->buffer.text, holder->buffer.length,
-					     &holder->control.kernel);
+	return err ? err :
+		     bede_parse_kernel(holder->buffer.text, holder->buffer.length, &holder->control.kernel);
 }
 
 static void count_cpus(struct bede_holder *holder)
@@ -59,8 +59,8 @@ static int measure(struct bede_holder *holder)
 	if (err)
 		return err;
 	count_cpus(holder);
-	bede_recount(&holder->recount, &control->numa, now_us(), holder->idle.current,
-		     control->kernel, control->bound / TOLERATED);
+	bede_recount(&holder->recount, &control->numa, now_us(), holder->idle.current, control->kernel,
+		     control->bound / TOLERATED);
 	bede_control_observe(control, now_us(), holder->idle.current);
 	return 0;
 }
@@ -158,7 +158,8 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 	uint64_t at_us = now_us();
 	bool other = bede_shortage_look(&holder->shortage, at_us);
 
-	holder->ceilings_room = bede_ceilings_room(&holder->ceilings, holder->idle.current, holder->user_high, at_us);
+	holder->ceilings_room =
+		bede_ceilings_room(&holder->ceilings, holder->idle.current, holder->user_high, at_us);
 	other = other || (holder->swap.engaged && !holder->ceilings_room);
 	bool idle = !err && !other && !holder->busy && bede_idle_is(&holder->idle) && fence_stands(holder);
 
@@ -259,7 +260,7 @@ static int open_files(struct bede_holder *holder, int dir)
 
 static void release(struct bede_holder *holder)
 {
-	int *fds[] = { &holder->file.dir,  &holder->file.current, &holder->file.high,	 &holder->file.numa,
+	int *fds[] = { &holder->file.dir,  &holder->file.current, &holder->file.high,	&holder->file.numa,
 		       &holder->file.stat, &holder->file.cpu,	  &holder->file.events, &holder->wake };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
@@ -281,8 +282,8 @@ static int start_threads(struct bede_holder *holder, const struct bede_params *p
 	if (err)
 		return err;
 	err = bede_thread_start(&holder->thread, 128, run, holder);
-	if (err)
-		(void)holder->ops->destroy(holder);
+	if (err && holder->ops->destroy(holder) == -ETIMEDOUT)
+		err = -ETIMEDOUT;
 	return err;
 }
 
@@ -320,10 +321,10 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 		err = open_files(holder, params->cgroup_fd);
 	if (!err)
 		err = start_threads(holder, params);
-	if (err)
-		release(holder);
-	else
+	if (!err)
 		*out = holder;
+	else if (err != -ETIMEDOUT) /* as bede_holder_stop does */
+		release(holder);
 	return err;
 }
 

@@ -30,12 +30,12 @@ struct bede_holder {
 	int wake;
 	int notify; /* an eventfd of the holder's owner, or -1 */
 	bool stop;
-	bool fenced; /* memory.events has woken the thread */
-	bool busy;   /* there is something to be done even if the container does nothing */
-	bool lifted; /* the container is above its bound and cannot be brought back now */
+	bool fenced;  /* memory.events has woken the thread */
+	bool busy;    /* there is something to be done even if the container does nothing */
+	bool lifted;  /* the container is above its bound and cannot be brought back now */
 	bool steered; /* where its tasks allocate is for the holder to say */
-	bool met;    /* the bound has been met since it was set, or would have been if it could be */
-	bool told;   /* the owner knows of memory that programs have placed themselves */
+	bool met;     /* the bound has been met since it was set, or would have been if it could be */
+	bool told;    /* the owner knows of memory that programs have placed themselves */
 	char *lru_path;
 	struct bede_files file;
 	struct bede_buffer buffer;

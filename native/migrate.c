@@ -17,7 +17,7 @@
 #include "steering.h"
 #include "units.h"
 
-#define RETRY_US 50000	 /* for a mover that could move nothing */
+#define RETRY_US 50000 /* for a mover that could move nothing */
 #define EXCHANGE_US 5000000
 #define MIB (1024 * 1024ULL)
 
@@ -26,9 +26,9 @@ struct migrate {
 	struct bede_mover mover;
 	struct bede_moved moved; /* as last seen */
 	struct bede_steering steering;
-	bool lowered;	    /* the bound, and what follows is not yet done */
-	uint64_t least;	    /* local usage at its lowest since the way or the bound has changed */
-	uint64_t asked_us;  /* when the mover was last told to work ... */
+	bool lowered;	     /* the bound, and what follows is not yet done */
+	uint64_t least;	     /* local usage at its lowest since the way or the bound has changed */
+	uint64_t asked_us;   /* when the mover was last told to work ... */
 	uint64_t asked_done; /* ... and what it had moved in all until then, in bytes */
 	uint64_t exchanged_us;
 	uint64_t pressed_us;  /* when it was last near a fence */
@@ -214,9 +214,10 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 
 	holder->lifted = stuck;
 	/* At home, where the local nodes are all there is, others can take what is left of them. */
-	holder->busy = stuck || ask.demote || ask.promote || (steering->calm_us && !state->moved.own) ||
-		       steering->switching ||
-		       (at_home && (left < control->bound / 4 || steering->available < 8 * steering->reserve));
+	holder->busy =
+		stuck || ask.demote || ask.promote || (steering->calm_us && !state->moved.own) ||
+		steering->switching ||
+		(at_home && (left < control->bound / 4 || steering->available < 8 * steering->reserve));
 	/* Not only near it: a burst, or whoever goes on after the agent's death, is there at once, and would swap. */
 	if (fenced && !stuck)
 		state->pressed_us = control->at_us;
@@ -267,9 +268,9 @@ static int create(struct bede_holder *holder, const struct bede_params *params)
 	if (params->steered)
 		err = bede_steering_start(&state->steering, holder->file.dir, holder->wake, params->home,
 					  params->away, &holder->steered);
-	err = err ? err : bede_mover_start(&state->mover, holder->file.dir, holder->lru_path, holder->wake,
-					   holder->control.local_mask, holder->control.far_mask,
-					   params->move_rate);
+	err = err ? err :
+		    bede_mover_start(&state->mover, holder->file.dir, holder->lru_path, holder->wake,
+				     holder->control.local_mask, holder->control.far_mask, params->move_rate);
 	if (err) {
 		holder->steered = false;
 		(void)destroy(holder);

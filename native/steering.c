@@ -10,22 +10,23 @@
 #include "holding.h"
 #include "units.h"
 
-#define AHEAD_S 0.008	 /* of growth: what may come before the way has changed */
-#define OPEN_US 500000	 /* so long the fence holds back who is not yet sent away */
-#define SOME_HUGE 0.2	 /* of the growth; a program's start alone is some per cent */
+#define AHEAD_S 0.008  /* of growth: what may come before the way has changed */
+#define OPEN_US 500000 /* so long the fence holds back who is not yet sent away */
+#define SOME_HUGE 0.2  /* of the growth; a program's start alone is some per cent */
 #define SOME_FILE 0.3
 #define MOST_RETURNS 15U
-#define SOME_TASKS 4	 /* where nobody counts them */
+#define SOME_TASKS 4 /* where nobody counts them */
 #define MIB (1024 * 1024ULL)
 
 /* Bytes that can be had on the local nodes; page cache can be dropped. Unknown is plenty. */
-static uint64_t available(const struct bede_steering *steering, struct bede_buffer *buffer,
-			  uint64_t *total)
+static uint64_t available(const struct bede_steering *steering, struct bede_buffer *buffer, uint64_t *total)
 {
 	static const struct {
 		const char *name;
 		bool is_total;
-	} lines[] = { { " MemTotal:", true }, { " MemFree:", false }, { " Active(file):", false },
+	} lines[] = { { " MemTotal:", true },
+		      { " MemFree:", false },
+		      { " Active(file):", false },
 		      { " Inactive(file):", false } };
 	uint64_t sum = 0;
 
@@ -174,8 +175,8 @@ void bede_steering_open(struct bede_steering *steering, int dir, uint64_t local_
 	}
 }
 
-int bede_steering_start(struct bede_steering *steering, int dir, int wake, const char *home,
-			const char *away, bool *steered)
+int bede_steering_start(struct bede_steering *steering, int dir, int wake, const char *home, const char *away,
+			bool *steered)
 {
 	int fd = openat(dir, "cpuset.mems", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	int err = fd < 0 ? -errno : 0;

@@ -18,13 +18,13 @@ struct bede_steering {
 	int meminfo[BEDE_MAX_NODES]; /* of the local nodes, else -1 */
 	uint64_t available;	     /* bytes on the local nodes, when last looked at ... */
 	uint64_t reserve;	     /* ... and what of that is left to others */
-	bool is_away;	   /* the tasks are, or are being sent there */
-	bool switching;	   /* not all of them are where they are to be */
-	uint64_t waits_us; /* since when they should have been sent away, but were not, or 0 */
-	unsigned returns;  /* times that all have come home */
-	uint64_t calm_us;  /* since when all of it would fit into the bound, or 0 */
-	uint64_t looks;	   /* that the mover had made then ... */
-	uint64_t promoted; /* ... and bytes it had brought home */
+	bool is_away;		     /* the tasks are, or are being sent there */
+	bool switching;		     /* not all of them are where they are to be */
+	uint64_t waits_us;	     /* since when they should have been sent away, but were not, or 0 */
+	unsigned returns;	     /* times that all have come home */
+	uint64_t calm_us;	     /* since when all of it would fit into the bound, or 0 */
+	uint64_t looks;		     /* that the mover had made then ... */
+	uint64_t promoted;	     /* ... and bytes it had brought home */
 };
 
 /* Open what tells of tasks and nodes: dir is the cgroup's. What cannot be opened is done without. */
@@ -34,8 +34,8 @@ void bede_steering_open(struct bede_steering *steering, int dir, uint64_t local_
  * Begin to steer, between the lists home and away, which are copied; wake stays the caller's. steered
  * is whether one of them is there. Returns 0 or a negative errno; after either bede_steering_stop is due.
  */
-int bede_steering_start(struct bede_steering *steering, int dir, int wake, const char *home,
-			const char *away, bool *steered);
+int bede_steering_start(struct bede_steering *steering, int dir, int wake, const char *home, const char *away,
+			bool *steered);
 
 /*
  * Send the tasks away or home where that is due: room is what is left of the bound. Adds to ask what the

@@ -7,9 +7,9 @@
 #include "demoter.h"
 #include "units.h"
 
-#define RESERVE 6	/* this part of the bound shall be old enough to be demoted at once */
-#define LEAD_S 0.1	/* seconds of growth that a lifted fence is ahead */
-#define STALL_TRIES 20	/* commands without effect before the fence is lifted */
+#define RESERVE 6      /* this part of the bound shall be old enough to be demoted at once */
+#define LEAD_S 0.1     /* seconds of growth that a lifted fence is ahead */
+#define STALL_TRIES 20 /* commands without effect before the fence is lifted */
 
 /* The fence, and demotion ahead of it. */
 struct tier {

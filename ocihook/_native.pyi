@@ -37,7 +37,7 @@ class bede_params:
     node_bound: CData
     user_high: int
     user_swap_max: int
-    migrates: int
+    backend: CData
     steered: int
     home: CData
     away: CData

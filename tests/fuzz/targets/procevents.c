@@ -2,8 +2,8 @@
 /* A datagram of the process connector: what is told of is a whole event of another process than none. */
 #include <string.h>
 
-#include "procevents.h"
 #include "fuzz.h"
+#include "procevents.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
