@@ -15,7 +15,7 @@ What this reader takes, YAML reads the same way; what is ambiguous in YAML is re
 
 import os
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.errors import AccessError, InputError
 
 PATH = "/etc/bede/config.yaml"  #: read where BEDE_CONFIG does not name another file
@@ -121,7 +121,7 @@ def read_flat(text: str, path: str = PATH) -> "dict[str, Scalar | list[Scalar]]"
 
 def _owners() -> tuple[int, ...]:
     # In a user namespace the host's root is nobody; what we run there runs with no more power than we have.
-    whole = fs.read_or("/proc/self/uid_map", "").split() == ["0", "0", "4294967295"]
+    whole = host.read("/proc/self/uid_map").split() == ["0", "0", "4294967295"]
     return (0, os.geteuid()) if whole else (0, os.geteuid(), _NOBODY)
 
 

@@ -11,6 +11,11 @@ from ocihook import fs
 
 ROOT = ""  #: what is in front of the host's files; tests point it to a directory of theirs
 
+NODES = "/sys/devices/system/node"  #: Documentation/ABI/stable/sysfs-devices-node
+TIERS = "/sys/devices/virtual/memory_tiering"  #: Documentation/ABI/testing/sysfs-kernel-mm-memory-tiers
+CPUS_ONLINE = "/sys/devices/system/cpu/online"  #: Documentation/ABI/testing/sysfs-devices-system-cpu
+DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"  #: Documentation/ABI/testing/sysfs-kernel-mm-numa
+CGROUP = "/sys/fs/cgroup"  #: where cgroups are, as runtimes take for granted
 PAGE = os.sysconf("SC_PAGE_SIZE")  #: bytes
 BALANCING = "/proc/sys/kernel/numa_balancing"  #: Documentation/admin-guide/sysctl/kernel.rst
 TIERING = 2  #: the bit of it by which all that is hot is promoted: NUMA_BALANCING_MEMORY_TIERING

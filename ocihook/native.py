@@ -9,13 +9,13 @@ import time
 from typing import Any, NamedTuple
 
 import ocihook._native as _native
+from ocihook import host
 
 _ffi = _native.ffi
 _lib = _native.lib
 
 NO_LIMIT = 2**64 - 1
 MAX_NODES: int = _lib.BEDE_MAX_NODES
-LRU_GEN = "/sys/kernel/debug/lru_gen"
 
 
 def _check(result: int, what: str) -> None:
@@ -92,7 +92,7 @@ class Holder:
         nodes: dict[int, int],
         user_high: int | None,
         user_swap_max: int | None = None,
-        lru_file: str | None = LRU_GEN,
+        lru_file: str | None = host.LRU_GEN,
         notify_fd: int = -1,
         migrate: Migrate | None = None,
     ) -> None:

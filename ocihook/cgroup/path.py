@@ -7,10 +7,8 @@ Sources: ``/proc/PID/cgroup`` (the ``0::`` line) and ``/proc/self/mountinfo``.
 import errno
 import os
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.errors import HostError, InputError
-
-PROC = "/proc"  #: tests point it elsewhere
 
 #: The kernel writes these as a backslash and three octal digits.
 _ESCAPED = {f"{ord(char):03o}": char for char in " \t\n\\#"}
@@ -54,7 +52,7 @@ def find(pid: int) -> Cgroup:
     Raises InputError when there is no such process, HostError when its cgroup cannot hold a bound.
     """
     try:
-        lines = fs.read(f"{PROC}/{pid}/cgroup").split("\n")
+        lines = fs.read(host.path(f"/proc/{pid}/cgroup")).split("\n")
     except (FileNotFoundError, ProcessLookupError):
         raise InputError(f"process {pid} is gone, the container has ended") from None
     path = ""
@@ -162,7 +160,7 @@ def _locate(path: str) -> tuple[str, str]:
 def _mounts() -> list[tuple[str, str]]:
     """(root within the hierarchy, mount point) of each cgroup v2 mount, the usual place first."""
     found = []
-    for line in fs.read(f"{PROC}/self/mountinfo").split("\n"):
+    for line in fs.read(host.path("/proc/self/mountinfo")).split("\n"):
         left, _, right = line.partition(" - ")
         if right.startswith("cgroup2 "):
             fields = left.split(" ")
@@ -170,7 +168,7 @@ def _mounts() -> list[tuple[str, str]]:
                 found.append((_unescape(fields[3]), _unescape(fields[4])))
     if not found:
         raise HostError("no cgroup v2 hierarchy is mounted", _V2)
-    found.sort(key=lambda pair: (pair[1] != "/sys/fs/cgroup", pair[0] != "/"))
+    found.sort(key=lambda pair: (pair[1] != host.CGROUP, pair[0] != "/"))
     return found
 
 

@@ -6,10 +6,9 @@ Sources: ``/proc/PID/stat`` and ``/proc/PID/ns/*``.
 
 import os
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.errors import InputError
 
-PROC = "/proc"  #: tests point it elsewhere
 NAMESPACES = ("pid", "cgroup", "mnt")  #: the namespaces a record keeps
 
 
@@ -29,7 +28,7 @@ def cpu_seconds(pid: int) -> float:
 def _fields(pid: int) -> list[str]:
     """From the third field of ``stat`` on; none when it is gone."""
     try:
-        text = fs.read(f"{PROC}/{pid}/stat")
+        text = fs.read(host.path(f"/proc/{pid}/stat"))
     except (FileNotFoundError, ProcessLookupError):
         return []
     # The second field is the program's name in parentheses, and may hold both spaces and parentheses.
@@ -43,7 +42,7 @@ def is_same(pid: int, start: int) -> bool:
 
 def namespaces(pid: int) -> dict[str, int]:
     """The inode of each of :data:`NAMESPACES` of *pid*. Raises OSError when it is gone."""
-    return {name: os.stat(f"{PROC}/{pid}/ns/{name}").st_ino for name in NAMESPACES}
+    return {name: os.stat(host.path(f"/proc/{pid}/ns/{name}")).st_ino for name in NAMESPACES}
 
 
 def identity(pid: int) -> tuple[int, dict[str, int]]:
@@ -59,5 +58,5 @@ def identity(pid: int) -> tuple[int, dict[str, int]]:
 
 def caller() -> str:
     """The runtime that called this hook, or "": nothing in the OCI state names it, but it is the parent."""
-    name = fs.read_or(f"{PROC}/{os.getppid()}/comm", "").strip()
+    name = fs.read_or(host.path(f"/proc/{os.getppid()}/comm"), "").strip()
     return name if name in ("runc", "crun", "youki") else ""

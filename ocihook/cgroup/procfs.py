@@ -10,15 +10,14 @@ from __future__ import annotations
 import fcntl
 import os
 
-from ocihook import fs
+from ocihook import fs, host
 
-PROC = "/proc"  #: tests point it elsewhere
 _NS_GET_PARENT = 0xB702
 
 
 def cgroup_of(pid: int) -> str | None:
     """The path of the cgroup that *pid* is in, from the hierarchy's root; None when it is gone."""
-    for line in fs.read_or(f"{PROC}/{pid}/cgroup", "").split("\n"):
+    for line in fs.read_or(host.path(f"/proc/{pid}/cgroup"), "").split("\n"):
         if line.startswith("0::/"):
             return line[3:]
     return None
@@ -27,7 +26,7 @@ def cgroup_of(pid: int) -> str | None:
 def namespace(pid: int, name: str) -> int | None:
     """The inode of namespace *name* ("pid", "cgroup", "mnt") of *pid*; None when it is gone."""
     try:
-        return os.stat(f"{PROC}/{pid}/ns/{name}").st_ino
+        return os.stat(host.path(f"/proc/{pid}/ns/{name}")).st_ino
     except OSError:
         return None
 
@@ -35,7 +34,7 @@ def namespace(pid: int, name: str) -> int | None:
 def hold_namespace(pid: int, name: str) -> int | None:
     """An open descriptor of it: as long as it is open, no other namespace gets the same inode."""
     try:
-        return os.open(f"{PROC}/{pid}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(host.path(f"/proc/{pid}/ns/{name}"), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
 
@@ -59,7 +58,7 @@ def outer_pid_namespaces(pid: int) -> list[int]:
 
 def status(pid: int) -> dict[str, str]:
     """The fields of ``/proc/PID/status``; empty when *pid* is gone."""
-    lines = fs.read_or(f"{PROC}/{pid}/status", "").split("\n")
+    lines = fs.read_or(host.path(f"/proc/{pid}/status"), "").split("\n")
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
@@ -76,7 +75,7 @@ def is_first(pid: int) -> bool:
 def private_bytes(pid: int) -> int:
     """Memory that no other process maps; 0 when *pid* is gone."""
     total = 0
-    for line in fs.read_or(f"{PROC}/{pid}/smaps_rollup", "").split("\n"):
+    for line in fs.read_or(host.path(f"/proc/{pid}/smaps_rollup"), "").split("\n"):
         name, _, value = line.partition(":")
         if name in ("Private_Clean", "Private_Dirty"):
             total += (fs.number(value.removesuffix("kB").strip()) or 0) << 10
@@ -85,4 +84,4 @@ def private_bytes(pid: int) -> int:
 
 def everybody() -> list[int]:
     """All processes of the host, older numbers first."""
-    return sorted(int(name) for name in os.listdir(PROC) if name.isdigit())
+    return sorted(int(name) for name in os.listdir(host.path("/proc")) if name.isdigit())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ocihook import fs
+from ocihook import host
 from ocihook.backends import cpus
 from ocihook.config import Config
 from ocihook.finding import GOOD, NOTE, WARN, Finding
@@ -33,7 +33,7 @@ def look(tiers: Tiers) -> Iterator[Finding]:
         f" Distances: {_distances(tiers)}",
         'What such a machine shows and what not: Bede\'s documentation, "Studies by emulation"',
     )
-    beside = [cpu for node in tiers.far for cpu in nodes.read_list(f"{nodes.NODES}/node{node}/cpulist")]
+    beside = [cpu for node in tiers.far for cpu in nodes.read_list(f"{host.NODES}/node{node}/cpulist")]
     if near := cpus.near(tiers):
         yield Finding(
             "memory",
@@ -54,8 +54,8 @@ def look(tiers: Tiers) -> Iterator[Finding]:
 
 def _distances(tiers: Tiers) -> str:
     """Of each local node from each far one, both ways."""
-    order = nodes.read_list(f"{nodes.NODES}/online") or nodes.with_memory()
-    rows = {node: fs.read_or(f"{nodes.NODES}/node{node}/distance", "").split() for node in order}
+    order = nodes.read_list(f"{host.NODES}/online") or nodes.with_memory()
+    rows = {node: host.read(f"{host.NODES}/node{node}/distance").split() for node in order}
 
     def between(a: int, b: int) -> str:
         row = rows.get(a, [])

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ocihook import config, fs
+from ocihook import config, fs, host
 from ocihook.cgroup import path
 from ocihook.control import client, notify
 from ocihook.engines import edits, engine, programs
@@ -17,7 +17,6 @@ from ocihook.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding, of_error
 if TYPE_CHECKING:
     from ocihook.backends.backend import Backend
 
-SELF = "/proc/self/cgroup"  #: tests point it elsewhere
 UNITS = ("bede-agent.socket", "bede-agent.service")
 
 
@@ -49,7 +48,7 @@ def control_groups() -> Iterator[Finding]:
 
 
 def _no_memory(where: str) -> Finding:
-    if "memory" in fs.read_or(SELF, "").replace(",", ":").split(":"):
+    if "memory" in host.read("/proc/self/cgroup").replace(",", ":").split(":"):
         fact, todo = "the memory controller is on cgroup v1", "Boot with systemd.unified_cgroup_hierarchy=1"
         return Finding("cgroup", "memory", BAD, fact, todo)
     if os.geteuid() == 0:

@@ -18,8 +18,6 @@ from ocihook.errors import HostError
 from ocihook.finding import GOOD, NOTE, WARN, Finding, of_error
 from ocihook.topology import nodes
 
-SWAPS = "/proc/swaps"
-
 
 def tiers(config: Config) -> nodes.Tiers | None:
     """Which nodes are far; None where none is, of which the backend's finding tells."""
@@ -69,9 +67,9 @@ def _nodes(tiers: nodes.Tiers | None) -> Iterator[Finding]:
         free, total = nodes.room((node,))
         where = "a node" if tiers is None else "far" if node in tiers.far else "local"
         facts = [where, f"{total >> 20} MiB ({free >> 20} can be had)"]
-        cpus = fs.read_or(f"{nodes.NODES}/node{node}/cpulist", "").strip()
+        cpus = host.read(f"{host.NODES}/node{node}/cpulist").strip()
         facts.append(f"CPUs {cpus}" if cpus else "no CPUs")
-        if distance := " ".join(fs.read_or(f"{nodes.NODES}/node{node}/distance", "").split()):
+        if distance := " ".join(host.read(f"{host.NODES}/node{node}/distance").split()):
             facts.append(f"distances {distance}")
         facts += _hmat(node)
         yield Finding("memory", f"node {node}", GOOD, ", ".join(facts))
@@ -79,9 +77,9 @@ def _nodes(tiers: nodes.Tiers | None) -> Iterator[Finding]:
 
 def _hmat(node: int) -> list[str]:
     """Latency (ns) and bandwidth (MB/s) from the nearest CPUs, as the firmware tells."""
-    where = f"{nodes.NODES}/node{node}/access0/initiators"
-    latency = fs.number(fs.read_or(f"{where}/read_latency", "").strip())
-    bandwidth = fs.number(fs.read_or(f"{where}/read_bandwidth", "").strip())
+    where = f"{host.NODES}/node{node}/access0/initiators"
+    latency = fs.number(host.read(f"{where}/read_latency").strip())
+    bandwidth = fs.number(host.read(f"{where}/read_bandwidth").strip())
     return [f"reads in {latency} ns, {bandwidth} MB/s"] if latency and bandwidth else []
 
 
@@ -96,7 +94,7 @@ def _tiers() -> Finding:
 
 
 def _swap() -> Finding:
-    lines = host.read(SWAPS).splitlines()[1:]
+    lines = host.read("/proc/swaps").splitlines()[1:]
     if not lines:
         return Finding("memory", "swap", GOOD, "none")
     where = ", ".join(line.split()[0] for line in lines)

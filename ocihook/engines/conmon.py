@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.cgroup import path, process, procfs, tree
 from ocihook.errors import BedeError
 
@@ -73,7 +73,7 @@ def _find(id: str, where: str) -> _Conmon | None:
         if inside == where or inside.startswith(where + "/"):
             continue
         start = process.start_time(pid)
-        words = fs.read_or(f"{path.PROC}/{pid}/cmdline", "").split("\0")
+        words = fs.read_or(host.path(f"/proc/{pid}/cmdline"), "").split("\0")
         if start is not None and words[0].endswith("conmon") and id in words and "-n" in words[:-1]:
             return _Conmon(pid, start, _after(words, "-n"), tuple(_stores(pid, words)))
     return None
@@ -113,7 +113,7 @@ def _stores(pid: int, words: list[str]) -> Iterator[str]:
     Another user's conmon would have root read what that user chooses.
     """
     with contextlib.suppress(OSError):
-        if os.stat(f"{path.PROC}/{pid}").st_uid != os.geteuid():
+        if os.stat(host.path(f"/proc/{pid}")).st_uid != os.geteuid():
             return
         directories = []
         for option in ("-b", "-p"):  # …/overlay-containers/ID/userdata, and its pidfile

@@ -14,7 +14,7 @@ import os
 import re
 from typing import NamedTuple
 
-from ocihook import config, fs
+from ocihook import config, fs, host
 from ocihook.engines import edits, programs
 from ocihook.engines.edits import Edit
 from ocihook.errors import BedeError, InputError, RuntimeMissingError
@@ -152,7 +152,7 @@ def is_used(engine: str) -> bool:
     files = (name for pattern in TASKS for name in glob.iglob(pattern))
     if any(fs.read_or(name, "").strip() == path for name in files):
         return True
-    return any(path in fs.read_or(name, "").split("\0") for name in glob.iglob(COMMANDS))
+    return any(path in fs.read_or(name, "").split("\0") for name in glob.iglob(host.path(COMMANDS)))
 
 
 def is_found(program: str) -> bool:

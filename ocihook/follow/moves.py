@@ -12,10 +12,10 @@ import contextlib
 import os
 import re
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.native import Event
 
-TRACING = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")  #: tests point it elsewhere
+TRACING = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _NAME = "instances/bede"
 _EVENT = "events/cgroup/cgroup_attach_task"
 _PART = 1 << 16
@@ -58,7 +58,7 @@ class Moves:
 
     @staticmethod
     def _make() -> str:
-        for root in TRACING:
+        for root in map(host.path, TRACING):
             if os.path.isdir(f"{root}/{_EVENT}"):
                 # One that an agent left which was killed does as well.
                 with contextlib.suppress(FileExistsError):

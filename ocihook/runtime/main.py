@@ -11,7 +11,7 @@ import os
 import time
 
 from ocihook import config as configuration
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.backends import choose
 from ocihook.backends.backend import Start
 from ocihook.errors import AccessError, BedeError, RuntimeMissingError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 PROGRAM = "bede-runtime"
-CGROUP = "/sys/fs/cgroup"  #: tests point it elsewhere
 _NAMES = ("runc", "crun")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LIMIT = 16 << 20
@@ -114,7 +113,7 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
             own and _can_fence(call),
             lambda error: _say(call, error, "warning"),
         )
-        changed = choose.for_host(CGROUP, settings).prepare(start)
+        changed = choose.for_host(host.path(host.CGROUP), settings).prepare(start)
         if not changed:
             return
         try:
@@ -158,12 +157,12 @@ def _has_own(call: commandline.Call, config: "dict[str, Any]") -> bool:
         return True
     from ocihook.cgroup import own
 
-    return where.startswith("/") and own.is_free(CGROUP, where)
+    return where.startswith("/") and own.is_free(host.path(host.CGROUP), where)
 
 
 def _can_fence(call: commandline.Call) -> bool:
     # systemd would put its own copy of memory.high back on every daemon-reload; there the hook alone sets it.
-    return not call.systemd and "memory" in fs.read_or(CGROUP + "/cgroup.controllers", "").split()
+    return not call.systemd and "memory" in host.read(f"{host.CGROUP}/cgroup.controllers").split()
 
 
 def _become(real: str, arguments: list[str], hint: str) -> "NoReturn":

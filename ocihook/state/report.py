@@ -9,10 +9,9 @@ import os
 import stat
 import time
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.spec import fastjson
 
-PROC = "/proc"  #: tests point it elsewhere
 _NULL = os.makedev(1, 3)
 
 
@@ -47,7 +46,7 @@ def _hidden() -> bool:
 def _to_runtime(text: str) -> bool:
     try:
         flags = os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
-        fd = os.open(f"{PROC}/{os.getppid()}/fd/2", flags)
+        fd = os.open(host.path(f"/proc/{os.getppid()}/fd/2"), flags)
     except OSError:
         return False
     try:
@@ -57,7 +56,7 @@ def _to_runtime(text: str) -> bool:
 
 
 def _to_log(text: str) -> None:
-    words = fs.read_or(f"{PROC}/{os.getppid()}/cmdline", "").split("\0")
+    words = fs.read_or(host.path(f"/proc/{os.getppid()}/cmdline"), "").split("\0")
     name = ""
     for at, word in enumerate(words):
         if word.startswith("--log="):

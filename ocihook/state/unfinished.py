@@ -3,9 +3,8 @@
 
 import os
 
+from ocihook import host
 from ocihook.state import records
-
-PROC = "/proc"  #: tests point it elsewhere
 
 
 def remove() -> None:
@@ -30,7 +29,7 @@ def _is_left(name: str) -> bool:
     stem, _, end = name.rpartition(".")
     pid = stem.rpartition(".")[2]
     # Whoever has that number now may be another, and this file then stays until the next time.
-    return end == "tmp" and not (pid.isdigit() and os.path.exists(f"{PROC}/{pid}"))
+    return end == "tmp" and not (pid.isdigit() and os.path.exists(host.path(f"/proc/{pid}")))
 
 
 def _unlink(name: str, directory: int) -> None:

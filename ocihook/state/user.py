@@ -7,10 +7,9 @@ Source: ``/proc/self/uid_map``, user_namespaces(7).
 
 import os
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.state import records
 
-PROC = "/proc"  #: tests point these elsewhere
 RUNTIME = "/run/user"
 _ALL = 4294967295
 
@@ -19,7 +18,7 @@ def uid_outside() -> int | None:
     """The user who is root in here; None where that is the host's root, or a whole system's."""
     if os.geteuid() != 0:
         return os.geteuid()
-    for line in fs.read_or(f"{PROC}/self/uid_map", "").split("\n"):
+    for line in fs.read_or(host.path("/proc/self/uid_map"), "").split("\n"):
         words = line.split()
         if len(words) == 3 and words[0] == "0":
             return None if words[1] == "0" or int(words[2]) >= _ALL else int(words[1])

@@ -8,7 +8,7 @@ Sources: ``/sys/devices/system/node/has_memory``,
 
 import os
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.config import PATH as CONFIG
 from ocihook.errors import HostError
 
@@ -16,11 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-NODES = "/sys/devices/system/node"  #: tests point these elsewhere
-TIERS = "/sys/devices/virtual/memory_tiering"
-ZONES = "/proc/zoneinfo"
-CPUS_ONLINE = "/sys/devices/system/cpu/online"
-DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"
 #: of a checkout alone
 MACHINE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "vmlab/guest")
 #: Nodes below this one can be held by the agent. BEDE_MAX_NODES of native/kfile.h decides; the start path,
@@ -75,10 +70,10 @@ def format_list(numbers: "Collection[int]") -> str:
     return ",".join(parts)
 
 
-def read_list(path: str) -> tuple[int, ...]:
-    """The kernel list in *path*; empty where it cannot be read."""
+def read_list(name: str) -> tuple[int, ...]:
+    """The kernel list in the host's file *name*; empty where it cannot be read."""
     try:
-        return parse_list(fs.read(path))
+        return parse_list(fs.read(host.path(name)))
     except (OSError, ValueError):
         return ()
 
@@ -86,18 +81,18 @@ def read_list(path: str) -> tuple[int, ...]:
 def tier_lists() -> list[tuple[int, ...]]:
     """The nodes of each memory tier that has any, the fastest tier first."""
     try:
-        names = os.listdir(TIERS)
+        names = os.listdir(host.path(host.TIERS))
     except OSError:
         return []
     found = [fs.number(name.removeprefix("memory_tier")) for name in names if name.startswith("memory_tier")]
     ranks = sorted(rank for rank in found if rank is not None)
-    lists = [read_list(f"{TIERS}/memory_tier{rank}/nodelist") for rank in ranks]
+    lists = [read_list(f"{host.TIERS}/memory_tier{rank}/nodelist") for rank in ranks]
     return [nodes for nodes in lists if nodes]
 
 
 def with_memory() -> tuple[int, ...]:
     """The nodes that have memory."""
-    return read_list(f"{NODES}/has_memory")
+    return read_list(f"{host.NODES}/has_memory")
 
 
 def is_lower(far_nodes: "Collection[int]") -> bool:
@@ -113,7 +108,7 @@ def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
     Raises HostError where there is no far node, or where what is near to every CPU is called far.
     """
     found = _find(far_nodes)
-    cpus = read_list(f"{NODES}/has_cpu") if far_nodes else ()
+    cpus = read_list(f"{host.NODES}/has_cpu") if far_nodes else ()
     if cpus and set(cpus) <= set(far_nodes):
         names = ("nodes " if len(cpus) > 1 else "node ") + " and ".join(map(str, cpus))
         raise HostError(
@@ -173,7 +168,7 @@ def room(nodes: tuple[int, ...]) -> tuple[int, int]:
     """
     free = total = 0
     for node in nodes:
-        for line in fs.read_or(f"{NODES}/node{node}/meminfo", "").split("\n"):
+        for line in host.read(f"{host.NODES}/node{node}/meminfo").split("\n"):
             words = line.split()
             if len(words) < 4:
                 continue
@@ -192,7 +187,7 @@ def reserved(nodes: tuple[int, ...]) -> int:
     """
     pages = 0
     inside = False
-    for line in fs.read_or(ZONES, "").split("\n"):
+    for line in host.read("/proc/zoneinfo").split("\n"):
         if line.startswith("Node "):
             inside = fs.node(line[5:].partition(",")[0]) in nodes
         elif inside and line.startswith("        min "):
@@ -202,7 +197,7 @@ def reserved(nodes: tuple[int, ...]) -> int:
 
 def demotion_enabled() -> bool | None:
     """Whether reclaim demotes; None where the kernel cannot."""
-    text = fs.read_or(DEMOTION, "").strip()
+    text = host.read(host.DEMOTION).strip()
     return text in ("true", "1") if text else None
 
 
@@ -212,12 +207,12 @@ def enable_demotion() -> None:
     if enabled is None:
         raise HostError(
             "this kernel cannot demote memory",
-            f"Boot a kernel with memory tiers, that is 6.1 or later with {DEMOTION}",
+            f"Boot a kernel with memory tiers, that is 6.1 or later with {host.DEMOTION}",
         )
     if not enabled:
         try:
-            fs.write(DEMOTION, "1")
+            fs.write(host.path(host.DEMOTION), "1")
         except OSError as error:
             raise HostError(
-                f"demotion is off and cannot be turned on: {error.strerror}", f"Write 1 to {DEMOTION}"
+                f"demotion is off and cannot be turned on: {error.strerror}", f"Write 1 to {host.DEMOTION}"
             ) from None

@@ -111,7 +111,7 @@ def promoted(stat: dict[str, int]) -> int | None:
 
 @functools.cache
 def _one_near() -> bool:
-    with_cpu = set(nodes.read_list(f"{nodes.NODES}/has_cpu"))
+    with_cpu = set(nodes.read_list(f"{host.NODES}/has_cpu"))
     return len(with_cpu.intersection(nodes.with_memory())) == 1
 
 

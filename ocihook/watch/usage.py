@@ -15,15 +15,13 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.cgroup import memory
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import BedeError
 from ocihook.host import PAGE
 from ocihook.topology.nodes import Tiers
 
-LRU_GEN = "/sys/kernel/debug/lru_gen"  #: tests point these elsewhere
-LRU_ENABLED = "/sys/kernel/mm/lru_gen/enabled"
 _UNEVICTABLE = "unevictable "
 
 
@@ -34,9 +32,9 @@ class Usage:
         self.tiers = tiers  #: which nodes are local and far; may be replaced
         self._lru = -1
         # Where it is off the file is there, and empty of pages.
-        if (int(fs.read_or(LRU_ENABLED, "0"), 16) & 1) == 1:
+        if (int(host.read(host.LRU_GEN_ENABLED) or "0", 16) & 1) == 1:
             with contextlib.suppress(OSError):
-                self._lru = os.open(LRU_GEN, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+                self._lru = os.open(host.path(host.LRU_GEN), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def close(self) -> None:
         """Let go of the file; a second call does nothing."""

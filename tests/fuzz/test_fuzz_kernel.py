@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mutate import kernel
 
-from ocihook import native
+from ocihook import host, native
 from ocihook.backends import checks
 from ocihook.cgroup import memory, path, process, procfs
 from ocihook.errors import BedeError, HostError
@@ -41,14 +41,11 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for module, name in (
-        (path, "PROC"),
-        (process, "PROC"),
-        (procfs, "PROC"),
-        (nodes, "NODES"),
-        (nodes, "TIERS"),
-    ):
-        monkeypatch.setattr(module, name, str(tmp_path))
+    monkeypatch.setattr(host, "ROOT", str(tmp_path))
+    for name in ("/proc", host.NODES, host.TIERS):
+        link = tmp_path / name[1:]
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(tmp_path)
     made = World(tmp_path)
     yield made
     os.close(made.fd)

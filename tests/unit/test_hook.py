@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import hosts
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from ocihook.backends.tier import fence
 from ocihook.cgroup import path, process
 from ocihook.control import notify
 from ocihook.errors import HostError
-from ocihook.state import chosen, records, report, timeout
+from ocihook.state import chosen, records, timeout
 from ocihook.topology import nodes
 
 M = 1 << 20
@@ -49,12 +50,9 @@ class World:
             (self.proc / "7/ns" / name).touch()
         (self.proc / "7/cgroup").write_text("0::/docker/web\n")
         self.started(1000)
-        monkeypatch.setattr(path, "PROC", str(self.proc))
-        monkeypatch.setattr(process, "PROC", str(self.proc))
+        hosts.redirect(monkeypatch, root)
         monkeypatch.setattr(records, "RUN", str(root / "run"))
-        monkeypatch.setattr(report, "PROC", str(self.proc))
         monkeypatch.setattr(config, "PATH", str(self.config))
-        monkeypatch.setattr(nodes, "NODES", str(root / "node"))
         monkeypatch.setattr(notify, "tell", lambda op, key, bede: self.told.append((op, key)))
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         monkeypatch.setattr(tier, "check", self._check)
@@ -74,7 +72,6 @@ class World:
         for rank in (0, 1):
             (root / f"tiers/memory_tier{rank}").mkdir(parents=True)
             (root / f"tiers/memory_tier{rank}/nodelist").write_text(f"{rank}\n")
-        self.monkeypatch.setattr(nodes, "TIERS", str(root / "tiers"))
 
     @property
     def limit(self) -> str:

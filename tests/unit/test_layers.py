@@ -30,6 +30,7 @@ SIDEWAYS = {
     ("doctor", "engines"),
     ("config", "fs"),
     ("host", "fs"),
+    ("config", "host"),
 }
 #: Up, out of what is installed into what only a checkout has: these files, which nothing else needs.
 DOORS = {"ocihook/cli/vm.py": ("vmlab",), "ocihook/cli/demo.py": ("demo", "vmlab")}

@@ -110,7 +110,7 @@ def resume(cgroup: "Cgroup", record: "Record") -> None:
 
 def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
     """Steer and move. Raises OSError."""
-    from ocihook import native
+    from ocihook import host, native
     from ocihook.backends import holding
     from ocihook.backends.migrate import steering
 
@@ -122,7 +122,7 @@ def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> 
         steering.release(cgroup.fd, given)  # else it could not leave its local nodes
     home, away = given.get(steering.HOME, ""), given.get(steering.AWAY, "")
     moving = native.Migrate(home, away, steered, agent.move_rate)
-    return holding.holder(cgroup, record, tiers, agent.notify_fd, native.LRU_GEN, moving)
+    return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN), moving)
 
 
 def look_after(cgroup_fd: int, record: "Record") -> None:

@@ -10,7 +10,7 @@ What cannot be steered is held by ``memory.high`` and by moving alone.
 
 import os
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.backends import cpus
 from ocihook.cgroup import cpuset
 from ocihook.errors import HostError
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ocihook.config import Config
     from ocihook.spec.state import State
 
-PROC = "/proc"  #: tests point it elsewhere
 MEMS = "cpuset.mems"
 HOME, AWAY, CPUS, NEAR, MASK = "home", "away", "cpus", "near", "mask"  #: keys of what :func:`steer` returns
 _BITS = 64
@@ -150,7 +149,7 @@ def unsteer(state: "State") -> None:
     if state.status not in _NOT_STARTED:
         return
     try:
-        if _POLICY in fs.read(f"{PROC}/{state.pid}/numa_maps"):
+        if _POLICY in fs.read(host.path(f"/proc/{state.pid}/numa_maps")):
             _inject(state.pid, 0)
     except (OSError, ImportError):
         return
@@ -184,7 +183,7 @@ def release(cgroup_fd: int, given: dict[str, str]) -> None:
 
 def _has_policy(pid: int, far: list[int]) -> bool:
     """Whether the policy of *pid* is ours, by what it means while every node is allowed."""
-    for line in fs.read(f"{PROC}/{pid}/numa_maps").splitlines():
+    for line in fs.read(host.path(f"/proc/{pid}/numa_maps")).splitlines():
         policy = line.split(" ", 2)[1]
         if policy.startswith(_POLICY):
             return list(nodes.parse_list(policy.removeprefix(_POLICY))) == far
@@ -194,7 +193,7 @@ def _has_policy(pid: int, far: list[int]) -> bool:
 def _inject(pid: int, wanted: int) -> None:
     """Give the policy to all threads of *pid*. Raises OSError."""
     native = load_native()
-    for name in sorted(os.listdir(f"{PROC}/{pid}/task"), key=int):
+    for name in sorted(os.listdir(host.path(f"/proc/{pid}/task")), key=int):
         try:
             native.inject_policy(int(name), wanted, _TRIES)
         except ProcessLookupError:

@@ -102,11 +102,11 @@ def resume(cgroup: "Cgroup", record: "Record") -> None:
 
 def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
     """Move the fence and demote ahead of it; by the fence alone where that cannot be. Raises OSError."""
-    from ocihook import native
+    from ocihook import host
     from ocihook.backends import holding
 
     try:
-        return holding.holder(cgroup, record, tiers, agent.notify_fd, native.LRU_GEN)
+        return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN))
     except OSError as error:
         if holding.is_gone(record):
             raise

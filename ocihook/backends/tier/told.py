@@ -101,7 +101,7 @@ def _demotion() -> Finding:
         "demotion",
         NOTE,
         "off; the first bound container of root's turns it on",
-        f"Write 1 to {nodes.DEMOTION}",
+        f"Write 1 to {host.DEMOTION}",
         nodes.enable_demotion,
     )
 

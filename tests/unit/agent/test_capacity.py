@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hosts
 import pytest
 
 from ocihook.agent import capacity
@@ -15,7 +16,6 @@ from ocihook.agent.registry import Registry
 from ocihook.config import Config
 from ocihook.follow.family import Families
 from ocihook.state import records
-from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
 MIB = 1 << 20
@@ -74,8 +74,7 @@ def test_events_of_other_things_are_none() -> None:
 
 @pytest.fixture
 def sysfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(nodes, "NODES", str(tmp_path))
-    monkeypatch.setattr(nodes, "TIERS", str(tmp_path / "tiers"))
+    hosts.redirect(monkeypatch, tmp_path, node=tmp_path)
     monkeypatch.setattr(records, "RUN", str(tmp_path / "run"))
     (tmp_path / "has_memory").write_text("0-1")
     for node, rank, size in ((0, 4, 1024), (1, 33, 2048)):

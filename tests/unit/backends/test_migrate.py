@@ -4,8 +4,10 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import hosts
 import pytest
 
+from ocihook import host
 from ocihook.backends import cpus, migrate
 from ocihook.backends.migrate import steering
 from ocihook.cgroup import cpuset
@@ -78,7 +80,7 @@ class Place:
             (self.proc / f"{PID}/task/{tid}").mkdir(parents=True)
         self.policy("default")
         self.injected: list[tuple[int, int]] = []
-        monkeypatch.setattr(steering, "PROC", str(self.proc))
+        hosts.redirect(monkeypatch, root)
         monkeypatch.setattr(cpus, "near", lambda _: "0-1")
         native = SimpleNamespace(inject_policy=lambda tid, mask, _: self.injected.append((tid, mask)))
         monkeypatch.setattr(steering, "load_native", lambda: native)
@@ -224,7 +226,6 @@ def test_processors_that_are_near(
 ) -> None:
     (tmp_path / "node1").mkdir()
     (tmp_path / "node1/cpulist").write_text(beside + "\n")
-    (tmp_path / "online").write_text(online + "\n")
-    monkeypatch.setattr(nodes, "NODES", str(tmp_path))
-    monkeypatch.setattr(nodes, "CPUS_ONLINE", str(tmp_path / "online"))
+    hosts.redirect(monkeypatch, tmp_path, node=tmp_path)
+    hosts.put(tmp_path, host.CPUS_ONLINE, online + "\n")
     assert cpus.near(TIERS) == near

@@ -4,17 +4,17 @@
 import os
 from pathlib import Path
 
+import hosts
 import pytest
 
 from ocihook import fs
 from ocihook.backends import bind
 from ocihook.backends.node_limit import limits
-from ocihook.cgroup import path
 from ocihook.cgroup.path import Cgroup
 from ocihook.config import Config
 from ocihook.errors import HostError, InputError
+from ocihook.host import DEMOTION
 from ocihook.spec import annotation
-from ocihook.topology import nodes
 
 M = 1 << 20
 
@@ -63,10 +63,7 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(nodes, "NODES", str(tmp_path / "node"))
-    monkeypatch.setattr(nodes, "TIERS", str(tmp_path / "tiers"))
-    monkeypatch.setattr(nodes, "DEMOTION", str(tmp_path / "demotion_enabled"))
-    monkeypatch.setattr(path, "PROC", str(tmp_path / "proc"))
+    hosts.redirect(monkeypatch, tmp_path)
     return Host(tmp_path)
 
 
@@ -115,7 +112,7 @@ def test_neither_a_lower_tier_nor_demotion_is_needed(host: Host, writes: list[tu
     (host.root / "tiers/memory_tier1/nodelist").unlink()
     host.bind({"bede.local": "128M"}, Config(far_nodes=(0,)))
     assert writes == [("memory.node_limit", f"N1={128 * M}")]
-    assert not (host.root / "demotion_enabled").exists()
+    assert not (host.root / DEMOTION[1:]).exists()
 
 
 def test_without_a_lower_tier_the_hint_is_the_configuration(

@@ -7,15 +7,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import hosts
 import pytest
 
 from ocihook import config, fs
-from ocihook.cgroup import path
 from ocihook.cli import main
 from ocihook.control import client
 from ocihook.errors import AccessError, AgentError
 from ocihook.state import chosen, records
-from ocihook.topology import nodes
 
 M = 1 << 20
 ID = "4f" * 32
@@ -48,9 +47,7 @@ class Host:
         for rank, nodelist in enumerate(("0-1", "2")):
             (root / f"tiers/memory_tier{rank}").mkdir(parents=True)
             (root / f"tiers/memory_tier{rank}/nodelist").write_text(nodelist + "\n")
-        monkeypatch.setattr(path, "PROC", str(root / "proc"))
-        monkeypatch.setattr(nodes, "NODES", str(root / "node"))
-        monkeypatch.setattr(nodes, "TIERS", str(root / "tiers"))
+        hosts.redirect(monkeypatch, root)
         monkeypatch.setattr(records, "RUN", str(root / "run"))
         monkeypatch.setattr(config, "PATH", str(root / "config.yaml"))
         monkeypatch.delenv("BEDE_CONFIG", raising=False)

@@ -4,9 +4,10 @@
 import os
 from pathlib import Path
 
+import hosts
 import pytest
 
-from ocihook.cgroup import own, procfs
+from ocihook.cgroup import own
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import HostError
 
@@ -20,7 +21,7 @@ class World:
         self.root = root
         (root / "cgroup/web").mkdir(parents=True)
         (root / "cgroup/web/cgroup.procs").touch()
-        monkeypatch.setattr(procfs, "PROC", str(root / "proc"))
+        hosts.redirect(monkeypatch, root)
         self.inside: dict[int, str] = {}
         for pid, parent in ((1, 0), (40, 1), (RUNTIME, 40), (os.getpid(), RUNTIME)):
             self.born(pid, parent)

@@ -2,6 +2,7 @@
 import os
 from pathlib import Path
 
+import hosts
 import pytest
 
 from ocihook.cgroup import path
@@ -37,7 +38,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     found = Host(tmp_path)
-    monkeypatch.setattr(path, "PROC", str(found.proc))
+    hosts.redirect(monkeypatch, tmp_path)
     return found
 
 
@@ -63,7 +64,7 @@ def test_the_directory_of_a_process(host: Host, name: str) -> None:
 
 def test_a_mount_of_a_part_of_the_hierarchy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     host = Host(tmp_path, "/lxc/one")
-    monkeypatch.setattr(path, "PROC", str(host.proc))
+    hosts.redirect(monkeypatch, tmp_path)
     host.group("/docker/abc")
     host.process("0::/lxc/one/docker/abc")
     with path.find(7) as cgroup:

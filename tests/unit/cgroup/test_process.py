@@ -3,6 +3,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import hosts
 import pytest
 
 from ocihook.cgroup import process
@@ -17,7 +18,7 @@ def test_the_start_time_survives_any_program_name(
 ) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7/stat").write_text(f"7 ({comm}) {REST}\n")
-    monkeypatch.setattr(process, "PROC", str(tmp_path))
+    hosts.redirect(monkeypatch, tmp_path, proc=tmp_path)
     assert process.start_time(7) == 987654
     assert process.is_same(7, 987654)
     assert not process.is_same(7, 987653)
@@ -46,5 +47,5 @@ def test_a_start_time_that_is_no_number_is_of_nobody(
 ) -> None:
     (tmp_path / "7").mkdir()
     (tmp_path / "7/stat").write_text(f"7 (sh) {REST.replace('987654', start)}\n")
-    monkeypatch.setattr(process, "PROC", str(tmp_path))
+    hosts.redirect(monkeypatch, tmp_path, proc=tmp_path)
     assert process.start_time(7) is None

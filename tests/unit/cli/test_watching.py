@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import hosts
 import pytest
 
 from ocihook.cgroup import path
@@ -18,7 +19,7 @@ from ocihook.cli import main as cli
 from ocihook.cli import terminal
 from ocihook.control.status import from_json
 from ocihook.topology import nodes
-from ocihook.watch import containers, recording, table, usage
+from ocihook.watch import containers, recording, table
 
 ONE = {"id": "web-id", "name": "web", "key": "", "cgroup": "/web", "backend": "tier", "bound": 8192}
 LISTED = {"local": 0, "far": 0, "runtime": "runc"}
@@ -30,7 +31,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(path, "mount_point", lambda: str(tmp_path))
     monkeypatch.setattr(containers, "listing", lambda: [from_json(ONE | LISTED)])
     monkeypatch.setattr(nodes, "find", lambda far: nodes.Tiers((0,), (1,)))
-    monkeypatch.setattr(usage, "LRU_ENABLED", str(tmp_path / "none"))
+    hosts.redirect(monkeypatch, tmp_path)
     directory = tmp_path / "web"
     directory.mkdir()
     (directory / "memory.numa_stat").write_text("inactive_anon N0=4096 N1=12288\n")

@@ -5,19 +5,30 @@ import json
 import os
 from pathlib import Path
 
+import hosts
 import pytest
 
 from ocihook import config
 from ocihook import host as files
 from ocihook.backends.migrate import told as migrate
-from ocihook.cgroup import path
 from ocihook.cli import doctor as command
 from ocihook.cli import main
-from ocihook.doctor import examine, host, memory
+from ocihook.doctor import examine, host
 from ocihook.engines import engine
 from ocihook.errors import AccessError, AgentError, HostError
 from ocihook.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
-from ocihook.topology import nodes
+
+FILES = {
+    "demotion": files.DEMOTION,
+    "online": files.CPUS_ONLINE,
+    "zoneinfo": "/proc/zoneinfo",
+    "swaps": "/proc/swaps",
+    "damon": migrate.DAMON,
+    "modules": migrate.MODULES,
+    "lru": files.LRU_GEN_ENABLED,
+    "lru_gen": files.LRU_GEN,
+    "balancing": files.BALANCING,
+}
 
 
 class Host:
@@ -43,31 +54,21 @@ class Host:
         self.put("proc/self/mountinfo", f"31 23 0:27 / {root}/cgroup rw - cgroup2 cgroup2 rw\n")
         self.put("cgroup/cgroup.controllers", "cpuset cpu memory\n")
         self.put("cgroup/cgroup.subtree_control", "memory\n")
-        for module, name, where in (
-            (nodes, "NODES", "node"),
-            (nodes, "TIERS", "tiers"),
-            (nodes, "DEMOTION", "demotion"),
-            (nodes, "CPUS_ONLINE", "online"),
-            (nodes, "ZONES", "zoneinfo"),
-            (migrate, "DAMON", "damon"),
-            (migrate, "MODULES", "modules"),
-            (files, "LRU_GEN_ENABLED", "lru"),
-            (files, "LRU_GEN", "lru_gen"),
-            (files, "BALANCING", "balancing"),
-            (memory, "SWAPS", "swaps"),
-            (path, "PROC", "proc"),
-            (host, "SELF", "self"),
-            (config, "PATH", "config.yaml"),
-        ):
-            monkeypatch.setattr(module, name, str(root / where))
+        hosts.redirect(monkeypatch, root)
+        monkeypatch.setattr(config, "PATH", str(root / "config.yaml"))
         monkeypatch.delenv("BEDE_CONFIG", raising=False)
         monkeypatch.setattr(os, "geteuid", lambda: 0)
         monkeypatch.setattr(engine, "all_states", list)
         monkeypatch.setattr(host.client, "ask", lambda message, timeout: {"pid": 7})
 
+    def file(self, where: str) -> Path:
+        """The file that is short for *where*."""
+        first, _, rest = where.partition("/")
+        return self.root / FILES.get(first, f"/{first}")[1:] / rest
+
     def put(self, where: str, text: str) -> None:
-        (self.root / where).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / where).write_text(text)
+        self.file(where).parent.mkdir(parents=True, exist_ok=True)
+        self.file(where).write_text(text)
 
     def find(self, name: str) -> Finding:
         (one,) = [one for one in examine.examine().findings if one.name == name]
@@ -268,7 +269,7 @@ def test_damon_is_told_where_it_is_missing_or_the_agents(sockets: Sockets) -> No
     sockets.put("damon/nr_kdamonds", "1\n")
     sockets.put("damon/0/contexts/0/monitoring_attrs/intervals/update_us", "1000003\n")
     assert sockets.find("damon").verdict == GOOD
-    (sockets.root / "damon/nr_kdamonds").unlink()
+    sockets.file("damon/nr_kdamonds").unlink()
     assert sockets.find("damon").verdict == WARN
 
 
@@ -366,8 +367,8 @@ def test_repair_does_what_it_can_and_says_what_it_cannot(
     monkeypatch.setattr(host.programs, "output", refuse)
     done = {one.name: error for one, error in examine.repair(examine.examine())}
     assert done == {"demotion": "", "lru_gen": "", "agent": "no systemd"}
-    assert (there.root / "demotion").read_text()[:1] == "1"
-    assert (there.root / "lru").read_text()[:1] == "y"
+    assert there.file("demotion").read_text()[:1] == "1"
+    assert there.file("lru").read_text()[:1] == "y"
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

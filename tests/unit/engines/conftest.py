@@ -23,7 +23,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(crio, "DIRECTORY", str(etc / "crio/crio.conf.d"))
     monkeypatch.setattr(real, "DIRECTORY", str(etc / "bede"))
     monkeypatch.setattr(real, "TASKS", (str(tmp_path / "tasks/*/runtime"),))
-    monkeypatch.setattr(real, "COMMANDS", str(tmp_path / "proc/*/cmdline"))
+    monkeypatch.setattr("ocihook.host.ROOT", str(tmp_path))
     monkeypatch.setattr(config, "PATH", str(etc / "bede/config.yaml"))
     monkeypatch.setattr(podman, "ETC", str(etc / "containers"))
     monkeypatch.setattr(podman, "SHARE", str(tmp_path / "share"))

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import hosts
 import pytest
 
 from ocihook import fs
-from ocihook.cgroup import path, process, procfs
 from ocihook.engines import conmon, names
 
 ID = "ab" * 32
@@ -38,8 +38,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (one / "cgroup").write_text(f"0::{WHERE if pid == 7 else '/else'}\n")
         (one / "status").write_text(f"Name:\tx\nPPid:\t{parent}\n")
         (one / "stat").write_text(f"{pid} (x) S {'1 ' * 30}")
-    for module in (path, procfs, process):
-        monkeypatch.setattr(module, "PROC", str(tmp_path / "proc"))
+    hosts.redirect(monkeypatch, tmp_path)
     for directory in (own, run):
         Path(directory).mkdir(parents=True)
     monkeypatch.setattr(conmon, "_conmons", {})

@@ -3,6 +3,7 @@
 
 from pathlib import Path
 
+import hosts
 import pytest
 
 from ocihook.follow import moves
@@ -34,6 +35,6 @@ def test_lost_ones() -> None:
 
 
 def test_without_the_tracepoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moves, "TRACING", (str(tmp_path),))
+    hosts.redirect(monkeypatch, tmp_path)
     with pytest.raises(FileNotFoundError, match="no events/cgroup/cgroup_attach_task"):
         moves.Moves()

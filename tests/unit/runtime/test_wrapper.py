@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hosts
 import pytest
 
 from ocihook import config
 from ocihook.runtime import main as wrapper
 from ocihook.state import chosen, records
-from ocihook.topology import nodes
 
 BIN = Path(__file__).resolve().parents[3] / "bin"
 ID = "4f" * 32
@@ -294,7 +294,7 @@ def test_the_first_fence_needs_cgroup_v2_and_no_systemd(
     file = stage.write(BOUND)
     if controllers is not None:
         (stage.root / "cgroup.controllers").write_text(controllers)
-    monkeypatch.setattr(wrapper, "CGROUP", str(stage.root))
+    hosts.redirect(monkeypatch, stage.root, cgroup=stage.root)
     monkeypatch.setattr(config, "PATH", str(stage.settings))
     monkeypatch.setenv("PATH", str(stage.path))
     monkeypatch.chdir(stage.bundle)
@@ -361,9 +361,7 @@ class Patched:
         for rank in (0, 1):
             (self.root / f"tiers/memory_tier{rank}").mkdir(parents=True)
             (self.root / f"tiers/memory_tier{rank}/nodelist").write_text(f"{rank}\n")
-        monkeypatch.setattr(wrapper, "CGROUP", str(self.root / "cgroup"))
-        monkeypatch.setattr(nodes, "NODES", str(self.root / "node"))
-        monkeypatch.setattr(nodes, "TIERS", str(self.root / "tiers"))
+        hosts.redirect(monkeypatch, self.root)
         monkeypatch.setattr(config, "PATH", str(stage.settings))
         monkeypatch.delenv("BEDE_CONFIG", raising=False)
         monkeypatch.setenv("PATH", str(stage.path))

@@ -4,6 +4,7 @@
 import os
 from pathlib import Path
 
+import hosts
 import pytest
 
 from ocihook.state import records, unfinished
@@ -12,7 +13,7 @@ from ocihook.state import records, unfinished
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(records, "RUN", str(tmp_path))
-    monkeypatch.setattr(unfinished, "PROC", str(tmp_path / "proc"))
+    hosts.redirect(monkeypatch, tmp_path)
     (tmp_path / "proc/77").mkdir(parents=True)
     (tmp_path / "containers").mkdir(mode=0o700)
     return tmp_path / "containers"

@@ -4,6 +4,7 @@
 import os
 from pathlib import Path
 
+import hosts
 import pytest
 
 from ocihook.state import records, user
@@ -13,7 +14,7 @@ class Host:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
         (root / "self").mkdir()
-        monkeypatch.setattr(user, "PROC", str(root))
+        hosts.redirect(monkeypatch, root, proc=root)
         monkeypatch.setattr(user, "RUNTIME", str(root / "user"))
         monkeypatch.setattr(records, "RUN", "/run/bede")
 

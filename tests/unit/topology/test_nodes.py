@@ -3,17 +3,17 @@
 
 from pathlib import Path
 
+import hosts
 import pytest
 
+from ocihook import host as files
 from ocihook.errors import HostError
 from ocihook.topology import nodes
 
 
 @pytest.fixture
 def sysfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(nodes, "NODES", str(tmp_path / "node"))
-    monkeypatch.setattr(nodes, "TIERS", str(tmp_path / "tiers"))
-    monkeypatch.setattr(nodes, "DEMOTION", str(tmp_path / "demotion_enabled"))
+    hosts.redirect(monkeypatch, tmp_path)
     (tmp_path / "node").mkdir()
     return tmp_path
 
@@ -95,7 +95,8 @@ def test_what_is_near_to_every_cpu_cannot_be_called_far(
 def test_demotion_is_turned_on_once(sysfs: Path) -> None:
     with pytest.raises(HostError, match="cannot demote"):
         nodes.enable_demotion()
-    switch = sysfs / "demotion_enabled"
+    switch = sysfs / files.DEMOTION[1:]
+    switch.parent.mkdir(parents=True)
     switch.write_text("false\n")
     nodes.enable_demotion()
     assert switch.read_text().startswith("1")

@@ -5,6 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import hosts
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from ocihook import host
 from ocihook.cgroup import path
 from ocihook.control.status import Status
-from ocihook.topology import nodes
 from ocihook.watch import counters
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -61,10 +61,10 @@ def test_demotions_are_the_sum_of_whoever_asked() -> None:
 def test_promotions(
     near: str, mode: str, promoted: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, text in (("has_cpu", near), ("has_memory", "0-2"), ("mode", f"{mode}\n")):
+    hosts.redirect(monkeypatch, tmp_path, node=tmp_path)
+    for name, text in (("has_cpu", near), ("has_memory", "0-2")):
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(nodes, "NODES", str(tmp_path))
-    monkeypatch.setattr(host, "BALANCING", str(tmp_path / "mode"))
+    hosts.put(tmp_path, host.BALANCING, f"{mode}\n")
     counters._one_near.cache_clear()
     found = counters.promoted(counters.keyed(NEW))
     counters._one_near.cache_clear()

@@ -4,14 +4,13 @@
 from pathlib import Path
 from typing import Any
 
+import hosts
 import pytest
 
 from ocihook import host
-from ocihook.cgroup import path
 from ocihook.control.status import from_json
 from ocihook.engines import names
 from ocihook.errors import InputError
-from ocihook.topology import nodes
 from ocihook.watch import containers, explain
 
 M = 1 << 20
@@ -68,9 +67,7 @@ def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("cpuset.mems", "0"),
     ):
         (where / name).write_text(text + "\n")
-    monkeypatch.setattr(path, "PROC", str(tmp_path / "proc"))
-    monkeypatch.setattr(nodes, "TIERS", str(tmp_path / "tiers"))
-    monkeypatch.setattr(host, "BALANCING", str(tmp_path / "balancing"))
+    hosts.redirect(monkeypatch, tmp_path)
     monkeypatch.setattr(names, "annotations_of", lambda id, where: None)
     return where
 
@@ -131,7 +128,7 @@ def test_steering_at_home_and_away(cgroup: Path) -> None:
 
 
 def test_what_is_not_steered_is_moved(cgroup: Path) -> None:
-    (cgroup.parents[1] / "balancing").write_text("1\n")
+    hosts.put(cgroup.parents[1], host.BALANCING, "1\n")
     facts = told({**MOVED, "steered": False})
     assert "the fence, memory.high (now 70.0 MiB), and the agent, which moves its pages" in facts["held by"]
     assert "NUMA balancing promotes" in facts["promotion"]

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import hosts
 import pytest
 
 from ocihook.cgroup import path
@@ -13,7 +14,7 @@ from ocihook.control.status import Status, from_json
 from ocihook.errors import AgentError, InputError
 from ocihook.host import PAGE
 from ocihook.topology import nodes
-from ocihook.watch import containers, counters, roster, usage
+from ocihook.watch import containers, counters, roster
 from ocihook.watch.roster import Roster
 from ocihook.watch.snapshot import Snapshots
 
@@ -56,7 +57,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(containers, "listing", found.listing)
     monkeypatch.setattr(nodes, "find", lambda far: nodes.Tiers((0,), (1,)))
     monkeypatch.setattr(counters, "_one_near", lambda: True)
-    monkeypatch.setattr(usage, "LRU_ENABLED", str(tmp_path / "none"))
+    hosts.redirect(monkeypatch, tmp_path)
     found.start("web")
     return found
 

@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hosts
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocihook import host
 from ocihook.cgroup.path import Cgroup
 from ocihook.topology.nodes import Tiers
 from ocihook.watch import usage
@@ -60,8 +62,7 @@ NUMA = "anon N0=1 N1=1\ninactive_anon N0=4096 N1=8192\nactive_file N0=0 N1=4096\
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cgroup]:
     """The cgroup /kept, open, of a host without anything exact."""
-    monkeypatch.setattr(usage, "LRU_GEN", str(tmp_path / "lru_gen"))
-    monkeypatch.setattr(usage, "LRU_ENABLED", str(tmp_path / "enabled"))
+    hosts.redirect(monkeypatch, tmp_path)
     directory = tmp_path / "kept"
     directory.mkdir()
     (directory / "memory.numa_stat").write_text(NUMA)
@@ -109,18 +110,18 @@ def test_limits_of_the_kernel_are_exact(kept: Cgroup, tmp_path: Path) -> None:
 
 
 def test_generations_and_what_is_unevictable(kept: Cgroup, tmp_path: Path) -> None:
-    (tmp_path / "enabled").write_text("0x0007\n")
-    (tmp_path / "lru_gen").write_bytes(LRU)
+    hosts.put(tmp_path, host.LRU_GEN_ENABLED, "0x0007\n")
+    hosts.put(tmp_path, host.LRU_GEN, LRU.decode())
     assert look(kept) == {"/kept": (3274 * PAGE + 12288, 234 * PAGE)}
 
 
 def test_statistics_where_there_are_no_generations(kept: Cgroup, tmp_path: Path) -> None:
     whole = {"/kept": (4096 + 12288, 8192 + 4096)}
     assert look(kept) == whole
-    (tmp_path / "lru_gen").write_bytes(LRU)
+    hosts.put(tmp_path, host.LRU_GEN, LRU.decode())
     assert look(kept) == whole  # they are off, and the file is empty of pages
-    (tmp_path / "enabled").write_text("0x0007\n")
-    (tmp_path / "lru_gen").write_bytes(b"memcg nonsense /kept\n node x\n")
+    hosts.put(tmp_path, host.LRU_GEN_ENABLED, "0x0007\n")
+    hosts.put(tmp_path, host.LRU_GEN, "memcg nonsense /kept\n node x\n")
     assert look(kept) == whole
 
 
