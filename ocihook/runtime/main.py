@@ -12,8 +12,6 @@ import time
 
 from ocihook import config as configuration
 from ocihook import fs, host
-from ocihook.backends import choose
-from ocihook.backends.backend import Start
 from ocihook.errors import AccessError, BedeError, RuntimeMissingError
 from ocihook.runtime import argv as commandline
 from ocihook.spec import bundle, fastjson
@@ -39,10 +37,12 @@ def main(argv: list[str]) -> int:
         if call.starts:
             _prepare(call, settings, os.path.join(os.path.dirname(own), bundle.HOOK))
         elif call.command == "exec" and settings.far_nodes:
+            from ocihook.backends import choose
+
             choose.stock(settings).prepare_exec(call.container)
         _become(real, arguments, _hint(script))
     except BedeError as error:
-        _say(call, error)
+        _report(call, error)
         return error.exit_code
     except Exception as error:
         return _internal(call, error)
@@ -101,6 +101,9 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
         policy = bundle.policy_of(config)
         if policy is None:
             return
+        from ocihook.backends import choose  # every start of a container would pay for it
+        from ocihook.backends.backend import Start
+
         own = _has_own(call, config)
         start = Start(
             call.container,
@@ -111,7 +114,7 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
             own,
             # Who may share a cgroup gets the hook alone, which sees who is in there before it writes.
             own and _can_fence(call),
-            lambda error: _say(call, error, "warning"),
+            lambda error: _report(call, error, "warning"),
         )
         changed = choose.for_host(host.path(host.CGROUP), settings).prepare(start)
         if not changed:
@@ -173,7 +176,7 @@ def _become(real: str, arguments: list[str], hint: str) -> "NoReturn":
         raise RuntimeMissingError(f"the OCI runtime {real} cannot be run: {error.strerror}", hint) from None
 
 
-def _say(call: commandline.Call, error: BedeError, level: str = "error") -> None:
+def _report(call: commandline.Call, error: BedeError, level: str = "error") -> None:
     """One line on stderr, and in the runtime's log, which is what Docker and containerd show their user."""
     line = error.line(PROGRAM)
     try:  # noqa: SIM105 - contextlib would be one more import in every container's start
@@ -205,5 +208,5 @@ def _internal(call: commandline.Call, error: Exception) -> int:
 
         traceback.print_exception(error)
     where = f"{type(error).__name__}: {error}"
-    _say(call, BedeError(f"internal error: {where[:300]}", "Please report it, with BEDE_DEBUG=1 set"))
+    _report(call, BedeError(f"internal error: {where[:300]}", "Please report it, with BEDE_DEBUG=1 set"))
     return 1
