@@ -12,7 +12,7 @@ from cffi import FFI
 
 TOPICS = ("kfile", "control", "holder", "procevents", "policy", "cpus")
 SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "shortage", "ceilings", "idle")
-SOURCES += ("recount", "backends", "tier", "migrate", "steering", "switcher", "mover", "spaces", "pages")
+SOURCES += ("recount", "backends", "tier", "migrate", "steering", "switcher", "mover", "vmas", "pages")
 SOURCES += ("heat", "order")
 
 #: Every finding of AddressSanitizer and UBSan is fatal.

@@ -10,7 +10,7 @@
 
 #include <stdatomic.h>
 
-#include "spaces.h"
+#include "vmas.h"
 
 #define BEDE_HEAT_TARGETS 32 /* processes that are measured at once */
 

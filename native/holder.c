@@ -128,7 +128,7 @@ static void publish(struct bede_holder *holder)
 	stats->current = control->current;
 	stats->fence = holder->last_fence;
 	/* What the owner has to know at once. */
-	bool placed = stats->own && !holder->told;
+	bool placed = stats->program_bound && !holder->told;
 
 	holder->told = holder->told || placed;
 	if (placed || (holder->lifted && !stats->stalled) || (stats->steered && !holder->steered) ||

@@ -29,7 +29,7 @@ struct bede_stats {
 	uint64_t over;
 	uint64_t demoted;
 	uint64_t promoted;
-	uint64_t own;
+	uint64_t program_bound;
 	uint64_t mover_us;
 	uint64_t measured;
 	uint64_t tries;

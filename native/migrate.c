@@ -88,7 +88,7 @@ static void plan(struct bede_holder *holder, struct bede_ask *ask)
 	uint64_t end = control->bound - batch, local = control->local;
 	uint64_t huge = (uint64_t)(3.0 * MIB * control->huge_share);
 	uint64_t below = control->bound / 100 > huge ? control->bound / 100 : huge;
-	uint64_t movable = local > state->moved.own ? local - state->moved.own : 0;
+	uint64_t movable = local > state->moved.program_bound ? local - state->moved.program_bound : 0;
 
 	ask->from = ask->to = control->local_mask;
 	ask->fresh = state->lowered;
@@ -163,7 +163,7 @@ static void see(struct bede_holder *holder)
 	stats->demoted = state->moved.demoted;
 	stats->promoted = state->moved.promoted;
 	stats->tries = state->moved.tries;
-	stats->own = state->moved.own;
+	stats->program_bound = state->moved.program_bound;
 	stats->mover_us = state->moved.used_us;
 	stats->measured = state->moved.measured;
 	stats->away = state->steering.is_away;
@@ -215,7 +215,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	holder->lifted = stuck;
 	/* At home, where the local nodes are all there is, others can take what is left of them. */
 	holder->busy =
-		stuck || ask.demote || ask.promote || (steering->calm_us && !state->moved.own) ||
+		stuck || ask.demote || ask.promote || (steering->calm_us && !state->moved.program_bound) ||
 		steering->switching ||
 		(at_home && (left < control->bound / 4 || steering->available < 8 * steering->reserve));
 	/* Not only near it: a burst, or whoever goes on after the agent's death, is there at once, and would swap. */

@@ -67,25 +67,24 @@ static int roomiest(uint64_t mask)
 
 static struct bede_range *range_at(const struct bede_mover *mover, const struct bede_hand *hand, bool hot)
 {
-	size_t count = mover->spaces.ranges.count;
+	size_t count = mover->vmas.ranges.count;
 
-	return hand->index < count ? &mover->spaces.ranges.at[hot ? count - 1 - hand->index : hand->index] :
+	return hand->index < count ? &mover->vmas.ranges.at[hot ? count - 1 - hand->index : hand->index] :
 				     NULL;
 }
 
 static void find_again(struct bede_mover *mover, struct bede_hand *hand, const struct bede_range *was,
 		       bool hot)
 {
-	size_t count = mover->spaces.ranges.count;
-	size_t index = was ? bede_order_find(&mover->spaces.ranges, was) : 0;
+	size_t count = mover->vmas.ranges.count;
+	size_t index = was ? bede_order_find(&mover->vmas.ranges, was) : 0;
 
 	if (!was || index == count) {
 		*hand = (struct bede_hand){ 0 };
 		return;
 	}
 	hand->index = hot ? count - 1 - index : index;
-	if (mover->spaces.ranges.at[index].start != was->start ||
-	    mover->spaces.ranges.at[index].pid != was->pid)
+	if (mover->vmas.ranges.at[index].start != was->start || mover->vmas.ranges.at[index].pid != was->pid)
 		hand->at = 0;
 }
 
@@ -116,9 +115,9 @@ static void refresh(struct bede_mover *mover, bool now)
 		was_hot = *hot;
 	if (mover->heat_us && start > mover->heat_us + STALE_US)
 		mover->heat.count = 0;
-	if (bede_spaces_read(&mover->spaces, mover->dir, mover->local_mask, stopped, mover) ||
-	    bede_order(&mover->spaces.ranges, &mover->heat))
-		mover->spaces.ranges.count = 0;
+	if (bede_vmas_read(&mover->vmas, mover->dir, mover->local_mask, stopped, mover) ||
+	    bede_order(&mover->vmas.ranges, &mover->heat))
+		mover->vmas.ranges.count = 0;
 	find_again(mover, &mover->cold, cold ? &was_cold : NULL, false);
 	find_again(mover, &mover->hot, hot ? &was_hot : NULL, true);
 	/* Also what has executed another program since. */
@@ -129,7 +128,7 @@ static void refresh(struct bede_mover *mover, bool now)
 	mover->earliest_us = end + (end - start) * READ_COST;
 	mover->read_us = mover->earliest_us > end + READ_US ? mover->earliest_us : end + READ_US;
 	pthread_mutex_lock(&mover->lock);
-	mover->moved.own = mover->spaces.own;
+	mover->moved.program_bound = mover->vmas.program_bound;
 	mover->moved.looks++;
 	pthread_mutex_unlock(&mover->lock);
 }
@@ -147,10 +146,10 @@ static void measure(struct bede_mover *mover)
 	size_t count = 0;
 
 	mover->tried_us = now_us();
-	qsort(mover->spaces.processes, mover->spaces.count, sizeof(*mover->spaces.processes), by_size);
-	while (count < BEDE_HEAT_TARGETS && count < mover->spaces.count &&
-	       mover->spaces.processes[count].bytes >= LEAST_PROCESS) {
-		pids[count] = mover->spaces.processes[count].pid;
+	qsort(mover->vmas.processes, mover->vmas.count, sizeof(*mover->vmas.processes), by_size);
+	while (count < BEDE_HEAT_TARGETS && count < mover->vmas.count &&
+	       mover->vmas.processes[count].bytes >= LEAST_PROCESS) {
+		pids[count] = mover->vmas.processes[count].pid;
 		count++;
 	}
 	struct bede_ranges heat = { 0 };
@@ -407,7 +406,7 @@ int bede_mover_stop(struct bede_mover *mover)
 	pthread_mutex_destroy(&mover->lock);
 	bede_pages_close(&mover->pages);
 	bede_pages_close(&mover->others);
-	bede_spaces_free(&mover->spaces);
+	bede_vmas_free(&mover->vmas);
 	free(mover->heat.at);
 	mover->running = false;
 	return 0;

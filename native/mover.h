@@ -28,13 +28,13 @@ struct bede_ask {
 struct bede_moved {
 	uint64_t demoted; /* bytes, since the start */
 	uint64_t promoted;
-	uint64_t tries;	   /* batches */
-	uint64_t own;	   /* bytes on local nodes that their program has placed there itself */
-	uint64_t used_us;  /* processor time */
-	uint64_t measured; /* times that heat was */
-	uint64_t looks;	   /* times that the areas were read */
-	uint64_t rests_us; /* until then nothing is tried: a whole round has moved nothing */
-	bool measuring;	   /* now */
+	uint64_t tries;		/* batches */
+	uint64_t program_bound; /* bytes on local nodes that their program has placed there itself */
+	uint64_t used_us;	/* processor time */
+	uint64_t measured;	/* times that heat was */
+	uint64_t looks;		/* times that the areas were read */
+	uint64_t rests_us;	/* until then nothing is tried: a whole round has moved nothing */
+	bool measuring;		/* now */
 };
 
 /* Where the mover goes on in its ranges. */
@@ -62,9 +62,9 @@ struct bede_mover {
 	uint64_t far_mask;
 	uint64_t rate;	  /* most bytes a second */
 	uint64_t paid_us; /* until when what has been moved has used that up */
-	struct bede_spaces spaces;
+	struct bede_vmas vmas;
 	struct bede_ranges heat;
-	uint64_t read_us;	    /* when the spaces are to be read again ... */
+	uint64_t read_us;	    /* when the VMAs are to be read again ... */
 	uint64_t earliest_us;	    /* ... and may be: reading costs */
 	uint64_t heat_us;	    /* when heat was measured, or 0 ... */
 	uint64_t tried_us;	    /* ... or at least tried */

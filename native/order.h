@@ -3,7 +3,7 @@
 #ifndef BEDE_ORDER_H
 #define BEDE_ORDER_H
 
-#include "spaces.h"
+#include "vmas.h"
 
 /*
  * Give ranges the heat of what was measured, splitting them where it changes, and put the coldest

@@ -10,7 +10,7 @@
 
 #include <stdbool.h>
 
-#include "spaces.h"
+#include "vmas.h"
 
 #define BEDE_BATCH 2048
 

@@ -105,7 +105,7 @@ static bool may_return(struct bede_steering *steering, const struct bede_control
 		ask->look = true;
 		return false;
 	}
-	if (!moved->own)
+	if (!moved->program_bound)
 		return true;
 	steering->calm_us = control->at_us;
 	steering->looks = moved->looks;

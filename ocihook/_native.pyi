@@ -55,7 +55,7 @@ class bede_stats:
     over: int
     demoted: int
     promoted: int
-    own: int
+    program_bound: int
     mover_us: int
     measured: int
     tries: int

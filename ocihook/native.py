@@ -45,7 +45,7 @@ class Stats(NamedTuple):
     over: int
     demoted: int
     promoted: int
-    own: int
+    program_bound: int
     mover_us: int
     measured: int
     tries: int

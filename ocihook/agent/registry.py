@@ -153,10 +153,12 @@ class Registry:
             self._remember(container)
             stats = container.holder.stats()
             error = stats.error
-            if stats.own and key not in self._placed:
+            if stats.program_bound and key not in self._placed:
                 self._placed.add(key)
                 text = "left there and counted, for its programs have placed it by policies of their own"
-                self._tell(container, "own", f"{stats.own >> 20} MiB of its local memory are {text}")
+                self._tell(
+                    container, "own", f"{stats.program_bound >> 20} MiB of its local memory are {text}"
+                )
             for event, trouble in container.troubles():
                 self._complain(trouble, event, container.record.id, about=f"{key} {event}")
             if error:

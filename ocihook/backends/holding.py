@@ -68,7 +68,7 @@ def status(record: Record, stats: native.Stats) -> Status:
         user_high=limit(stats.user_high),
         demoted=stats.demoted,
         promoted=stats.promoted,
-        program_bound=stats.own,
+        program_bound=stats.program_bound,
         mover_us=stats.mover_us,
         steered=stats.steered,
         away=stats.away,

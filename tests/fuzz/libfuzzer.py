@@ -10,7 +10,7 @@ NATIVE = HERE.parents[1] / "native"
 TARGETS = HERE / "targets"
 SHARED = "file"  #: no target: what they share
 #: What the targets need of the native code; the rest of it needs a kernel.
-SOURCES = ("kfile", "lru", "control", "swapguard", "procevents", "spaces", "order", "cpus")
+SOURCES = ("kfile", "lru", "control", "swapguard", "procevents", "vmas", "order", "cpus")
 #: Functions that a target stands in for.
 WRAPPED = {"demote": ("write",), "swapguard": ("openat", "pwrite")}
 LONGEST = 700  #: bytes of one input

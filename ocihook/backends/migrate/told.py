@@ -132,9 +132,10 @@ def _moving(container: Status) -> list[tuple[str, str]]:
 
 
 def _stalled(tiers: Tiers, stats: Stats) -> AgentError:
-    if stats.own and stats.own >= (stats.local - stats.bound) // 2:
+    placed = stats.program_bound
+    if placed and placed >= (stats.local - stats.bound) // 2:
         return AgentError(
-            f"it is above its bound: {stats.own >> 20} MiB are where its programs bind them by policies of"
+            f"it is above its bound: {placed >> 20} MiB are where its programs bind them by policies of"
             " their own (numactl, mbind), and stay there",
             "Let its programs leave that to Bede, or give it a higher bound",
         )

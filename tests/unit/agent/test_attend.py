@@ -21,7 +21,7 @@ from ocihook.topology import nodes
 
 M = 1 << 20
 QUIET: dict[str, Any] = {"error": 0, "stalled": False, "steered": True, "rounds": 1, "demoted": 0}
-QUIET |= {"overshoot": 0, "own": 0, "local": 100 * M, "bound": 32 * M}
+QUIET |= {"overshoot": 0, "program_bound": 0, "local": 100 * M, "bound": 32 * M}
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def attended(backend: str, **stats: Any) -> Registry:
         ("tier", {}, "nothing of it can be demoted (5 of 2048 MiB of far memory can be had)"),
         ("migrate", {}, "its pages cannot be moved (5 of 2048 MiB of far memory can be had). Free far"),
         ("migrate", {"local": 36 * M}, "Page cache that no process has mapped cannot be"),
-        ("migrate", {"own": 8 * M}, "its pages cannot be moved"),
-        ("migrate", {"own": 64 * M}, "64 MiB are where its programs bind them"),
+        ("migrate", {"program_bound": 8 * M}, "its pages cannot be moved"),
+        ("migrate", {"program_bound": 64 * M}, "64 MiB are where its programs bind them"),
     ],
 )
 def test_a_stall_is_told_once_with_what_is_in_the_way(
@@ -75,7 +75,7 @@ def test_a_stall_is_told_once_with_what_is_in_the_way(
 
 
 def test_what_programs_have_placed_is_told_once(said: list[tuple[str, str]]) -> None:
-    attended("migrate", own=90 * M)
+    attended("migrate", program_bound=90 * M)
     assert [event for event, _ in said] == ["own"]
     assert said[0][1].startswith("90 MiB of its local memory are left there and counted")
 

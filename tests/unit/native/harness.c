@@ -6,7 +6,7 @@
  *     harness numa FILE | lru FILE PATH [INODE] | hold DIR LRU_FILE MILLISECONDS | deadline
  *     harness recount DIR LRU_FILE CURRENT AT_US...
  *     harness shortage FILE...
- *     harness spaces MAPS NUMA_MAPS LOCAL_MASK | tree DIR | order RANGES HEAT
+ *     harness vmas MAPS NUMA_MAPS LOCAL_MASK | tree DIR | order RANGES HEAT
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,7 +19,7 @@
 #include "order.h"
 #include "recount.h"
 #include "shortage.h"
-#include "spaces.h"
+#include "vmas.h"
 
 static int show(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon, uint64_t file)
 {
@@ -137,31 +137,31 @@ static void show_ranges(const struct bede_ranges *ranges)
 }
 
 /* What may be moved of a process by its two texts, then how much of it is, and what is its own. */
-static int spaces(char **argv)
+static int vmas_of(char **argv)
 {
-	struct bede_spaces spaces = { 0 };
+	struct bede_vmas vmas = { 0 };
 	struct bede_process process = { .pid = 7 };
 
-	if (read_file(argv[2], &spaces.maps) || read_file(argv[3], &spaces.numa))
+	if (read_file(argv[2], &vmas.maps) || read_file(argv[3], &vmas.numa))
 		return 2;
-	int err = bede_spaces_parse(&spaces, &process, strtoull(argv[4], NULL, 10));
+	int err = bede_vmas_parse(&vmas, &process, strtoull(argv[4], NULL, 10));
 
-	show_ranges(&spaces.ranges);
-	printf("%" PRIu64 " %" PRIu64 "\n", process.bytes, spaces.own);
-	bede_spaces_free(&spaces);
+	show_ranges(&vmas.ranges);
+	printf("%" PRIu64 " %" PRIu64 "\n", process.bytes, vmas.program_bound);
+	bede_vmas_free(&vmas);
 	return err ? 1 : 0;
 }
 
 /* The processes of a cgroup and of those below it that have anything mapped. */
 static int tree(char **argv)
 {
-	struct bede_spaces spaces = { 0 };
+	struct bede_vmas vmas = { 0 };
 	BEDE_FD dir = open(argv[2], O_RDONLY | O_DIRECTORY);
-	int err = bede_spaces_read(&spaces, dir, 1, NULL, NULL);
+	int err = bede_vmas_read(&vmas, dir, 1, NULL, NULL);
 
-	for (size_t i = 0; i < spaces.count; i++)
-		printf("%d %d\n", spaces.processes[i].pid, spaces.processes[i].bytes > 0);
-	bede_spaces_free(&spaces);
+	for (size_t i = 0; i < vmas.count; i++)
+		printf("%d %d\n", vmas.processes[i].pid, vmas.processes[i].bytes > 0);
+	bede_vmas_free(&vmas);
 	return err ? 1 : 0;
 }
 
@@ -224,8 +224,8 @@ int main(int argc, char **argv)
 		return deadline();
 	if (argc == 5 && !strcmp(argv[1], "hold"))
 		return hold(argv);
-	if (argc == 5 && !strcmp(argv[1], "spaces"))
-		return spaces(argv);
+	if (argc == 5 && !strcmp(argv[1], "vmas"))
+		return vmas_of(argv);
 	if (argc == 3 && !strcmp(argv[1], "tree"))
 		return tree(argv);
 	if (argc == 4 && !strcmp(argv[1], "order"))

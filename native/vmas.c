@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #define _GNU_SOURCE
-#include "spaces.h"
+#include "vmas.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -41,18 +41,18 @@ int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range)
 	return 0;
 }
 
-static int add_process(struct bede_spaces *spaces, int pid)
+static int add_process(struct bede_vmas *vmas, int pid)
 {
-	if (spaces->count == spaces->size) {
-		size_t size = spaces->size ? spaces->size * 2 : 64;
-		struct bede_process *processes = reallocarray(spaces->processes, size, sizeof(*processes));
+	if (vmas->count == vmas->size) {
+		size_t size = vmas->size ? vmas->size * 2 : 64;
+		struct bede_process *processes = reallocarray(vmas->processes, size, sizeof(*processes));
 
 		if (!processes)
 			return -ENOMEM;
-		spaces->processes = processes;
-		spaces->size = size;
+		vmas->processes = processes;
+		vmas->size = size;
 	}
-	spaces->processes[spaces->count++] = (struct bede_process){ .pid = pid };
+	vmas->processes[vmas->count++] = (struct bede_process){ .pid = pid };
 	return 0;
 }
 
@@ -63,16 +63,16 @@ static const char *next_line(const char *line)
 	return end ? end + 1 : line + strlen(line);
 }
 
-static int read_pids(struct bede_spaces *spaces, int dir)
+static int read_pids(struct bede_vmas *vmas, int dir)
 {
 	BEDE_FD file = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	/* A threaded cgroup (EOPNOTSUPP) has its processes told by the one above it. */
-	if (file < 0 || bede_read(file, &spaces->maps))
+	if (file < 0 || bede_read(file, &vmas->maps))
 		return 0;
-	for (const char *line = spaces->maps.text; *line; line = next_line(line)) {
+	for (const char *line = vmas->maps.text; *line; line = next_line(line)) {
 		int pid = atoi(line);
-		int err = pid > 0 ? add_process(spaces, pid) : 0;
+		int err = pid > 0 ? add_process(vmas, pid) : 0;
 
 		if (err)
 			return err;
@@ -85,9 +85,9 @@ static bool is_dots(const char *name)
 	return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-static int read_tree(struct bede_spaces *spaces, int dir, int depth)
+static int read_tree(struct bede_vmas *vmas, int dir, int depth)
 {
-	int err = read_pids(spaces, dir);
+	int err = read_pids(vmas, dir);
 	int copy = err ? -1 : openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *entries = copy < 0 ? NULL : fdopendir(copy);
 
@@ -101,7 +101,7 @@ static int read_tree(struct bede_spaces *spaces, int dir, int depth)
 		BEDE_FD below = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 		if (below >= 0)
-			err = read_tree(spaces, below, depth + 1);
+			err = read_tree(vmas, below, depth + 1);
 	}
 	closedir(entries);
 	return err;
@@ -232,14 +232,14 @@ static bool is_program(const struct area *area, const struct inode *inodes, size
 	return false;
 }
 
-int bede_spaces_parse(struct bede_spaces *spaces, struct bede_process *process, uint64_t local_mask)
+int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64_t local_mask)
 {
 	struct inode inodes[256];
-	size_t count = programs(spaces->maps.text, inodes, sizeof(inodes) / sizeof(*inodes));
-	const char *line = spaces->numa.text;
+	size_t count = programs(vmas->maps.text, inodes, sizeof(inodes) / sizeof(*inodes));
+	const char *line = vmas->numa.text;
 	struct area area;
 
-	for (const char *map = spaces->maps.text; *map; map = next_line(map)) {
+	for (const char *map = vmas->maps.text; *map; map = next_line(map)) {
 		uint64_t start = 0;
 
 		if (!read_area(map, &area) || area.end <= area.start)
@@ -265,11 +265,11 @@ int bede_spaces_parse(struct bede_spaces *spaces, struct bede_process *process, 
 			continue;
 		/* A policy of ours, or of nobody. "local" is where the default would put it, and asks for it. */
 		if (strncmp(policy, "default", 7) != 0 && strncmp(policy, OURS, sizeof(OURS) - 1) != 0) {
-			spaces->own = plus(spaces->own, placed.local);
+			vmas->program_bound = plus(vmas->program_bound, placed.local);
 			continue;
 		}
 		process->bytes = plus(process->bytes, placed.bytes);
-		int err = bede_ranges_add(&spaces->ranges,
+		int err = bede_ranges_add(&vmas->ranges,
 					  (struct bede_range){ .pid = process->pid,
 							       .heat = BEDE_UNKNOWN_HEAT,
 							       .alone = area.inode && !is_memory(map),
@@ -293,30 +293,30 @@ static bool read_proc(int pid, const char *name, struct bede_buffer *out)
 	return fd >= 0 && !bede_read_most(fd, BEDE_MOST_TEXT, out);
 }
 
-int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask, bool (*stopped)(void *context),
-		     void *context)
+int bede_vmas_read(struct bede_vmas *vmas, int dir, uint64_t local_mask, bool (*stopped)(void *context),
+		   void *context)
 {
-	spaces->ranges.count = 0;
-	spaces->count = 0;
-	spaces->own = 0;
-	int err = read_tree(spaces, dir, 0);
+	vmas->ranges.count = 0;
+	vmas->count = 0;
+	vmas->program_bound = 0;
+	int err = read_tree(vmas, dir, 0);
 
-	for (size_t i = 0; !err && i < spaces->count; i++) {
-		struct bede_process *process = &spaces->processes[i];
+	for (size_t i = 0; !err && i < vmas->count; i++) {
+		struct bede_process *process = &vmas->processes[i];
 
 		if (stopped && stopped(context))
 			return -EINTR;
-		if (read_proc(process->pid, "maps", &spaces->maps) &&
-		    read_proc(process->pid, "numa_maps", &spaces->numa))
-			err = bede_spaces_parse(spaces, process, local_mask);
+		if (read_proc(process->pid, "maps", &vmas->maps) &&
+		    read_proc(process->pid, "numa_maps", &vmas->numa))
+			err = bede_vmas_parse(vmas, process, local_mask);
 	}
 	return err;
 }
 
-void bede_spaces_free(struct bede_spaces *spaces)
+void bede_vmas_free(struct bede_vmas *vmas)
 {
-	free(spaces->ranges.at);
-	free(spaces->processes);
-	bede_buffer_free(&spaces->maps);
-	bede_buffer_free(&spaces->numa);
+	free(vmas->ranges.at);
+	free(vmas->processes);
+	bede_buffer_free(&vmas->maps);
+	bede_buffer_free(&vmas->numa);
 }

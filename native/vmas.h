@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The address spaces of a container's processes: which parts of them a mover may move.
+ * The VMAs (virtual memory areas) of the processes of a container: which of them a mover may move.
  *
  * Sources: cgroup.procs, /proc/PID/maps, /proc/PID/numa_maps (Documentation/filesystems/proc.rst).
  */
-#ifndef BEDE_SPACES_H
-#define BEDE_SPACES_H
+#ifndef BEDE_VMAS_H
+#define BEDE_VMAS_H
 
 #include <stdbool.h>
 
@@ -36,12 +36,12 @@ struct bede_process {
 	uint64_t bytes; /* mapped, and in memory */
 };
 
-struct bede_spaces {
+struct bede_vmas {
 	struct bede_ranges ranges; /* that may be moved, process by process, addresses ascending */
 	struct bede_process *processes;
 	size_t count;
 	size_t size;
-	uint64_t own; /* bytes on local nodes of memory with a policy that is its program's own */
+	uint64_t program_bound; /* bytes on local nodes of memory with a policy that is its program's own */
 	struct bede_buffer maps;
 	struct bede_buffer numa;
 };
@@ -52,10 +52,10 @@ struct bede_spaces {
  * programs and libraries. Processes that end meanwhile are left out. stopped, or NULL, ends it early.
  * Returns 0 or a negative errno.
  */
-int bede_spaces_read(struct bede_spaces *spaces, int dir, uint64_t local_mask, bool (*stopped)(void *context),
-		     void *context);
+int bede_vmas_read(struct bede_vmas *vmas, int dir, uint64_t local_mask, bool (*stopped)(void *context),
+		   void *context);
 
-void bede_spaces_free(struct bede_spaces *spaces);
+void bede_vmas_free(struct bede_vmas *vmas);
 
 /* Append one range. Returns 0 or -ENOMEM. */
 int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range);
@@ -64,6 +64,6 @@ int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range);
  * The ranges of one process by the texts of its maps and numa_maps. Returns 0 or -ENOMEM; what
  * cannot be read is left out.
  */
-int bede_spaces_parse(struct bede_spaces *spaces, struct bede_process *process, uint64_t local_mask);
+int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64_t local_mask);
 
 #endif

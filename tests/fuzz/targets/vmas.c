@@ -7,7 +7,7 @@
 
 #include "fuzz.h"
 #include "order.h"
-#include "spaces.h"
+#include "vmas.h"
 
 static char *copy(const uint8_t *text, size_t size)
 {
@@ -49,21 +49,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *middle = memchr(data, 0, size);
 	size_t first = middle ? (size_t)(middle - data) : size;
-	struct bede_spaces spaces = { 0 };
+	struct bede_vmas vmas = { 0 };
 	struct bede_process process = { .pid = 7 };
 	struct bede_ranges hot = { 0 };
 
-	spaces.maps.text = copy(data, first);
-	spaces.numa.text = middle ? copy(middle + 1, size - first - 1) : copy(data, first);
-	MUST(!bede_spaces_parse(&spaces, &process, 1), "no memory");
-	uint64_t before = length(&spaces.ranges);
+	vmas.maps.text = copy(data, first);
+	vmas.numa.text = middle ? copy(middle + 1, size - first - 1) : copy(data, first);
+	MUST(!bede_vmas_parse(&vmas, &process, 1), "no memory");
+	uint64_t before = length(&vmas.ranges);
 
 	heat(&hot, data, size);
-	MUST(!bede_order(&spaces.ranges, &hot), "no memory");
-	MUST(length(&spaces.ranges) == before, "was %llu", (unsigned long long)before);
-	for (size_t i = 1; i < spaces.ranges.count; i++)
-		MUST(spaces.ranges.at[i - 1].heat <= spaces.ranges.at[i].heat, "range %zu", i);
+	MUST(!bede_order(&vmas.ranges, &hot), "no memory");
+	MUST(length(&vmas.ranges) == before, "was %llu", (unsigned long long)before);
+	for (size_t i = 1; i < vmas.ranges.count; i++)
+		MUST(vmas.ranges.at[i - 1].heat <= vmas.ranges.at[i].heat, "range %zu", i);
 	free(hot.at);
-	bede_spaces_free(&spaces);
+	bede_vmas_free(&vmas);
 	return 0;
 }

@@ -43,7 +43,7 @@ def run(harness: Path, *words: str | Path) -> list[tuple[str, ...]]:
 def parse(harness: Path, tmp_path: Path, maps: str, numa: str) -> list[tuple[str, ...]]:
     (tmp_path / "maps").write_text(maps)
     (tmp_path / "numa_maps").write_text(numa)
-    return run(harness, "spaces", tmp_path / "maps", tmp_path / "numa_maps", "1")
+    return run(harness, "vmas", tmp_path / "maps", tmp_path / "numa_maps", "1")
 
 
 def test_what_may_be_moved(harness: Path, tmp_path: Path) -> None:
