@@ -20,11 +20,11 @@ struct bede_ceilings {
 		uint64_t lower; /* of both limits */
 	} above[BEDE_CEILINGS_ABOVE];
 	uint64_t looked_us; /* when the limits above were last read */
-	bool any;	    /* there is one, whether it is near or not ... */
-	bool shared;	    /* ... and one above, which others can come near to as well */
+	bool any;	    /* a limit is set, be it near or not ... */
+	bool shared;	    /* ... on a cgroup above, which others can use up as well */
 };
 
-/* Of the cgroup whose directory is cgroup_fd. What cannot be opened is no limit. */
+/* Open the limits of the cgroup whose directory is cgroup_fd. A file that cannot be opened sets no limit. */
 void bede_ceilings_open(struct bede_ceilings *ceilings, int cgroup_fd);
 
 /*

@@ -13,7 +13,7 @@
 /*
  * Of the cgroup whose directory is dir: those of its cpuset (cpuset.cpus.effective, its own or
  * of the nearest cgroup above that has one), as far as the quotas (cpu.max) of it and of all
- * above let them run together. Those that are online where nothing else can be told.
+ * above let them run together. The number of online processors if that cannot be determined.
  */
 unsigned bede_cpus(int dir);
 

@@ -20,7 +20,7 @@ struct bede_deadline {
 /* To be called by the thread that will be interrupted. Returns 0 or a negative errno. */
 int bede_deadline_open(struct bede_deadline *deadline);
 
-/* Interrupt this thread after so long, and again each time as long has passed; not one that is not open. */
+/* Interrupt this thread after so long, and again after each such period. Does nothing if it is not open. */
 void bede_deadline_set(struct bede_deadline *deadline, uint64_t microseconds);
 
 void bede_deadline_clear(struct bede_deadline *deadline);

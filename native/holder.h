@@ -40,15 +40,16 @@ struct bede_stats {
 	uint64_t fence;
 	uint64_t user_high;
 	uint64_t user_swap_max;
-	uint64_t over; /* highest past the bound of its moment; a lowered bound has its time: see holder.c */
+	uint64_t
+		over; /* most that local was above the bound; not while a lowered bound is being met: see holder.c */
 	uint64_t demoted;	/* bytes the holder asked the kernel to demote, or has moved itself */
 	uint64_t promoted;	/* bytes the mover has brought back */
 	uint64_t program_bound; /* bytes on local nodes by policies of programs, which stay there */
 	uint64_t mover_us;	/* processor time of the mover */
 	uint64_t measured;	/* times that the mover has measured heat */
-	uint64_t tries;		/* in so many commands */
+	uint64_t tries;		/* commands that it took */
 	uint64_t rounds;	/* turns of the loop */
-	uint64_t fence_events;	/* turns that memory.events woke */
+	uint64_t fence_events;	/* turns that began because memory.events changed */
 	uint64_t stalls;	/* times that demotion made no progress and the fence was lifted */
 	int stalled;		/* now */
 	int steered;		/* allocation is steered: see migrate.c */

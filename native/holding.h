@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What holding is made of, for the holder (holder.c) and its backends (backend.h). */
+/* What the holder (holder.c) and its backends (backend.h) share: one container's files and figures. */
 #ifndef BEDE_HOLDING_H
 #define BEDE_HOLDING_H
 
@@ -31,9 +31,9 @@ struct bede_holder {
 	int notify; /* an eventfd of the holder's owner, or -1 */
 	bool stop;
 	bool fenced;  /* memory.events has woken the thread */
-	bool busy;    /* there is something to be done even if the container does nothing */
+	bool busy;    /* there is work to do even if the container is idle */
 	bool lifted;  /* the container is above its bound and cannot be brought back now */
-	bool steered; /* where its tasks allocate is for the holder to say */
+	bool steered; /* the holder decides on which nodes its tasks allocate */
 	bool met;     /* the bound has been met since it was set, or would have been if it could be */
 	bool told;    /* the owner knows of memory that programs have placed themselves */
 	char *lru_path;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Telling that a container does nothing, with two short reads instead of a whole turn.
+ * Finds out that a container does nothing, by two short reads instead of a whole turn.
  *
  * What could take an idle container past its bound is seen otherwise: growth passes the fence,
  * which is an event, and NUMA balancing promotes only what the container itself touches, for

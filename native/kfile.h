@@ -37,7 +37,7 @@ static inline void bede_buffer_free(struct bede_buffer *buffer)
 /* Read a whole kernel file from offset 0. Returns 0 or a negative errno. */
 int bede_read(int fd, struct bede_buffer *out);
 
-/* Likewise, but only the first bytes of one that somebody else makes as long as he likes. */
+/* Likewise, but only its first bytes: somebody else decides how long this file is. */
 int bede_read_most(int fd, size_t most, struct bede_buffer *out);
 
 /* Read one unsigned number; "max" gives UINT64_MAX. Returns 0 or a negative errno. */

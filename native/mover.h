@@ -31,8 +31,8 @@ struct bede_moved {
 	uint64_t tries;		/* batches */
 	uint64_t program_bound; /* bytes on local nodes that their program has placed there itself */
 	uint64_t used_us;	/* processor time */
-	uint64_t measured;	/* times that heat was */
-	uint64_t looks;		/* times that the areas were read */
+	uint64_t measured;	/* times that heat was measured */
+	uint64_t looks;		/* times that the VMAs were read */
 	uint64_t rests_us;	/* until then nothing is tried: a whole round has moved nothing */
 	bool measuring;		/* now */
 };
@@ -61,7 +61,7 @@ struct bede_mover {
 	uint64_t local_mask;
 	uint64_t far_mask;
 	uint64_t rate;	  /* most bytes a second */
-	uint64_t paid_us; /* until when what has been moved has used that up */
+	uint64_t paid_us; /* nothing may be moved before this time, or the rate would be exceeded */
 	struct bede_vmas vmas;
 	struct bede_ranges heat;
 	uint64_t read_us;	    /* when the VMAs are to be read again ... */
