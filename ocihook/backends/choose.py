@@ -59,7 +59,7 @@ def without_agent() -> "Backend | None":
 
     try:
         return named("node_limit") if has_limits(path.mount_point()) else None
-    except BedeError:
+    except (BedeError, OSError):
         return None
 
 
