@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files by which the kernel tells about this host, and what is the same all over it.
+"""The kernel's files about this host, and figures that are the same for all of it.
 
 Every absolute path of ``/proc`` and ``/sys`` that Python opens goes through :func:`path`, so a test shows
 another host by setting :data:`ROOT` alone.

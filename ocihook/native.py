@@ -180,7 +180,7 @@ class Event(NamedTuple):
 
 
 def parse_event(text: bytes) -> Event | None:
-    """One datagram of the process connector; None where it tells of nothing of use."""
+    """One datagram of the process connector; None if Bede needs nothing of it."""
     out = _ffi.new("struct bede_procevent *")
     return _event(out) if _lib.bede_procevent_parse(text, len(text), out) else None
 

@@ -15,7 +15,7 @@ from ocihook.journal import report
 from ocihook.topology import nodes
 
 QUIET = 1.0  #: seconds without an event after which a burst of them is over
-LONGEST = 10.0  #: seconds after which a burst that does not end is told of all the same
+LONGEST = 10.0  #: seconds after which a burst is reported although it has not ended
 _PROTOCOL = 15  # NETLINK_KOBJECT_UEVENT
 _KERNEL = 1  # the group that the kernel speaks to; udev speaks to another
 _PACKET = 1 << 16

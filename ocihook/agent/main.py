@@ -26,7 +26,7 @@ from ocihook.journal import Reporter, complain, know, report
 from ocihook.loop import Loop
 from ocihook.state import records, user
 
-SWEEP = 1.0  #: seconds between looks at what no message tells of
+SWEEP = 1.0  #: seconds between looks for changes that no message reports
 IDLE = 2.0  #: seconds without a container after which an agent that a hook started ends
 
 
@@ -36,7 +36,7 @@ def run() -> int:
     _more_files()
     agent = Agent(_settings())
     # The one thing that comes before the containers, whose fences wait for somebody to move them: it forks.
-    # The kernel tells of the host's processes to nobody but the host's root.
+    # Only the host's root gets events of the host's processes from the kernel.
     if not rootless:
         agent.sources.subscribe()
     orphans.settle()
@@ -145,7 +145,7 @@ class Agent:
             self.loop.after(left, self._settle)
 
     def _sweep(self) -> None:
-        """What no message tells of: a hook that could not reach us, and that there is nothing to do."""
+        """Find what no message reports: a new record, and that no container is left."""
         before, self._changed = self._changed, _changed()
         if before != self._changed and self.registry.adopt_all():
             self.sources.rescan()

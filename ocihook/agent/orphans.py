@@ -70,7 +70,7 @@ class _Settling:
         return names.id_of(cgroup.path) in (_id(key) for key in self._lost)
 
     def _is_fenced_by_name(self, cgroup: Cgroup) -> bool:
-        """Where no cgroup can be marked its name is all there is, and nobody tells what its user's were."""
+        """Whether *cgroup*, which cannot be marked, has a lost record by its name, and a limit."""
         if not self._has_lost(cgroup):
             return False
         return memory.high(cgroup.fd) is not None and bool(fs.read("cgroup.procs", dir_fd=cgroup.fd))
@@ -104,7 +104,7 @@ class _Settling:
         self._report(one.id, one.key, "is made anew of what the kernel has kept of it")
 
     def _give_back(self, cgroup: Cgroup, text: str) -> None:
-        """Have its own limits stand there, as far as *text* tells of them."""
+        """Put its user's own limits back, as far as *text* has them."""
         id = names.id_of(cgroup.path)
         undo.give_back_limits(cgroup.fd, *record.own_limits(text))
         key = next((key for key in self._lost if _id(key) == id), "")

@@ -39,7 +39,7 @@ class Registry:
         self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.nowhere = False  #: nothing is far now, so nothing can be held
         self.ready = False  #: whether what is held from now on is news
-        self._known: set[int] = set()  # the cgroups whose bound has been told of, or is no news
+        self._known: set[int] = set()  # cgroups whose bound was reported, or is older than this agent
         self._complained: set[str] = set()
         self._placed: set[str] = set()  # keys of those of whose own policies has been told
 

@@ -20,7 +20,7 @@ from ocihook.state import records
 
 SOCKET = "agent.sock"
 _PACKET = 1 << 20
-_AT_ONCE = 100  #: containers that one answer tells of: a socket of root's takes some 200 KiB at once
+_AT_ONCE = 100  #: containers in one answer: a socket of root's takes some 200 KiB at once
 _FIRST_PASSED = 3  # sd_listen_fds(3)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What systemd is told of the agent: sd_notify(3)."""
+"""The agent's messages to systemd: sd_notify(3)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ the one of that name, and the backend does or says what is its own. A module of 
 this file, so that has no imports.
 """
 
-UNTOLD = -1  #: of a user's ``memory.high``: nobody has told of it, it stands in the cgroup
+UNTOLD = -1  #: a user's ``memory.high`` that no wrapper has passed on: it still stands in the cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Explanation:
         promotion: str,
         elsewhere: str,
     ) -> None:
-        self.origin = origin  #: who put the bound in force; "" where a record tells
+        self.origin = origin  #: who put the bound in force; "" where a record says so
         self.by_node = by_node  #: bounds in bytes of single nodes, beside that of them all
         self.held_by = held_by  #: facts, each behind what it is about
         self.promotion = promotion  #: who brings back what became hot
@@ -170,7 +170,7 @@ if TYPE_CHECKING:
         # People
 
         def listing(self) -> list[Status]:
-            """The containers that it holds without an agent, who tells of the others. Raises BedeError."""
+            """The containers that it holds without an agent. The agent lists the others. Raises BedeError."""
 
         def status(self, record: Record, stats: Stats) -> Status:
             """What `bede ps` shows of a container that the agent holds."""

@@ -81,7 +81,7 @@ def status(record: Record, stats: native.Stats) -> Status:
 
 
 def limit(value: int) -> int | None:
-    """A limit as the native part tells it; None for no limit."""
+    """A limit from the native part's figures; None for no limit."""
     return None if value == native.NO_LIMIT else value
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ocihook.cgroup.path import Cgroup
 
 _DEEPEST = 1024  # generations that are climbed
-#: A threaded cgroup tells of no processes, which are those of the cgroup above it; else it has vanished.
+#: The first: a threaded cgroup lists no processes, the cgroup above lists them. The others: it has vanished.
 _NONE = (errno.EOPNOTSUPP, errno.ENOENT, errno.ENODEV)
 
 
@@ -39,7 +39,7 @@ def check(cgroup: "Cgroup", pid: int, runtime: int = 0) -> None:
 
 
 def is_free(mount: str, where: str) -> bool:
-    """Whether the cgroup *where* below *mount*, still to be made, holds nobody; no if that cannot be told."""
+    """Whether no process is in the cgroup *where* below *mount*. False if that cannot be determined."""
     try:
         root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

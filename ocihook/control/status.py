@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The status of one bound container, as its backend tells it to whoever asks, and to scripts.
+"""The status of one bound container: what backends report, commands show and scripts read.
 
 `bede ps --json` prints the same fields (docs/compatibility.md), so a field that is renamed here keeps its
 name there (:data:`JSON_NAMES`).
@@ -39,7 +39,7 @@ class Status:
     backend: str
     name: str = ""  #: as its engine calls it now
     key: str = ""  #: of its record; "" where there is none
-    pid: int | None = None  #: of its first process, where a record tells
+    pid: int | None = None  #: of its first process, where there is a record
     inode: int | None = None  #: of its cgroup, where it was found by that
     nodes: dict[str, int] = field(default_factory=dict)  #: bounds of single nodes
     overshoot: int = 0
@@ -89,7 +89,7 @@ def from_json(raw: object) -> Status:
 
 
 def outside_from_json(raw: dict[str, Any]) -> Outside:
-    """Of what an agent tells of a container's processes."""
+    """From an agent's answer about a container's processes."""
     return Outside(**{name: value for name, value in raw.items() if name in _OUTSIDE})
 
 

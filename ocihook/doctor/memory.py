@@ -20,7 +20,7 @@ from ocihook.topology import nodes
 
 
 def tiers(config: Config) -> nodes.Tiers | None:
-    """Which nodes are far; None where none is, of which the backend's finding tells."""
+    """Which nodes are local and far. None where no node is far: the finding of the backend says so."""
     try:
         return nodes.find(config.far_nodes)
     except HostError:
@@ -76,7 +76,7 @@ def _nodes(tiers: nodes.Tiers | None) -> Iterator[Finding]:
 
 
 def _hmat(node: int) -> list[str]:
-    """Latency (ns) and bandwidth (MB/s) from the nearest CPUs, as the firmware tells."""
+    """Latency (ns) and bandwidth (MB/s) from the nearest CPUs, by the firmware's tables."""
     where = f"{host.NODES}/node{node}/access0/initiators"
     latency = fs.number(host.read(f"{where}/read_latency").strip())
     bandwidth = fs.number(host.read(f"{where}/read_bandwidth").strip())

@@ -25,7 +25,7 @@ _MOST_BELOW = 64  # cgroups of a container in which a process of it is looked fo
 
 
 class _Conmon(NamedTuple):
-    """What the conmon of one container tells."""
+    """What is known from the conmon of one container."""
 
     pid: int
     start: int

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers that a patched kernel bounds by itself: no hook has told of them, their limits do."""
+"""Finds containers that a patched kernel bounds by itself: by their limits, since no hook reports them."""
 
 from __future__ import annotations
 

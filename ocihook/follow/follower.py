@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every child counts: a process of a bound container that is outside its cgroup is put back into it.
+"""Every child counts: a process of a bound container that is outside the container's cgroup is put back.
 
-Events say that a process was born, has executed a program or was moved; the kernel's files say what is true
-of it by now. One that has ended meanwhile needs nothing.
+An event says that a process was forked, has executed a program or was moved. What is true of the process now
+is read from the kernel's files. A process that has ended meanwhile needs nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOST_LEAVES = 256  #: cgroups of a container that are tried for a process which
 
 
 class Follower:
-    """Acts on what happens to processes, unless they are in a cgroup that *settings* let them go to."""
+    """Puts processes back, unless they are in one of the cgroups that *settings* exempt."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Follower:
         self.report = reporter
         self.exempt = tuple(path.rstrip("/") for path in settings.exempt_cgroups)
         self.discovery = Discovery(settings)
-        self.on_found: Callable[[Family], None] = lambda family: None  #: of a family that no hook told of
+        self.on_found: Callable[[Family], None] = lambda family: None  #: for one that no hook reported
 
     def handle(self, events: Iterable[Event]) -> None:
         """Look at each process that *events* tell of, once."""

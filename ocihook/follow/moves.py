@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processes that are moved to another cgroup: the tracepoint ``cgroup:cgroup_attach_task``.
 
-Nothing else in the kernel tells: cgroup files have no event for it, and the process connector does not know
+Nothing else in the kernel reports that: cgroup files have no such event, and the process connector knows no
 cgroups. Moves are rare, so the text of an instance of tracefs does, on all CPUs at once and without a BPF
 program; it needs no capability beyond root's files, where perf_event_open(2) needs CAP_SYS_ADMIN on Debian.
 """

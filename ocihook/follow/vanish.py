@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notices when the cgroup of a family is gone that the kernel bounds by itself: no hook tells of its end."""
+"""Notices when the cgroup of a family is removed that the kernel bounds: no hook runs at its end."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Child:
 
     def release(self) -> OSError | None:
         """Let it become its command; the error where it could not."""
-        with contextlib.suppress(BrokenPipeError):  # it has ended before it began; its status tells
+        with contextlib.suppress(BrokenPipeError):  # it ended before it began; its status says so
             os.write(self._gate, _GO)
         os.close(self._gate)
         self._gate = -1

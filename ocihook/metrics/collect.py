@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Prometheus is told, names and units after its conventions (naming, base units, ``_total``)."""
+"""The metrics for Prometheus, named by its conventions (naming, base units, ``_total``)."""
 
 from __future__ import annotations
 

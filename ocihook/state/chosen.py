@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _WHERE = "bounds"
 _DIGITS = frozenset("0123456789abcdef")
 _LENGTH = 64
-_MOST = 1024  # that are kept, the latest ones: nobody tells of all containers that are removed
+_MOST = 1024  # the latest ones are kept: not every container's removal is reported
 _LARGEST = (1 << 64) - 1
 
 
@@ -79,7 +79,7 @@ def read_or_none(id: str) -> Chosen | None:
 def apply(policy: annotation.Policy, id: str, warn: "Callable[[BedeError], None]") -> annotation.Policy:
     """*policy*, by which container *id* starts, with the bound that was chosen since it was made, if any.
 
-    *warn* is told of what was chosen and is lost.
+    *warn* is called with an error if a bound was chosen but its file cannot be read.
     """
     try:
         found = read(id)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which NUMA nodes are local and which are far, as sysfs tells."""
+"""Which NUMA nodes are local and which are far, by sysfs."""

@@ -52,7 +52,7 @@ class Counters(NamedTuple):
 def read(container: Status) -> Counters | None:
     """The counters of *container* of ``containers.listing()``; None where its cgroup has gone.
 
-    Raises HostError where that cannot be told.
+    Raises HostError if that cannot be determined.
     """
     cgroup = path.reopen(container.cgroup, container.inode)
     if cgroup is None:

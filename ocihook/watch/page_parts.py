@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The style and the script of a page of `bede plot`: constants, so that their hashes can be told."""
+"""The style and the script of a page of `bede plot`: constants, so that the page can name their hashes."""
 
 STYLE = """\
 :root { --paper: #ffffff; --ink: #26313d; --soft: #66717e; --grid: #dfe4ea; --local: #2b6cb0; --far: #f0b35a;

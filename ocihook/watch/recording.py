@@ -85,7 +85,7 @@ def line(row: Row, start: float) -> str:
 
 
 def parse(lines: Iterable[str], name: str) -> Recording:
-    """The recording in the *lines* of file *name*. Raises InputError, which tells the line."""
+    """The recording in the *lines* of file *name*. Raises InputError, which names the line."""
     found = Recording(name)
     by_cgroup: dict[tuple[str, str], Series] = {}
     number = 0

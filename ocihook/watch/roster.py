@@ -41,7 +41,7 @@ class Roster:
         self._ended.set()  # it may be waiting for an agent that does not answer: nobody waits for it
 
     def _chosen(self, found: list[Status]) -> list[Status]:
-        """Those to look at: one that was named also while nobody tells of it, until its cgroup has gone."""
+        """The containers to look at. One that was named stays until its cgroup has gone."""
         if self.named is None:
             return found
         there = {container.cgroup: container for container in [*self.found, *found]}

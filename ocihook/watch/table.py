@@ -86,7 +86,7 @@ def count(number: int) -> str:
 
 
 def cells(row: Row, id: str) -> dict[str, str]:
-    """What stands in each of :data:`COLUMNS`; *id* is what its container is told apart by."""
+    """What stands in each of :data:`COLUMNS`; *id* is as much of its id as no other container has."""
     pressure = row.counters.pressure
     return {
         "CONTAINER": id,

@@ -93,7 +93,7 @@ class Usage:
 
 
 class _Block(NamedTuple):
-    """What ``lru_gen`` tells of one memory cgroup."""
+    """What ``lru_gen`` says about one memory cgroup."""
 
     number: int
     path: bytes

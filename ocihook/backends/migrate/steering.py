@@ -132,7 +132,7 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
 
 
 def steer_or_warn(cgroup: "Cgroup", asked: "Asked", tiers: Tiers, given: dict[str, str]) -> None:
-    """Steer what can be; anything else is held by moving, at a higher price, and its user is told."""
+    """Steer the container, or warn that its bound is held by moving alone, which costs more."""
     try:
         steer(cgroup, asked.state, tiers, given)
     except HostError as error:
@@ -144,7 +144,7 @@ def steer_or_warn(cgroup: "Cgroup", asked: "Asked", tiers: Tiers, given: dict[st
 def unsteer(state: "State") -> None:
     """Take the policy back from a container that has not begun and is not steered: it would allocate far.
 
-    Best effort: what cannot be told is left as it is.
+    Best effort: if that cannot be determined, it is left as it is.
     """
     if state.status not in _NOT_STARTED:
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people are told of ``migrate``: by `bede doctor`, `bede explain`, and the agent's journal.
+"""What `bede doctor`, `bede explain` and the agent's journal say about ``migrate``.
 
 Source: Documentation/admin-guide/mm/damon/usage.rst.
 """

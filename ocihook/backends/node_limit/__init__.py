@@ -93,7 +93,7 @@ def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
 
 
 def release(cgroup_fd: int, record: "Record") -> None:
-    """What a record tells of, which this backend writes none of. Raises OSError."""
+    """Give back what the record lists. This backend writes no records itself. Raises OSError."""
     from ocihook.backends import undo
 
     undo.give_back(cgroup_fd, record)

@@ -98,7 +98,7 @@ def _tiers() -> nodes.Tiers | None:
 
 
 def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> Status | None:
-    """As the agent tells of those it holds; None without a limit on every local node. Raises OSError."""
+    """The same fields as the agent reports. None without a limit on every local node. Raises OSError."""
     limits = memory.node_limits(cgroup.fd)
     bound = nodelimit.bound_of(limits, tiers.local)
     if bound is None:

@@ -53,7 +53,7 @@ def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> str:
     bound, own = policy.resolve(limit)
     near = cpus.near(tiers) if config.far_nodes else ""
     if near:
-        cpuset.enable(cgroup, own=False)  # nobody is told of its end
+        cpuset.enable(cgroup, own=False)  # no hook runs at its end
         cpus.keep(cgroup.fd, near)
     engage(cgroup.fd, limits(bound, own, tiers))
     return checks.useless(bound, own, limit, tiers.local)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people are told of ``node_limit``: by `bede doctor` and `bede explain`."""
+"""What `bede doctor` and `bede explain` say about ``node_limit``."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def troubles(record: "Record", tiers: "Tiers", stats: "Stats") -> "Iterator[tupl
 
 
 def listing() -> "list[Status]":
-    """None: the agent tells of them all."""
+    """None: the agent lists them all."""
     return []
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people are told of ``tier``: by `bede doctor`, `bede explain`, and the agent's journal."""
+"""What `bede doctor`, `bede explain` and the agent's journal say about ``tier``."""
 
 from __future__ import annotations
 
