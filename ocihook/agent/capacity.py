@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that comes and goes while the host runs: seen by the kernel's events, told in one line."""
+"""Memory that is added or removed while the host runs: kernel events report it, one line logs it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ocihook.journal import report
 from ocihook.topology import nodes
 
 QUIET = 1.0  #: seconds without an event after which a burst of them is over
-LONGEST = 10.0  #: seconds after which a burst is reported although it has not ended
+LONGEST = 10.0  #: seconds after which a burst is reported even if it has not ended
 _PROTOCOL = 15  # NETLINK_KOBJECT_UEVENT
-_KERNEL = 1  # the group that the kernel speaks to; udev speaks to another
+_KERNEL = 1  # the multicast group of the kernel's own events; udev sends to another
 _PACKET = 1 << 16
 _SUBSYSTEMS = (b"SUBSYSTEM=memory", b"SUBSYSTEM=node")
 
 
 class Capacity(NamedTuple):
-    """The nodes that have memory, and which of them are far; no tiers: nothing is far."""
+    """The nodes that have memory, and which of them are far; *tiers* is None where none is far."""
 
     total: dict[int, int]  #: bytes by node
     tiers: nodes.Tiers | None
@@ -36,7 +36,7 @@ class Capacity(NamedTuple):
 
 
 def look(far_nodes: tuple[int, ...]) -> Capacity:
-    """What there is now; *far_nodes* as in the configuration."""
+    """The host's memory now; *far_nodes* as in the configuration."""
     tiers = None
     with contextlib.suppress(HostError):
         tiers = nodes.present(far_nodes)
@@ -44,7 +44,7 @@ def look(far_nodes: tuple[int, ...]) -> Capacity:
 
 
 def difference(before: Capacity, now: Capacity, most: dict[int, int]) -> list[str]:
-    """What has become of each node, in words; *most* is what each has had at its best."""
+    """What changed at each node, in words; *most* is the most memory that each has ever had."""
     parts = []
     for node in sorted(before.total | now.total):
         had, has = before.total.get(node, 0), now.total.get(node, 0)
@@ -60,19 +60,19 @@ def difference(before: Capacity, now: Capacity, most: dict[int, int]) -> list[st
 
 
 def consequence(now: Capacity, before: int, after: int) -> str:
-    """What that means for containers, of which *before* were held and *after* are; "" for nothing."""
+    """What the change means for containers: *before* were held, *after* are held now; "" for nothing."""
     if now.tiers is None:
         return f"; no far memory is left, containers without their bounds: {before}" if before else ""
     return f"; containers held to their bounds: {after}" if after != before else ""
 
 
 def is_of_memory(packet: bytes) -> bool:
-    """Whether an event of the kernel is of a memory block or a node."""
+    """Whether a kernel event is about a memory block or a node."""
     return any(field in _SUBSYSTEMS for field in packet.split(b"\0"))
 
 
 class Watch:
-    """Something to poll, and what is to be done when it is readable."""
+    """A socket with the kernel's events to poll, and what to do when it is readable."""
 
     def __init__(self, far_nodes: tuple[int, ...]) -> None:
         self.far_nodes = far_nodes
@@ -81,14 +81,14 @@ class Watch:
         self.socket.bind((0, _KERNEL))
         self.seen = look(far_nodes)
         self.most = dict(self.seen.total)
-        self.first = self.last = 0.0  #: when the events began that nothing was said of yet, and the latest
+        self.first = self.last = 0.0  #: times of the first and the last event not reported yet
 
     def fileno(self) -> int:
         """For poll."""
         return self.socket.fileno()
 
     def take(self) -> None:
-        """Take in what has come."""
+        """Read the events that have arrived."""
         while True:
             try:
                 ours = is_of_memory(self.socket.recv(_PACKET))
@@ -97,21 +97,21 @@ class Watch:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                ours = True  # events were lost: any of them may have been
+                ours = True  # events were lost, perhaps some about memory
             if ours:
                 self.last = time.monotonic()
                 self.first = self.first or self.last
 
     def left(self) -> float | None:
-        """Seconds until something is to be said; None when nothing is."""
+        """Seconds until a report is due; None when there is nothing to report."""
         if not self.first:
             return None
         return max(min(self.last + QUIET, self.first + LONGEST) - time.monotonic(), 0.0)
 
     def settle(self, registry: Registry) -> bool:
-        """When a burst of events is over: hold by the nodes that there are now, and say what changed.
+        """When a burst of events is over, hold containers by the nodes of now, and report the changes.
 
-        Returns whether something has.
+        Returns whether something has changed.
         """
         if self.left() != 0.0:
             return False

@@ -43,25 +43,25 @@ class HeldContainer:
         self.backend.look_after(self.cgroup.fd, self.record)
 
     def troubles(self) -> Iterator[tuple[str, BedeError]]:
-        """What is wrong with it now, each behind the name of the event."""
+        """What is wrong with it now: (name of the event, error) each."""
         return self.backend.troubles(self.record, self.tiers, self.holder.stats())
 
     def set_default(self) -> None:
-        """Hold the bound that was asked for at the start from now on. Raises BedeError, OSError."""
+        """From now on hold the bound that its annotations asked for. Raises BedeError, OSError."""
         policy = annotation.parse(self.record.policy)
         if policy is None:
             raise InputError("its record does not say what was asked for", "Give it a bound as a size")
         self.set(*policy.resolve(memory.container_limit(self.cgroup)))
 
     def choose(self, bound: int | None) -> None:
-        """Have it start with that bound from now on; None: with its annotation's. Raises BedeError."""
+        """Keep *bound* for its later starts; None: they use its annotation's. Raises BedeError."""
         if bound is None:
             chosen.forget(self.record.id)
         else:
             chosen.write(self.record.id, chosen.Chosen(bound, self.record.bundle))
 
     def set(self, bound: int, own: dict[int, int]) -> None:
-        """Hold another bound from now on, and *own* ones by node, and remember. Raises BedeError, OSError."""
+        """Hold *bound* from now on, with *own* bounds by node, and record both. Raises BedeError, OSError."""
         for node, value in own.items():
             if value > bound:
                 raise InputError(
@@ -78,10 +78,10 @@ class HeldContainer:
         self.holder.set(bound, self.record.nodes)
 
     def remember(self) -> None:
-        """Keep on disk what the user has set since the start, for the next agent. Raises BedeError."""
+        """Record the limits that the user has set since the start, for the next agent. Raises BedeError."""
         stats, record = self.holder.stats(), self.record
         given = (holding.limit(stats.user_high), holding.limit(stats.user_swap_max))
-        # Before its first turn a holder has seen nothing.
+        # Before its first round a holder has not read any limit.
         if stats.rounds and given != (record.user_high, record.user_swap_max):
             record.user_high, record.user_swap_max = given
             records.write(record)
@@ -101,7 +101,7 @@ class HeldContainer:
 
 
 def useless(container: HeldContainer) -> str:
-    """Why the bound of *kept* holds nothing back; "" where it does."""
+    """Why the bound of *container* has no effect; "" where it has one."""
     try:
         limit = memory.container_limit(container.cgroup)
     except (BedeError, OSError):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names of containers in what the agent says.
+"""Adds the names of containers to the agent's journal lines.
 
-Their engines know them, and some are slow to answer, while the agent's loop waits for nobody. So what is to
-be said waits in a queue; a thread asks for the names of all that waits there, and says it in its order.
+Only the engines know the names, and some are slow to answer, but the agent's loop must not wait. So lines go
+into a queue; a thread takes them from there, asks the engines for the names, and logs the lines in order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ocihook import journal
 from ocihook.engines import names
 
 _MOST = 8192  #: containers that are remembered
-_PATIENCE = 4.0  #: seconds that the end waits for it: a little more than an engine is waited for
+_PATIENCE = 4.0  #: seconds that the agent's end waits for the thread: a little more than engines get
 
 
 class _Line(NamedTuple):
@@ -29,12 +29,12 @@ class _Home(NamedTuple):
 
 
 class JournalThread:
-    """Says what :mod:`say` is given, with names. A context manager: leaving says all that waits."""
+    """Logs the lines of :mod:`ocihook.journal`, with names. A context manager: leaving logs all that wait."""
 
     def __init__(self) -> None:
         self._waiting: queue.SimpleQueue[_Line | _Home | None] = queue.SimpleQueue()
-        self._homes: dict[str, str] = {}  # by id
-        self._names: dict[str, str] = {}  # likewise, as they were last: an engine forgets what has ended
+        self._homes: dict[str, str] = {}  # cgroups by container id
+        self._names: dict[str, str] = {}  # last known names by id: an engine forgets a container that ended
         self._thread = threading.Thread(target=self._run, name="voice", daemon=True)
 
     def __enter__(self) -> JournalThread:
@@ -48,11 +48,11 @@ class JournalThread:
         self._thread.join(_PATIENCE)
 
     def know(self, container: str, cgroup: str) -> None:
-        """*container* is in *cgroup*: its name is found now, for there may be nobody to ask later."""
+        """Look up the name of *container*, in *cgroup*, now: its engine may have forgotten it later."""
         self._waiting.put(_Home(container, cgroup))
 
     def put(self, line: journal.Line) -> None:
-        """Say *line* soon."""
+        """Queue *line* to be logged."""
         self._waiting.put(_Line(line.container, line))
 
     def _run(self) -> None:
@@ -61,22 +61,22 @@ class JournalThread:
             waiting = [self._waiting.get()]
             while not self._waiting.empty():
                 waiting.append(self._waiting.get())
-            there = [one for one in waiting if one is not None]
-            ended = len(there) < len(waiting)
-            self._find([one for one in there if one.container])
-            for one in there:
-                if isinstance(one, _Line):
-                    journal.tell(one.line, self._names.get(one.container, ""))
+            items = [item for item in waiting if item is not None]
+            ended = len(items) < len(waiting)
+            self._find([item for item in items if item.container])
+            for item in items:
+                if isinstance(item, _Line):
+                    journal.tell(item.line, self._names.get(item.container, ""))
 
     def _find(self, waiting: list[_Line | _Home]) -> None:
-        """Their names of now, of all by one question an engine."""
+        """Look up the current names of all containers in *waiting*, with one request to each engine."""
         for known in (self._homes, self._names):
             if len(known) >= _MOST:
                 known.clear()
-        self._homes |= {one.container: one.cgroup for one in waiting if isinstance(one, _Home)}
-        asked = {id: self._homes[id] for one in waiting if (id := one.container) in self._homes}
+        self._homes |= {item.container: item.cgroup for item in waiting if isinstance(item, _Home)}
+        asked = {id: self._homes[id] for item in waiting if (id := item.container) in self._homes}
         try:
             found = names.of(asked.items())
-        except Exception:  # whatever an engine may do, a name is not worth a line
+        except Exception:  # whatever goes wrong with an engine: a line without a name beats no line
             return
         self._names |= {id: found[where] for id, where in asked.items() if where in found}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's life: adopt first, then answer; end without letting go of anybody."""
+"""The agent's main program: adopt containers, then answer clients; leave the bounds in force at the end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ocihook.journal import Reporter, complain, know, report
 from ocihook.loop import Loop
 from ocihook.state import records, user
 
-SWEEP = 1.0  #: seconds between looks for changes that no message reports
+SWEEP = 1.0  #: seconds between checks for changes that no message announces
 IDLE = 2.0  #: seconds without a container after which an agent that a hook started ends
 
 
@@ -35,12 +35,12 @@ def run() -> int:
     rootless, lock = _begin()
     _more_files()
     agent = Agent(_settings())
-    # The one thing that comes before the containers, whose fences wait for somebody to move them: it forks.
-    # Only the host's root gets events of the host's processes from the kernel.
+    # Fences wait to be moved, so the containers come first; but subscribing forks, and must precede threads.
+    # Only the host's root may receive the kernel's process events.
     if not rootless:
         agent.sources.subscribe()
     orphans.settle()
-    # Before there are more threads: what a thread may do is its own.
+    # Before more threads start: each thread has its own capabilities, inherited from its creator.
     _confine()
     with JournalThread():
         agent.registry.adopt_all()
@@ -59,7 +59,7 @@ def run() -> int:
 
 
 def release_all() -> int:
-    """In place of the agent: let every container go for good. Raises BedeError."""
+    """Lift the bound of every container for good, while no agent runs. Raises BedeError."""
     _, lock = _begin()
     count = release.release_all()
     report(f"{count} containers let go, each with its own memory.high again", "let_go", containers=count)
@@ -68,7 +68,7 @@ def release_all() -> int:
 
 
 def _begin() -> tuple[bool, int]:
-    """Whether this is a user's own agent, and the lock that keeps it single."""
+    """Take the lock that keeps the agent single; (whether it is a rootless user's agent, the lock)."""
     rootless = user.choose()
     if os.geteuid() != 0:
         raise AccessError("the agent must run as root", "Start it by systemctl start bede-agent")
@@ -93,7 +93,7 @@ class Agent:
         self._busy = time.monotonic()
 
     def serve(self, listener: socket.socket) -> None:
-        """From now on answer at *listener*, and do what time brings."""
+        """Answer clients at *listener* from now on, and start the periodic work."""
         self._listener = listener
         self.loop.add(listener.fileno(), self._hear)
         self.loop.add(self.registry.notify_fd, self._attend)
@@ -104,7 +104,7 @@ class Agent:
             self._watch(seconds / 2)
 
     def close(self) -> None:
-        """Let go of everything but the containers."""
+        """Release all resources; the containers keep their bounds."""
         self.registry.close()
         self.sources.close()
         self.loop.close()
@@ -118,14 +118,14 @@ class Agent:
         know(family.id, family.cgroup.path)
         self._vanish.watch(family)
         if family.pid_ns is None:
-            self.sources.rescan()  # who was forked by whom until now, no event will tell
+            self.sources.rescan()  # no event will report the forks until now
 
     def _attend(self) -> None:
         self.registry.attend()
         self._follow_anew()
 
     def _follow_anew(self) -> None:
-        """Containers may be held anew: who is of those that are known by lineage has to be found again."""
+        """Scan all processes again: families may be new, and those known by lineage have lost theirs."""
         self.sources.adjust()
         if self.families.has_lineage:
             self.sources.rescan()
@@ -145,7 +145,7 @@ class Agent:
             self.loop.after(left, self._settle)
 
     def _sweep(self) -> None:
-        """Find what no message reports: a new record, and that no container is left."""
+        """Check for what no message announces: a record whose hook could not reach us, or an idle agent."""
         before, self._changed = self._changed, _changed()
         if before != self._changed and self.registry.adopt_all():
             self.sources.rescan()
@@ -164,7 +164,7 @@ class Agent:
 
 
 def _changed() -> int:
-    """Changes with every record that is written or removed, also where no hook could tell us."""
+    """A number that changes with every record written or removed, even if no hook could reach us."""
     try:
         return os.stat(f"{records.RUN}/containers").st_mtime_ns
     except OSError:
@@ -172,7 +172,7 @@ def _changed() -> int:
 
 
 def _settings() -> config.Config:
-    """The configuration; without one that can be read the fences that stand still need somebody."""
+    """The configuration; the defaults if it cannot be read, since fences in force need an agent anyway."""
     try:
         return config.load()
     except BedeError as error:
@@ -192,7 +192,7 @@ def _only_one() -> int:
 
 
 def _more_files() -> None:
-    """A container takes some twenty descriptors, and there may be hundreds of containers."""
+    """Raise the limit of open files: a container takes some twenty, and a host may have hundreds."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -207,7 +207,7 @@ def _signals() -> int:
 
 
 def _check_config() -> None:
-    """Say so where YAML reads the configuration otherwise than the hook, which has no YAML library."""
+    """Warn if a YAML library reads the configuration differently from the hook, which has none."""
     try:
         import yaml
     except ImportError:
@@ -219,13 +219,13 @@ def _check_config() -> None:
                 f"{config.PATH}: YAML would read this otherwise than Bede; write it more plainly", "config"
             )
     except (FileNotFoundError, BedeError):
-        return  # which was said of the configuration itself
+        return  # loading the configuration has reported that
     except (OSError, ValueError, yaml.YAMLError) as error:
         report(f"{config.PATH}: {error}", "config")
 
 
 def _confine() -> None:
-    """Keep only what is needed: priority for threads, cgroup files whoever owns them, others' namespaces."""
+    """Keep only the capabilities for thread priority, anybody's cgroup files and others' namespaces."""
     try:
         import prctl
     except ImportError:

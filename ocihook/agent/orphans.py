@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fences of Bede's that no record speaks for: it was lost, or has come to hold something else.
+"""Finds fences of Bede's whose record was lost or was overwritten with something else.
 
-Nobody would move such a fence, and it would strangle its container. What is left of the bound stands in the
-kernel, beside the fence (``state/mark.py``): the record is made anew of it, else the fence is given back.
+Nobody would move such a fence, and it would strangle its container. The kernel keeps a copy of the record
+beside the fence (``state/mark.py``): the record is written anew from it, or else the fence is removed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ocihook.state import chosen, mark, record, records
 
 
 def settle(*, remove: bool = True) -> None:
-    """See that each fence has a record again, or is gone; before any container is adopted.
+    """Restore the record of each fence, or remove the fence; to be called before any container is adopted.
 
-    With *remove*, malformed records go that no container is found of.
+    With *remove*, also remove malformed records whose container is not found.
     """
     try:
         found, errors = records.listing()
@@ -35,20 +35,20 @@ def settle(*, remove: bool = True) -> None:
 
 
 class _Settling:
-    """The records that are *found*, and the errors of those that hold something else."""
+    """Compares cgroups with the records that were *found*, and with the errors of *malformed* ones."""
 
     def __init__(self, found: list[records.Record], malformed: list[MalformedError]) -> None:
-        self._known = {(one.cgroup, one.cgroup_ino): one for one in found}
+        self._known = {(entry.cgroup, entry.cgroup_ino): entry for entry in found}
         self._lost = {error.name: error for error in malformed}
 
     def look(self, cgroup: Cgroup) -> None:
-        """See that *cgroup* is held by a record, or free."""
+        """Make sure that *cgroup* has a record, or no fence."""
         text = mark.read(cgroup.fd)
         held = self._known.get((cgroup.path, cgroup.inode))
         try:
             if held is not None:
                 if text != held.dumps():
-                    # Changed since, or begun by a Bede that knew no marks. As systemd's unit it may not.
+                    # The record has changed, or is from a Bede without marks. systemd's unit may not do this.
                     mark.put(cgroup.fd, held)
             elif text is not None:
                 self._make_anew(cgroup, text)
@@ -60,7 +60,7 @@ class _Settling:
             complain(error, "bad_record", names.id_of(cgroup.path))
 
     def remove(self) -> None:
-        """Remove the malformed records that nobody is left of. Raises AccessError."""
+        """Remove the malformed records whose container was not found. Raises AccessError."""
         for key, error in self._lost.items():
             if records.remove(key):
                 text = f"{error.message}; it is removed, for no container of it is found"
@@ -70,7 +70,7 @@ class _Settling:
         return names.id_of(cgroup.path) in (_id(key) for key in self._lost)
 
     def _is_fenced_by_name(self, cgroup: Cgroup) -> bool:
-        """Whether *cgroup*, which cannot be marked, has a lost record by its name, and a limit."""
+        """Whether *cgroup* has a fence and the name of a lost record; for hosts that cannot store marks."""
         if not self._has_lost(cgroup):
             return False
         return memory.high(cgroup.fd) is not None and bool(fs.read("cgroup.procs", dir_fd=cgroup.fd))
@@ -78,33 +78,33 @@ class _Settling:
     def _make_anew(self, cgroup: Cgroup, text: str) -> None:
         what = f"the mark of {cgroup.path}"
         try:
-            one = record.parse(text, what)
-            now = records.read_or_none(one.key)
+            marked = record.parse(text, what)
+            now = records.read_or_none(marked.key)
             if now is not None and now.cgroup_ino == cgroup.inode:
                 return  # its hook has written it just now
-            if now is not None or (one.cgroup, one.cgroup_ino) != (cgroup.path, cgroup.inode):
+            if now is not None or (marked.cgroup, marked.cgroup_ino) != (cgroup.path, cgroup.inode):
                 raise InputError(f"{what} is another container's")
         except InputError:
-            # An agent that is no full root has given it back, and had to leave the mark.
+            # An agent without full root has removed such a fence before, and could not remove the mark.
             if self._has_lost(cgroup) or memory.high(cgroup.fd) != record.own_limits(text)[0]:
                 self._give_back(cgroup, text)
             return
-        if one.key not in self._lost and memory.high(cgroup.fd) == one.user_high:
-            mark.remove(cgroup.fd)  # it was let go
+        if marked.key not in self._lost and memory.high(cgroup.fd) == marked.user_high:
+            mark.remove(cgroup.fd)  # its bound was lifted, only the mark is left
             return
-        since = chosen.read_or_none(one.id)
+        since = chosen.read_or_none(marked.id)
         if since is not None:
-            one.bound = since.bound
-            one.nodes = {node: min(value, since.bound) for node, value in one.nodes.items()}
+            marked.bound = since.bound
+            marked.nodes = {node: min(value, since.bound) for node, value in marked.nodes.items()}
         try:
-            records.write(one)
+            records.write(marked)
         except BedeError:
             self._give_back(cgroup, text)
             raise
-        self._report(one.id, one.key, "is made anew of what the kernel has kept of it")
+        self._report(marked.id, marked.key, "is made anew of what the kernel has kept of it")
 
     def _give_back(self, cgroup: Cgroup, text: str) -> None:
-        """Put its user's own limits back, as far as *text* has them."""
+        """Put the user's own limits back, as far as the mark *text* contains them."""
         id = names.id_of(cgroup.path)
         undo.give_back_limits(cgroup.fd, *record.own_limits(text))
         key = next((key for key in self._lost if _id(key) == id), "")

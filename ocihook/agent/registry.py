@@ -22,7 +22,7 @@ from ocihook.topology import nodes
 
 
 def _bury(record: records.Record) -> None:
-    """Remove *record*, whose cgroup is gone; not one that its container has got by starting anew."""
+    """Remove *record*, whose cgroup is gone; but keep a newer one, of the container's next start."""
     now = records.read_or_none(record.key)
     if now is None or now.cgroup_ino == record.cgroup_ino:
         undo.forget(record)
@@ -35,16 +35,16 @@ class Registry:
         self.config = settings
         self.families = families
         self.containers: dict[str, HeldContainer] = {}
-        #: readable when a holder has ended, stalls or has seen the user's knobs change: see :meth:`attend`
+        #: readable when a holder has ended, stalls or has seen the user's limits change: see :meth:`attend`
         self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.nowhere = False  #: nothing is far now, so nothing can be held
-        self.ready = False  #: whether what is held from now on is news
-        self._known: set[int] = set()  # cgroups whose bound was reported, or is older than this agent
+        self.ready = False  #: whether to report each container that is newly held
+        self._known: set[int] = set()  # inodes of cgroups whose bound need not be reported (again)
         self._complained: set[str] = set()
-        self._placed: set[str] = set()  # keys of those of whose own policies has been told
+        self._placed: set[str] = set()  # keys of containers whose program-bound memory has been reported
 
     def adopt_all(self) -> bool:
-        """Bring what is held in line with the records on disk; whether there is something new."""
+        """Hold exactly the containers that have records on disk; whether there is a new one."""
         before = set(self.containers)
         unfinished.remove()
         found, errors = records.listing()
@@ -109,7 +109,7 @@ class Registry:
                 self._warn_useless(container, useless(container))
 
     def _read_settings(self) -> None:
-        """As the hook has just done: its container is held by what the file says now."""
+        """Read the configuration again: the hook used the file as it is now, so the holder must, too."""
         try:
             found = config.load()
         except BedeError as error:
@@ -118,13 +118,13 @@ class Registry:
             self.config.far_nodes, self.config.move_rate = found.far_nodes, found.move_rate
 
     def drop(self, key: str) -> None:
-        """Stop holding *key*: its record is gone, its hook has cleaned up."""
+        """Stop holding container *key*: its hook has removed its record and its fence."""
         if key in self.containers:
             self._tell_end(self.containers[key])
             self._forget(key, restore=True)  # its holder may have moved the fence since
 
     def renew(self, tiers: nodes.Tiers | None) -> None:
-        """Hold by the nodes that there are now; None: nothing is far, so fences would only strangle."""
+        """Hold all containers by *tiers*; None: no node is far, so remove the fences: they would strangle."""
         self.nowhere = tiers is None
         for key, container in list(self.containers.items()):
             if tiers is None or (tiers.local, tiers.far) != (container.tiers.local, container.tiers.far):
@@ -135,21 +135,21 @@ class Registry:
         self.adopt_all()
 
     def attend(self) -> None:
-        """Let go of containers whose cgroup has gone, and of holders that have ended."""
+        """Forget containers whose cgroup is gone, report troubles, and replace holders that have failed."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.notify_fd)
         for key, container in list(self.containers.items()):
             try:
-                gone = path.reopen(container.record.cgroup, container.record.cgroup_ino)
+                cgroup = path.reopen(container.record.cgroup, container.record.cgroup_ino)
             except BedeError as unknown:
                 self._complain(unknown, "unknown", container.record.id)
                 continue
-            if gone is None:
+            if cgroup is None:
                 self._tell_end(container)
                 self._forget(key)
                 _bury(container.record)
                 continue
-            gone.close()
+            cgroup.close()
             self._remember(container)
             stats = container.holder.stats()
             error = stats.error
@@ -181,7 +181,7 @@ class Registry:
         )
 
     def find(self, key: str) -> HeldContainer:
-        """The container of the record called *key*; who asks has found it by its name. Raises InputError."""
+        """The container whose record has *key*; the client has resolved its name. Raises InputError."""
         container = self.containers.get(key)
         if container is None:
             raise InputError(f"no bound container has the key {key[:80]!r}", "`bede ps` shows them all")
@@ -213,14 +213,14 @@ class Registry:
         return Change(container.status(), useless=why)
 
     def close(self) -> None:
-        """The agent ends, the containers do not: their fences stay where they are."""
+        """Stop all holders when the agent ends; containers go on, and their fences stay as they are."""
         for key in list(self.containers):
             self._remember(self.containers[key])
             self._forget(key)
         os.close(self.notify_fd)
 
     def status(self, container: HeldContainer) -> Status:
-        """What ``bede ps`` shows of *kept*."""
+        """What ``bede ps`` shows of *container*."""
         family = self.families.at(container.record.cgroup)
         return replace(container.status(), outside=family.outside() if family else None)
 
@@ -231,7 +231,7 @@ class Registry:
             self._complain(error, "not_remembered", container.record.id)
 
     def _write_again(self, container: HeldContainer, why: MalformedError) -> BedeError:
-        """The record of a container that is held is known; what to say of it."""
+        """Write the malformed record of a held container again, from memory; the error to report."""
         try:
             records.write(container.record)
         except BedeError as error:
@@ -246,7 +246,7 @@ class Registry:
         container.close(restore=restore)
 
     def _complain(self, error: BedeError, event: str, container: str = "", about: str = "") -> None:
-        """Tell of *error*, once (or once *about* one container): what goes on for long is one event."""
+        """Report *error* once (or once for each *about*): a lasting problem is one event."""
         what = about or f"{container} {error.message}"
         if what not in self._complained:
             self._complained.add(what)

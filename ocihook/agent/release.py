@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Letting go of every container, for good: what a host does before Bede is taken from it."""
+"""Lifts the bounds of all containers for good, before Bede is removed from a host."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ocihook.state import records, unfinished
 
 
 def release_all() -> int:
-    """Give all bound containers their own limits back, remove their records; how many there were.
+    """Put the own limits of all bound containers back and remove their records; how many there were.
 
     A fence that nobody will move again strangles its container. The agent must have ended. Raises BedeError
-    when one could not be let go; the others are.
+    if that failed for one; the others are done all the same.
     """
     unfinished.remove()
     orphans.settle(remove=False)
@@ -38,7 +38,7 @@ def release_all() -> int:
 def _release(record: records.Record) -> None:
     cgroup = path.reopen(record.cgroup, record.cgroup_ino)
     if cgroup is None:
-        return  # it has ended, and its poststop hook never came
+        return  # it has ended, and its poststop hook never ran
     with cgroup:
         try:
             undo.give_back(cgroup.fd, record)

@@ -20,7 +20,7 @@ from ocihook.state import records
 
 SOCKET = "agent.sock"
 _PACKET = 1 << 20
-_AT_ONCE = 100  #: containers in one answer: a socket of root's takes some 200 KiB at once
+_AT_ONCE = 100  #: containers in one answer: a socket buffer takes some 200 KiB at once
 _FIRST_PASSED = 3  # sd_listen_fds(3)
 
 
@@ -45,13 +45,13 @@ def listen() -> socket.socket:
 
 
 def peer_is_root(connection: socket.socket) -> bool:
-    """By SO_PEERCRED, which the kernel fills in."""
+    """Whether the peer is root, by SO_PEERCRED, which the kernel fills in."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return bool(struct.unpack("3i", raw)[1] == 0)
 
 
 def answer(registry: Registry, packet: bytes) -> bytes:
-    """What to send back for *packet*; never raises for what is in it."""
+    """The answer to *packet*; whatever is in it, no exception leaves this function."""
     try:
         reply: dict[str, Any] = {"ok": True, **_do(registry, _message(packet))}
     except BedeError as error:
@@ -65,14 +65,14 @@ def drain(registry: Registry, listener: socket.socket) -> None:
     """Answer everybody who waits at *listener*."""
     waiting = select.poll()
     waiting.register(listener, select.POLLIN)
-    # This is called each time that something happens on the host, and a failed accept is not cheap.
+    # This is called at every event of the host: polling first is cheaper than an accept that fails.
     while waiting.poll(0):
         try:
             connection = listener.accept()[0]
         except (BlockingIOError, ConnectionError):
             continue
         except OSError:
-            time.sleep(0.05)  # no descriptor is left; it is asked for again and again
+            time.sleep(0.05)  # no descriptor is left; the loop would call this again at once
             return
         serve(registry, connection)
 
@@ -125,7 +125,7 @@ def _do(registry: Registry, message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _page(registry: Registry, start: object) -> dict[str, Any]:
-    """Containers that are held, and families that are not, from number *start* on: a packet has an end."""
+    """One page from number *start* on, as a packet has a limit: held containers, then other families."""
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
         raise InputError("the message has no number of where to go on")
     held = sorted(registry.containers.values(), key=lambda container: container.record.key)
@@ -135,8 +135,8 @@ def _page(registry: Registry, start: object) -> dict[str, Any]:
     return {
         "containers": [registry.status(container).as_json() for container in held[start:end]],
         "outside": {
-            one.cgroup.path: asdict(one.outside())
-            for one in others[max(start - len(held), 0) : max(end - len(held), 0)]
+            family.cgroup.path: asdict(family.outside())
+            for family in others[max(start - len(held), 0) : max(end - len(held), 0)]
         },
         "next": end if end < len(held) + len(others) else None,
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's messages to systemd: sd_notify(3)."""
+"""Tells systemd the state of the agent: sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def tell(state: str) -> None:
 
 
 def watchdog_seconds() -> float | None:
-    """How often ``WATCHDOG=1`` has to come; None where nobody waits for it."""
+    """The longest time between two ``WATCHDOG=1``; None where systemd expects none."""
     value = os.environ.get("WATCHDOG_USEC", "")
     ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(value) / 1e6 if value.isdigit() and int(value) and ours else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a bound is held. ``choose`` asks the kernel which of these modules is to hold one.
+"""The ways to hold a bound. ``choose`` finds out from the kernel which of these packages to use.
 
 ==========  =====================================================================
 node_limit  patched kernel: it limits nodes by itself, ``memory.node_limit``

@@ -8,12 +8,12 @@ from ocihook.spec import annotation
 from ocihook.topology import nodes
 
 MAX = "max"
-DEFAULT = "default"  #: no bound of its own: the one that the container was started for
+DEFAULT = "default"  #: the bound that the container's annotations ask for
 _MIB = 1 << 20
 
 
 def resolve(text: str, cgroup: Cgroup, local: tuple[int, ...]) -> int:
-    """The bytes that *text* means for that container: as ``bede.local``, or "max", all of the *local* nodes.
+    """The bytes that *text* means for *cgroup*: a value of ``bede.local``, or "max": all *local* nodes.
 
     Raises InputError, OSError.
     """
@@ -23,7 +23,7 @@ def resolve(text: str, cgroup: Cgroup, local: tuple[int, ...]) -> int:
 
 
 def useless(text: str, bound: int, cgroup: Cgroup, local: tuple[int, ...]) -> str:
-    """Why *bound*, which *text* has come to, holds nothing back; "" where it does or that was asked for.
+    """Why *bound*, the result of *text*, has no effect; "" where it has, or where *text* asks for that.
 
     Raises OSError.
     """

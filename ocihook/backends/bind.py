@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put a bound in force for a process and its cgroup, all or nothing: what the hook and `bede run` do."""
+"""Put a bound in force for a process and its cgroup, all or nothing; the hook and `bede run` call this."""
 
 from ocihook import config as configuration
 from ocihook.backends import choose
@@ -30,10 +30,10 @@ def bind(
 ) -> "Record | None":
     """Put the bound of *policy* in force for the process of *state*, or leave nothing behind.
 
-    *user_high* is the user's own ``memory.high`` (bytes, None for "max") where the cgroup holds another one;
-    *runtime* is who started the process, and *maker* that one's pid where it may have helpers in the cgroup;
-    *warn* gets a line about what works less well. The record to tell the agent of; None where there is
-    nothing (more) to record. Raises BedeError.
+    *user_high* is the user's own ``memory.high`` (bytes, None for "max") if the cgroup has another one now;
+    *runtime* is the program that started the process, and *maker* its pid where it may have helpers in the
+    cgroup; *warn* gets a line about what works less well. Returns the new record, which the agent has to be
+    told of; None if no record is needed, or there was one. Raises BedeError.
     """
     policy = chosen.apply(policy, state.id, lambda error: warn(error.line("bede")))
     try:
@@ -57,8 +57,8 @@ def holds(pid: int, policy: annotation.Policy, config: configuration.Config) -> 
 
 
 def _alone(cgroup: Cgroup, state: oci.State, maker: int) -> None:
-    """Before anything is written: what stands in a cgroup of others is theirs. Raises HostError."""
+    """Check that the container has its cgroup to itself, before its files are written. Raises HostError."""
     try:
         own.check(cgroup, state.pid, maker)
     except OSError as error:
-        raise HostError(f"the processes in {cgroup.directory} cannot be told: {error.strerror}") from None
+        raise HostError(f"the processes in {cgroup.directory} cannot be read: {error.strerror}") from None

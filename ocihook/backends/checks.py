@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every backend needs of a host and of a container."""
+"""Checks of a host and of a container that all backends share."""
 
 from ocihook.errors import HostError, InputError
 from ocihook.spec.size import format_size
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
-FULL = 100  #: far memory is full when less than this part of it can be had
-NEARLY = 10  #: and nearly full when less than this part
+FULL = 100  #: far memory is full when less than one part in so many is available
+NEARLY = 10  #: and nearly full likewise
 
 
 def far_room(tiers: Tiers) -> tuple[int, int]:
-    """(bytes that can be had, bytes in all) of far memory."""
+    """(bytes available, bytes in total) of far memory."""
     free, total = nodes.room(tiers.far)
-    # The kernel's own part of it can be some percent. To ask for that takes long where there are many CPUs.
+    # The kernel's reserve can be some percent. Reading it is slow on many CPUs, so only where it matters.
     if free < total // NEARLY:
         free = max(free - nodes.reserved(tiers.far), 0)
     return free, total
 
 
 def numbers(tiers: Tiers) -> Tiers:
-    """*tiers*, whose nodes an agent can hold, all of them: its sets have one bit each. Raises HostError."""
+    """*tiers*, if an agent can hold all of its nodes: its sets have one bit for each. Raises HostError."""
     beyond = [node for node in (*tiers.local, *tiers.far) if node >= nodes.HELD]
     if beyond:
         raise HostError(
@@ -32,7 +32,7 @@ def numbers(tiers: Tiers) -> Tiers:
 
 
 def room(tiers: Tiers) -> None:
-    """That far memory is not full. Raises HostError."""
+    """Raises HostError if far memory is full."""
     free, total = far_room(tiers)
     if total and free < total // FULL:
         raise HostError(
@@ -42,11 +42,11 @@ def room(tiers: Tiers) -> None:
 
 
 def cpuset(mems: str, tiers: Tiers) -> None:
-    """That the kernel list *mems*, a cpuset's nodes, has a far one; an empty one is all. Raises HostError."""
+    """Raises HostError if the cpuset's nodes, the kernel list *mems* ("" for all), include no far one."""
     try:
         allowed = nodes.parse_list(mems)
     except ValueError:
-        return  # only the kernel can judge it
+        return  # the kernel itself will refuse it
     if allowed and not set(allowed) & set(tiers.far):
         raise HostError(
             "the container's cpuset has no far node, so nothing of it can be demoted",
@@ -55,7 +55,7 @@ def cpuset(mems: str, tiers: Tiers) -> None:
 
 
 def useless(bound: int, own: dict[int, int], limit: int | None, local: tuple[int, ...]) -> str:
-    """Why *bound*, or one of *own* by node, holds nothing back; "" where they do.
+    """Why *bound*, or one of the bounds *own* of single nodes, has no effect; "" where all have one.
 
     *limit* is the container's memory limit, None for none; *local* are the local nodes.
     """
@@ -70,7 +70,7 @@ def useless(bound: int, own: dict[int, int], limit: int | None, local: tuple[int
 
 
 def local(bounds: dict[int, int], tiers: Tiers) -> None:
-    """That every node with a bound of its own is a local one. Raises InputError."""
+    """Raises InputError if a node in *bounds* is not local."""
     for node in bounds:
         if node not in tiers.local:
             raise InputError(

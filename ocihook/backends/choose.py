@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which backend holds a bound here. Asked of the kernel's files, never of its version."""
+"""Chooses the backend by the files that the kernel offers, never by its version."""
 
 import os
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def named(name: str) -> "Backend":
-    """The backend called *name*, loaded when it is first asked for. Raises InputError."""
+    """The backend called *name*, which is loaded at its first use. Raises InputError."""
     if name == "tier":
         from ocihook.backends import tier
 
@@ -38,17 +38,17 @@ def for_cgroup(cgroup_fd: int, config: "Config") -> "Backend":
 
 
 def for_host(mount: str, config: "Config") -> "Backend":
-    """The backend for a cgroup that is still to be made below the cgroup v2 *mount*."""
+    """The backend for a cgroup that will be made below the cgroup v2 *mount*."""
     return named("node_limit") if has_limits(mount) else stock(config)
 
 
 def stock(config: "Config") -> "Backend":
-    """The backend where the kernel has no limits by node: far nodes that are named may be no lower tier."""
+    """The backend for a kernel without limits by node; configured far nodes need not be a lower tier."""
     return named("migrate" if config.far_nodes and not nodes.is_lower(config.far_nodes) else "tier")
 
 
 def here(config: "Config") -> "Backend":
-    """The backend of this host, as far as it can be determined: for a person, not for a container."""
+    """The backend of this host, as far as it can be determined; for messages, not to start a container."""
     return without_agent() or stock(config)
 
 
@@ -64,7 +64,7 @@ def without_agent() -> "Backend | None":
 
 
 def has_limits(mount: str) -> bool:
-    """Whether the kernel holds bounds by itself. The root has no limits, so it is its children that tell."""
+    """Whether the kernel holds bounds by itself. The root has no such file, so its children are checked."""
     try:
         root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A container's CPUs, kept off nodes that its host's configuration calls far, so that far is really far."""
+"""Keeps a container off the CPUs of nodes that the configuration calls far, so that these are really far."""
 
 from ocihook import fs, host
 from ocihook.topology import nodes
@@ -9,7 +9,7 @@ CPUS = "cpuset.cpus"
 
 
 def near(tiers: Tiers) -> str:
-    """The kernel list of the online CPUs that are on no far node; "" where that is all of them, or none."""
+    """The kernel list of the online CPUs that are on no far node; "" where all of them are, or none is."""
     beside: set[int] = set()
     for node in tiers.far:
         beside.update(nodes.read_list(f"{host.NODES}/node{node}/cpulist"))
@@ -18,7 +18,7 @@ def near(tiers: Tiers) -> str:
 
 
 def keep(cgroup_fd: int, wanted: str) -> bool:
-    """Restrict the cgroup to the list *wanted*, unless it has one; whether it was. Raises OSError."""
+    """Restrict the cgroup to the CPUs *wanted*, unless it has a list; whether it was done. Raises OSError."""
     if not wanted or fs.read(CPUS, dir_fd=cgroup_fd).strip():
         return False
     fs.write(CPUS, wanted, dir_fd=cgroup_fd)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers that an agent holds: what those backends have in common that leave holding to it."""
+"""What the backends have in common whose containers an agent holds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def holder(
     lru_file: str | None,
     migrate: native.Migrate | None = None,
 ) -> native.Holder:
-    """A thread that holds the bound of *record* from now on. Raises OSError."""
+    """Start a thread that holds the bound of *record*. Raises OSError."""
     return native.Holder(
         cgroup.fd,
         record.cgroup,
@@ -38,7 +38,7 @@ def holder(
 
 
 def is_gone(record: Record) -> bool:
-    """Whether the cgroup of *record* is no more. False if that cannot be determined."""
+    """Whether the cgroup of *record* is gone. False if that cannot be determined."""
     try:
         cgroup = path.reopen(record.cgroup, record.cgroup_ino)
     except BedeError:
@@ -81,7 +81,7 @@ def status(record: Record, stats: native.Stats) -> Status:
 
 
 def limit(value: int) -> int | None:
-    """A limit from the native part's figures; None for no limit."""
+    """Convert a limit of the native part; None for no limit."""
     return None if value == native.NO_LIMIT else value
 
 

@@ -26,10 +26,10 @@ def bind(
     backend: "Backend",
     before_fence: "Callable[[records.Record, Tiers], None] | None" = None,
 ) -> records.Record | None:
-    """Put the bound in force, or leave nothing behind; None where that was done before.
+    """Put the bound in force, or leave nothing behind; None if a hook has done so before.
 
-    *before_fence* does what else *backend* does at the start, and writes into the record what it has to
-    know. Raises BedeError.
+    *before_fence* does what is special to *backend*, and stores in the record what it will need later.
+    Raises BedeError.
     """
     state = asked.state
     before = records.read_or_none(records.key_of(state.id, state.bundle))
@@ -62,9 +62,9 @@ def bind(
             runtime=asked.runtime,
         )
         still(asked)
-        # The record last, and its copy in the kernel: an agent that finds either takes any other
-        # memory.high that comes later for the user's. Without them the fence is nobody's, but then this
-        # has failed and nothing starts.
+        # Write the fence before the record and the mark: an agent that finds one of these takes a memory.high
+        # that changes later for the user's. A fence without them stays only if this hook fails half-way, and
+        # then the container does not start.
         dirty = True
         if before_fence is not None:
             before_fence(record, tiers)
@@ -82,24 +82,24 @@ def bind(
 
 
 def still(asked: Asked) -> None:
-    """Whatever was read of that number was read of one process. Raises InputError."""
+    """Check that the pid was not reused while we read about its process. Raises InputError."""
     if not process.is_same(asked.state.pid, asked.start):
         raise InputError(f"process {asked.state.pid} is gone, the container has ended")
 
 
 def refused(cgroup: "Cgroup", error: OSError) -> HostError:
-    """The kernel's refusal, as an error of ours."""
+    """The HostError for the kernel's refusal *error*."""
     return HostError(f"cgroup {cgroup.directory} does not take a bound: {error.strerror}")
 
 
 def warn_useless(asked: Asked, why: str) -> None:
-    """Tell whoever asked for it that the bound holds nothing back."""
+    """Warn the user that the bound has no effect, and *why*, if so."""
     if why:
         asked.warn(InputError(f"container {asked.state.id}: {why}", "Ask for less than that").line("bede"))
 
 
 def _undo(state: "State", cgroup: "Cgroup", user_high: int | None, record: records.Record | None) -> None:
-    # Also what the runtime wrote for us: memory.high at the bound, without anybody to move it, strangles.
+    # Also removes the fence that the runtime wrote for us: it would strangle if nobody moved it.
     try:
         if record is not None:
             undo.give_back(cgroup.fd, record)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several backends say alike to people."""
+"""Messages that several backends share."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ NO_PROMOTION = "NUMA balancing is off: what is far stays far until it is freed o
 
 
 def far_words(tiers: Tiers) -> str:
-    """How much room there is for what is demoted."""
+    """How much far memory is available for demotion, in words."""
     free, total = nodes.room(tiers.far)
     return f"{free >> 20} of {total >> 20} MiB of far memory can be had"
 
 
 def no_balancing(mode: int | None) -> Finding:
-    """That nothing is promoted: NUMA balancing is off (*mode* 0), or this kernel has none (None)."""
+    """The finding that nothing is promoted: NUMA balancing is off (*mode* 0) or not in the kernel (None)."""
     text = "this kernel has no NUMA balancing"
     if mode is not None:
         text = "off: what became hot on a far node stays there"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Giving a container everything back that a bound has taken, by its record."""
+"""Undoes a bound by its record: puts back all settings of the container that it had replaced."""
 
 from ocihook.backends import choose
 from ocihook.errors import BedeError
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def forget(record: "Record") -> bool:
-    """Remove *record* and what was there for it alone; False when it had gone. Raises AccessError."""
+    """Remove *record* and what existed for it alone; False if it was gone already. Raises AccessError."""
     removed = records.remove(record.key)
     try:
         choose.named(record.backend).forget(record)
@@ -21,14 +21,17 @@ def forget(record: "Record") -> bool:
 
 
 def give_back(cgroup_fd: int, record: "Record") -> None:
-    """Its own ``memory.high``, swap and cpuset; all that can be, also where one cannot. Raises OSError."""
+    """Put back the user's ``memory.high``, swap limit and cpuset; if one fails, still try the others.
+
+    Raises OSError.
+    """
     give_back_limits(cgroup_fd, record.user_high, record.user_swap_max, record.cpuset)
 
 
 def give_back_limits(
     cgroup_fd: int, user_high: int | None, user_swap_max: int | None, cpuset: dict[str, str]
 ) -> None:
-    """The same, where there is no record any more. Raises OSError."""
+    """Like :func:`give_back`, without a record. Raises OSError."""
     from ocihook.backends.tier import fence
 
     failed: OSError | None = None
@@ -43,4 +46,4 @@ def give_back_limits(
         steering.release(cgroup_fd, cpuset)
     if failed is not None:
         raise failed
-    mark.remove(cgroup_fd)  # last: until then the fence may stand
+    mark.remove(cgroup_fd)  # last: while the fence may still be there, the mark must be, too

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cpuset controller, which few hosts hand down before somebody asks for it."""
+"""Enables the cpuset controller for a container's cgroup, which few hosts do by themselves."""
 
 import os
 
 from ocihook import fs
 
-#: An empty cgroup beside the container's that uses the controller, so that systemd, which takes from slices
-#: what none of its units asks for, cannot take it from the cgroup above.
+#: An empty cgroup beside the container's that uses the controller: systemd disables controllers in a slice
+#: if no unit needs them, but cannot do so while a child cgroup uses them.
 _PIN = "bede.cpuset"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def enable(cgroup: "Cgroup", *, own: bool) -> None:
-    """Hand the cpuset controller down to *cgroup*. Raises OSError.
+    """Enable the cpuset controller on the whole path down to *cgroup*. Raises OSError.
 
-    *own*: somebody will call :func:`unpin`, so what keeps it there is for this container alone.
+    *own*: make the empty cgroup for this container alone, as the caller will call :func:`unpin` later.
     """
     fd = os.open(cgroup.mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -46,7 +46,7 @@ def _pin(parent: int, name: str) -> None:
 
 
 def unpin(path: str, inode: int, mount: str) -> None:
-    """The cgroup *path* below *mount*, of that *inode*, needs the controller no more. Best effort."""
+    """Remove the empty cgroup of the cgroup *path* below *mount* with that *inode*. Best effort."""
     above = path.rpartition("/")[0]
     if not _is_of_systemd(path):
         return
@@ -61,7 +61,7 @@ def unpin(path: str, inode: int, mount: str) -> None:
         finally:
             os.close(root)
     except OSError:
-        pass  # there is none, or its slice has gone
+        pass  # there is none, or its slice is gone
 
 
 def _is_of_systemd(path: str) -> bool:

@@ -22,7 +22,7 @@ def local_far(
 ) -> tuple[int, int]:
     """(local, far) usage in bytes from the text of ``memory.numa_stat``, descendants included.
 
-    Raises HostError where that cannot be read.
+    Raises HostError if *text* cannot be parsed.
     """
     local = far = 0
     for line in numa_stat.split("\n"):
@@ -76,21 +76,21 @@ def limit_or_none(dir_fd: int, name: str) -> int | None:
 
 
 def container_limit(cgroup: "Cgroup") -> int | None:
-    """The memory limit in bytes a runtime gave the container in *cgroup*; None for none.
+    """The memory limit in bytes that a runtime gave the container in *cgroup*; None for none.
 
     Raises OSError, HostError.
     """
     own = maximum(cgroup.fd)
-    # crun and Podman put the process into a leaf of that name and may leave the limit on the scope above it.
+    # crun and Podman put the process into a child cgroup of that name, but may set the limit on its parent.
     if own is None and cgroup.path.endswith("/container"):
         return limit(cgroup.fd, "../memory.max")
     return own
 
 
 def is_limited(dir_fd: int) -> bool:
-    """Whether the cgroup has a ``memory.max``, or one above it has that or a ``memory.high``.
+    """Whether the cgroup has a ``memory.max``, or a cgroup above it has that or a ``memory.high``.
 
-    Raises HostError. What cannot be read is no limit, as the root has none.
+    Raises HostError. A file that cannot be read counts as no limit, since the root cgroup has none.
     """
     above = ""
     while True:
@@ -116,7 +116,7 @@ def node_usage(dir_fd: int) -> dict[int, int]:
 
 
 def node_events(dir_fd: int) -> dict[str, int]:
-    """``memory.node_events``: pages by what became of them. Raises OSError, HostError."""
+    """``memory.node_events``: numbers of pages by event. Raises OSError, HostError."""
     lines = fs.read("memory.node_events", dir_fd=dir_fd).splitlines()
     pairs = [line.partition(" ") for line in lines]
     return {name: _number(value, "memory.node_events") for name, _, value in pairs}

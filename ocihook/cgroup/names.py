@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A container's id: from the path that its runtime gave its cgroup, and as people read it."""
+"""A container's id: how to find it in the path of its cgroup, and how to show it to people."""
 
 import re
 
-_LEAF = "container"  # crun's cgroup below a scope
+_LEAF = "container"  # the cgroup that crun makes below a scope
 _SCOPES = ("docker-", "libpod-", "cri-containerd-", "crio-", "crun-", "runc-", "bede-")
-_GENERATED = re.compile(r"[0-9a-f]{64}")  # an engine's id, which no person would choose
-#: without systemd, and in a service of its own (`podman run --cgroups=split`), there is no scope
+_GENERATED = re.compile(r"[0-9a-f]{64}")  # an id that an engine generated
+#: names of cgroups that are no scope: without systemd, or inside a service (`podman run --cgroups=split`)
 _PLAIN = re.compile(rf"(?:docker|libpod|libpod-payload|crio)-({_GENERATED.pattern})")
-SHORT = 12  #: digits of a generated id, as the engines show it
+SHORT = 12  #: digits of a generated id that the engines show
 
 
 def id_of(cgroup: str) -> str:
-    """The container's id in the path of its *cgroup*, else the path's last part; fit to be printed."""
+    """The container's id in the path of its *cgroup*, else the path's last part; safe to print."""
     parts = cgroup.rstrip("/").split("/")
     name = parts[-2] if parts[-1] == _LEAF and len(parts) > 2 else parts[-1]
     if name.endswith(".scope"):
@@ -24,27 +24,27 @@ def id_of(cgroup: str) -> str:
         name = found[1]
     elif parts[-2:-1] == ["bede"]:  # of `bede run`, without systemd
         name = name.removeprefix("bede-")
-    # Whoever may make cgroups chooses their names.
+    # A cgroup's name is untrusted: whoever makes it chooses it.
     return escaped(name)
 
 
 def is_generated(id: str) -> bool:
-    """Whether an engine made *id* up, so that its beginning is as good; else a person chose it."""
+    """Whether an engine generated *id*, so that its first digits suffice; else a person chose it."""
     return _GENERATED.fullmatch(id) is not None
 
 
 def short(id: str) -> str:
-    """*id* as people read it: the first digits of a generated one, all of one that a person chose."""
+    """*id* to be shown: only the first digits of a generated one, the whole of any other."""
     return id[:SHORT] if is_generated(id) else id
 
 
 def escaped(text: str) -> str:
-    """*text* fit to be printed; two that differ in what a terminal would obey still differ."""
+    """*text* with control characters escaped, so that it is safe to print and still unique."""
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _plain(name: str) -> str:
-    """*name* without what systemd-escape(1) has done to it; as it is where that is no text."""
+    """*name* with the escapes of systemd-escape(1) decoded; unchanged if the result is no valid text."""
     try:
         escaped = name.encode()
         return re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), escaped).decode()

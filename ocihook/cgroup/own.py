@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a container has its cgroup to itself: a limit that is written there holds everybody in it.
+"""Checks that a container has its cgroup to itself, since a limit applies to every process in a cgroup.
 
-Where its runtime makes no cgroup (``--cgroups=disabled``, or a user to whom none are delegated) its first
-process stays in that of whoever called the runtime: a login session, a unit, an engine.
+If the runtime makes no cgroup (``--cgroups=disabled``, or a user without delegated cgroups), the container's
+first process stays in the cgroup of the runtime's caller: a login session, a unit, an engine.
 """
 
 import errno
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
     from ocihook.cgroup.path import Cgroup
 
-_DEEPEST = 1024  # generations that are climbed
-#: The first: a threaded cgroup lists no processes, the cgroup above lists them. The others: it has vanished.
+_DEEPEST = 1024  # most generations that a search for an ancestor climbs
+#: A threaded cgroup does not list processes, but the cgroup above it does; the others mean it has vanished.
 _NONE = (errno.EOPNOTSUPP, errno.ENOENT, errno.ENODEV)
 
 
 def check(cgroup: "Cgroup", pid: int, runtime: int = 0) -> None:
-    """That *cgroup*, in which process *pid* is, holds nobody but its container. Raises HostError, OSError.
+    """Raises HostError if *cgroup*, which process *pid* is in, has processes of others; also OSError.
 
-    *runtime* is the process that makes the container: what it has forked beside *pid* may be there for now
-    (runc puts criu into the cgroup that it restores), but never it itself, who called it, or we.
+    *runtime* is the process that makes the container: its other children may be in there for now (runc puts
+    criu into the cgroup that it restores), but never the runtime itself, its caller, or this process.
     """
     for other in members(cgroup):
         if other != pid and not _belongs(other, pid, runtime):
@@ -39,7 +39,7 @@ def check(cgroup: "Cgroup", pid: int, runtime: int = 0) -> None:
 
 
 def is_free(mount: str, where: str) -> bool:
-    """Whether no process is in the cgroup *where* below *mount*. False if that cannot be determined."""
+    """Whether the cgroup *where* below *mount* is empty or missing. False if that cannot be determined."""
     try:
         root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -57,7 +57,7 @@ def is_free(mount: str, where: str) -> bool:
 
 
 def members(cgroup: "Cgroup") -> "Iterator[int]":
-    """The processes in *cgroup* and below it; 0 is one that is not seen from here. Raises OSError."""
+    """The processes in *cgroup* and below it; 0 is one outside our pid namespace. Raises OSError."""
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -76,8 +76,8 @@ def members(cgroup: "Cgroup") -> "Iterator[int]":
 
 
 def _belongs(other: int, pid: int, runtime: int) -> bool:
-    """Whether *other* is of the container of *pid*, or one of its *runtime*'s helpers, or has ended."""
-    from ocihook.cgroup import procfs  # every start of a container would pay for it
+    """Whether *other* belongs to the container of *pid*, is a helper of its *runtime*, or has ended."""
+    from ocihook.cgroup import procfs  # not at the top: every start of a container would load it
 
     if other in (0, os.getpid()):
         return False

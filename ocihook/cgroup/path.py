@@ -10,9 +10,9 @@ import os
 from ocihook import fs, host
 from ocihook.errors import HostError, InputError
 
-#: The kernel writes these as a backslash and three octal digits.
+#: Characters that the kernel writes as a backslash and three octal digits.
 _ESCAPED = {f"{ord(char):03o}": char for char in " \t\n\\#"}
-#: Errors that say nothing of what was to be opened.
+#: Errors that say nothing about the file that was to be opened.
 NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _V2 = "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line"
 
@@ -47,7 +47,7 @@ class Cgroup:
 
 
 def find(pid: int) -> Cgroup:
-    """The cgroup that process *pid* is in, with the memory controller on.
+    """The cgroup that process *pid* is in; its memory controller must be enabled.
 
     Raises InputError when there is no such process, HostError when its cgroup cannot hold a bound.
     """
@@ -81,7 +81,7 @@ def find(pid: int) -> Cgroup:
 def reopen(path: str, inode: int | None) -> Cgroup | None:
     """The cgroup that was found at *path* below the mount with kernel id *inode*; None when it is gone.
 
-    An *inode* of None means whichever is there now. Raises HostError where that cannot be determined.
+    An *inode* of None means any cgroup at that path. Raises HostError if that cannot be determined.
     """
     cgroup = open_below(path)
     if cgroup is not None and inode is not None and cgroup.inode != inode:
@@ -91,7 +91,7 @@ def reopen(path: str, inode: int | None) -> Cgroup | None:
 
 
 def open_below(path: str) -> Cgroup | None:
-    """The cgroup *path* below the mount, whichever it is; None where there is none. Raises HostError."""
+    """The cgroup *path* below the mount, with any inode; None if there is none. Raises HostError."""
     try:
         top = mount_point()
         root = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -100,7 +100,7 @@ def open_below(path: str) -> Cgroup | None:
         finally:
             os.close(root)
     except OSError as error:
-        # No descriptor or no memory left says nothing of the cgroup.
+        # Out of descriptors or memory: that says nothing about the cgroup.
         if error.errno in NOTHING_LEFT:
             raise HostError(f"cgroup {path} cannot be opened: {error.strerror}") from None
         return None
@@ -112,7 +112,7 @@ def mount_point() -> str:
 
 
 def of_user(mount: str) -> str:
-    """The directory below which this user's containers get their cgroups: for root the *mount* itself."""
+    """The directory that contains the cgroups of this user's containers: for root the *mount* itself."""
     user = os.geteuid()
     return mount if user == 0 else f"{mount}/user.slice/user-{user}.slice/user@{user}.service"
 

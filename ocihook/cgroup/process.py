@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who a process is beyond its number, which the kernel reuses.
+"""Identifies a process beyond its pid, which the kernel reuses.
 
 Sources: ``/proc/PID/stat`` and ``/proc/PID/ns/*``.
 """
@@ -26,17 +26,17 @@ def cpu_seconds(pid: int) -> float:
 
 
 def _fields(pid: int) -> list[str]:
-    """From the third field of ``stat`` on; none when it is gone."""
+    """The fields of ``stat`` from the third on; none if *pid* is gone."""
     try:
         text = fs.read(host.path(f"/proc/{pid}/stat"))
     except (FileNotFoundError, ProcessLookupError):
         return []
-    # The second field is the program's name in parentheses, and may hold both spaces and parentheses.
+    # The second field is the program's name in parentheses, and may contain both spaces and parentheses.
     return text.rpartition(")")[2].split()
 
 
 def is_same(pid: int, start: int) -> bool:
-    """Whether the process that had number *pid* and started at *start* still lives."""
+    """Whether the process with *pid* that started at *start* is still alive."""
     return start_time(pid) == start
 
 
@@ -57,6 +57,6 @@ def identity(pid: int) -> tuple[int, dict[str, int]]:
 
 
 def caller() -> str:
-    """The runtime that called this hook, or "": nothing in the OCI state names it, but it is the parent."""
+    """The name of the runtime, which is this hook's parent (the OCI state does not name it), or ""."""
     name = fs.read_or(host.path(f"/proc/{os.getppid()}/comm"), "").strip()
     return name if name in ("runc", "crun", "youki") else ""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose process it is: its namespaces, its cgroup, what is its own of its memory.
+"""Facts about a process: its namespaces, its cgroup, its private memory.
 
 Sources: ``/proc/PID/{cgroup,status,smaps_rollup}``, ``/proc/PID/ns/*``, ioctl_ns(2). A process may end
-between any two of these: whoever acts on the answers holds a pidfd from before the first to after the last.
+between any two of these calls: a caller that acts on the results must hold a pidfd all the while.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def namespace(pid: int, name: str) -> int | None:
 
 
 def hold_namespace(pid: int, name: str) -> int | None:
-    """An open descriptor of it: as long as it is open, no other namespace gets the same inode."""
+    """An open descriptor of that namespace: while it is open, no other namespace gets the same inode."""
     try:
         return os.open(host.path(f"/proc/{pid}/ns/{name}"), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -47,7 +47,7 @@ def outer_pid_namespaces(pid: int) -> list[int]:
         try:
             outer = fcntl.ioctl(fd, _NS_GET_PARENT)
         except OSError:
-            outer = None  # the outermost one that we may see
+            outer = None  # we may not see any further out
         os.close(fd)
         fd = outer
         if fd is not None:

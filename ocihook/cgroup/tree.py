@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All cgroups of a host that have one file, each as an open descriptor."""
+"""Finds all cgroups of a host that have a certain file, each as an open descriptor."""
 
 import os
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 def having(mount: str, name: str) -> "Iterator[Cgroup]":
     """Each cgroup below *mount* with file *name* of a controller, a parent before its children.
 
-    It is open until the next one is asked for. Cgroups that vanish meanwhile are left out. What a cgroup
-    has not, what is below it has not either: a controller is handed down from parent to child.
+    It is open until the next one is requested. Cgroups that vanish meanwhile are left out. Below a cgroup
+    without the file the search stops, because a child has only controllers that its parent has.
     """
     root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        # Paths rather than descriptors: whoever may make cgroups may nest them deeper than we may open files.
+        # Keep paths rather than descriptors: cgroups may be nested deeper than our limit of open files.
         waiting = below(root, "/")
         while waiting:
             path = waiting.pop()

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Bede's own programs tell each other: a container's status, and the agent's socket."""
+"""How Bede's programs communicate: a container's status, and the agent's socket."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking the agent: one packet there, one packet back."""
+"""Sends requests to the agent: one packet each, one packet as the answer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class _Refused(BedeError):
 
 
 def _code(value: object) -> int:
-    """The exit code in an answer; an agent of another version may have none that can be one."""
+    """The exit code in an answer, or EXIT_AGENT if an agent of another version sent no valid one."""
     return value if isinstance(value, int) and 0 < value < EXIT_MACHINE else EXIT_AGENT
 
 
 def ask(message: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
-    """The agent's answer to *message*; *timeout* in seconds. Raises BedeError with the agent's own words."""
+    """The agent's answer to *message*; *timeout* in seconds. Raises BedeError, also for an error in it."""
     if not user.choose() and os.geteuid() != 0:
         raise AccessError("only root may speak to the agent", "Use sudo")
     hint = "Start it by systemctl start bede-agent, or let the next bound container start it"
@@ -57,18 +57,18 @@ def ping(timeout: float = 10.0) -> int:
 
 
 def set_bound(key: str, size: str) -> Change:
-    """``bede set``: the container of the record called *key*. Raises BedeError."""
+    """``bede set`` for the container whose record has *key*. Raises BedeError."""
     return change_from_json(ask({"op": "set", "container": key, "bound": size}).get("container"))
 
 
 def listing() -> tuple[list[Status], dict[str, Outside]]:
-    """All containers that the agent holds, and what it knows of others by cgroup. Raises BedeError."""
+    """(containers that the agent holds, counts of others' processes outside by cgroup). Raises BedeError."""
     containers: list[Status] = []
     outside: dict[str, Outside] = {}
     start: int | None = 0
     while start is not None:
         reply = ask({"op": "ps", "from": start})
         containers += map(from_json, reply["containers"])
-        outside |= {path: outside_from_json(one) for path, one in reply.get("outside", {}).items()}
+        outside |= {path: outside_from_json(counts) for path, counts in reply.get("outside", {}).items()}
         start = reply.get("next")
     return containers, outside

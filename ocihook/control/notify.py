@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One message from a hook to the agent, which is started when nobody listens.
+"""Sends one message from a hook to the agent, and starts the agent if none listens.
 
-The hook never waits for the agent: the kernel holds the bound already.
+The hook never waits for an answer: the kernel holds the bound already.
 """
 
 import errno
@@ -11,17 +11,17 @@ from ocihook.spec import fastjson
 from ocihook.state import records
 
 SYSTEMD = "/run/systemd/system"  #: exists where systemd is the host's init
-ON_DEMAND = "BEDE_ON_DEMAND"  #: in the environment of an agent that is to end when it is idle
+ON_DEMAND = "BEDE_ON_DEMAND"  #: set in the environment of an agent that must end when it is idle
 _UNIT = "bede-agent.service"
 _SYSTEMCTL = "/usr/bin/systemctl"
 _ABSENT = (errno.ENOENT, errno.ECONNREFUSED)
 
 
 def tell(op: str, key: str, bede: str = "/usr/bin/bede") -> bool:
-    """Send ``{"op": op, "key": key}`` to the agent; True when somebody took it.
+    """Send ``{"op": op, "key": key}`` to the agent; True when an agent received it.
 
-    *bede* is the program to start as ``bede agent`` where nobody listens. An agent that starts reads
-    every record, so the message need not be sent again. Only an "added" starts one. Raises OSError.
+    *bede* is the program to start as ``bede agent`` if none listens, which only an "added" does. An agent
+    that starts reads every record, so the message need not be sent again. Raises OSError.
     """
     try:
         _send(fastjson.dumps({"op": op, "key": key}))
@@ -35,7 +35,7 @@ def tell(op: str, key: str, bede: str = "/usr/bin/bede") -> bool:
 
 
 def start(bede: str) -> None:
-    """Start the agent, detached from the hook and its pipes; its own lock keeps it single. Raises OSError."""
+    """Start the agent, detached from the hook and its pipes; its lock keeps it single. Raises OSError."""
     child = os.fork()
     if child:
         os.waitpid(child, 0)
@@ -62,7 +62,7 @@ def _send(message: str) -> None:
 def _detach() -> None:
     import _signal  # type: ignore[import-not-found]
 
-    # crun blocks all signals while it runs a hook; an agent without them could not be ended.
+    # crun blocks all signals while it runs a hook; an agent that inherited this could not be terminated.
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
     os.setsid()
     if os.fork():
@@ -77,12 +77,12 @@ def _detach() -> None:
 
 def _become_agent(bede: str) -> None:
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-    # Under systemd the unit, so that the agent is not in the cgroup of whoever started the container. It is
-    # root's; a rootless user's agent is its own.
+    # Under systemd start the unit, so that the agent is not in the cgroup of whoever started the container.
+    # The unit is for root; a rootless user's agent is started directly.
     if records.RUN == records.OF_ROOT and os.path.isdir(SYSTEMD) and os.path.exists(_SYSTEMCTL):
         command = [_SYSTEMCTL, "start", _UNIT]
         if os.spawnve(os.P_WAIT, _SYSTEMCTL, command, environment) == 0:
             return
-    # Without systemd it is a child of the runtime, and crun in the foreground waits for all of its
-    # children: this agent must end when its containers have.
+    # Without systemd the agent is a child of the runtime, and crun in the foreground waits for all of its
+    # children: so this agent must end when its containers have ended.
     os.execve(bede, [bede, "agent"], {**environment, ON_DEMAND: "1"})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The status of one bound container: what backends report, commands show and scripts read.
+"""The status of one bound container, made by its backend.
 
 `bede ps --json` prints the same fields (docs/compatibility.md), so a field that is renamed here keeps its
 name there (:data:`JSON_NAMES`).
@@ -19,17 +19,17 @@ JSON_NAMES = {"program_bound": "own"}
 
 @dataclass(frozen=True)
 class Outside:
-    """Processes of a container that had left its cgroup."""
+    """Counts of a container's processes that were outside its cgroup."""
 
     returned: int = 0  #: put back
-    failed: int = 0  #: that could not be
-    seconds: float = 0.0  #: that all of them were outside, together
-    bytes: int = 0  #: that they have charged elsewhere
+    failed: int = 0  #: could not be put back
+    seconds: float = 0.0  #: how long all of them were outside, in total
+    bytes: int = 0  #: most that they can have charged elsewhere
 
 
 @dataclass(frozen=True)
 class Status:
-    """One bound container now; sizes in bytes. What nobody counts is None."""
+    """One bound container now; sizes in bytes. None is for a value that its backend does not count."""
 
     id: str
     cgroup: str  #: its path from the cgroup root
@@ -39,7 +39,7 @@ class Status:
     backend: str
     name: str = ""  #: as its engine calls it now
     key: str = ""  #: of its record; "" where there is none
-    pid: int | None = None  #: of its first process, where there is a record
+    pid: int | None = None  #: of its first process, if there is a record
     inode: int | None = None  #: of its cgroup, where it was found by that
     nodes: dict[str, int] = field(default_factory=dict)  #: bounds of single nodes
     overshoot: int = 0
@@ -49,33 +49,34 @@ class Status:
     user_high: int | None = None  #: its user's own ``memory.high``
     demoted: int | None = None
     promoted: int | None = None
-    program_bound: int = 0  #: local, and placed by its programs' own policies
+    program_bound: int = 0  #: local memory that its programs placed by their own policies
     mover_us: int = 0  #: processor time that moving its pages took
-    steered: bool = False  #: whether what it allocates is steered
-    away: bool = False  #: and whether that is far now
+    steered: bool = False  #: whether Bede chooses the nodes that it allocates from
+    away: bool = False  #: and whether these are the far ones now
     stalled: bool = False
     stalls: int = 0
     fence: int | None = None
     fence_events: int = 0
     rounds: int = 0
     outside: Outside | None = None  #: None where nobody follows its processes
-    steered_bytes: int | None = None  #: placed far at once, by the kernel
-    promotion_denied: int | None = None  #: likewise, bytes not promoted
-    over: int | None = None  #: likewise, bytes placed past a limit
+    #: counts of a patched kernel, in bytes: allocated far at once, not promoted, allocated past a limit
+    steered_bytes: int | None = None
+    promotion_denied: int | None = None
+    over: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """For ``json.dumps``. What only a patched kernel counts is left out where nobody does."""
+        """For ``json.dumps``. Fields that not every backend has are left out where they are None."""
         found = {JSON_NAMES.get(name, name): value for name, value in dataclasses.asdict(self).items()}
         return {name: value for name, value in found.items() if name not in _OPTIONAL or value is not None}
 
 
 _OPTIONAL = {"inode", "asked", "created", "user_high", "steered_bytes", "promotion_denied", "over"}
-_FIELDS = {JSON_NAMES.get(one.name, one.name): one for one in dataclasses.fields(Status)}
-_OUTSIDE = {one.name for one in dataclasses.fields(Outside)}
+_FIELDS = {JSON_NAMES.get(field.name, field.name): field for field in dataclasses.fields(Status)}
+_OUTSIDE = {field.name for field in dataclasses.fields(Outside)}
 
 
 def from_json(raw: object) -> Status:
-    """Of what :meth:`Status.as_json` gave, perhaps of another version. Raises InputError."""
+    """The Status in the result of :meth:`Status.as_json`, perhaps of another version. Raises InputError."""
     if not isinstance(raw, dict):
         raise InputError("the status of a container is not an object", "Restart the agent")
     known: dict[str, Any] = {_FIELDS[name].name: value for name, value in raw.items() if name in _FIELDS}
@@ -89,17 +90,17 @@ def from_json(raw: object) -> Status:
 
 
 def outside_from_json(raw: dict[str, Any]) -> Outside:
-    """From an agent's answer about a container's processes."""
+    """The Outside in an agent's answer, perhaps of another version."""
     return Outside(**{name: value for name, value in raw.items() if name in _OUTSIDE})
 
 
 @dataclass(frozen=True)
 class Change:
-    """What ``bede set`` has come to."""
+    """The result of ``bede set``."""
 
     status: Status  #: with the new bound
-    useless: str = ""  #: why the bound holds nothing back; "" where it does
-    lasts: bool = True  #: whether the container begins with it when its engine restarts it
+    useless: str = ""  #: why the bound has no effect; "" where it has one
+    lasts: bool = True  #: whether the container keeps it when its engine restarts it
 
     def as_json(self) -> dict[str, Any]:
         """For ``json.dumps``."""
@@ -107,7 +108,7 @@ class Change:
 
 
 def change_from_json(raw: object) -> Change:
-    """Of what :meth:`Change.as_json` gave, perhaps of another version. Raises InputError."""
+    """The Change in the result of :meth:`Change.as_json`, perhaps of another version. Raises InputError."""
     status = from_json(raw)
-    assert isinstance(raw, dict)  # or that had been said
+    assert isinstance(raw, dict)  # from_json has checked it
     return Change(status, str(raw.get("useless", "")), bool(raw.get("lasts", True)))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The subscription to the kernel's process connector, made by pyroute2 in a process of its own.
 
-pyroute2 is 26 MiB of memory and, on a slow machine, seconds of start; what it makes here is one socket. So a
-child of the agent makes it, hands it over and ends, while the agent adopts its containers.
+pyroute2 takes 26 MiB of memory and, on a slow machine, seconds to load, for one socket. So a child of the
+agent makes that socket, passes it on and ends, while the agent adopts its containers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 
 from ocihook.errors import AgentError
 
-_ROOM = 4 << 20  #: bytes of events that may wait, some five thousand: a fork storm's of several pauses
+_ROOM = 4 << 20  #: bytes of buffer, some five thousand events: a fork storm over several pauses
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h
 _OK = b"ok"
 
@@ -29,7 +29,7 @@ class Pending:
         return self._ours.fileno()
 
     def finish(self) -> socket.socket:
-        """The subscribed socket. Raises AgentError with what the child had to say."""
+        """The subscribed socket. Raises AgentError with the child's message."""
         with self._ours:
             try:
                 text, fds, _, _ = socket.recv_fds(self._ours, 4096, 1)
@@ -45,7 +45,7 @@ class Pending:
 
 
 def start() -> Pending:
-    """Begin to subscribe. To be called while there is but one thread. Raises OSError."""
+    """Begin to subscribe. It forks, so call it before there are threads. Raises OSError."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid:
@@ -58,7 +58,7 @@ def start() -> Pending:
 
 
 def _subscribe(theirs: socket.socket) -> None:
-    # Nothing of the agent's may live on in here: not its lock, not its listener.
+    # Close the agent's descriptors: this child must not keep its lock or its listener open.
     low = theirs.fileno()
     os.closerange(3, low)
     os.closerange(low + 1, os.sysconf("SC_OPEN_MAX"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds containers that a patched kernel bounds by itself: by their limits, since no hook reports them."""
+"""Finds containers that a patched kernel bounds by itself: no hook announces them, only their limits do."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ocihook.follow.family import Family
 from ocihook.spec import nodelimit
 from ocihook.topology import nodes
 
-_KEEP = 0.2  #: seconds for which a cgroup without limits is believed to have none ...
-_YOUNG = 10.0  #: ... unless it was made less than so many seconds ago: a runtime is about to set them
-_MOST = 4096  #: of these that are remembered
+_KEEP = 0.2  #: seconds for which "this cgroup has no limits" is cached ...
+_YOUNG = 10.0  #: ... unless it is younger than so many seconds: its runtime may be about to set them
+_MOST = 4096  #: cgroups in that cache
 
 
 class Discovery:
-    """Finds the outermost cgroup with a limit on each local node that a process is in."""
+    """Finds, for a process, the outermost cgroup around it that has a limit on each local node."""
 
     def __init__(self, settings: Config) -> None:
         self._local: tuple[int, ...] = ()
@@ -58,9 +58,9 @@ class Discovery:
         return family
 
     def _limited(self, where: str) -> tuple[path.Cgroup | None, float]:
-        """The outermost cgroup with such limits on the way to *where*; else the age of *where* in seconds.
+        """(The outermost limited cgroup on the path *where*, 0), else (None, age of *where* in seconds).
 
-        What is gone is as old as can be. Raises OSError where no descriptor is left.
+        The age of one that is gone is infinite. Raises OSError where no descriptor is left.
         """
         fd = os.open(self._mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         part = ""

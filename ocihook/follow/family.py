@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A family: all processes of one bound container, whatever cgroup they have come to be in.
+"""A family: all processes of one bound container, whatever cgroup they are in now.
 
-A container that has a pid namespace of its own is known by it: nobody leaves one, and what is made in it is
-inside it. Without one it is known by its cgroup and its mount namespace, and by who was forked by whom.
+Where a container has its own pid namespace, that identifies its processes: no process can leave it, and all
+children are inside. Else cgroup namespace, lineage (who forked whom) or mount namespace identify them.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from ocihook.cgroup import process, procfs
 from ocihook.cgroup.path import Cgroup
 from ocihook.control.status import Outside
 
-_PRUNE = 4096  #: processes that are known before those that have ended are looked for
-_DEEPEST = 1024  #: generations that are climbed
+_PRUNE = 4096  #: known processes from which on ended ones are looked for and forgotten
+_DEEPEST = 1024  #: most generations that a search for an ancestor climbs
 
 
 class Family:
-    """One container's processes, and what was seen of those that were outside its cgroup."""
+    """One container's processes, and counts of those that were found outside its cgroup."""
 
     def __init__(self, id: str, cgroup: Cgroup, pid: int) -> None:
         self.id = id
         self.cgroup = cgroup  #: its home; owned by this object
-        self.pid = pid  #: a process of it, its first one where that is known ...
-        self.start = process.start_time(pid) if pid else None  #: ... and when that was started
-        self.returned = 0  #: processes that were outside and are back
+        self.pid = pid  #: one of its processes, the first one where that is known ...
+        self.start = process.start_time(pid) if pid else None  #: ... and that one's start time
+        self.returned = 0  #: processes that were outside and were put back
         self.failed = 0  #: processes that could not be put back
-        self.seconds = 0.0  #: that these were outside, all together
-        self.bytes = 0  #: at most so much was charged elsewhere meanwhile, and stays there
+        self.seconds = 0.0  #: how long the returned ones were outside, in total
+        self.bytes = 0  #: at most so much they charged to other cgroups, where it stays
         self._held: list[int] = []
-        #: inodes, None where the host's is used or it is unknown
+        #: inodes; None where the container uses the host's, or where it is unknown
         self.pid_ns, self.cgroup_ns, self.mnt_ns = (self._hold(name) for name in ("pid", "cgroup", "mnt"))
         if not procfs.is_first(pid):
-            self.pid_ns = None  # it has joined another's, as the containers of a pod may
-        self.own_mnt_ns = self._own_mnt_ns()  #: the inode, where it is known by that
+            self.pid_ns = None  # it has joined another container's, as in a pod
+        self.own_mnt_ns = self._own_mnt_ns()  #: the inode, where it identifies the container
 
     def _hold(self, name: str) -> int | None:
-        """Keep its namespace *name* from being another's number; the inode, unless it is the host's."""
+        """Hold its namespace *name* open, so that no other gets its inode; that, or None if the host's."""
         fd = procfs.hold_namespace(self.pid, name)
         if fd is None:
             return None
@@ -48,10 +48,10 @@ class Family:
         return inode if inode != procfs.namespace(os.getpid(), name) else None
 
     def _own_mnt_ns(self) -> int | None:
-        """Not that of the host, nor that of whoever has made it: a runtime's unit may have one of its own."""
+        """The mount namespace's inode, unless it is the host's or the parent's: a unit may have its own."""
         if self.pid_ns is not None:
-            return None  # which is the better sign
-        others = [procfs.namespace(one, "mnt") for one in (1, procfs.parent_of(self.pid))]
+            return None  # the pid namespace is more reliable
+        others = [procfs.namespace(pid, "mnt") for pid in (1, procfs.parent_of(self.pid))]
         return None if None in others or self.mnt_ns in others else self.mnt_ns
 
     @classmethod
@@ -61,7 +61,7 @@ class Family:
             pid = next(_members(cgroup.fd), 0)
         family = cls(id, Cgroup(cgroup.mount, cgroup.path, os.dup(cgroup.fd)), pid)
         if pid and process.start_time(pid) != family.start:
-            # The number has come to be a stranger's while we looked.
+            # The pid was reused by another process while we looked.
             family.pid_ns = family.cgroup_ns = family.mnt_ns = family.own_mnt_ns = family.start = None
         return family
 
@@ -93,10 +93,10 @@ class Families:
         self._by_pid_ns: dict[int, Family] = {}
         self._by_cgroup_ns: dict[int, list[Family]] = {}
         self._by_mnt_ns: dict[int, list[Family]] = {}
-        #: processes of those that have no pid namespace of their own, and when each was started: None where
-        #: it had ended before anybody looked, and only what it has forked is of interest
+        #: processes of families without a pid namespace of their own, with their start times; None: it ended
+        #: before anybody looked, and is kept only because its children may still be reported
         self._lineage: dict[int, tuple[Family, int | None]] = {}
-        #: those of them that are no more: see :meth:`mark_ended`
+        #: those of them that have ended: see :meth:`mark_ended`
         self.ended: dict[int, tuple[Family, int | None]] = {}
         self._prune_at = _PRUNE
         self._host_pid_ns = procfs.namespace(os.getpid(), "pid")
@@ -109,7 +109,7 @@ class Families:
         return len(self._by_home)
 
     def add(self, family: Family) -> None:
-        """Know *family* from now on; one that has the same home is forgotten."""
+        """Add *family*, in place of one that has the same home."""
         self.remove(family.cgroup.path)
         self._by_home[family.cgroup.path] = family
         if family.pid_ns is not None:
@@ -130,18 +130,18 @@ class Families:
         if family.pid_ns is not None and self._by_pid_ns.get(family.pid_ns) is family:
             del self._by_pid_ns[family.pid_ns]
         for known, ns in ((self._by_cgroup_ns, family.cgroup_ns), (self._by_mnt_ns, family.own_mnt_ns)):
-            others = [one for one in known.pop(ns, []) if one is not family] if ns is not None else []
+            others = [other for other in known.pop(ns, []) if other is not family] if ns is not None else []
             if ns is not None and others:
                 known[ns] = others
-        self._lineage = {pid: one for pid, one in self._lineage.items() if one[0] is not family}
+        self._lineage = {pid: entry for pid, entry in self._lineage.items() if entry[0] is not family}
         family.close()
 
     def at(self, home: str) -> Family | None:
-        """The family whose home is just *home*."""
+        """The family whose home is exactly *home*."""
         return self._by_home.get(home)
 
     def home_of(self, path: str) -> Family | None:
-        """The family whose home the cgroup *path* is, or is below."""
+        """The family in whose home the cgroup *path* is: the home itself, or a cgroup below it."""
         while path:
             family = self._by_home.get(path)
             if family is not None:
@@ -158,7 +158,7 @@ class Families:
         found_family, start = self._lineage.get(pid, (None, None))
         if start is not None and process.is_same(pid, start):
             return found_family
-        # Whose parents have ended before anybody listened is known by what it sees of the file system.
+        # If its parents ended before we listened, only its mount namespace is left to identify it.
         return _only(self._by_mnt_ns, pid, "mnt")
 
     def _by_pid_namespace(self, pid: int) -> Family | None:
@@ -167,14 +167,14 @@ class Families:
             return None
         family = self._by_pid_ns.get(ns)
         if family is None:
-            outer = next((one for one in procfs.outer_pid_namespaces(pid) if one in self._by_pid_ns), None)
+            outer = next((ns for ns in procfs.outer_pid_namespaces(pid) if ns in self._by_pid_ns), None)
             if outer is None:
                 return None
             family, pid = self._by_pid_ns[outer], _ancestor_in(pid, outer)
         return None if self._is_guest(pid, family) else family
 
     def _is_guest(self, pid: int, family: Family) -> bool:
-        """Whether *pid* is of another container that shares the pid namespace of *family*, and no more."""
+        """Whether *pid* belongs to another container, which shares only the pid namespace with *family*."""
         cgroup_ns = procfs.namespace(pid, "cgroup")
         if cgroup_ns in (None, self._host_cgroup_ns, family.cgroup_ns):
             return False
@@ -182,11 +182,11 @@ class Families:
 
     @property
     def has_lineage(self) -> bool:
-        """Whether forks have to be followed: a family has no pid namespace of its own."""
+        """Whether forks must be followed, since some family has no pid namespace of its own."""
         return len(self._by_pid_ns) < len(self._by_home)
 
     def born(self, pid: int, parent: int) -> None:
-        """*parent* has forked *pid*."""
+        """Note that *parent* has forked *pid*."""
         known = self._lineage.get(parent)
         if known is None:
             self._lineage.pop(pid, None)
@@ -196,36 +196,36 @@ class Families:
             self.mark_ended()
 
     def entered(self, pid: int, family: Family) -> None:
-        """*pid* was seen in the home of *family*, so that what it forks belongs there too."""
+        """Note that *pid* is in the home of *family*, so that its later children belong there, too."""
         if family.pid_ns is None:
             self._lineage[pid] = (family, process.start_time(pid))
 
     def lose(self, pid: int) -> None:
-        """*pid* is not whom it was taken for."""
+        """Forget *pid*: its number belongs to another process now."""
         self._lineage.pop(pid, None)
 
     def mark_ended(self) -> None:
-        """Look which are no more: exits are not heard of. What these have forked may be heard of yet."""
+        """Find ended processes, as exits are not reported. Keep them: their forks may be reported later."""
         alive = set(procfs.everybody())
         self.ended = {
-            pid: one
-            for pid, one in self._lineage.items()
-            if pid not in alive or one[1] is None or not process.is_same(pid, one[1])
+            pid: entry
+            for pid, entry in self._lineage.items()
+            if pid not in alive or entry[1] is None or not process.is_same(pid, entry[1])
         }
         self._prune_at = 2 * len(self._lineage)
 
     def forget(self, ended: dict[int, tuple[Family, int | None]]) -> None:
-        """All that those *ended* have forked was heard of."""
+        """Forget *ended* processes: all of their forks have been reported."""
         if not ended:
             return
-        self._lineage = {pid: one for pid, one in self._lineage.items() if ended.get(pid) is not one}
+        self._lineage = {pid: entry for pid, entry in self._lineage.items() if ended.get(pid) is not entry}
         if self.ended is ended:
             self.ended = {}
         self._prune_at = max(_PRUNE, 2 * len(self._lineage))
 
 
 def _only(known: dict[int, list[Family]], pid: int, name: str) -> Family | None:
-    """The one family of those *known* by namespaces *name* whose namespace *pid* is in."""
+    """The family in *known* whose *name* namespace *pid* is in; None if several share it."""
     ns = procfs.namespace(pid, name) if known else None
     found = known.get(ns, []) if ns is not None else []
     return found[0] if len(found) == 1 else None

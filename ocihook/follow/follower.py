@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every child counts: a process of a bound container that is outside the container's cgroup is put back.
 
-An event says that a process was forked, has executed a program or was moved. What is true of the process now
-is read from the kernel's files. A process that has ended meanwhile needs nothing.
+Events report that a process was forked, executed a program or was moved. They may be late, so its state is
+read from the kernel's files. If it has ended meanwhile, there is nothing to do.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ocihook.follow.family import Families, Family
 from ocihook.journal import ERROR, WARNING, Reporter
 from ocihook.native import Event
 
-_ENTERS = 0.25  #: seconds in which a runtime puts into the cgroup what it has put into the namespaces
-_MOST_LEAVES = 256  #: cgroups of a container that are tried for a process which its home does not take
+_ENTERS = 0.25  #: seconds that a runtime has to move a process into the cgroup after its namespaces
+_MOST_LEAVES = 256  #: most cgroups of a container that are tried if its home does not take a process
 
 
 class Follower:
-    """Puts processes back, unless they are in one of the cgroups that *settings* exempt."""
+    """Puts processes back into their container's cgroup, unless *settings* exempt the cgroup they are in."""
 
     def __init__(
         self,
@@ -41,10 +41,10 @@ class Follower:
         self.report = reporter
         self.exempt = tuple(path.rstrip("/") for path in settings.exempt_cgroups)
         self.discovery = Discovery(settings)
-        self.on_found: Callable[[Family], None] = lambda family: None  #: for one that no hook reported
+        self.on_found: Callable[[Family], None] = lambda family: None  #: gets families without a hook
 
     def handle(self, events: Iterable[Event]) -> None:
-        """Look at each process that *events* tell of, once."""
+        """Check each process in *events* once."""
         seen: dict[int, Event] = {}
         for event in events:
             if event.kind == "fork" and self.families.has_lineage:
@@ -56,7 +56,7 @@ class Follower:
             self._check_one(event.pid, event.parent, event.at_ns)
 
     def rescan(self) -> None:
-        """Look at every process of the host: events were lost, or nobody listened."""
+        """Check every process of the host, after events were lost or before anybody listened."""
         self.families.mark_ended()
         for pid in procfs.everybody():
             if self.families.has_lineage:
@@ -72,9 +72,9 @@ class Follower:
             self.report.of("", f"a process cannot be followed: {error}", "not_followed", WARNING)
 
     def check(self, pid: int, parent: int = 0, at_ns: int = 0, *, waited: bool = False) -> None:
-        """See that *pid* is where it belongs; *at_ns* is since when it may not be, 0 where unknown.
+        """Put *pid* back if it is outside; *at_ns* is when that may have begun, 0 where unknown.
 
-        What enters from outside is given time to arrive, unless it has been *waited* for already.
+        A process that enters from outside gets time to arrive, unless we have *waited* already.
         """
         where = procfs.cgroup_of(pid)
         if where is None:
@@ -87,13 +87,13 @@ class Follower:
         if family is None or self._may_stay(where):
             return
         if not waited and self.families.of(procfs.parent_of(pid)) is not family:
-            # It comes from outside, as what `podman exec` starts does: its runtime may be about to move it.
+            # Its parent is outside, as with `podman exec`: the runtime may be about to move it.
             self.later(_ENTERS, lambda: self._check_one(pid, at_ns=at_ns, waited=True))
             return
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:
-            return  # it has ended, or is a thread, which is where its process is
+            return  # it has ended, or is a thread, which is in its process's cgroup
         try:
             self._bring_back(pid, pidfd, parent, at_ns)
         finally:
@@ -102,8 +102,8 @@ class Follower:
     def _home_of(self, where: str, pid: int, parent: int) -> Family | None:
         home = self.families.home_of(where)
         if home is None and self.discovery.possible:
-            for one in (pid, parent) if parent else (pid,):
-                found = self.discovery.find(one)
+            for process in (pid, parent) if parent else (pid,):
+                found = self.discovery.find(process)
                 if found is not None and self.families.at(found.cgroup.path) is None:
                     self.families.add(found)
                     self.on_found(found)
@@ -116,7 +116,7 @@ class Follower:
         return any(where == path or where.startswith(path + "/") for path in self.exempt)
 
     def _bring_back(self, pid: int, pidfd: int, parent: int, at_ns: int) -> None:
-        # Once more: from here on the number cannot have come to be another's without the pidfd's telling.
+        # Read again: since the pidfd is open, it shows whether the pid still belongs to this process.
         where, family = procfs.cgroup_of(pid), self.families.of(pid)
         if where is None or family is None or self.families.home_of(where) is not None:
             return
@@ -167,7 +167,7 @@ class Follower:
         return first or OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _undo(self, pid: int) -> None:
-        """A process that ended under our hands: if its number is a stranger's by now, that was moved."""
+        """*pid* ended while we moved it: if its number was reused, move that other process back."""
         self.families.lose(pid)
         where = procfs.cgroup_of(pid)
         home = self.families.home_of(where) if where else None
@@ -194,18 +194,18 @@ def ended(pidfd: int) -> bool:
 def _targets(family: Family, parent: int) -> Iterator[int]:
     """Descriptors of cgroups for a process of *family*, the best first; the caller closes them.
 
-    A cgroup that has handed its controllers on to its children takes no process itself.
+    A cgroup that delegates controllers to its children cannot hold processes itself.
     """
     tried = set()
-    for one in (parent, family.pid):
-        where = procfs.cgroup_of(one) if one else None
+    for pid in (parent, family.pid):
+        where = procfs.cgroup_of(pid) if pid else None
         if where is not None and family.contains(where) and where not in tried:
             tried.add(where)
             try:
                 yield fs.walk(family.cgroup.fd, where[len(family.cgroup.path) :])
             except OSError:
                 continue
-        if one == parent and family.cgroup.path not in tried:
+        if pid == parent and family.cgroup.path not in tried:
             tried.add(family.cgroup.path)
             yield os.dup(family.cgroup.fd)
     waiting = [""]
@@ -234,4 +234,4 @@ def _charged(pid: int, where: str) -> int:
         try:
             return min(private, memory.usage(cgroup.fd))
         except OSError:
-            return private  # the root cgroup does not tell
+            return private  # the root cgroup has no memory.current

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that are moved to another cgroup: the tracepoint ``cgroup:cgroup_attach_task``.
+"""Reports processes that are moved to another cgroup: the tracepoint ``cgroup:cgroup_attach_task``.
 
-Nothing else in the kernel reports that: cgroup files have no such event, and the process connector knows no
-cgroups. Moves are rare, so the text of an instance of tracefs does, on all CPUs at once and without a BPF
-program; it needs no capability beyond root's files, where perf_event_open(2) needs CAP_SYS_ADMIN on Debian.
+Nothing else in the kernel reports it: cgroup files have no such event, and the process connector knows no
+cgroups. Moves are rare, so parsing the text of a tracefs instance is fast enough, for all CPUs at once and
+without BPF. That needs only root's files, whereas perf_event_open(2) needs CAP_SYS_ADMIN on Debian.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ TRACING = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _NAME = "instances/bede"
 _EVENT = "events/cgroup/cgroup_attach_task"
 _PART = 1 << 16
-_MOST = 1 << 20  #: bytes in one go
+_MOST = 1 << 20  #: bytes read at a time, at most
 _KIB = "64"  #: of each CPU's buffer, some five hundred moves
-# Names of programs and cgroups are anybody's: whatever could be a pid is looked at, and the kernel's files
-# say what is true of it.
+# A line contains names that anybody may choose, so it cannot be parsed reliably: every "pid=" in it counts,
+# and the follower reads each of these processes' state from the kernel's files.
 _PIDS = re.compile(rb"\bpid=(\d{1,7})\b")
 _TIME = re.compile(rb" (\d+)\.(\d{6}): cgroup_attach_task: ")
 _LOST = re.compile(rb"\[LOST \d+ EVENTS\]")
 
 
 class Moves:
-    """An instance of tracefs that has this one event on. Raises OSError."""
+    """An instance of tracefs in which only this event is enabled. Raises OSError."""
 
     def __init__(self) -> None:
         self._where = self._make()
@@ -42,7 +42,7 @@ class Moves:
         return self._pipe
 
     def read(self) -> tuple[list[Event], bool]:
-        """What waits, and whether some was lost. Raises OSError."""
+        """The moves that wait, and whether some were lost. Raises OSError."""
         text = b""
         with contextlib.suppress(BlockingIOError):
             while len(text) < _MOST and (part := os.read(self._pipe, _PART)):
@@ -50,7 +50,7 @@ class Moves:
         return parse(text)
 
     def close(self) -> None:
-        """Listen no more, and leave nothing behind."""
+        """Stop listening, and remove the instance."""
         os.close(self._pipe)
         with contextlib.suppress(OSError):
             fs.write(f"{self._where}/{_EVENT}/enable", "0")
@@ -60,7 +60,7 @@ class Moves:
     def _make() -> str:
         for root in map(host.path, TRACING):
             if os.path.isdir(f"{root}/{_EVENT}"):
-                # One that an agent left which was killed does as well.
+                # An instance that a killed agent left behind is used again.
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(f"{root}/{_NAME}")
                 return f"{root}/{_NAME}"

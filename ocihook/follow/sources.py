@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the agent hears of processes: the process connector, and the tracepoint of moves between cgroups."""
+"""The agent's sources of process events: the process connector, and the tracepoint of cgroup moves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ocihook.follow.moves import Moves
 from ocihook.journal import WARNING, complain, report
 from ocihook.loop import Loop
 
-#: seconds after events in which more of them gather: a fork storm costs so many wake-ups, not one a fork
+#: seconds to wait after events, so that more gather: a fork storm then does not cost a wake-up for each fork
 PAUSE = 0.01
 RESCAN_PAUSE = 1.0  #: seconds between two looks at all processes while events go on being lost
 
@@ -23,8 +23,8 @@ RESCAN_PAUSE = 1.0  #: seconds between two looks at all processes while events g
 class Sources:
     """Feeds a follower from the kernel's events. *before* is called between reading and acting on them.
 
-    What a hook has said is always older than the events of its container: who hears the events first,
-    and then what has been said, knows of every container that they tell of.
+    *before* reads the hooks' messages. A hook sends its message before its container's processes cause
+    events, so whoever reads the events first, and then the messages, knows every container in the events.
     """
 
     def __init__(self, loop: Loop, follower: Follower, before: Callable[[], None]) -> None:
@@ -39,7 +39,7 @@ class Sources:
         self._not_before = 0.0
 
     def subscribe(self) -> None:
-        """Begin to listen; needs CAP_NET_ADMIN, and but one thread."""
+        """Begin to listen; needs CAP_NET_ADMIN, and must be called before there are threads."""
         pending = connector.start()
         self._loop.add(pending.fileno(), lambda: self._subscribed(pending))
         try:
@@ -50,17 +50,17 @@ class Sources:
             self._loop.add(self._moves.fileno(), self._moved)
 
     def adjust(self) -> None:
-        """Listen to as much as there are containers for; to nothing where there are none."""
+        """Subscribe to the events that the present containers need, to none without containers."""
         discovers = self._follower.discovery.possible
         wanted = (bool(len(self._follower.families)) or discovers, discovers)
         if self._process_events is not None and wanted != self._listening:
             self._process_events.filter(forks=wanted[0], execs=wanted[1])
             before, self._listening = self._listening, wanted
             if wanted[0] and not (before and before[0]):
-                self.rescan()  # a container does not wait for us, and what it has forked was not heard of
+                self.rescan()  # the container has not waited for us: its forks until now were not reported
 
     def rescan(self) -> None:
-        """Look at all processes soon; once, however often it is asked for meanwhile."""
+        """Schedule one check of all processes, unless one is scheduled already."""
         if not self._rescan_due:
             self._rescan_due = True
             self._loop.after(max(self._not_before - time.monotonic(), 0), self._rescan)
@@ -94,7 +94,7 @@ class Sources:
         events, lost = self._process_events.read()
         self._take(events, lost)
         if len(events) < self._process_events.AT_ONCE:
-            families.forget(ended)  # nothing waits that is as old as that
+            families.forget(ended)  # the queue was emptied, so no fork of theirs can still be in it
 
     def _moved(self) -> None:
         assert self._moves is not None
@@ -109,9 +109,9 @@ class Sources:
 
     def _rescan(self) -> None:
         self._rescan_due = False
-        # What is lost meanwhile is looked for later, so that losing does not feed on itself.
+        # A rescan may itself cause lost events: wait before the next, so that they do not feed each other.
         self._not_before = time.monotonic() + RESCAN_PAUSE
         self._before()
         self._follower.rescan()
         if self._process_events is None:
-            self._follower.families.forget(self._follower.families.ended)  # nothing will be heard of
+            self._follower.families.forget(self._follower.families.ended)  # no fork will be reported

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notices when the cgroup of a family is removed that the kernel bounds: no hook runs at its end."""
+"""Notices the end of a cgroup that the kernel bounds by itself: no hook announces it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from ocihook.follow.family import Families, Family
 from ocihook.loop import Loop
 
-_AGAIN = 1.0  #: seconds until an empty cgroup is looked at again ...
-_LOOKS = 6  #: ... so often; then it is forgotten, and found again when something is executed in it
+_AGAIN = 1.0  #: seconds between checks whether an empty cgroup still exists ...
+_LOOKS = 6  #: ... and their number; then it is forgotten, until a program is executed in it
 _EVENTS = select.EPOLLPRI
 
 
@@ -24,7 +24,7 @@ class Vanish:
         self._families = families
 
     def watch(self, family: Family) -> None:
-        """Begin to look after *family*."""
+        """Begin to watch *family*."""
         try:
             fd = os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=family.cgroup.fd)
         except OSError:
@@ -44,7 +44,7 @@ class Vanish:
         if not empty:
             self._loop.add(fd, lambda: self._changed(family, fd), _EVENTS)
         elif more:
-            # Most likely it is about to be removed, of which there is no event.
+            # Most likely it is about to be removed; the kernel sends no event for that.
             self._loop.after(_AGAIN, lambda: self._look(family, fd, more - 1))
         else:
             self._end(family, fd)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Bede keeps under ``/run/bede``: records of bound containers, and the way to the agent."""
+"""Bede's files under ``/run/bede``: the records of bound containers, and the bounds of `bede set`."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bounds that ``bede set`` has given, by container: ``/run/bede/bounds/ID``. A restart finds them again.
+"""Bounds that ``bede set`` has given, by container: ``/run/bede/bounds/ID``. A restart uses them again.
 
-Podman, Docker and CRI start a container anew by the id that it has for life, 64 hexadecimal digits that no
-other one gets. What is called otherwise ends with its cgroup: its name may be another's next time.
+Podman, Docker and CRI restart a container under the same id, 64 hexadecimal digits that no other container
+gets. For a container with another kind of id nothing is kept, as a different one may have that id later.
 """
 
 import os
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 _WHERE = "bounds"
 _DIGITS = frozenset("0123456789abcdef")
 _LENGTH = 64
-_MOST = 1024  # the latest ones are kept: not every container's removal is reported
+_MOST = 1024  # the newest files are kept: Bede does not learn of every container that is removed
 _LARGEST = (1 << 64) - 1
 
 
 class Chosen:
-    """What was chosen for one container."""
+    """The bound that was chosen for one container."""
 
     __slots__ = ("bound", "bundle", "limits")
 
     def __init__(self, bound: int, bundle: str = "", limits: str = "") -> None:
         self.bound = bound  #: bytes on all local nodes
-        self.bundle = bundle  #: its path, "" where nobody knows it
-        self.limits = limits  #: ``memory.node_limit`` before the first choice, where the kernel holds it
+        self.bundle = bundle  #: its path, "" where that is unknown
+        self.limits = limits  #: ``memory.node_limit`` before the first choice, if the kernel holds the bound
 
 
 def lasting(id: str) -> str:
-    """The id for life in *id*, which may have a word and "-" before it; "" where it is no such one."""
+    """The engine's lasting id in *id*, which may have a prefix that ends in "-"; "" if it has none."""
     life = id[-_LENGTH:]
     if len(life) != _LENGTH or not _DIGITS.issuperset(life) or id[:-_LENGTH][-1:] not in ("", "-"):
         return ""
@@ -44,7 +44,7 @@ def lasting(id: str) -> str:
 
 
 def read(id: str) -> Chosen | None:
-    """What was chosen for container *id*; None where nothing was. Raises MalformedError, AccessError."""
+    """The choice for container *id*; None if there is none. Raises MalformedError, AccessError."""
     life = lasting(id)
     if not life:
         return None
@@ -69,7 +69,7 @@ def read(id: str) -> Chosen | None:
 
 
 def read_or_none(id: str) -> Chosen | None:
-    """Like :func:`read`; what cannot be read is nothing."""
+    """Like :func:`read`, but None also if it cannot be read."""
     try:
         return read(id)
     except BedeError:
@@ -77,9 +77,9 @@ def read_or_none(id: str) -> Chosen | None:
 
 
 def apply(policy: annotation.Policy, id: str, warn: "Callable[[BedeError], None]") -> annotation.Policy:
-    """*policy*, by which container *id* starts, with the bound that was chosen since it was made, if any.
+    """*policy*, with which container *id* starts, changed to the bound that was chosen for it, if any.
 
-    *warn* is called with an error if a bound was chosen but its file cannot be read.
+    *warn* gets an error if that cannot be read.
     """
     try:
         found = read(id)
@@ -102,7 +102,7 @@ def _drop(id: str) -> None:
 
 
 def write(id: str, chosen: Chosen) -> bool:
-    """Remember *chosen* for container *id*; False where its id is not one for life. Raises AccessError."""
+    """Keep *chosen* for container *id*; False if its id is not a lasting one. Raises AccessError."""
     life = lasting(id)
     if not life:
         return False
@@ -120,7 +120,7 @@ def write(id: str, chosen: Chosen) -> bool:
 
 
 def forget(id: str) -> None:
-    """Container *id* has the bound of its annotation from its next start on. Raises AccessError."""
+    """Remove the choice: container *id* starts with its annotation's bound next time. Raises AccessError."""
     life = lasting(id)
     try:
         directory = records.opened(where=_WHERE)
@@ -136,12 +136,12 @@ def forget(id: str) -> None:
 
 
 def _prune(directory: int) -> None:
-    """Forget containers that are known to be removed, and beyond a number the oldest."""
+    """Remove the files of containers that no longer exist, and the oldest ones if there are too many."""
     found = []
     for name in os.listdir(directory):
         try:
             bundle = _parse(fastjson.loads(fs.read(name, dir_fd=directory))).bundle
-            # Podman's, which lasts as long as the container; others are made at each start.
+            # Podman's bundle exists as long as the container; other engines make one at each start.
             gone = bundle.endswith(f"/{name}/userdata") and not os.path.lexists(bundle)
             age = os.stat(name, dir_fd=directory, follow_symlinks=False).st_mtime_ns
         except (OSError, BedeError, KeyError, TypeError, ValueError):

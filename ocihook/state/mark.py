@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A copy of the record in the kernel, beside the fence: an extended attribute of the container's cgroup.
+"""The mark: a copy of the record in the kernel, as an extended attribute of the container's cgroup.
 
-It goes with the cgroup, and says whose fence stands there once the record is lost or cannot be read. It is as
-the bound began: an agent, which is no full root, cannot change it. Source: xattr(7), and the kernel's
-security/commoncap.c, cap_inode_setxattr(): only CAP_SYS_ADMIN of the first user namespace writes "security.".
+It is removed with the cgroup, and replaces a record that is lost or cannot be read. It describes the start of
+the bound, as an agent without full root cannot change it later. Source: xattr(7), and the kernel's
+security/commoncap.c, cap_inode_setxattr(): "security." needs CAP_SYS_ADMIN in the initial user namespace.
 """
 
 import os
@@ -14,10 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocihook.state.record import Record
 
-#: Only the host's root writes it, so that nobody can mark a cgroup for root's agent. That reads it without
-#: any capability, which "trusted." would take ...
+#: Only the host's root can write it, so nobody else can mark a cgroup for root's agent; and the agent needs
+#: no capability to read it, as it would for "trusted." ...
 _OF_ROOT = "security.bede"
-#: ... and a rootless user has but this one.
+#: ... while a rootless user can write only this one.
 _OF_USER = "user.bede"
 
 
@@ -26,7 +26,7 @@ def _name() -> str:
 
 
 def put(cgroup_fd: int, record: "Record") -> bool:
-    """Mark the cgroup as held by *record*; whether that can be done here."""
+    """Mark the cgroup as held by *record*; whether that succeeded."""
     try:
         os.setxattr(cgroup_fd, _name(), record.dumps().encode())
     except OSError:
@@ -35,7 +35,7 @@ def put(cgroup_fd: int, record: "Record") -> bool:
 
 
 def read(cgroup_fd: int) -> str | None:
-    """What the cgroup is marked by; None where it is not, or by another user."""
+    """The mark of the cgroup; None if it has none, or another user wrote it."""
     try:
         if os.fstat(cgroup_fd).st_uid != os.geteuid() and _name() == _OF_USER:
             return None
@@ -45,7 +45,7 @@ def read(cgroup_fd: int) -> str | None:
 
 
 def remove(cgroup_fd: int) -> None:
-    """The cgroup is held no more. Best effort."""
+    """Remove the mark of a cgroup that is no longer held. Best effort."""
     try:  # noqa: SIM105 - contextlib would be one more import in every container's start
         os.removexattr(cgroup_fd, _name())
     except OSError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One bound container, as its record says; the fields are those of docs/architecture.md. Pure."""
+"""The record of one bound container; docs/architecture.md describes its fields. Pure."""
 
 from binascii import crc32
 from math import isfinite
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 VERSION = 1
-_LARGEST = (1 << 64) - 1  # what the native code and the kernel's files can hold
-#: What of ``cpuset`` means something only together.
+_LARGEST = (1 << 64) - 1  # of the native code and the kernel's files
+#: keys of ``cpuset`` that are only valid together
 _TOGETHER = (("away", "home", "mask"), ("cpus", "near"))
 _LIST = frozenset("0123456789,-")
 
 
 class Record:
-    """One bound container."""
+    """One bound container's record."""
 
     __slots__ = (
         "backend",
@@ -79,7 +79,7 @@ class Record:
         self.created = created  #: seconds since the epoch
         self.backend = backend
         self.runtime = runtime  #: name of the OCI runtime, "" when unknown
-        self.cpuset = cpuset or {}  #: what the migrate backend has to know: see its ``steer``
+        self.cpuset = cpuset or {}  #: data of the migrate backend: see its ``steer``
 
     def dumps(self) -> str:
         """The record as one JSON object."""
@@ -99,7 +99,7 @@ def key_of(id: str, bundle: str) -> str:
 
 
 def parse(text: str, what: str) -> Record:
-    """The record in *text*. Raises InputError, which calls it *what*."""
+    """The record in *text*, which errors call *what*. Raises InputError."""
     raw = fastjson.loads(text, what)
     try:
         return _parse(raw)
@@ -169,7 +169,7 @@ def _cgroup(value: object) -> str:
 
 
 def _bound(value: object) -> int:
-    # Less than can be asked for would hold a container at nothing.
+    # A bound below the minimum would leave the container no local memory.
     if _integer(value, "bound") < annotation.MINIMUM:
         raise ValueError("bound")
     return _integer(value, "bound")
@@ -192,7 +192,7 @@ def _cpuset(raw: "Any") -> dict[str, str]:
 
 
 def own_limits(text: str) -> tuple[int | None, int | None, dict[str, str]]:
-    """(user_high, user_swap_max, cpuset) of a record that may be of another version; else as without."""
+    """(user_high, user_swap_max, cpuset) of a record of any version; each None or empty if unreadable."""
     try:
         raw = fastjson.loads(text)
     except InputError:

@@ -11,12 +11,12 @@ from ocihook.state.record import key_of as key_of
 from ocihook.state.record import parse
 
 OF_ROOT = "/run/bede"
-RUN = OF_ROOT  #: tests, and state/user.py for rootless users, point it elsewhere
+RUN = OF_ROOT  #: changed by tests, and by state/user.py for rootless users
 _LIMIT = 1 << 20
 
 
 def write(record: Record) -> None:
-    """Put *record* on disk atomically, over an older one of the same key. Raises AccessError."""
+    """Write *record* atomically, over an older one of the same key. Raises AccessError."""
     try:
         directory = opened(create=True)
         try:
@@ -28,7 +28,7 @@ def write(record: Record) -> None:
 
 
 def read(key: str) -> Record | None:
-    """The record *key*; None when there is none. Raises MalformedError, AccessError, InputError: no key."""
+    """The record *key*; None if there is none. Raises MalformedError, AccessError, InputError (no key)."""
     try:
         directory = opened()
     except FileNotFoundError:
@@ -42,7 +42,7 @@ def read(key: str) -> Record | None:
 
 
 def read_or_none(key: str) -> Record | None:
-    """Like :func:`read`, but a malformed record is none: it is about to be replaced or removed."""
+    """Like :func:`read`, but None also for a malformed record, which the caller replaces or removes."""
     try:
         return read(key)
     except InputError:
@@ -50,7 +50,7 @@ def read_or_none(key: str) -> Record | None:
 
 
 def listing() -> tuple[list[Record], list[BedeError]]:
-    """All records in the order of their keys, and what is wrong with those that cannot be read."""
+    """(all records in the order of their keys, errors of those that cannot be read)."""
     records: list[Record] = []
     errors: list[BedeError] = []
     try:
@@ -75,7 +75,7 @@ def listing() -> tuple[list[Record], list[BedeError]]:
 
 
 def remove(key: str) -> bool:
-    """Remove the record *key*, whatever is in it; False when there was none. Raises AccessError."""
+    """Remove the record *key*, even a malformed one; False if there was none. Raises AccessError."""
     try:
         directory = opened()
         try:
@@ -90,7 +90,7 @@ def remove(key: str) -> bool:
 
 
 def opened(create: bool = False, where: str = "containers") -> int:
-    """A descriptor of the directory *where*, which belongs to us alone. Raises OSError, AccessError."""
+    """A descriptor of our private directory *where*. Raises OSError, AccessError."""
     if create:
         for path in (RUN, f"{RUN}/{where}"):
             try:
@@ -117,7 +117,7 @@ def _file(key: str) -> str:
 
 
 def denied(error: OSError) -> AccessError:
-    """What to say where the directory of records cannot be used."""
+    """The error for a directory of records that cannot be used."""
     return AccessError(
         f"{RUN}/containers cannot be used: {error.strerror}",
         "Bede runs as root of the host, or as a user who has a /run/user/UID of its own",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line for whoever started the container.
+"""Messages of the hook, one line each, for whoever started the container.
 
-runc shows a hook's words only when the hook fails, crun (whose hooks write to /dev/null) never does. What
-a user must see goes to the runtime's own standard error, found as ``/proc/PPID/fd/2``.
+runc shows a hook's output only if the hook fails, crun (whose hooks write to /dev/null) never. So a message
+that the user must see goes to the runtime's own standard error, found as ``/proc/PPID/fd/2``.
 """
 
 import os
@@ -16,21 +16,21 @@ _NULL = os.makedev(1, 3)
 
 
 def line(text: str) -> None:
-    """To standard error, whatever it is."""
+    """Write *text* to standard error, whatever that is."""
     _write(2, text)
 
 
 def failure(text: str) -> None:
-    """To standard error, and through the runtime where it would keep that to itself."""
+    """Write *text* to standard error, and to the runtime's where the runtime would not show ours."""
     line(text)
     if _hidden():
         _to_runtime(text)
-        # Podman shows what is in the runtime's log rather than its standard error.
+        # Podman shows the runtime's log rather than its standard error.
         _to_log(text)
 
 
 def warning(text: str) -> None:
-    """To the runtime's own standard error: a hook that does not fail is not listened to."""
+    """Write *text* to the runtime's own standard error: ours is not shown if the hook succeeds."""
     if not _to_runtime(text):
         line(text)
 
@@ -68,7 +68,7 @@ def _to_log(text: str) -> None:
         return
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     try:
-        # Without O_CREAT: a log that the runtime has not opened is none.
+        # Without O_CREAT: only a log that the runtime has opened counts.
         fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return

@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a hook may take.
+"""Limits how long a hook may take.
 
-Not left to the runtime: crun's time-out of hooks is not to be relied on (docs/architecture.md).
+The hook does this itself, because crun's own time-out of hooks is unreliable (docs/architecture.md).
 """
 
 import _signal  # type: ignore[import-not-found]
 
 from ocihook.errors import HostError
 
-SECONDS = 30  #: for one stage
+SECONDS = 30  #: for one stage of hooks
 
 
 def begin() -> None:
-    """Raise HostError in this thread, whatever it does, after SECONDS; until :func:`end`."""
+    """Raise HostError in this thread after SECONDS, whatever it does then, unless :func:`end` is called."""
     _signal.signal(_signal.SIGALRM, _too_late)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {_signal.SIGALRM})  # crun blocks all signals for a hook
     _signal.alarm(SECONDS)
 
 
 def end() -> None:
-    """It has been done in time."""
+    """Cancel the time-out: the hook has finished in time."""
     _signal.alarm(0)
 
 

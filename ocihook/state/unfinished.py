@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a killed writer of records has left beside them."""
+"""Removes temporary files that a killed writer of records has left."""
 
 import os
 
@@ -8,7 +8,7 @@ from ocihook.state import records
 
 
 def remove() -> None:
-    """Remove the temporary files of writers that are no more. Raises AccessError."""
+    """Remove the temporary files of writers that have ended. Raises AccessError."""
     try:
         directory = records.opened()
     except FileNotFoundError:
@@ -28,7 +28,7 @@ def remove() -> None:
 def _is_left(name: str) -> bool:
     stem, _, end = name.rpartition(".")
     pid = stem.rpartition(".")[2]
-    # Whoever has that number now may be another, and this file then stays until the next time.
+    # If the pid was reused, the file stays until the next time.
     return end == "tmp" and not (pid.isdigit() and os.path.exists(host.path(f"/proc/{pid}")))
 
 
@@ -36,4 +36,4 @@ def _unlink(name: str, directory: int) -> None:
     try:
         os.unlink(name, dir_fd=directory)
     except (FileNotFoundError, IsADirectoryError):
-        return  # renamed by its writer at the last moment, or not ours
+        return  # its writer has just renamed it, or it is not ours

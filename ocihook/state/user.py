@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose containers these are: root's, or a user's who is root of a user namespace only (rootless Podman).
+"""Whose containers these are: root's, or a user's who is root only in a user namespace (rootless Podman).
 
-Such a user has records and an agent of its own, in its runtime directory (pam_systemd's ``/run/user/UID``).
+Such a user has separate records and a separate agent, in ``/run/user/UID`` (made by pam_systemd).
 Source: ``/proc/self/uid_map``, user_namespaces(7).
 """
 
@@ -15,7 +15,7 @@ _ALL = 4294967295
 
 
 def uid_outside() -> int | None:
-    """The user who is root in here; None where that is the host's root, or a whole system's."""
+    """The user who is root in this user namespace; None if it is the host's, or that of a whole system."""
     if os.geteuid() != 0:
         return os.geteuid()
     for line in fs.read_or(host.path("/proc/self/uid_map"), "").split("\n"):
@@ -26,7 +26,7 @@ def uid_outside() -> int | None:
 
 
 def choose() -> bool:
-    """Use the records of that user from now on, where there is a place for them; whether there is."""
+    """Use the records of that user from now on, if a directory for them exists; whether it does."""
     uid = uid_outside()
     if uid is None:
         return False

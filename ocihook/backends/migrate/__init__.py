@@ -29,7 +29,7 @@ WHY = (
 )
 NEEDS_AGENT, MOVES_PAGES, FOR_USERS = True, True, False
 
-#: as of the other backend whose containers an agent holds
+#: the same as in ``tier``, the other backend whose containers an agent holds
 possible, holds, release = tier.possible, tier.holds, tier.release
 listing, status, bound, set_bound = tier.listing, tier.status, tier.bound, tier.set_bound
 
@@ -42,17 +42,17 @@ def examine(config: "Config", tiers: "Tiers | None") -> "Iterator[Finding]":
 
 
 def prepare(start: "Start") -> bool:
-    """Take on the policy that the container's tasks inherit; else as ``tier``."""
+    """Give this process the policy, which the container's tasks inherit; else like ``tier``."""
     from ocihook.backends.migrate import steering
     from ocihook.spec import bundle
 
-    # The hook looks whether they have it.
+    # The hook will check whether the tasks have it.
     steering.take(steering.host_mask(start.config, bundle.cpuset(start.bundle)) or 0)
     return tier.prepare(start)
 
 
 def prepare_exec(container: str) -> None:
-    """Steer what is executed in a container that is steered."""
+    """Give this process the policy if the container is steered."""
     from ocihook.backends.migrate import steering
 
     steering.take(steering.recorded_mask(container))
@@ -76,7 +76,7 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
 
 
 def bind(cgroup: "Cgroup", asked: "Asked") -> "Record | None":
-    """Steer what can be steered, then as ``tier``."""
+    """Steer the container if possible, then do as ``tier``."""
     from ocihook.backends import migrate, start
     from ocihook.backends.migrate import steering
 
@@ -87,21 +87,21 @@ def bind(cgroup: "Cgroup", asked: "Asked") -> "Record | None":
 
 
 def abandon(state: "State") -> None:
-    """Take the policy back: it may go on without a bound, and shall not allocate far then."""
+    """Take the policy back: a container that goes on without a bound must not allocate far memory by it."""
     from ocihook.backends.migrate import steering
 
     steering.unsteer(state)
 
 
 def forget(record: "Record") -> None:
-    """The cgroup beside it that keeps the cpuset controller on. Raises BedeError."""
+    """Remove the cgroup beside the container's that keeps the cpuset controller enabled. Raises BedeError."""
     from ocihook.cgroup import cpuset, path
 
     cpuset.unpin(record.cgroup, record.cgroup_ino, path.mount_point())
 
 
 def resume(cgroup: "Cgroup", record: "Record") -> None:
-    """The cpuset controller is on. Raises OSError."""
+    """Enable the cpuset controller again. Raises OSError."""
     from ocihook.cgroup import cpuset
 
     if record.cpuset:
@@ -109,24 +109,24 @@ def resume(cgroup: "Cgroup", record: "Record") -> None:
 
 
 def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
-    """Steer and move. Raises OSError."""
+    """Start to steer and to move pages. Raises OSError."""
     from ocihook import host, native
     from ocihook.backends import holding
     from ocihook.backends.migrate import steering
 
     given = record.cpuset
-    # Nothing can be moved to where its cpuset does not let it.
+    # Pages cannot be moved to nodes that are not in its cpuset.
     tiers = steering.allowed(cgroup.fd, given, tiers)
     steered = steering.is_valid(given)
     if given and not steered:
-        steering.release(cgroup.fd, given)  # else it could not leave its local nodes
+        steering.release(cgroup.fd, given)  # else cpuset.mems would keep its pages on the local nodes
     home, away = given.get(steering.HOME, ""), given.get(steering.AWAY, "")
     moving = native.Migrate(home, away, steered, agent.move_rate)
     return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN), moving)
 
 
 def look_after(cgroup_fd: int, record: "Record") -> None:
-    """Put its processors back where they have been taken for none: systemd knows of no such choice."""
+    """Restrict its CPUs again where somebody, such as systemd, has cleared ``cpuset.cpus``."""
     from ocihook.backends import cpus
     from ocihook.backends.migrate import steering
 
@@ -137,7 +137,7 @@ def look_after(cgroup_fd: int, record: "Record") -> None:
 
 
 def troubles(record: "Record", tiers: "Tiers", stats: "Stats") -> "Iterator[tuple[str, BedeError]]":
-    """That nothing can be moved, or that it is not steered any more."""
+    """Reports that nothing can be moved, or that the container is no longer steered."""
     from ocihook.backends.migrate import told
 
     return told.troubles(record, tiers, stats)
@@ -151,7 +151,7 @@ def explain(container: "Status", cgroup_fd: int, config: "Config") -> "Explanati
 
 
 def label(container: "Status") -> str:
-    """Its name, and whether the container's pages can only be moved."""
+    """Its name, with a remark where the container is not steered and its pages can only be moved."""
     return NAME if container.steered else f"{NAME}, not steered"
 
 

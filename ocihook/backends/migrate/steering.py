@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steering and moving, on a stock kernel whose far nodes are no lower tier: nothing is ever demoted there.
+"""Steering and moving, on a stock kernel whose far nodes are no lower tier, so that it demotes nothing.
 
-The container's tasks get a policy, ``MPOL_INTERLEAVE | MPOL_F_RELATIVE_NODES``, that is relative to what
-``cpuset.mems`` allows. With the local nodes alone ("home") they allocate on these; once the far ones are
-allowed too ("away"), the same policy means the far ones, and nothing that is there already is migrated. The
-agent (native/migrate.c) writes the one or the other, and moves pages between the nodes (native/mover.c).
-What cannot be steered is held by ``memory.high`` and by moving alone.
+The container's tasks get a policy, ``MPOL_INTERLEAVE | MPOL_F_RELATIVE_NODES``, whose nodes are counted among
+those that ``cpuset.mems`` allows. While that allows the local nodes alone ("home"), tasks allocate on these;
+once it allows the far ones, too ("away"), the same policy means the far ones, and no existing page is
+migrated. The agent (native/migrate.c) switches between the two lists, and moves pages (native/mover.c). If a
+container cannot be steered, ``memory.high`` and moving alone hold its bound.
 """
 
 import os
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from ocihook.spec.state import State
 
 MEMS = "cpuset.mems"
-HOME, AWAY, CPUS, NEAR, MASK = "home", "away", "cpus", "near", "mask"  #: keys of what :func:`steer` returns
+HOME, AWAY, CPUS, NEAR, MASK = "home", "away", "cpus", "near", "mask"  #: keys that :func:`steer` stores
 _BITS = 64
 _POLICY = "interleave=relative:"  # in numa_maps
-_TRIES = 50  # at a thread that is just not waiting; 10 ms each
+_TRIES = 50  # for a thread that is running rather than waiting; 10 ms each
 _NOT_STARTED = ("creating", "created")
 
 
 def mask(allowed: "Collection[int]", far: "Collection[int]") -> int | None:
-    """The policy's nodes where *allowed* ones are: bit b stands for the (b modulo their number)th.
+    """The policy's node mask for the nodes *allowed* when away: bit b stands for the (b modulo n)th of n.
 
-    None where it would leave a local node out at home.
+    None where no mask would cover all local nodes at home.
     """
     order = sorted(allowed)
     wanted = {order.index(node) for node in far if node in order}
@@ -50,7 +50,7 @@ def mask(allowed: "Collection[int]", far: "Collection[int]") -> int | None:
 
 
 def host_mask(config: "Config", mems: str) -> int | None:
-    """The mask for a container whose cpuset will be *mems* ("" for all); None where it is not steered."""
+    """The mask for a container whose cpuset will be *mems* ("" for all); None if it cannot be steered."""
     if mems.strip():
         return None
     memory = nodes.with_memory()
@@ -58,7 +58,7 @@ def host_mask(config: "Config", mems: str) -> int | None:
 
 
 def recorded_mask(container: str) -> int:
-    """The policy's nodes of the container with that id, by its record; 0 where it is not steered."""
+    """The policy's mask of the container with that id, by its record; 0 if it is not steered."""
     from ocihook.errors import BedeError
     from ocihook.state import records
 
@@ -73,17 +73,17 @@ def recorded_mask(container: str) -> int:
 
 
 def take(wanted: int) -> None:
-    """Steer this process, and what it will become, by the mask *wanted*; 0 does nothing. Best effort."""
+    """Give this process the policy with mask *wanted*; exec and fork keep it. 0: nothing. Best effort."""
     if not wanted:
         return
     try:  # noqa: SIM105 - contextlib would be one more import in every container's start
         load_native().set_policy(wanted)
     except (ImportError, OSError):
-        pass  # the hook tries another way, and says what is wrong
+        pass  # the hook tries another way, and reports errors
 
 
 def load_native() -> "ModuleType":
-    """The border to C, also where the interpreter was started without its packages. Raises ImportError."""
+    """Import the native module, also if the interpreter runs without site packages. Raises ImportError."""
     try:
         from ocihook import native
     except ImportError:
@@ -95,12 +95,12 @@ def load_native() -> "ModuleType":
 
 
 def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str]) -> None:
-    """Have the container's tasks allocate locally, and keep its CPUs near.
+    """Make the container's tasks allocate locally, and keep them off the CPUs of far nodes.
 
-    Into *given* comes what an agent has to know: ``home`` and ``away``, the lists for ``cpuset.mems``, where
-    it is steered, and ``mask``, the policy's; ``cpus``, those it could use before, and ``near``, those it
-    got, where some were taken. The kernel lets no list become empty again while there are tasks. Raises
-    HostError: it is not steered, and why.
+    Stores in *given* what the agent needs. If the container is steered: ``home`` and ``away``, the lists for
+    ``cpuset.mems``, and ``mask``, the policy's. If it lost CPUs: ``cpus``, those it could use before, and
+    ``near``, those it has now; with tasks in the cgroup the kernel does not let the list become empty again.
+    Raises HostError with the reason why it is not steered.
     """
     try:
         cpuset.enable(cgroup, own=True)
@@ -112,7 +112,7 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
     except OSError as error:
         raise HostError(f"its cpuset cannot be used: {error.strerror}") from None
     if mems:
-        return  # which nodes it may use is its user's own choice
+        return  # its user has chosen its nodes
     wanted = mask(allowed, tiers.far)
     if wanted is None:
         raise HostError("no policy covers all of its local nodes")
@@ -132,7 +132,7 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
 
 
 def steer_or_warn(cgroup: "Cgroup", asked: "Asked", tiers: Tiers, given: dict[str, str]) -> None:
-    """Steer the container, or warn that its bound is held by moving alone, which costs more."""
+    """Steer the container; if that fails, warn its user: moving alone holds the bound, at a higher cost."""
     try:
         steer(cgroup, asked.state, tiers, given)
     except HostError as error:
@@ -142,9 +142,9 @@ def steer_or_warn(cgroup: "Cgroup", asked: "Asked", tiers: Tiers, given: dict[st
 
 
 def unsteer(state: "State") -> None:
-    """Take the policy back from a container that has not begun and is not steered: it would allocate far.
+    """Take the policy from a container that has not begun and is not steered: it would allocate far memory.
 
-    Best effort: if that cannot be determined, it is left as it is.
+    Best effort: if the policy cannot be determined or changed, it stays.
     """
     if state.status not in _NOT_STARTED:
         return
@@ -156,7 +156,7 @@ def unsteer(state: "State") -> None:
 
 
 def is_valid(given: dict[str, str]) -> bool:
-    """Whether the policy still means what it did: it counts on the nodes that there were at the start."""
+    """Whether the policy still means the same nodes: all nodes of the start must still have memory."""
     if HOME not in given:
         return False
     memory = nodes.with_memory()
@@ -174,7 +174,7 @@ def allowed(cgroup_fd: int, given: dict[str, str], tiers: Tiers) -> Tiers:
 
 
 def release(cgroup_fd: int, given: dict[str, str]) -> None:
-    """Take back what :func:`steer` has done, which told *given*; what others wrote stays. Raises OSError."""
+    """Undo :func:`steer`, which stored *given*; keep what others wrote since. Raises OSError."""
     if CPUS in given and fs.read(cpus.CPUS, dir_fd=cgroup_fd).strip() == given[NEAR]:
         fs.write(cpus.CPUS, given[CPUS], dir_fd=cgroup_fd)
     if HOME in given and fs.read(MEMS, dir_fd=cgroup_fd).strip() == given[HOME]:
@@ -182,7 +182,7 @@ def release(cgroup_fd: int, given: dict[str, str]) -> None:
 
 
 def _has_policy(pid: int, far: list[int]) -> bool:
-    """Whether the policy of *pid* is ours, by what it means while every node is allowed."""
+    """Whether *pid* has our policy: while every node is allowed, it shows as the far nodes."""
     for line in fs.read(host.path(f"/proc/{pid}/numa_maps")).splitlines():
         policy = line.split(" ", 2)[1]
         if policy.startswith(_POLICY):

@@ -27,9 +27,9 @@ from ocihook.topology.nodes import Tiers
 DAMON = "/sys/kernel/mm/damon/admin/kdamonds"
 MODULES = "/sys/module"
 MIB = 1 << 20
-#: those of DAMON's modules that leave it to nobody else while they are on; the agent puts the third on hold
+#: DAMON's modules that keep others from using it while they are on; the agent can suspend the third one
 _ALONE = ("damon_reclaim", "damon_lru_sort")
-_OURS = 1000003  # update_us by which the agent knows its own (native/heat.c)
+_OURS = 1000003  # the value of update_us that marks the agent's own instances (native/heat.c)
 
 
 def examine(tiers: Tiers | None) -> Iterator[Finding]:
@@ -49,7 +49,7 @@ def examine(tiers: Tiers | None) -> Iterator[Finding]:
 
 
 def troubles(record: Record, tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:
-    """That the container stays above its bound, or is not steered any more."""
+    """Reports that the container stays above its bound, or is no longer steered."""
     if stats.stalled:
         yield "stalled", _stalled(tiers, stats)
     if steering.HOME in record.cpuset and stats.rounds and not stats.steered:
@@ -160,7 +160,7 @@ def _controller() -> Iterator[Finding]:
     try:
         mount = path.mount_point()
     except BedeError:
-        return  # said of the host
+        return  # a finding about the host says so already
     where = path.of_user(mount)
     if "cpuset" not in fs.read_or(f"{where}/cgroup.controllers", "").split():
         yield Finding(
@@ -198,7 +198,7 @@ def _counting() -> Finding:
 
 
 def _damon() -> Finding:
-    """Whether the agent can tell what is cold from what is hot."""
+    """Whether the agent can distinguish cold pages from hot ones."""
     otherwise = "cold is not told from hot, and pages are moved in turn"
     if not os.path.exists(host.path(f"{DAMON}/nr_kdamonds")):
         return Finding(

@@ -41,7 +41,7 @@ def examine(config: "Config", tiers: "Tiers | None") -> "Iterator[Finding]":
 
 
 def prepare(start: "Start") -> bool:
-    """Have the runtime write the limits; the hook where others may be in the cgroup, whom it sees."""
+    """Let the runtime write the limits; or the hook, which can check the cgroup, if others may be in it."""
     from ocihook.spec import bundle
 
     if not start.own:
@@ -52,7 +52,7 @@ def prepare(start: "Start") -> bool:
 
 
 def prepare_exec(container: str) -> None:
-    """Nothing: whoever is in the cgroup is limited."""
+    """Nothing: the limits are on every process in the cgroup."""
 
 
 def check(config: "Config", cgroup_fd: int) -> "Tiers":
@@ -72,7 +72,7 @@ def bind(cgroup: "Cgroup", asked: "Asked") -> None:
 
     start.still(asked)
     try:
-        # First what undoes: with the one write after it, all is done or nothing.
+        # First undo the wrapper's fence: then a single write remains, which succeeds or changes nothing.
         if asked.user_high != UNTOLD:
             fence.release(cgroup.fd, asked.user_high)
         useless = limits.bind(cgroup, asked.policy, asked.config)
@@ -86,14 +86,14 @@ def abandon(state: "State") -> None:
 
 
 def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
-    """By the limits. Raises OSError, BedeError."""
+    """Compare the limits. Raises OSError, BedeError."""
     from ocihook.backends.node_limit import limits
 
     return limits.hold(cgroup, policy, config)
 
 
 def release(cgroup_fd: int, record: "Record") -> None:
-    """Give back what the record lists. This backend writes no records itself. Raises OSError."""
+    """Put back what a record contains, though this backend writes none. Raises OSError."""
     from ocihook.backends import undo
 
     undo.give_back(cgroup_fd, record)
@@ -115,7 +115,7 @@ def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> 
 
 
 def look_after(cgroup_fd: int, record: "Record") -> None:
-    """Nothing: the kernel does."""
+    """Nothing: the kernel holds the bound."""
 
 
 def troubles(record: "Record", tiers: "Tiers", stats: "Stats") -> "Iterator[tuple[str, BedeError]]":
@@ -124,21 +124,21 @@ def troubles(record: "Record", tiers: "Tiers", stats: "Stats") -> "Iterator[tupl
 
 
 def listing() -> "list[Status]":
-    """By the limits of all cgroups. Raises BedeError."""
+    """Found by the limits of all cgroups. Raises BedeError."""
     from ocihook.backends.node_limit import cgroups
 
     return cgroups.listing()
 
 
 def status(record: "Record", stats: "Stats") -> "Status":
-    """By a holder, which is never one of this backend's."""
+    """Required by the protocol; this backend has no holders."""
     from ocihook.backends import holding
 
     return holding.status(record, stats)
 
 
 def bound(container: "Status", cgroup_fd: int, tiers: "Tiers") -> int:
-    """By the limits, which others than Bede may have changed."""
+    """Read from the limits, which others than Bede may have changed."""
     from ocihook.backends.node_limit import limits
 
     return limits.in_force(cgroup_fd, tiers) or container.bound

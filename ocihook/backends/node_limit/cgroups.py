@@ -18,7 +18,7 @@ from ocihook.spec import nodelimit
 from ocihook.state import chosen
 from ocihook.topology import nodes
 
-#: The cgroups of a rootless user, whose hooks read what that user has chosen, and nothing of root's.
+#: The cgroups of a rootless user, whose hooks read the user's files of chosen bounds, not root's.
 _OF_USER = re.compile(r"/user\.slice/user-[1-9]\d*\.slice/user@")
 
 
@@ -84,7 +84,7 @@ def _first(id: str) -> dict[int, int | None]:
 
 
 def _choose(id: str, bound: int, given: dict[int, int | None]) -> None:
-    """Have container *id* start with *bound* from now on; *given* were its limits. Raises AccessError."""
+    """Keep *bound* for later starts of container *id*; *given* were its limits. Raises AccessError."""
     before = chosen.read_or_none(id)
     limits = before.limits if before and before.limits else nodelimit.dump(given)
     chosen.write(id, chosen.Chosen(bound, limits=limits))
@@ -98,7 +98,7 @@ def _tiers() -> nodes.Tiers | None:
 
 
 def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> Status | None:
-    """The same fields as the agent reports. None without a limit on every local node. Raises OSError."""
+    """The status of *cgroup*; None if it lacks a limit on some local node. Raises OSError."""
     limits = memory.node_limits(cgroup.fd)
     bound = nodelimit.bound_of(limits, tiers.local)
     if bound is None:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The limits of a patched kernel: ``memory.node_limit`` of the container's cgroup.
 
-The kernel holds what is written there by itself: an allocation that no longer fits goes to another node,
-and the excess is demoted before a write of a lower limit returns. No fence, no agent, no record: the file is
-the only trace of a bound, and goes with its cgroup. Neither memory tiers nor the demotion of reclaim are
-needed, so two equal nodes do, once the configuration says which of them is far.
+The kernel enforces that file by itself: an allocation that no longer fits goes to another node, and the write
+of a lower limit returns when the excess has been demoted. There is no fence, agent or record: the file is the
+only trace of a bound, and goes with its cgroup. Neither memory tiers nor demotion by reclaim are needed,
+so two equal nodes are enough if the configuration says which of them is far.
 """
 
 from ocihook import fs
@@ -44,7 +44,7 @@ def limits(bound: int, own: dict[int, int], tiers: Tiers) -> dict[int, int]:
 
 
 def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> str:
-    """Put the bound of *policy* in force, all of it or nothing; why it holds nothing back, if so.
+    """Put the bound of *policy* in force, completely or not at all; why it has no effect, or "".
 
     Raises BedeError, OSError.
     """
@@ -53,14 +53,14 @@ def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> str:
     bound, own = policy.resolve(limit)
     near = cpus.near(tiers) if config.far_nodes else ""
     if near:
-        cpuset.enable(cgroup, own=False)  # no hook runs at its end
+        cpuset.enable(cgroup, own=False)  # nothing of Bede runs at the end to unpin it
         cpus.keep(cgroup.fd, near)
     engage(cgroup.fd, limits(bound, own, tiers))
     return checks.useless(bound, own, limit, tiers.local)
 
 
 def engage(cgroup_fd: int, wanted: dict[int, int]) -> None:
-    """Lower the limits to those *wanted*; one that is lower already is the user's own. Raises OSError."""
+    """Lower the limits to those *wanted*; a lower one is the user's and stays. Raises OSError."""
     given = memory.node_limits(cgroup_fd)
     lower = {node: value for node, value in wanted.items() if _above(given.get(node), value)}
     if lower:
@@ -78,7 +78,7 @@ def hold(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
 
 
 def in_force(cgroup_fd: int, tiers: Tiers) -> int | None:
-    """The bound of a cgroup, in bytes; None where it has none, or has gone."""
+    """The bound of a cgroup, in bytes; None if it has none, or is gone."""
     try:
         return nodelimit.bound_of(memory.node_limits(cgroup_fd), tiers.local)
     except (OSError, HostError):
@@ -86,7 +86,7 @@ def in_force(cgroup_fd: int, tiers: Tiers) -> int | None:
 
 
 def of_start(start: "Start") -> tuple[dict[int, int], str]:
-    """The limits by node for a container that is about to be made, none where that may be; and its CPUs.
+    """(limits by node, CPU list) for a container that is about to be made; empty if it may run unbound.
 
     Raises BedeError.
     """

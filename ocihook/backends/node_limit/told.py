@@ -42,7 +42,7 @@ def explain(container: Status, cgroup_fd: int, config: Config) -> Explanation:
 
 
 def alternative(container: Status, config: Config) -> str:
-    """How this backend would hold the bound of *container*; the end of the sentence is the caller's."""
+    """How this backend would hold the bound of *container*; the caller completes the sentence."""
     try:
         local = nodes.find(config.far_nodes).local
     except BedeError:

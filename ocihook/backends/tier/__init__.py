@@ -43,18 +43,18 @@ def examine(config: "Config", tiers: "Tiers | None") -> "Iterator[Finding]":
 
 
 def prepare(start: "Start") -> bool:
-    """Have the hooks called, and the first fence written by the runtime."""
+    """Add the hooks, and let the runtime write the first fence."""
     from ocihook.spec import bundle
 
     return bundle.edit(start.bundle, start.hook, start.fence)
 
 
 def prepare_exec(container: str) -> None:
-    """Nothing: whoever is in the cgroup meets the fence."""
+    """Nothing: the fence applies to every process in the cgroup."""
 
 
 def check(config: "Config", cgroup_fd: int) -> "Tiers":
-    """The tiers to bind with, demotion turned on. Raises HostError where no bound can be held."""
+    """This host's tiers; turns demotion on. Raises HostError where no bound can be held."""
     from ocihook.backends import checks
     from ocihook.topology import nodes
 
@@ -83,25 +83,25 @@ def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
 
 
 def release(cgroup_fd: int, record: "Record") -> None:
-    """Its own ``memory.high`` and swap. Raises OSError."""
+    """Put back the user's ``memory.high`` and swap limit. Raises OSError."""
     from ocihook.backends import undo
 
     undo.give_back(cgroup_fd, record)
 
 
 def forget(record: "Record") -> None:
-    """Nothing: all that there is stands in the cgroup."""
+    """Nothing: this backend leaves nothing outside the cgroup."""
 
 
 def resume(cgroup: "Cgroup", record: "Record") -> None:
-    """Demotion is on. Raises HostError."""
+    """Turn demotion on again. Raises HostError."""
     from ocihook.topology import nodes
 
     nodes.enable_demotion()
 
 
 def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
-    """Move the fence and demote ahead of it; by the fence alone where that cannot be. Raises OSError."""
+    """Start to move the fence and, if possible, to demote ahead of it. Raises OSError."""
     from ocihook import host
     from ocihook.backends import holding
 
@@ -110,17 +110,17 @@ def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> 
     except OSError as error:
         if holding.is_gone(record):
             raise
-        # Kernel lockdown, or no debugfs: the fence alone holds too, only at a higher price.
+        # Kernel lockdown, or no debugfs: the fence alone holds the bound, too, but at a higher cost.
         agent.warn(f"no demotion ahead of the fence: {error.strerror}", "no_demotion")
         return holding.holder(cgroup, record, tiers, agent.notify_fd, None)
 
 
 def look_after(cgroup_fd: int, record: "Record") -> None:
-    """Nothing: the holder looks at the fence itself."""
+    """Nothing: the holder itself checks the fence."""
 
 
 def troubles(record: "Record", tiers: "Tiers", stats: "Stats") -> "Iterator[tuple[str, BedeError]]":
-    """That nothing can be demoted."""
+    """Reports that nothing can be demoted."""
     from ocihook.backends.tier import told
 
     return told.troubles(tiers, stats)
@@ -132,19 +132,19 @@ def listing() -> "list[Status]":
 
 
 def status(record: "Record", stats: "Stats") -> "Status":
-    """By the record and the holder."""
+    """Made from the record and the holder's counts."""
     from ocihook.backends import holding
 
     return holding.status(record, stats)
 
 
 def bound(container: "Status", cgroup_fd: int, tiers: "Tiers") -> int:
-    """As the agent said last."""
+    """As in the agent's last answer."""
     return container.bound
 
 
 def set_bound(container: "Status", size: str) -> "Change":
-    """By the agent. Raises BedeError."""
+    """Ask the agent to do it. Raises BedeError."""
     from ocihook.backends import holding
 
     return holding.set_bound(container, size)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fence on a stock kernel: ``memory.high`` kept at what is used plus what is left of the bound.
+"""The fence on a stock kernel: ``memory.high``, kept at the usage plus what is left of the bound.
 
-A task that would take the container's local usage past the bound passes ``memory.high`` first, and the
-kernel makes it reclaim, which on a tiered host demotes, before it returns to user space. What is written
-here holds by itself; the agent moves it as memory is demoted (native/holder.c).
+A task that would exceed the bound exceeds ``memory.high`` first, and the kernel makes it reclaim, which
+demotes on a tiered host, before it returns to user space. The first fence, written here, works without an
+agent; the agent moves it as memory is demoted (native/holder.c).
 """
 
 from ocihook import fs
@@ -18,21 +18,21 @@ PAGE = 4096
 
 
 def engage(cgroup: "Cgroup", bound: int, tiers: "Tiers", user_high: int | None) -> None:
-    """Write the first fence of *bound* bytes, and let nobody swap at it. Raises OSError."""
+    """Write the first fence for *bound* bytes, and forbid more swap: reclaim must demote. Raises OSError."""
     used = memory.usage(cgroup.fd)
     local, far = memory.local_far(fs.read("memory.numa_stat", dir_fd=cgroup.fd), tiers.local, tiers.far)
-    # What else is in use, kernel memory, may be given back once the runtime has become the container's first
-    # program, and would be room for local memory then. The agent counts it in.
+    # The rest of the usage is kernel memory. The runtime may free some when it executes the container's
+    # program, which would leave too much room for local memory; so only the agent adds it to the fence.
     fence = max(max(bound, local) + far, used)
     if user_high is not None:
         fence = min(fence, user_high)
-    # Before anybody meets the fence: an agent may not come, or be killed. It goes on with that
-    # (native/swapguard.c). What has another limit would be killed at it, or wait there for ever.
+    # Forbid swap first, as there may never be an agent; one takes over (native/swapguard.c). But not if
+    # there is another limit: without swap, tasks would be killed at it or wait there for ever.
     if user_high is None and not memory.is_limited(cgroup.fd):
         try:  # noqa: SIM105 - contextlib would be one more import in every container's start
             fs.write("memory.swap.max", fs.read("memory.swap.current", dir_fd=cgroup.fd), dir_fd=cgroup.fd)
         except OSError:
-            pass  # no swap, or not for it
+            pass  # this kernel has no swap limits, or the cgroup has none
     fs.write("memory.high", str(fence // PAGE * PAGE), dir_fd=cgroup.fd)
 
 

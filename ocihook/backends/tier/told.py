@@ -30,7 +30,7 @@ def examine() -> Iterator[Finding]:
 
 
 def troubles(tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:
-    """That the container stays above its bound."""
+    """Reports that the container stays above its bound."""
     if stats.stalled:
         yield (
             "stalled",
@@ -68,13 +68,13 @@ def alternative() -> str:
 
 
 def fence(cgroup_fd: int) -> str:
-    """What the fence is now. Raises OSError."""
+    """The fence now, in words. Raises OSError."""
     high = memory.high(cgroup_fd)
     return f"the fence, memory.high (now {'max' if high is None else f'{high / MIB:.1f} MiB'})"
 
 
 def user_high(container: Status) -> list[tuple[str, str]]:
-    """That its user has a ``memory.high`` of its own."""
+    """The fact that the user has set a ``memory.high``, if so."""
     if not container.user_high:
         return []
     return [("memory.high", f"its user's own is {format_size(container.user_high)}, and counts")]
