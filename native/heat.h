@@ -15,7 +15,7 @@
 #define BEDE_HEAT_TARGETS 32 /* processes that are measured at once */
 
 /*
- * Measure count processes for about a second. *wanted false ends it early. The ranges are
+ * Measure count processes for 0.6 s. *wanted false ends it early. The ranges are
  * by process in the order given, addresses ascending; heat is 0 to 25, in so many looks. Returns 0 or a
  * negative errno: -EBUSY where DAMON is in use, -ENOENT where this kernel has none, -EINTR ended early.
  */

@@ -273,7 +273,8 @@ static int create(struct bede_holder *holder, const struct bede_params *params)
 				     holder->control.local_mask, holder->control.far_mask, params->move_rate);
 	if (err) {
 		holder->steered = false;
-		(void)destroy(holder);
+		if (destroy(holder) == -ETIMEDOUT)
+			err = -ETIMEDOUT;
 	}
 	return err;
 }

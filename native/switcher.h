@@ -26,7 +26,7 @@ struct bede_switcher {
 	char list[2][BEDE_LIST]; /* with a line's end, as the kernel writes them */
 };
 
-/* fd becomes the switcher's and the list are copied, wake stays the caller's. Returns 0 or a negative errno. */
+/* fd becomes the switcher's and the lists are copied, wake stays the caller's. Returns 0 or a negative errno. */
 int bede_switcher_start(struct bede_switcher *switcher, int fd, int wake, const char *first,
 			const char *second);
 

@@ -87,6 +87,7 @@ def load(path: str | None = None) -> Config:
 def parse(text: str, path: str = PATH) -> Config:
     """The configuration in *text*. Raises InputError naming *path* and the line."""
     config = Config()
+    exempt = ""  # the name that has been seen
     for number, key, value in _lines(text, path):
         where = f"{path}, line {number}"
         if key == "runtime":
@@ -100,11 +101,12 @@ def parse(text: str, path: str = PATH) -> Config:
         elif key == "move_rate":
             config.move_rate = _rate(value, where)
         elif key in ("exempt_cgroups", "let_go"):  # its name before
-            if config.exempt_cgroups:
+            if exempt not in ("", key):
                 raise InputError(
                     f"{where}: {key} is given under its other name, too",
                     "Write all of them as exempt_cgroups",
                 )
+            exempt = key
             config.exempt_cgroups = _cgroups(value, where, key)
         else:
             raise InputError(

@@ -7,13 +7,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 GOOD, NOTE, WARN, ROOT, BAD = "good", "note", "warn", "root", "bad"
-TOPICS = ("memory", "cgroup", "kernel", "engine", "bede")  #: in the order of a report
 
 
 class Finding(NamedTuple):
     """A fact of one *topic*."""
 
-    topic: str  #: what it is about, one of TOPICS
+    topic: str  #: what it is about: "memory", "cgroup", "kernel", "engine", "bede"
     name: str  #: of the thing looked at
     #: GOOD; NOTE: good to know; WARN: works less well; ROOT: in the way of another user than root, or hidden
     #: from it; BAD: no bound can be held

@@ -66,8 +66,8 @@ class Stats(NamedTuple):
         return max(self.over, self.local - self.bound, 0)
 
 
-class Migrate(NamedTuple):
-    """How a container is held that has no lower tier to demote to."""
+class Steering(NamedTuple):
+    """What a backend needs that steers allocation and moves pages."""
 
     home: str  #: the list for cpuset.mems while allocation is local ...
     away: str  #: ... and while it is far
@@ -78,7 +78,8 @@ class Migrate(NamedTuple):
 class Holder:
     """One native thread that holds one container's bound. Raises OSError.
 
-    *notify_fd* is an eventfd that the thread writes to when it ends by an error, or stalls.
+    *backend* is a name of native/backends.c. *notify_fd* is an eventfd, to which the thread writes when it
+    ends by an error or stalls, and when the user's limits, steering or memory bound by programs change.
     """
 
     def __init__(
@@ -94,7 +95,8 @@ class Holder:
         user_swap_max: int | None = None,
         lru_file: str | None = host.LRU_GEN,
         notify_fd: int = -1,
-        migrate: Migrate | None = None,
+        backend: str = "tier",
+        steering: Steering | None = None,
     ) -> None:
         params = _ffi.new("struct bede_params *")
         path = _ffi.new("char[]", os.fsencode(lru_path))
@@ -109,10 +111,10 @@ class Holder:
         params.user_high = NO_LIMIT if user_high is None else user_high
         params.user_swap_max = NO_LIMIT if user_swap_max is None else user_swap_max
         params.notify_fd = notify_fd
-        given = migrate or Migrate("", "", False, 0)
-        backend = _ffi.new("char[]", b"migrate" if migrate else b"tier")
+        given = steering or Steering("", "", False, 0)
+        name = _ffi.new("char[]", backend.encode())
         home, away = (_ffi.new("char[]", text.encode()) for text in (given.home, given.away))
-        params.backend = backend
+        params.backend = name
         params.steered = given.steered
         params.home = home
         params.away = away

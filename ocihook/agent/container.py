@@ -31,7 +31,7 @@ class HeldContainer:
         self.record = record
         self.cgroup = cgroup
         self.tiers = tiers
-        self.backend = choose.named(record.backend)
+        self.backend = choose.of_record(record.backend)
 
         def warn(text: str, event: str) -> None:
             report(text, event, WARNING, record.id)

@@ -83,7 +83,7 @@ class Registry:
         try:
             self._read_settings()
             tiers = nodes.present(self.config.far_nodes)
-            choose.named(record.backend).resume(cgroup, record)
+            choose.of_record(record.backend).resume(cgroup, record)
             container = HeldContainer(record, cgroup, tiers, self.notify_fd, self.config.move_rate)
         except (BedeError, OSError, ValueError) as error:
             # A fence that nobody moves would strangle the container.
@@ -184,7 +184,7 @@ class Registry:
         """The container whose record has *key*; the client has resolved its name. Raises InputError."""
         container = self.containers.get(key)
         if container is None:
-            raise InputError(f"no bound container has the key {key[:80]!r}", "`bede ps` shows them all")
+            raise InputError("the container has ended, or is not held any more", "`bede ps` shows them all")
         return container
 
     def set(self, key: str, size: str) -> Change:
@@ -239,7 +239,7 @@ class Registry:
         return InputError(f"{why.message}; it is written again")
 
     def _forget(self, key: str, *, restore: bool = False) -> None:
-        self._complained -= {what for what in self._complained if what.startswith(f"{key} ")}
+        self._complained.discard(f"{key} stalled")  # what stalls anew is news
         self._placed.discard(key)
         container = self.containers.pop(key)
         self.families.remove(container.record.cgroup)
@@ -261,7 +261,7 @@ class Registry:
             else "never above its bound"
         )
         self._tell(
-            container, "ended", f"it has ended: {most}, {stats.demoted >> 20} MiB demoted ahead of the fence"
+            container, "ended", f"it has ended: {most}, {stats.demoted >> 20} MiB demoted by the agent"
         )
 
     def _warn_useless(self, container: HeldContainer, why: str) -> None:

@@ -3,7 +3,6 @@
 
 import os
 
-from ocihook.errors import InputError
 from ocihook.spec import nodelimit
 from ocihook.topology import nodes
 
@@ -14,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def named(name: str) -> "Backend":
-    """The backend called *name*, which is loaded at its first use. Raises InputError."""
-    if name == "tier":
-        from ocihook.backends import tier
+    """The backend called *name*, loaded when it is first asked for.
 
-        return tier
+    Another version of Bede may have others, in its records and its agent's answers: ``tier`` stands in for
+    those, since a fence holds a bound wherever the kernel can demote.
+    """
     if name == "migrate":
         from ocihook.backends import migrate
 
@@ -27,9 +26,15 @@ def named(name: str) -> "Backend":
         from ocihook.backends import node_limit
 
         return node_limit
-    raise InputError(
-        f"this Bede has no backend {name[:40]!r}", "Another version of Bede began to hold the container"
-    )
+    from ocihook.backends import tier
+
+    return tier
+
+
+def of_record(name: str) -> "Backend":
+    """The backend by which an agent holds a container whose record has *name*."""
+    found = named(name)
+    return found if found.NEEDS_AGENT else named("tier")
 
 
 def for_cgroup(cgroup_fd: int, config: "Config") -> "Backend":

@@ -6,8 +6,7 @@ from __future__ import annotations
 from ocihook import native
 from ocihook.cgroup import path
 from ocihook.cgroup.path import Cgroup
-from ocihook.control import client
-from ocihook.control.status import Change, Status
+from ocihook.control.status import Status
 from ocihook.errors import BedeError
 from ocihook.state.records import Record
 from ocihook.topology.nodes import Tiers
@@ -19,7 +18,8 @@ def holder(
     tiers: Tiers,
     notify_fd: int,
     lru_file: str | None,
-    migrate: native.Migrate | None = None,
+    backend: str,
+    steering: native.Steering | None = None,
 ) -> native.Holder:
     """Start a thread that holds the bound of *record*. Raises OSError."""
     return native.Holder(
@@ -33,7 +33,8 @@ def holder(
         user_swap_max=record.user_swap_max,
         lru_file=lru_file,
         notify_fd=notify_fd,
-        migrate=migrate,
+        backend=backend,
+        steering=steering,
     )
 
 
@@ -83,8 +84,3 @@ def status(record: Record, stats: native.Stats) -> Status:
 def limit(value: int) -> int | None:
     """Convert a limit of the native part; None for no limit."""
     return None if value == native.NO_LIMIT else value
-
-
-def set_bound(container: Status, size: str) -> Change:
-    """Ask the agent for another bound. Raises BedeError."""
-    return client.set_bound(container.key, size)

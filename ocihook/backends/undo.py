@@ -14,7 +14,7 @@ def forget(record: "Record") -> bool:
     """Remove *record* and what existed for it alone; False if it was gone already. Raises AccessError."""
     removed = records.remove(record.key)
     try:
-        choose.named(record.backend).forget(record)
+        choose.of_record(record.backend).forget(record)
     except BedeError:
         return removed
     return removed
@@ -25,7 +25,7 @@ def give_back(cgroup_fd: int, record: "Record") -> None:
 
     Raises OSError.
     """
-    give_back_limits(cgroup_fd, record.user_high, record.user_swap_max, record.cpuset)
+    choose.of_record(record.backend).release(cgroup_fd, record)
 
 
 def give_back_limits(

@@ -10,7 +10,7 @@ from ocihook import config
 from ocihook.backends import choose
 from ocihook.doctor import host, memory
 from ocihook.errors import BedeError
-from ocihook.finding import BAD, ROOT, TOPICS, Finding, of_error
+from ocihook.finding import BAD, ROOT, Finding, of_error
 
 
 class Report(NamedTuple):
@@ -45,10 +45,12 @@ def examine() -> Report:
         hidden = os.geteuid() != 0 and not os.access(config.used(), os.R_OK)
     backend = choose.here(settings)
     tiers = memory.tiers(settings)
+    of_backend = list(backend.examine(settings, tiers))
     found += memory.look(settings, tiers)
-    found += backend.examine(settings, tiers)
+    found += [finding for finding in of_backend if finding.topic == "memory"]
     found += memory.beside(tiers)
     found += host.control_groups()
+    found += [finding for finding in of_backend if finding.topic != "memory"]
     found.append(host.kernel(patched=not backend.NEEDS_AGENT))
     found += host.runtimes(settings)
     found += host.engines()
@@ -58,7 +60,7 @@ def examine() -> Report:
     found.append(host.backend(settings, backend))
     if hidden:  # which far nodes it names, too
         found = [_of_root(one) if one.topic == "bede" and one.verdict == BAD else one for one in found]
-    return Report(sorted(found, key=lambda one: TOPICS.index(one.topic)))
+    return Report(found)
 
 
 def _of_root(one: Finding) -> Finding:

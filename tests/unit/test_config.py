@@ -144,3 +144,9 @@ def test_cgroups_are_exempt_by_either_name(key: str) -> None:
 def test_both_names_at_once_are_refused() -> None:
     with pytest.raises(InputError, match="let_go is given under its other name, too"):
         config.parse("exempt_cgroups: [/debug.slice]\nlet_go: [/other]\n")
+
+
+def test_both_names_are_refused_in_either_order_and_empty() -> None:
+    for text in ("let_go: []\nexempt_cgroups: [/a]\n", "exempt_cgroups: []\nlet_go: [/a]\n"):
+        with pytest.raises(InputError, match="under its other name"):
+            config.parse(text)

@@ -121,8 +121,8 @@ def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> 
     if given and not steered:
         steering.release(cgroup.fd, given)  # else cpuset.mems would keep its pages on the local nodes
     home, away = given.get(steering.HOME, ""), given.get(steering.AWAY, "")
-    moving = native.Migrate(home, away, steered, agent.move_rate)
-    return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN), moving)
+    moving = native.Steering(home, away, steered, agent.move_rate)
+    return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN), NAME, moving)
 
 
 def look_after(cgroup_fd: int, record: "Record") -> None:

@@ -68,8 +68,9 @@ def recorded_mask(container: str) -> int:
         found, _ = records.listing()
     except BedeError:
         return 0
-    masks = [record.cpuset[MASK] for record in found if record.id == container and MASK in record.cpuset]
-    return (fs.number(masks[0]) or 0) if masks else 0
+    # Two engines may use one id: of several the last, as long as somebody can tell them apart no better.
+    masks = [fs.number(record.cpuset.get(MASK, "")) for record in found if record.id == container]
+    return next(filter(None, reversed(masks)), 0)
 
 
 def take(wanted: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ocihook import fs, host
 from ocihook.backends import choose, telling
@@ -19,10 +20,12 @@ from ocihook.config import Config
 from ocihook.control.status import Status
 from ocihook.errors import AgentError, BedeError
 from ocihook.finding import GOOD, NOTE, WARN, Finding
-from ocihook.native import Stats
 from ocihook.state.records import Record
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
+
+if TYPE_CHECKING:
+    from ocihook.native import Stats  # the extension may be missing where people are told so
 
 DAMON = "/sys/kernel/mm/damon/admin/kdamonds"
 MODULES = "/sys/module"
@@ -42,7 +45,8 @@ def examine(tiers: Tiers | None) -> Iterator[Finding]:
             "no policy means all local nodes or all far ones by turns here: pages are only moved",
             f"Call other nodes far than {nodes.in_words(tiers.far)}",
         )
-    yield _damon()
+    if tiers is not None:
+        yield _damon()
     yield _counting()
     yield _balancing()
     yield from _controller()

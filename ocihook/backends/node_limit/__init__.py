@@ -96,7 +96,7 @@ def release(cgroup_fd: int, record: "Record") -> None:
     """Put back what a record contains, though this backend writes none. Raises OSError."""
     from ocihook.backends import undo
 
-    undo.give_back(cgroup_fd, record)
+    undo.give_back_limits(cgroup_fd, record.user_high, record.user_swap_max, record.cpuset)
 
 
 def forget(record: "Record") -> None:

@@ -10,7 +10,7 @@ so two equal nodes are enough if the configuration says which of them is far.
 from ocihook import fs
 from ocihook.backends import checks, cpus
 from ocihook.cgroup import cpuset, memory
-from ocihook.errors import HostError, InputError
+from ocihook.errors import BedeError, HostError, InputError
 from ocihook.spec import nodelimit
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
@@ -81,7 +81,7 @@ def in_force(cgroup_fd: int, tiers: Tiers) -> int | None:
     """The bound of a cgroup, in bytes; None if it has none, or is gone."""
     try:
         return nodelimit.bound_of(memory.node_limits(cgroup_fd), tiers.local)
-    except (OSError, HostError):
+    except (OSError, BedeError):
         return None
 
 

@@ -86,7 +86,7 @@ def release(cgroup_fd: int, record: "Record") -> None:
     """Put back the user's ``memory.high`` and swap limit. Raises OSError."""
     from ocihook.backends import undo
 
-    undo.give_back(cgroup_fd, record)
+    undo.give_back_limits(cgroup_fd, record.user_high, record.user_swap_max, record.cpuset)
 
 
 def forget(record: "Record") -> None:
@@ -106,13 +106,13 @@ def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> 
     from ocihook.backends import holding
 
     try:
-        return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN))
+        return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN), NAME)
     except OSError as error:
         if holding.is_gone(record):
             raise
         # Kernel lockdown, or no debugfs: the fence alone holds the bound, too, but at a higher cost.
         agent.warn(f"no demotion ahead of the fence: {error.strerror}", "no_demotion")
-        return holding.holder(cgroup, record, tiers, agent.notify_fd, None)
+        return holding.holder(cgroup, record, tiers, agent.notify_fd, None, NAME)
 
 
 def look_after(cgroup_fd: int, record: "Record") -> None:
@@ -145,9 +145,9 @@ def bound(container: "Status", cgroup_fd: int, tiers: "Tiers") -> int:
 
 def set_bound(container: "Status", size: str) -> "Change":
     """Ask the agent to do it. Raises BedeError."""
-    from ocihook.backends import holding
+    from ocihook.control import client
 
-    return holding.set_bound(container, size)
+    return client.set_bound(container.key, size)
 
 
 def explain(container: "Status", cgroup_fd: int, config: "Config") -> "Explanation":
@@ -158,8 +158,8 @@ def explain(container: "Status", cgroup_fd: int, config: "Config") -> "Explanati
 
 
 def label(container: "Status") -> str:
-    """Its name."""
-    return NAME
+    """Its name, also that of a backend of another version, whose containers are held as these."""
+    return container.backend
 
 
 def alternative(container: "Status", config: "Config") -> str:

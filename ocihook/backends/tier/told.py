@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ocihook import fs, host
 from ocihook.backends import choose, telling
@@ -14,10 +15,12 @@ from ocihook.config import Config
 from ocihook.control.status import Status
 from ocihook.errors import AgentError, BedeError
 from ocihook.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
-from ocihook.native import Stats
 from ocihook.spec.size import format_size
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
+
+if TYPE_CHECKING:
+    from ocihook.native import Stats  # the extension may be missing where people are told so
 
 MIB = 1 << 20
 

@@ -52,7 +52,7 @@ def test_ps_and_ping(registry: Registry) -> None:
         ({"op": "dance"}, "does not know"),
         ({"op": "set"}, "has no container"),
         ({"op": "set", "container": 5, "bound": "1G"}, "has no container"),
-        ({"op": "set", "container": "nobody", "bound": "1G"}, "no bound container"),
+        ({"op": "set", "container": "nobody", "bound": "1G"}, "has ended"),
     ],
 )
 def test_what_it_refuses(registry: Registry, message: Any, words: str) -> None:
@@ -85,7 +85,7 @@ def test_a_key_is_no_path(registry: Registry, tmp_path: Any, monkeypatch: pytest
 def test_a_container_is_found_by_its_key_alone(registry: Registry) -> None:
     assert registry.find("db-00000000").record.id == "db"
     for name in ("db", "db-", ""):
-        with pytest.raises(InputError, match="no bound container has the key"):
+        with pytest.raises(InputError, match="has ended, or is not held any more"):
             registry.find(name)
 
 

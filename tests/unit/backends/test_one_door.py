@@ -3,6 +3,8 @@
 
 import ast
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,27 @@ def test_each_offers_the_same(name: str) -> None:
     others = {name for name, found in inspect.getmembers(tier, inspect.isfunction) if name[0] != "_"}
     assert functions == others
     assert {"check", "bind", "set_bound", "status", "release", "explain"} <= functions
+
+
+@pytest.mark.parametrize("name", ["tier", "migrate", "node_limit", "of-another-version"])
+def test_people_are_told_of_each_without_the_extension(name: str) -> None:
+    """The doctor is for hosts where it cannot be loaded, too."""
+    code = (
+        "import sys; sys.modules['ocihook._native'] = None\n"
+        "from ocihook import config\n"
+        "from ocihook.backends import choose\n"
+        "from ocihook.control.status import Status\n"
+        f"backend = choose.named({name!r})\n"
+        f"status = Status('web', '/web', 1, 1, 1, {name!r})\n"
+        "print(backend.label(status).split(',')[0], [finding.name for finding in backend.examine("
+        "config.Config(), None)] != [])\n"
+        "backend.alternative(status, config.Config())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{name} True\n", "")
+
+
+def test_a_record_of_another_versions_backend_is_held_as_tier() -> None:
+    assert choose.of_record("of-another-version") is tier
+    assert choose.of_record("node_limit") is tier
+    assert choose.of_record("migrate") is migrate
