@@ -15,7 +15,7 @@ EXIT_MACHINE = 125  #: `bede vm`: the machine itself was lost (panic, hang, time
 
 
 def printable(text: str) -> str:
-    """*text* without what a terminal would obey or cannot show: names are whatever somebody chose."""
+    """*text* with control and unprintable characters escaped: it may contain names that others chose."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
@@ -37,7 +37,7 @@ class BedeError(Exception):
         text = f"{program}: {self.message}."
         if self.hint:
             text += f" {self.hint}."
-        # What is wrong is often a name, and that may be anybody's.
+        # A message often contains a name that others chose.
         return printable(" ".join(text.split()))
 
 
@@ -48,7 +48,7 @@ class InputError(BedeError):
 
 
 class MalformedError(InputError):
-    """A file of Bede's own has come to hold something else; *name* is what it is called by."""
+    """A file of Bede's own no longer holds what Bede wrote; *name* identifies it."""
 
     def __init__(self, message: str, hint: str, name: str) -> None:
         super().__init__(message, hint)
@@ -68,13 +68,13 @@ class AccessError(BedeError):
 
 
 class OutputError(BedeError):
-    """What was to be written could not be: a full disk, not a wrong name."""
+    """An output could not be written, such as to a full disk; not for a wrong name."""
 
     exit_code = EXIT_OUTPUT
 
 
 class RuntimeMissingError(BedeError):
-    """The real OCI runtime or the bundle it should start is not there."""
+    """The real OCI runtime, or the bundle that it should start, is missing."""
 
     exit_code = EXIT_RUNTIME
 

@@ -12,14 +12,14 @@ GOOD, NOTE, WARN, ROOT, BAD = "good", "note", "warn", "root", "bad"
 class Finding(NamedTuple):
     """A fact of one *topic*."""
 
-    topic: str  #: what it is about: "memory", "cgroup", "kernel", "engine", "bede"
-    name: str  #: of the thing looked at
-    #: GOOD; NOTE: good to know; WARN: works less well; ROOT: in the way of another user than root, or hidden
-    #: from it; BAD: no bound can be held
+    topic: str  #: what it is about, one of TOPICS
+    name: str  #: of the part that was examined
+    #: GOOD; NOTE: good to know; WARN: works less well; ROOT: prevents or hidden from users other than root;
+    #: BAD: no bound can be held
     verdict: str
     fact: str
     remedy: str = ""
-    fix: Callable[[], None] | None = None  #: does what the remedy says; raises OSError, BedeError
+    fix: Callable[[], None] | None = None  #: carries the remedy out; raises OSError, BedeError
 
 
 def of_error(topic: str, name: str, error: Exception) -> Finding:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every kernel file is read and written here, so that tests can record the exact order.
 
-Paths are opened through directory descriptors without following links where the last
-part comes from somebody else. Imports only what the interpreter has loaded already.
+Where the last part of a path is from another program, it is opened relative to a directory's
+descriptor, without following links. Imports only what the interpreter has loaded already.
 """
 
 import errno
@@ -22,7 +22,7 @@ _MOST_NODES = 1024  # MAX_NUMNODES of every kernel Debian builds
 
 
 def read_fd(fd: int, limit: int) -> bytes:
-    """All that is left to read of *fd*; more than *limit* bytes raise OSError(EFBIG)."""
+    """The rest of *fd*; more than *limit* bytes raise OSError(EFBIG)."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -56,7 +56,7 @@ def read_or(path: str, default: str, *, dir_fd: int | None = None) -> str:
 
 
 def number(text: str) -> int | None:
-    """The number that a kernel file holds, of at most 64 bits; None where *text* is no such number."""
+    """The number of at most 64 bits in the *text* of a kernel file; None if it is no such number."""
     # int() alone takes signs, underscores and the digits of every script, and refuses very long ones.
     if not (text.isascii() and text.isdigit()) or len(text) > 20:
         return None
@@ -65,7 +65,7 @@ def number(text: str) -> int | None:
 
 
 def node(text: str) -> int | None:
-    """The NUMA node that *text* names; None where it names none."""
+    """The number of the NUMA node in *text*; None if it is none."""
     value = number(text)
     return value if value is not None and value < _MOST_NODES else None
 
@@ -82,7 +82,7 @@ def write(path: str, text: str, *, dir_fd: int | None = None) -> None:
     data = text.encode("utf-8", "surrogateescape")
     fd = os.open(path, flags, dir_fd=dir_fd)
     try:
-        # A kernel file takes a value whole; the rest of it would be another value.
+        # A kernel file takes a value in one write; writing the rest separately would be another value.
         if os.write(fd, data) != len(data):
             raise OSError(errno.EIO, "short write", path)
     finally:
@@ -90,7 +90,7 @@ def write(path: str, text: str, *, dir_fd: int | None = None) -> None:
 
 
 def open_directory(path: str, *, dir_fd: int | None = None) -> int:
-    """A descriptor of a directory whose last part is no link. Raises OSError."""
+    """A descriptor of a directory; *path* itself must be no link. Raises OSError."""
     return os.open(path, _DIRECTORY, dir_fd=dir_fd)
 
 
@@ -131,7 +131,7 @@ def replace(
     try:
         fd = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
     except FileExistsError:
-        # Left by a killed process that had our pid.
+        # A killed process with the same pid left it.
         os.unlink(temporary, dir_fd=dir_fd)
         fd = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
     try:

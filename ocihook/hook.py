@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``bede-hook STAGE``: what a container's runtime calls at each stage of its life.
+"""``bede-hook STAGE``: the hook that a container's runtime calls at each stage of the container's life.
 
 Usage: ``bede-hook createRuntime|prestart|poststart|poststop [--user-high BYTES|max]``, with the OCI
 state on standard input. Exit codes are those of ``ocihook/errors.py``; one line on stderr says what is wrong.
@@ -15,7 +15,7 @@ from ocihook.spec import state as oci
 from ocihook.state import records, report, timeout
 
 PROGRAM = "bede-hook"
-_START = ("createRuntime", "prestart")  # runc still runs the second, older name
+_START = ("createRuntime", "prestart")  # the second is the older name, which runc still runs
 _STAGES = (*_START, "poststart", "poststop")
 _USAGE = "Usage: bede-hook createRuntime|prestart|poststart|poststop [--user-high BYTES|max] < STATE"
 
@@ -42,7 +42,7 @@ def _run(argv: list[str]) -> int:
             return _poststart(state)
         return _poststop(state)
     finally:
-        timeout.end()  # before anything is said of an error
+        timeout.end()  # so that it cannot interrupt the report of an error
 
 
 def _arguments(arguments: list[str]) -> tuple[str, bool, int | None]:
@@ -130,7 +130,7 @@ def _poststart(state: oci.State) -> int:
 
 
 def _poststop(state: oci.State) -> int:
-    # Some runtimes leave the annotations out here, so it is the record that says whose container it is.
+    # Some runtimes leave the annotations out here; then only the record tells whether it was bound.
     if state.annotations is not None and not any(
         name.startswith(annotation.PREFIX) for name in state.annotations
     ):
@@ -140,7 +140,7 @@ def _poststop(state: oci.State) -> int:
         key = records.key_of(state.id, state.bundle)
         record = records.read_or_none(key)
         if record is None:
-            removed = records.remove(key)  # malformed, or not there
+            removed = records.remove(key)  # it is malformed or missing
         else:
             from ocihook.backends import undo
 
@@ -150,7 +150,7 @@ def _poststop(state: oci.State) -> int:
         if record is not None:
             _restore(record)
     except BedeError as error:
-        # A container that has ended must not be kept by us.
+        # The container has ended: an error of ours must not keep the runtime from removing it.
         report.line(error.line(PROGRAM))
     return 0
 

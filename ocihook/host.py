@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's files about this host, and figures that are the same for all of it.
+"""The kernel's files about this host, and values that are the same everywhere on it.
 
 Every absolute path of ``/proc`` and ``/sys`` that Python opens goes through :func:`path`, so a test shows
 another host by setting :data:`ROOT` alone.
@@ -18,7 +18,7 @@ DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"  #: Documentation/ABI/testing/
 CGROUP = "/sys/fs/cgroup"  #: where cgroups are, as runtimes take for granted
 PAGE = os.sysconf("SC_PAGE_SIZE")  #: bytes
 BALANCING = "/proc/sys/kernel/numa_balancing"  #: Documentation/admin-guide/sysctl/kernel.rst
-TIERING = 2  #: the bit of it by which all that is hot is promoted: NUMA_BALANCING_MEMORY_TIERING
+TIERING = 2  #: the bit of it that has every hot page promoted: NUMA_BALANCING_MEMORY_TIERING
 LRU_GEN_ENABLED = "/sys/kernel/mm/lru_gen/enabled"  #: Documentation/admin-guide/mm/multigen_lru.rst
 LRU_GEN = "/sys/kernel/debug/lru_gen"  #: likewise
 
@@ -29,15 +29,15 @@ def path(name: str) -> str:
 
 
 def read(name: str) -> str:
-    """What the file *name* of this host holds; "" where it cannot be read."""
+    """The text of the file *name* of this host; "" if it cannot be read."""
     return fs.read_or(path(name), "")
 
 
 def number(name: str) -> int | None:
-    """The number that the file *name* of this host holds; None where it holds none."""
+    """The number in the file *name* of this host; None if there is none."""
     return fs.number(read(name).strip())
 
 
 def balancing() -> int | None:
-    """The mode of NUMA balancing; 0 is off, None that this kernel has none."""
+    """The mode of NUMA balancing; 0: off, None: this kernel has no NUMA balancing."""
     return number(BALANCING)

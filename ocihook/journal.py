@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent says: one line an event that matters, with fields to search for in the journal.
+"""The agent's journal: one line for each event that matters, with fields to search for.
 
-``journalctl -u bede-agent BEDE_CONTAINER=ID``, ``BEDE_NAME=NAME`` or ``BEDE_EVENT=returned`` finds them
+``journalctl -u bede-agent BEDE_CONTAINER=ID``, ``BEDE_NAME=NAME`` or ``BEDE_EVENT=returned`` finds lines
 (docs/operating.md).
 Source: systemd's JOURNAL_NATIVE_PROTOCOL.
 """
@@ -20,7 +20,7 @@ from ocihook.errors import BedeError
 
 SOCKET = "/run/systemd/journal/socket"  #: tests point it elsewhere
 ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6  #: priorities of syslog(3)
-_PAUSE = 10.0  #: seconds in which one container's events are counted instead of told
+_PAUSE = 10.0  #: seconds after a line in which the container's further events are only counted
 _MOST = 1024  #: containers that are remembered
 
 
@@ -31,26 +31,26 @@ class Line(NamedTuple):
     event: str  #: a word
     priority: int = NOTICE
     container: str = ""  #: id
-    fields: Mapping[str, object] = {}  #: become BEDE_NAME=VALUE in the journal, sizes in bytes
+    fields: Mapping[str, object] = {}  #: written to the journal as BEDE_NAME=VALUE, sizes in bytes
 
 
 class Writer(Protocol):
-    """Who says lines, with the names of their containers."""
+    """Writes lines, with the names of their containers."""
 
     def know(self, container: str, cgroup: str) -> None:
-        """Of this container there may be lines."""
+        """There may be lines about this container later."""
 
     def put(self, line: Line) -> None:
-        """Say it."""
+        """Write *line*."""
 
 
-voice: Writer | None = None  #: without one, lines are said at once, by ids alone
+voice: Writer | None = None  #: without one, lines are written at once, with ids instead of names
 
 
 def report(text: str, event: str, priority: int = NOTICE, container: str = "", **fields: object) -> None:
-    """Tell of *event* by *text*: to the journal where standard error is one, else to that.
+    """Report *event* by *text*, to the journal if standard error goes there, else to standard error.
 
-    *container* is an id; :class:`Line` says what the others are.
+    *container* is an id; :class:`Line` describes the other parameters.
     """
     line = Line(text, event, priority, container, fields)
     if voice is not None:
@@ -60,31 +60,31 @@ def report(text: str, event: str, priority: int = NOTICE, container: str = "", *
 
 
 def know(container: str, cgroup: str) -> None:
-    """There may be lines of *container*, which is in *cgroup*."""
+    """There may be lines about *container*, which is in *cgroup*, later."""
     if voice is not None:
         voice.know(container, cgroup)
 
 
 def tell(line: Line, name: str = "") -> None:
-    """Say *line* now; *name* is its container's."""
+    """Write *line* now; *name* is its container's."""
     text = _named(line, name)
     if not _to_journal(text, line, name):
         print(f"bede agent: {text}", file=sys.stderr, flush=True)
 
 
 def complain(error: BedeError, event: str, container: str = "") -> None:
-    """Tell of *error*."""
+    """Report *error*."""
     report(error.line("").removeprefix(": ").rstrip("."), event, ERROR, container)
 
 
 class Reporter:
-    """Lines about containers: the first at once, what follows within ten seconds as a number."""
+    """Reports events of containers: the first at once, those of the next ten seconds only as a number."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[float, int]] = {}
 
     def of(self, id: str, text: str, event: str, priority: int = NOTICE, **fields: object) -> None:
-        """Say *text* of the container *id*; of "", of none that is known."""
+        """Report *text* about the container *id*; "" if that is unknown."""
         now = time.monotonic()
         since, more = self._last.get(id, (-_PAUSE, 0))
         if now - since < _PAUSE:
@@ -117,7 +117,7 @@ def _to_journal(text: str, line: Line, name: str) -> bool:
     values |= {f"BEDE_{field.upper()}": value for field, value in line.fields.items()}
     values |= {"BEDE_CONTAINER": line.container} if line.container else {}
     values |= {"BEDE_NAME": name} if name else {}
-    # A field ends with its line, and what is in one may be anybody's.
+    # A field ends at the end of its line, and its value may contain names that others chose.
     lines = [f"{field}={' '.join(str(value).splitlines())}" for field, value in values.items()]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
         connection.setblocking(False)
@@ -129,7 +129,7 @@ def _to_journal(text: str, line: Line, name: str) -> bool:
 
 
 def _is_journal() -> bool:
-    """Whether standard error goes to the journal, by what systemd.exec(5) says of JOURNAL_STREAM."""
+    """Whether standard error goes to the journal, by JOURNAL_STREAM of systemd.exec(5)."""
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
     try:
         found = os.fstat(2)

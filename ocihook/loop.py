@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's one loop: descriptors that become readable, and times that come."""
+"""The agent's event loop: calls functions when descriptors become readable or times come."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ READ = select.EPOLLIN
 
 
 class Loop:
-    """Calls back until :meth:`stop`. Not thread-safe."""
+    """Calls functions until :meth:`stop`. Not thread-safe."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -23,17 +23,17 @@ class Loop:
         self._running = False
 
     def add(self, fd: int, ready: Callable[[], None], events: int = READ) -> None:
-        """Call *ready* whenever one of *events* is there on *fd*."""
+        """Call *ready* whenever *fd* has one of *events*."""
         self._epoll.register(fd, events)
         self._ready[fd] = ready
 
     def remove(self, fd: int) -> None:
-        """No more of *fd*; before it is closed."""
+        """Stop watching *fd*; to be called before it is closed."""
         if self._ready.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
     def pause(self, fd: int, seconds: float, events: int = READ) -> None:
-        """Hear nothing of *fd* for *seconds*."""
+        """Ignore *fd* for *seconds*."""
         self._epoll.modify(fd, 0)
         self.after(seconds, lambda: self._epoll.modify(fd, events) if fd in self._ready else None)
 
@@ -46,7 +46,7 @@ class Loop:
         self._running = False
 
     def run(self) -> None:
-        """Until :meth:`stop`."""
+        """Run until :meth:`stop`."""
         self._running = True
         while self._running:
             wait = max(self._times[0][0] - time.monotonic(), 0.0) if self._times else -1
@@ -54,11 +54,11 @@ class Loop:
                 ready = self._ready.get(fd)
                 if ready is not None and self._running:
                     ready()
-            # Only what is due by now: however long that takes, the descriptors have their turn again.
+            # Only calls that are due by now: however long they take, the descriptors have their turn next.
             now = time.monotonic()
             while self._running and self._times and self._times[0][0] <= now:
                 heapq.heappop(self._times)[2]()
 
     def close(self) -> None:
-        """Let go of the descriptor."""
+        """Close the epoll descriptor."""
         self._epoll.close()

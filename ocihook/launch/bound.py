@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede run`: fork, place, bind, let go, wait."""
+"""`bede run`: fork, put the child into a cgroup, bind it, let it become the command, wait."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from ocihook.spec import state as oci
 from ocihook.state import records
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  #: exit status, as of a shell
-_BUNDLE = "/"  # there is none, and a key is made of an id and a bundle
+_BUNDLE = "/"  # a stand-in: there is no bundle, but a key is made from one
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 class Job(NamedTuple):
-    """What to run, and how much local memory it may hold."""
+    """A command to run, and its bound."""
 
     argv: list[str]
-    annotations: dict[str, str]  #: as a container would have them
-    name: str | None = None  #: by which `bede ps` and `bede set` know it; None: run-PID
-    user: str | None = None  #: as whom; None: as the caller
-    bede: str = "/usr/bin/bede"  #: the program that starts an agent where there is none
+    annotations: dict[str, str]  #: as of a container
+    name: str | None = None  #: its id in `bede ps` and `bede set`; None: run-PID
+    user: str | None = None  #: the user to run it as; None: the caller
+    bede: str = "/usr/bin/bede"  #: the program that starts an agent if none runs
 
 
 def run(job: Job) -> int:
-    """Run *job* to its end; its exit status, or 126 or 127 where it cannot be run. Raises BedeError."""
+    """Run *job* to its end; its exit status, or 126 or 127 if it cannot be run. Raises BedeError."""
     policy = annotation.parse(job.annotations)
     assert policy is not None
     settings = config.load()
@@ -58,7 +58,7 @@ def run(job: Job) -> int:
                     return _go(child, job.argv[0])
             finally:
                 child.cancel()
-                # What it has left behind stays bound; the agent removes the record with the cgroup.
+                # Processes that it leaves behind stay bound; the agent removes the record with the cgroup.
                 if record is not None and place.is_empty(where):
                     undo.forget(record)
                     _tell("removed", record.key, job.bede)
@@ -99,7 +99,7 @@ def _go(child: Child, program: str) -> int:
 
 @contextlib.contextmanager
 def _signals_for(pid: int) -> Iterator[None]:
-    """What is sent to us is meant for the command; what a terminal sends it gets by itself."""
+    """Pass signals on to the command, except for those of a terminal, which it gets itself."""
 
     def send(number: int, _: object) -> None:
         with contextlib.suppress(ProcessLookupError):

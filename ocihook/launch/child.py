@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that becomes the command: it waits until it is bound, and says why where it cannot."""
+"""The process that becomes the command: it waits until it is bound, and reports if exec fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _GO = b"!"
 class Child:
     """A forked process that does nothing until :meth:`release`, and then becomes *argv* as *user*.
 
-    *user* None: as whom we are. Raises OSError, InputError where there is no such user.
+    *user* None: as the current user. Raises OSError, InputError if there is no such user.
     """
 
     def __init__(self, argv: list[str], user: str | None = None) -> None:
@@ -33,8 +33,8 @@ class Child:
         os.close(report)
 
     def release(self) -> OSError | None:
-        """Let it become its command; the error where it could not."""
-        with contextlib.suppress(BrokenPipeError):  # it ended before it began; its status says so
+        """Let it become its command; the error if that failed."""
+        with contextlib.suppress(BrokenPipeError):  # it has ended already; its status will show that
             os.write(self._gate, _GO)
         os.close(self._gate)
         self._gate = -1
@@ -44,13 +44,13 @@ class Child:
         return OSError(int(number), os.strerror(int(number))) if number else None
 
     def wait(self) -> int:
-        """Its exit status once it has ended, 128 more than the number of a signal that ended it."""
+        """Wait for its end; its exit status, or 128 plus the number of the signal that killed it."""
         _, status = os.waitpid(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
 
     def cancel(self) -> None:
-        """End it before it has become anything, if it is not yet released."""
+        """End it, unless it was released."""
         if self._gate >= 0:
             os.close(self._gate)
             os.close(self._report)
@@ -71,7 +71,7 @@ def _become(argv: list[str], account: pwd.struct_passwd | None, gate: int, repor
     try:
         if os.read(gate, 1) != _GO:
             os._exit(1)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and nobody else
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these; the command must not
             signal.signal(number, signal.SIG_DFL)
         if account is not None:
             os.initgroups(account.pw_name, account.pw_gid)

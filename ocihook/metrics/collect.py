@@ -39,7 +39,7 @@ LISTED = {
     ),
     "stalled": _Of("stalled", "1 while nothing of a container above its bound can be demoted."),
 }
-#: likewise, where the agent moves pages itself; what of it is in other units, and how many make one
+#: likewise, if the agent moves pages itself; with the divisor for a field in another unit
 MOVING = {
     "program_bound": (
         _Of("own_bytes", "Local memory that programs have placed themselves, and that stays."),
@@ -72,14 +72,14 @@ OUTSIDE = {
 
 
 class Collector:
-    """Looks at the host anew whenever it is asked."""
+    """Measures the host at each scrape."""
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing beforehand: what there is depends on the host."""
+        """Nothing: the set of metrics depends on the host."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Everything there is to tell now."""
+        """All metrics now."""
         yield InfoMetricFamily("bede_build", "The version of Bede.", {"version": ocihook.__version__})
         yield from _nodes()
         found: list[Status] = []

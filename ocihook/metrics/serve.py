@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP server on a loopback address or a socket that answers one path, and nobody else."""
+"""An HTTP server on a loopback address or a Unix socket that answers requests for one path."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ocihook.metrics.collect import Collector
 
 PATH = "/metrics"
 DEFAULT = "127.0.0.1:9475"
-SECONDS = 10.0  #: in which a client has to have asked, and to have its answer
-AT_ONCE = 16  #: clients; a scrape takes milliseconds
+SECONDS = 10.0  #: in which a client must have sent its request and received the answer
+AT_ONCE = 16  #: most clients at a time; a scrape takes milliseconds
 _SYNTAX = "Write a loopback address as 127.0.0.1:9475 or [::1]:9475, or the path of a socket"
 
 
@@ -56,14 +56,14 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def setup(self) -> None:
-        """As ever, but that a client has so long in all, however slowly it goes on."""
+        """Also limit the total time of the connection, which a slow client would extend with each byte."""
         super().setup()
         self._late = threading.Timer(SECONDS, _hang_up, (self.connection,))
         self._late.daemon = True
         self._late.start()
 
     def finish(self) -> None:
-        """As ever."""
+        """Also cancel the time limit."""
         self._late.cancel()
         super().finish()
 
@@ -88,11 +88,11 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def address_string(self) -> str:
-        """Whoever it is: a socket has no address."""
+        """The client in messages; that of a Unix socket has no address."""
         return "local"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a line a scrape is a line that does not matter."""
+        """Nothing: a line for each scrape would be useless."""
 
 
 def _hang_up(connection: socket.socket) -> None:
@@ -109,25 +109,25 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._free = threading.BoundedSemaphore(AT_ONCE)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Not one more than so many at once: what is beyond that is hung up on."""
+        """Whether fewer than :data:`AT_ONCE` clients are served; others are hung up on."""
         return self._free.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """As ever, and make room."""
+        """Also make room for the next client."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is no event; what else goes wrong is one."""
+        """Report errors, but not that a client went away."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             print(f"bede metrics: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 
 def serve(where: str | tuple[str, int], ready: Callable[[str], None]) -> None:
-    """Answer at *where* until interrupted; *ready* is called with it once it listens. Raises AccessError."""
+    """Answer at *where* until interrupted; call *ready* with it once we listen. Raises AccessError."""
     try:
         with _bound(where) as listener:
             server = _Server()
@@ -161,7 +161,7 @@ def _bound(where: str | tuple[str, int]) -> socket.socket:
 
 
 def _remove_left(where: str) -> None:
-    """Remove a socket that nobody listens at any more; whatever else is there makes bind fail."""
+    """Remove a socket that nobody listens at any more; any other file will make bind fail."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.stat(where, follow_symlinks=False).st_mode):
             return

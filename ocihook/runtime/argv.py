@@ -28,7 +28,7 @@ _COMMANDS = frozenset(
 
 
 class Call:
-    """What one call of the runtime asks for."""
+    """One call of the runtime, as far as the wrapper needs it."""
 
     __slots__ = ("bundle", "command", "config", "container", "log", "log_format", "manager", "systemd")
 
@@ -40,7 +40,7 @@ class Call:
         self.log = ""  #: file of --log, "" when there is none
         self.log_format = "text"
         self.systemd = False  #: whether systemd makes the cgroup
-        self.manager = ""  #: crun's --cgroup-manager: "disabled" makes none
+        self.manager = ""  #: crun's --cgroup-manager: with "disabled" there is no cgroup
 
     @property
     def starts(self) -> bool:
@@ -51,18 +51,18 @@ class Call:
 def of_script(arguments: list[str]) -> tuple[str, list[str]]:
     """(the real runtime, the other arguments) of a call by a script that begins with ``#!PATH --real=NAME``.
 
-    "" without one. execve(2) puts that option and the path of the script in front of the arguments.
+    "" if it is no such call. execve(2) puts that option and the path of the script before the arguments.
     """
     if not arguments or not arguments[0].startswith(REAL):
         return "", arguments
     real = arguments[0].removeprefix(REAL)
     script = arguments[1:2]
-    # No subcommand has a slash in it.
+    # A word with a slash is the script's path, never a subcommand.
     return real, arguments[2 if script and script[0][:1] != "-" and "/" in script[0] else 1 :]
 
 
 def parse(arguments: list[str]) -> Call:
-    """The call in *arguments*, without the program's name; an empty one where there is no subcommand."""
+    """The call in *arguments*, which lack the program's name; an empty one if there is no subcommand."""
     call = Call()
     at = 0
     while at < len(arguments):
@@ -85,7 +85,7 @@ def parse(arguments: list[str]) -> Call:
 
 
 def _first_word(arguments: list[str], values: frozenset[str]) -> str:
-    """The container of a command: what comes behind its flags, of which some take *values*."""
+    """The container of a command: the first word after its flags, some of which (*values*) take a value."""
     at = 0
     while at < len(arguments):
         name, value = _flag(arguments[at])
@@ -98,7 +98,7 @@ def _first_word(arguments: list[str], values: frozenset[str]) -> str:
 def _takes_value(name: str, following: str) -> bool:
     if name in _GLOBAL_VALUES or name in _GLOBAL_SWITCHES:
         return name in _GLOBAL_VALUES
-    # A flag of a runtime we do not know: a word after it that is no subcommand is its value.
+    # An unknown flag: the next word is its value if it is no subcommand.
     return following not in _COMMANDS and not following.startswith("-")
 
 

@@ -4,7 +4,7 @@
 Rules:
 
 - ``bede.local`` is a size or ``N%`` of the container's memory limit (0 < N <= 100): the bound on all
-  local nodes together. It is needed as soon as any other bede annotation is there.
+  local nodes together. It is required if there is any other bede annotation.
 - ``bede.local.NODE`` (NODE: a decimal NUMA node number) bounds one local node further, in the same
   syntax. It may not be larger than ``bede.local``; several may add up to more or less than it, since
   each of them and the total is a bound of its own.
@@ -29,7 +29,7 @@ class Amount:
     __slots__ = ("_scale", "_value", "_what", "name", "text")
 
     def __init__(self, name: str, text: str, what: str = "") -> None:
-        """*what* is how messages call it, where nobody gave an annotation."""
+        """*what* is its name in messages, if it is not from an annotation."""
         self.name = name  #: the annotation
         self._what = what or f"annotation {name}:"
         self.text = text.strip()  #: its value
@@ -45,7 +45,7 @@ class Amount:
 
     @property
     def is_percentage(self) -> bool:
-        """Whether it needs a memory limit to mean anything."""
+        """Whether it is a percentage, which needs a memory limit."""
         return self._scale > 0
 
     def resolve(self, limit: int | None) -> int:
@@ -83,7 +83,7 @@ class Policy:
         self._lowers = lowers
 
     def bound_to(self, total: int) -> "Policy":
-        """The same but for another bound of *total* bytes, which a node's own never passes."""
+        """The same policy with a bound of *total* bytes, to which bounds of single nodes are lowered."""
         return Policy(Amount(LOCAL, str(total)), self.nodes, self.given, lowers=True)
 
     def resolve(self, limit: int | None) -> tuple[int, dict[int, int]]:
@@ -131,7 +131,7 @@ def _node(name: str) -> int:
         raise InputError(
             f"annotation {name[:80]!a} is not one of Bede's", f"Did you mean {LOCAL} (or {LOCAL}.NODE)"
         )
-    # One spelling a node, or "0" and "00" would be two bounds on one.
+    # Accept one spelling only, or "0" and "00" would be two bounds of one node.
     number = int(node) if node.isascii() and node.isdigit() and len(node) <= 4 else _MOST_NODES
     if number >= _MOST_NODES or str(number) != node:
         raise InputError(

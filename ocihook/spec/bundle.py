@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pure edits of a bundle's ``config.json``: the hooks and a first fence, or the limits of a patched kernel.
 
-Everything a user wrote stays: hooks are appended, a ``memory.high`` of theirs travels on in the hook's
-arguments, and a ``memory.node_limit`` in an annotation. To edit twice is to edit once, and the edit for one
-kernel takes back that for the other.
+Nothing that a user wrote is lost: hooks are appended, the user's ``memory.high`` is kept in the hook's
+arguments, and the user's ``memory.node_limit`` in an annotation. A second edit changes nothing, and the edit
+for one kind of kernel undoes that for the other.
 """
 
 from ocihook.errors import InputError
@@ -14,14 +14,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MARK = "BEDE_RUNTIME=1"  #: in the environment of a hook that bede-runtime wrote
+MARK = "BEDE_RUNTIME=1"  #: set in the environment of a hook that bede-runtime wrote
 HOOK = "bede-hook"  #: a hook whose path ends in this name is ours
 STAGES = ("createRuntime", "poststart", "poststop")
-_OLD = "prestart"  # deprecated; bundles made by hand or by Podman may have us there
+_OLD = "prestart"  # deprecated; bundles made by hand or by Podman may have our hook there
 _HIGH = "memory.high"
-#: The annotation that says our limits are in the bundle: the user's own ``memory.node_limit``, or "".
+#: An annotation whose presence means that the bundle has our limits: the user's ``memory.node_limit``, or "".
 _USER_LIMIT = "bede-user-node-limit"
-_CPUS = "bede-cpus"  #: the annotation that says that ``linux.resources.cpu.cpus`` is ours: the user has none
+_CPUS = "bede-cpus"  #: likewise for ``linux.resources.cpu.cpus``: the user has set none
 
 
 def policy_of(config: "Any") -> annotation.Policy | None:
@@ -61,10 +61,9 @@ def cgroup(config: "dict[str, Any]") -> str:
 def edit_limits(config: "dict[str, Any]", limits: dict[int, int], near: str = "") -> bool:
     """Bound the container of *config* in place by *limits* (bytes by node) alone; True when anything changed.
 
-    Where the user's own ``linux.resources.unified["memory.node_limit"]`` is smaller, it stays. No hook is
-    needed then: those of an earlier :func:`edit` are removed, and its fence with them. Without *limits*
-    the bundle is as its user wrote it. *near* are the CPUs for a container whose user has chosen none ("":
-    all of them). Raises InputError.
+    A smaller ``linux.resources.unified["memory.node_limit"]`` of the user stays. No hook is needed, so those
+    of an earlier :func:`edit` and its fence are removed. Without *limits* the bundle becomes what its user
+    wrote. *near* are the CPUs for a container whose user has chosen none ("": all). Raises InputError.
     """
     changed = _remove_hooks(config)
     unified = _unified(config)
@@ -116,7 +115,7 @@ def edit(config: "dict[str, Any]", hook: str, fence: bool) -> bool:
 
 
 def _fence(config: "dict[str, Any]", bound: int) -> list[str]:
-    """Set memory.high to *bound*; the hook's arguments that tell of the user's value."""
+    """Set memory.high to *bound*; the arguments for the hook that contain the user's value."""
     given = _unified(config).get(_HIGH)
     user = _high(given)
     if given is not None and (user is None or 0 <= user <= bound):
@@ -126,8 +125,8 @@ def _fence(config: "dict[str, Any]", bound: int) -> list[str]:
 
 
 def _move_fence(config: "dict[str, Any]", bound: int, ours: "dict[str, Any]") -> bool:
-    """Follow an annotation that changed since the fence was ours; without ``--user-high`` it never was."""
-    # Of a hook by somebody else, an edit for another kernel would not take it back.
+    """Update our fence to an annotation that changed; without ``--user-high`` the fence is not ours."""
+    # Nor if the hook is from somebody else: an edit for another kernel would not undo the fence.
     if not _is_written(ours, STAGES[0]) or "--user-high" not in ours["args"]:
         return False
     unified = _unified(config)
@@ -140,7 +139,7 @@ def _move_fence(config: "dict[str, Any]", bound: int, ours: "dict[str, Any]") ->
 
 
 def _drop_fence(config: "dict[str, Any]", ours: "dict[str, Any]") -> bool:
-    """Take back the fence of an earlier edit; False where there is none."""
+    """Remove the fence of an earlier edit; False if there is none."""
     if not _is_written(ours, STAGES[0]) or "--user-high" not in ours["args"]:
         return False
     _remove_fence(config, ours["args"][-1])
@@ -149,7 +148,7 @@ def _drop_fence(config: "dict[str, Any]", ours: "dict[str, Any]") -> bool:
 
 
 def _restore_limits(config: "dict[str, Any]") -> bool:
-    """Put the user's own memory.node_limit back; False where ours is not there."""
+    """Put the user's memory.node_limit back; False if ours is not in the bundle."""
     annotations = config.get("annotations") or {}
     if _USER_LIMIT not in annotations:
         return False
@@ -166,7 +165,7 @@ def _restore_limits(config: "dict[str, Any]") -> bool:
 
 
 def _remove_hooks(config: "dict[str, Any]") -> bool:
-    """Remove the hooks of an earlier edit, and the fence they tell of; False where there are none."""
+    """Remove the hooks of an earlier edit, and its fence; False if there are none."""
     removed = False
     for stage in (*STAGES, _OLD):
         hooks = _hooks(config, stage)
@@ -194,11 +193,11 @@ def _remove_fence(config: "dict[str, Any]", user: str) -> None:
 
 
 def _is_written(hook: object, stage: str) -> bool:
-    """Whether *hook* is as :func:`_add` writes it: of any other, somebody else says when it runs."""
+    """Whether *hook* is exactly as :func:`_add` writes it; any other one belongs to somebody else."""
     if not isinstance(hook, dict) or _ours([hook]) is None:
         return False
     mark = {name: value for name, value in hook.items() if name not in ("path", "args")}
-    # With a time-out as earlier versions of Bede wrote it.
+    # Earlier versions of Bede wrote a time-out.
     if mark != {"env": [MARK]} and set(mark) != {"timeout"}:
         return False
     arguments = hook.get("args")
@@ -225,7 +224,7 @@ def _cpu(config: "dict[str, Any]") -> "dict[str, Any]":
 
 
 def _high(value: object) -> int | None:
-    """Bytes of a memory.high, -1 for "max"; None for nothing, or for what only the kernel can judge."""
+    """Bytes of a memory.high, -1 for "max"; None if there is none, or it cannot be parsed here."""
     if value == "max":
         return -1
     try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``memory.node_limit`` of a patched kernel: how much of each node a cgroup may hold. Pure.
+"""``memory.node_limit`` of a patched kernel: how much memory of each node a cgroup may use. Pure.
 
-One line, ``N0=134217728 N1=max``. A bound is on all local nodes together, the kernel's limits are one a
-node: :func:`split` makes the ones of the other.
+It is one line, ``N0=134217728 N1=max``. A bound is on all local nodes together, but the kernel has a limit
+for each node: :func:`split` turns the former into the latter.
 """
 
 from ocihook.errors import InputError
@@ -33,14 +33,14 @@ def parse(text: str) -> dict[int, int | None]:
 
 
 def _bytes(value: str, node: int) -> int:
-    # The kernel takes, and so says, more than any machine has.
+    # The kernel accepts, and so shows, larger limits than any machine has memory.
     if value.isascii() and value.isdigit() and len(value) < 20:
         return int(value)
     return size.parse(value, f"{NAME}: N{node}:")
 
 
 def dump(limits: "dict[int, int | None] | dict[int, int]") -> str:
-    """*limits* as the kernel reads them."""
+    """*limits* in the kernel's format."""
     pairs = sorted(limits.items())
     return " ".join(f"N{node}={'max' if value is None else value}" for node, value in pairs)
 
@@ -48,9 +48,9 @@ def dump(limits: "dict[int, int | None] | dict[int, int]") -> str:
 def split(bound: int, local: "Collection[int]", own: dict[int, int]) -> dict[int, int]:
     """The limit of each *local* node, in bytes: whole pages, together never more than *bound*.
 
-    Each node gets the same, but a node with a smaller bound in *own* gets that, and the others share what
-    it leaves. An even split is used up whole even where all work is on one node: what no longer fits into
-    its share is allocated from the next nearest node, and that is another local one before it is a far one.
+    Each node gets the same, except that a node with a smaller bound in *own* gets that, and the others share
+    the rest. Even if all work is on one node, an even split is used completely: once its share is full, the
+    kernel allocates from the next nearest node, and the other local ones are nearer than far ones.
     """
     left = bound // PAGE
     limits = {}
@@ -63,26 +63,26 @@ def split(bound: int, local: "Collection[int]", own: dict[int, int]) -> dict[int
 
 
 def own_of(limits: dict[int, int]) -> dict[int, int]:
-    """What *limits*, made by :func:`split`, tell of the bounds that single nodes have of their own.
+    """The bounds of single nodes from which :func:`split` made *limits*.
 
-    A bound above an even share leaves no trace.
+    A bound above an even share cannot be recovered.
     """
     level = max(limits.values(), default=0)
-    # An even share may be one page less than another.
+    # Even shares may differ by one page.
     return {node: value for node, value in limits.items() if value + PAGE < level}
 
 
 def smaller(given: dict[int, int | None], ours: dict[int, int]) -> dict[int, int | None]:
-    """By node the smaller limit of the two; nodes that only *given* names stay as they are."""
+    """The smaller limit of each node; nodes that are only in *given* stay as they are."""
     both = dict(given)
     for node, value in ours.items():
-        other = given.get(node)
-        both[node] = value if other is None else min(value, other)
+        user = given.get(node)
+        both[node] = value if user is None else min(value, user)
     return both
 
 
 def bound_of(limits: dict[int, int | None], local: "Collection[int]") -> int | None:
-    """The bound on all *local* nodes together; None where one of them has no limit."""
+    """The bound on all *local* nodes together; None if one of them has no limit."""
     found = [limits.get(node) for node in local]
     finite = [value for value in found if value is not None]
     return sum(finite) if finite and len(finite) == len(found) else None

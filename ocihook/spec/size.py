@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Amounts of memory as people write them: ``134217728``, ``128M``, ``1.5GiB``, ``2Gi``.
 
-Every unit is binary, as Docker and Podman read them.
+All units are binary, as in Docker and Podman.
 """
 
 from ocihook.errors import InputError
@@ -12,7 +12,7 @@ _SHIFTS = {
     for unit in (letter, f"{letter}b", f"{letter}i", f"{letter}ib")
 } | {"": 0, "b": 0}
 _LONGEST = 40
-_LARGEST = 1 << 62  # what the kernel's page counters can hold, with room to add two of them
+_LARGEST = 1 << 62  # the kernel's page counters can hold the sum of two of these
 
 _HINT = "Write bytes or a size such as 134217728, 128M, 1.5G or 2Gi"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OCI state that a runtime hands its hooks on standard input.
+"""The OCI state that a runtime passes to its hooks on standard input.
 
-The stage never comes from here: crun says ``created`` where runc says ``creating``.
+The hook's stage cannot be derived from its status: crun says ``created`` where runc says ``creating``.
 """
 
 from ocihook.errors import InputError
@@ -32,7 +32,7 @@ class State:
         self.id = id  #: matches ``[A-Za-z0-9][A-Za-z0-9_.+-]*``, at most 200 characters
         self.pid = pid  #: of the container's first process; 0 when it has none (any more)
         self.bundle = bundle  #: absolute path
-        self.status = status  #: the runtime's own word, for people only
+        self.status = status  #: in the runtime's own words
         self.annotations = annotations  #: None when the runtime did not say
 
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which NUMA nodes are local and which are far, by sysfs."""
+"""Finds out from sysfs which NUMA nodes are local and which are far."""

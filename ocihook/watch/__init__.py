@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What bound containers hold and do: found, measured, shown, recorded and drawn."""
+"""Finds and measures bound containers, and shows, records and draws the results."""

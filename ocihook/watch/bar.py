@@ -8,9 +8,9 @@ PLAIN = " #"
 
 
 def parts(local: int, bound: int, width: int, fancy: bool = True) -> tuple[str, str, str]:
-    """(what is used, the room up to the bound, its mark and what is past it), together *width* columns.
+    """The bar in three parts of *width* columns in total: usage, free room, the bound's mark with overshoot.
 
-    The mark stands two columns from the end; past it, one arrow for anything, two for a tenth of the bound.
+    The mark is two columns before the end; one arrow behind it is any overshoot, two a tenth of the bound.
     """
     room = max(width - 3, 1)
     share = local / bound if bound else 0.0
@@ -26,7 +26,7 @@ def parts(local: int, bound: int, width: int, fancy: bool = True) -> tuple[str, 
 
 
 def shares(local: int, far: int, width: int) -> tuple[int, int]:
-    """Columns for *local* and *far* of *width*, in proportion; what there is at all has one."""
+    """*width* columns split between *local* and *far* in proportion; one that is not zero gets some."""
     total = local + far
     if not total or width < 2:
         return 0, 0

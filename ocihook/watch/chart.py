@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bede plot` draws, whatever it is drawn on: containers below each other, runs side by side. Pure."""
+"""The content of `bede plot`, for any output format: containers below each other, runs side by side. Pure."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ocihook.watch.snapshot import rate
 MIB = 1 << 20
 LOCAL, FAR, BOUND, INK, GRID = "#2b6cb0", "#f0b35a", "#b3261e", "#26313d", "#dfe4ea"
 DEMOTED, PROMOTED, STEERED = "#7b4fb5", "#2f8f5b", "#8a8f98"
-POINTS = 800  #: at most so many runs of neighbours are drawn, each by its peaks
-WINDOWS = 240  #: at most so many rates are drawn
-LEAST_WINDOW = 0.25  #: seconds: the kernel's counters move by batches of pages
-PATIENCE = 5.0  #: seconds that a lowered bound may take
+POINTS = 800  #: most groups of neighbouring points, of each of which only the peaks are drawn
+WINDOWS = 240  #: most rates that are drawn
+LEAST_WINDOW = 0.25  #: seconds; in less, rates would be erratic: the kernel counts batches of pages
+PATIENCE = 5.0  #: seconds until usage above a lowered bound counts as overshoot
 MOST_CONTAINERS = 24
 MOST_RUNS = 4
 
 
 @dataclass(frozen=True)
 class Window:
-    """From when to when (seconds), and MiB a second meanwhile; None where nobody counts that."""
+    """A span of time (seconds) with its rates in MiB a second; None for one that is not counted."""
 
     begin: float
     end: float
@@ -43,13 +43,13 @@ class Track:
     points: list[Point]
     windows: list[Window]
     highest: int  #: local usage, bytes
-    overshoot: int  #: local usage past the bound of that moment, at its highest; bytes
+    overshoot: int  #: the most that local usage exceeded the bound of its moment; bytes
     share: float  #: the same as per cent of that bound
     far: int  #: highest, bytes
 
     @property
     def facts(self) -> str:
-        """One line of what there is to see."""
+        """The main figures in one line."""
         past = "none" if not self.overshoot else f"{mebibytes(self.overshoot)} ({self.share:.2f} %)"
         return f"highest local {mebibytes(self.highest)}, overshoot {past}, far {mebibytes(self.far)}"
 
@@ -65,7 +65,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """All there is to draw."""
+    """Everything to draw."""
 
     title: str
     runs: list[str]
@@ -74,7 +74,7 @@ class Chart:
 
     @property
     def steered(self) -> bool:
-        """Whether any kernel placed memory far at once."""
+        """Whether any kernel allocated memory on far nodes directly (steering)."""
         tracks = [track for line in self.lines for track in line.tracks if track]
         return any(window.steered is not None for track in tracks for window in track.windows)
 
@@ -85,7 +85,7 @@ def mebibytes(size: float) -> str:
 
 
 def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
-    """Of each of at most *most* runs of neighbours its peaks of local and far, and changes of bound."""
+    """Fewer points: at most *most* groups of neighbours, each with its local and far peaks and new bounds."""
     step = -(-len(points) // most) or 1
     if step == 1:
         return list(points)
@@ -99,7 +99,7 @@ def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
 
 
 def windows(points: Sequence[Point], end: float) -> list[Window]:
-    """Rates between points at least a window apart; *end* seconds are the whole time axis."""
+    """The rates over windows of a minimal length; the time axis has *end* seconds."""
     least = max(end / WINDOWS, LEAST_WINDOW)
     found = []
     before = points[0]
@@ -121,7 +121,7 @@ def windows(points: Sequence[Point], end: float) -> list[Window]:
 
 
 def ticks(top: float, most: int = 5) -> list[float]:
-    """Round numbers from 0 to *top*: a power of two apart from 1 on, as memory is sized; else 1, 2 or 5."""
+    """Round numbers from 0 to *top*, in steps of a power of two from 1 on, below of 1, 2 or 5 decimally."""
     if not (top > 0 and math.isfinite(top)):
         return [0.0]
     rough = top / most
@@ -143,7 +143,7 @@ def seconds(end: float, most: int = 8) -> list[float]:
 
 
 def build(recordings: Sequence[Recording], names: Sequence[str] = (), title: str = "") -> Chart:
-    """The chart of *recordings*, a run each; *names* chooses containers by name, id or its beginning.
+    """The chart of *recordings*, each of one run; *names* selects containers by name, id or its beginning.
 
     Raises InputError where there is nothing to draw, or too much.
     """
@@ -151,7 +151,7 @@ def build(recordings: Sequence[Recording], names: Sequence[str] = (), title: str
         raise InputError(f"{len(recordings)} runs side by side are too many", f"Give {MOST_RUNS} at most")
     chosen = [_chosen(recording, names) for recording in recordings]
     for name in names:
-        if not any(_is(one, name) for recording in recordings for one in recording.series):
+        if not any(_is(series, name) for recording in recordings for series in recording.series):
             raise InputError(f"no recording has a container called {name[:80]!r}", _known(recordings))
     if not any(chosen):
         raise InputError("nothing was recorded: there is no line but the header", "Record bound containers")
@@ -160,50 +160,54 @@ def build(recordings: Sequence[Recording], names: Sequence[str] = (), title: str
         raise InputError(
             f"{len(rows)} containers are too many for one picture", "Choose some by --container NAME"
         )
-    end = max(one.points[-1].seconds for series in chosen for one in series) or 1.0
+    end = max(series.points[-1].seconds for run in chosen for series in run) or 1.0
     shown = printable(title) or "Local and far memory over time"
     titles = [_titles(series) for series in chosen]
     lines = [_line(row, titles, end) for row in rows]
-    return Chart(shown, [printable(one.name) for one in recordings], lines, end)
+    return Chart(shown, [printable(recording.name) for recording in recordings], lines, end)
 
 
-def _is(one: Series, name: str) -> bool:
-    return bool(name) and (name == one.name or one.id.startswith(name))
+def _is(series: Series, name: str) -> bool:
+    return bool(name) and (name == series.name or series.id.startswith(name))
 
 
 def _known(recordings: Sequence[Recording]) -> str:
-    titles = list(dict.fromkeys(printable(one.title) for run in recordings for one in run.series))
+    titles = list(dict.fromkeys(printable(series.title) for run in recordings for series in run.series))
     return f"There are {', '.join(titles[:8])}" if titles else "They are empty"
 
 
 def _chosen(recording: Recording, names: Sequence[str]) -> list[Series]:
-    return [one for one in recording.series if not names or any(_is(one, name) for name in names)]
+    return [series for series in recording.series if not names or any(_is(series, name) for name in names)]
 
 
 def _rows(chosen: list[list[Series]]) -> list[list[Series | None]]:
-    """The containers below each other: what has one name is the same; so is what is alone in each run."""
-    if len(chosen) > 1 and all(len(series) == 1 for series in chosen):
-        return [[series[0] for series in chosen]]
-    # A name can be given anew: then a run has several of it, which keep their order.
+    """The rows of the chart: series with the same name share a row, and so do the only ones of all runs."""
+    if len(chosen) > 1 and all(len(run) == 1 for run in chosen):
+        return [[run[0] for run in chosen]]
+    # A name can be used again: then a run has several series of that name, which keep their order.
     rows: dict[tuple[str, int], list[Series | None]] = {}
-    for run, series in enumerate(chosen):
+    for at, run in enumerate(chosen):
         count: dict[str, int] = {}
-        for one in series:
-            nth = count[one.title] = count.get(one.title, 0) + 1
-            rows.setdefault((one.title, nth), [None] * len(chosen))[run] = one
+        for series in run:
+            nth = count[series.title] = count.get(series.title, 0) + 1
+            rows.setdefault((series.title, nth), [None] * len(chosen))[at] = series
     return list(rows.values())
 
 
-def _titles(series: Sequence[Series]) -> dict[int, str]:
-    """What stands above each of a run, by its id(): two of one name have their ids behind it."""
-    count = Counter(one.title for one in series)
-    whole = {id(one): f"{one.title} {ids.short(one.id)}" for one in series}
-    return {id(one): printable(one.title if count[one.title] == 1 else whole[id(one)]) for one in series}
+def _titles(run: Sequence[Series]) -> dict[int, str]:
+    """The titles of the series of one run, by id(); those of the same name have the container's id added."""
+    count = Counter(series.title for series in run)
+    titles = {}
+    for series in run:
+        unique = count[series.title] == 1
+        titles[id(series)] = printable(series.title if unique else f"{series.title} {ids.short(series.id)}")
+    return titles
 
 
 def _line(row: Sequence[Series | None], titles: Sequence[dict[int, str]], end: float) -> Line:
     tracks = [
-        _track(one, known[id(one)], end) if one else None for one, known in zip(row, titles, strict=True)
+        _track(series, known[id(series)], end) if series else None
+        for series, known in zip(row, titles, strict=True)
     ]
     points = [point for track in tracks if track for point in track.points]
     top = max(max(point.bound, point.local + point.far) for point in points) / MIB
@@ -218,9 +222,9 @@ def _line(row: Sequence[Series | None], titles: Sequence[dict[int, str]], end: f
 
 
 def overshoot(points: Sequence[Point]) -> tuple[int, float]:
-    """The most that local usage was past the bound of its moment: bytes, and per cent of that bound.
+    """The most that local usage exceeded the bound of its moment: bytes, and per cent of that bound.
 
-    What is above a bound that was just lowered has :data:`PATIENCE` seconds to go.
+    After a bound was lowered, what exceeds it only counts after :data:`PATIENCE` seconds.
     """
     past, share = 0, 0.0
     lowered = -math.inf
@@ -236,14 +240,14 @@ def overshoot(points: Sequence[Point]) -> tuple[int, float]:
     return past, share
 
 
-def _track(one: Series, title: str, end: float) -> Track:
-    past, share = overshoot(one.points)
+def _track(series: Series, title: str, end: float) -> Track:
+    past, share = overshoot(series.points)
     return Track(
         title,
-        thinned(one.points),
-        windows(one.points, end),
-        max(point.local for point in one.points),
+        thinned(series.points),
+        windows(series.points, end),
+        max(point.local for point in series.points),
         past,
         share,
-        max(point.far for point in one.points),
+        max(point.far for point in series.points),
     )

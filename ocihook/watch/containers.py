@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bound containers of this host, whoever holds them, and the one that a person means."""
+"""Lists the bound containers of this host, whoever holds them, and finds one by its name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from ocihook.state import records
 
 
 def listing() -> list[Status]:
-    """Every bound container as ``bede ps --json`` shows it: sizes in bytes, "name" as its engine knows it.
+    """Every bound container as ``bede ps --json`` shows it: sizes in bytes, "name" from its engine.
 
-    What the kernel holds by itself comes from its cgroups, the rest from the agent. Raises BedeError.
+    Those that the kernel bounds by itself are found by their cgroups; the agent lists the others. Raises
+    BedeError.
     """
     alone = choose.without_agent()
     found = _beside(alone.listing()) if alone else client.listing()[0]
@@ -27,7 +28,7 @@ def listing() -> list[Status]:
 
 def find(name: str, among: list[Status] | None = None) -> Status:
     """The bound container called *name*: its id or key, its cgroup's path, its name in Podman or Docker,
-    or the beginning of its id. Raises InputError where that is none or more than one, BedeError.
+    or the beginning of its id. Raises InputError if none or several match, BedeError.
     """
     found = listing() if among is None else among
     if not name:
@@ -47,13 +48,13 @@ def find(name: str, among: list[Status] | None = None) -> Status:
 
 
 def _beside(containers: list[Status]) -> list[Status]:
-    """*containers*, which the kernel holds by itself, and what an agent, if any, knows beyond that."""
+    """*containers*, which the kernel bounds by itself, and those of an agent, if one runs."""
     held: list[Status] = []
     outside: dict[str, Outside] = {}
     try:
         held, outside = client.listing()
     except AccessError:
-        pass  # limits are everybody's to read, what else there is is root's
+        pass  # every user can read the limits, but only root may ask the agent
     except AgentError as error:
         if _any_held():
             print(error.line("bede"), file=sys.stderr)
@@ -61,7 +62,7 @@ def _beside(containers: list[Status]) -> list[Status]:
 
 
 def _any_held() -> bool:
-    """Whether there are containers that only the agent can tell of."""
+    """Whether there are containers that only the agent can list."""
     try:
         return any(records.listing())
     except AccessError:

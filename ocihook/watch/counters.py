@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the kernel has counted of one bound container since its cgroup was made."""
+"""The kernel's counts for one bound container since its cgroup was made."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ from ocihook.control.status import Status
 from ocihook.errors import HostError
 from ocihook.topology import nodes
 
-#: What ``memory.stat`` calls its counts of demoted pages: kswapd, direct, khugepaged, since 7.3 proactive.
+#: prefix of the counts of demoted pages in ``memory.stat``: kswapd, direct, khugepaged, since 7.3 proactive
 DEMOTED = "pgdemote_"
-#: What NUMA balancing moved in all, and what of it came from a far node: counted in its tiering mode only.
+#: pages that NUMA balancing moved in total, and those from a far node (only counted in its tiering mode)
 MIGRATED, PROMOTED = "numa_pages_migrated", "pgpromote_success"
 
 
 class Pressure(NamedTuple):
-    """``memory.pressure``: how long tasks waited for memory; some of them, or all at once."""
+    """``memory.pressure``: how long tasks waited for memory: some of them, or all at once (full)."""
 
     some: float  #: per cent of the last 10 s
     full: float  #: likewise
-    some_us: int  #: microseconds in all
+    some_us: int  #: microseconds in total
     full_us: int  #: likewise
 
 
 class Counters(NamedTuple):
-    """Counts since the container's cgroup was made, descendants included; None where nobody counts that.
+    """Counts since the container's cgroup was made, descendants included; None for what is not counted.
 
-    The kernel brings ``memory.stat`` up to date once 64 pages a CPU have changed, or every two seconds.
+    The kernel updates ``memory.stat`` after 64 changed pages for each CPU, or every two seconds.
     """
 
-    demoted: int | None = None  #: bytes, ``pgdemote_*`` of ``memory.stat``: whoever asked for it
-    promoted: int | None = None  #: bytes, of ``memory.stat``: what NUMA balancing brought back
-    #: Where there is no lower tier (``migrate``) both are the agent's, since its start: what it has moved.
-    steered_bytes: int | None = None  #: placed far at once: ``memory.node_events`` of a patched kernel
+    #: bytes, by ``memory.stat``: demoted for any reason, and promoted by NUMA balancing. With ``migrate``,
+    #: which has no lower tier: bytes that the agent has moved since its start.
+    demoted: int | None = None
+    promoted: int | None = None
+    steered_bytes: int | None = None  #: allocated far directly: ``memory.node_events`` of a patched kernel
     promotion_denied: int | None = None  #: bytes, likewise
-    over: int | None = None  #: bytes placed past a limit, likewise
+    over: int | None = None  #: bytes allocated past a limit, likewise
     pressure: Pressure | None = None
-    high: int | None = None  #: ``memory.events``: times that ``memory.high`` (Bede's fence) was passed
+    high: int | None = None  #: ``memory.events``: times that ``memory.high`` (Bede's fence) was exceeded
     max: int | None = None  #: likewise: times that ``memory.max`` was reached
     oom_kill: int | None = None  #: likewise: processes killed
     stalls: int | None = None  #: the agent's: times that nothing could be demoted
-    fence_events: int | None = None  #: the agent's: times that a task met the fence, since the agent's start
+    fence_events: int | None = None  #: the agent's: times that a task hit the fence, since the agent's start
 
 
 def read(container: Status) -> Counters | None:
-    """The counters of *container* of ``containers.listing()``; None where its cgroup has gone.
+    """The counters of *container* of ``containers.listing()``; None if its cgroup is gone.
 
     Raises HostError if that cannot be determined.
     """
@@ -65,12 +66,12 @@ def of(cgroup: Cgroup, container: Status) -> Counters | None:
     """Like :func:`read`, of a container whose *cgroup* is open."""
     stat = _text(cgroup, "memory.stat")
     if not stat:
-        return None  # every cgroup has it until it is removed
+        return None  # every cgroup has this file, so the cgroup was removed
     counts = keyed(stat)
     events = keyed(_text(cgroup, "memory.events"))
     placed = _node_events(cgroup)
     backend = choose.named(container.backend)
-    # Where the agent moves pages the kernel takes all nodes for equal, and counts nothing as demoted.
+    # If the agent moves pages, all nodes are in one tier for the kernel, which then counts no demotions.
     moved, held = backend.MOVES_PAGES, backend.NEEDS_AGENT
     return Counters(
         container.demoted if moved else demoted(counts),
@@ -88,18 +89,17 @@ def of(cgroup: Cgroup, container: Status) -> Counters | None:
 
 
 def demoted(stat: dict[str, int]) -> int | None:
-    """Demoted bytes by the counts of ``memory.stat``; None where this kernel has none of it."""
+    """Demoted bytes by the counts of ``memory.stat``; None if this kernel has no such counts."""
     pages = [count for name, count in stat.items() if name.startswith(DEMOTED)]
     return sum(pages) * host.PAGE if pages else None
 
 
 def promoted(stat: dict[str, int]) -> int | None:
-    """Promoted bytes by the counts of ``memory.stat``; None where nobody counts them.
+    """Promoted bytes by the counts of ``memory.stat``; None if they are not counted.
 
-    The kernel calls it promotion in the tiering mode of NUMA balancing alone (``kernel.numa_balancing`` 2),
-    not in the usual one (1), which promotes too. It moves pages to nodes with processors: where that is
-    one node, all that it moved was promoted. Where there are several, some of it went from one to
-    another.
+    The kernel counts promotions only in the tiering mode of NUMA balancing (``kernel.numa_balancing`` 2), not
+    in the usual one (1), which promotes, too. It moves pages to nodes with CPUs: if only one node has CPUs,
+    every page that it moved was promoted; if several have, some pages went from one of these to another.
     """
     counted = PROMOTED
     if _one_near():
@@ -116,7 +116,7 @@ def _one_near() -> bool:
 
 
 def pressure(text: str) -> Pressure | None:
-    """The text of ``memory.pressure``; None where the kernel keeps no account of it."""
+    """The figures in the text of ``memory.pressure``; None if the kernel has no pressure accounting."""
     found: dict[str, tuple[float, int]] = {}
     for line in text.splitlines():
         name, _, rest = line.partition(" ")
@@ -132,7 +132,7 @@ def pressure(text: str) -> Pressure | None:
 
 
 def keyed(text: str) -> dict[str, int]:
-    """A flat keyed file such as ``memory.events``; what is no number is left out."""
+    """The numbers of a flat keyed file such as ``memory.events``; other values are left out."""
     pairs = (line.partition(" ")[::2] for line in text.splitlines())
     return {name: number for name, value in pairs if (number := fs.number(value)) is not None}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a container's bound is what it is: what was asked, what is in force, what another backend would do."""
+"""Explains a container's bound: what was asked for, what is in force, what another backend would do."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MIB = 1 << 20
 
 
 class Fact(NamedTuple):
-    """One thing to know, and of what."""
+    """One fact, and its subject."""
 
     about: str
     text: str
 
 
 def explain(container: Status) -> list[Fact]:
-    """What there is to know of *container*. Raises InputError when it has ended."""
+    """The facts about *container*. Raises InputError if it has ended."""
     cgroup = path.open_below(container.cgroup)
     if cgroup is None:
         raise InputError(f"container {short(container.id)} has ended")
@@ -68,7 +68,7 @@ def _asked(container: Status, asked: dict[str, str] | None) -> Fact:
 
 
 def _origin(container: Status, unrecorded: str) -> Fact:
-    """Who put it in force, and when; *unrecorded* where nobody wrote that down."""
+    """Who put the bound in force, and when; *unrecorded* if there is no record of that."""
     runtime, created = container.runtime, container.created
     since = time.strftime(", %Y-%m-%d %H:%M:%S", time.localtime(created)) if created else ""
     if runtime == "bede run":
@@ -83,7 +83,7 @@ def _resolved(asked: dict[str, str] | None, limit: int | None) -> int | None:
         policy = annotation.parse(asked)
         return policy.resolve(limit)[0] if policy else None
     except InputError:
-        return None  # a share, of a limit that has gone
+        return None  # a percentage of a limit that is gone
 
 
 def _in_force(container: Status, by_node: dict[str, int], asked: int | None) -> Fact:

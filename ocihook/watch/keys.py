@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Single key strokes from a terminal, which gets its old ways back whatever happens."""
+"""Reads single key strokes from a terminal, whose old settings are always restored."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from types import FrameType, TracebackType
 
 ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 PAGES = {"5~": "page-up", "6~": "page-down"}
-#: what wakes a reader besides keys
+#: signals that wake a reader, as keys do
 SIGNALS = (signal.SIGWINCH, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTSTP)
 
 
 def parse(text: str) -> list[str]:
-    """The keys in what a terminal sent: characters, and names such as "up"; other sequences are left out."""
+    """The keys in a terminal's input: characters, and names such as "up"; other sequences are left out."""
     found = []
     while text:
         key, text = text[0], text[1:]
@@ -34,11 +34,11 @@ def parse(text: str) -> list[str]:
 
 
 class Keys:
-    """Keys of the terminal *fd*, unechoed, and signals as they come. A context manager."""
+    """Reads keys of the terminal *fd* without echo, and receives signals. A context manager."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self.signals: set[int] = set()  #: that have come and end something: the window's size only wakes
+        self.signals: set[int] = set()  #: received ones that end or stop the program, so not SIGWINCH
 
     def __enter__(self) -> Keys:
         self._stack = contextlib.ExitStack()
@@ -62,7 +62,7 @@ class Keys:
             self.signals.add(number)
 
     def wait(self, seconds: float) -> list[str]:
-        """The keys that come within *seconds*; none also where a signal came, or the terminal is gone."""
+        """The keys pressed within *seconds*; none also if a signal came, or the terminal is gone."""
         ready, _, _ = select.select([self.fd, self._wake], [], [], max(seconds, 0.0))
         if self._wake in ready:
             os.read(self._wake, 4096)

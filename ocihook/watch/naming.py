@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What containers are called where people read it: whole where there is room, and never two alike. Pure."""
+"""Names of containers for display: shortened only if there is no room, and always distinct. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ocihook.cgroup.names import escaped
 from ocihook.control.status import Status
 
 CUT = "…"  #: stands for what is left out
-LEAST = 12  #: characters that a column of names has, however narrow the terminal is
+LEAST = 12  #: characters that a column of names has at least, however narrow the terminal is
 
 
 def ids(containers: Sequence[Status]) -> list[str]:
-    """The id of each of ``containers.listing()``: as short as an engine shows it, longer where two are alike.
+    """The id of each of ``containers.listing()``: as short as engines show it, longer where two are the same.
 
-    `bede set` takes any of them.
+    `bede set` accepts any of them.
     """
     ways: tuple[Callable[[Status], str], ...] = (
         lambda container: names.short(container.id),
@@ -28,7 +28,7 @@ def ids(containers: Sequence[Status]) -> list[str]:
 
 
 def titles(containers: Sequence[Status]) -> list[str]:
-    """The name of each, else its id; with its id behind it where two engines use one name."""
+    """The name of each, else its id; if two engines use the same name, with the id added."""
     ways: tuple[Callable[[Status], str], ...] = (
         lambda container: container.name or names.short(container.id),
         lambda container: f"{container.name} {names.short(container.id)}".strip(),
@@ -38,11 +38,11 @@ def titles(containers: Sequence[Status]) -> list[str]:
 
 
 def _distinct(containers: Sequence[Status], ways: Sequence[Callable[[Status], str]]) -> list[str]:
-    """Each by the first of *ways* in which no other is called the same, else by the last."""
+    """The text for each container by the first of *ways* that gives it a unique one, else by the last."""
     found: dict[int, str] = {}
     for way in ways:
         texts = {at: escaped(way(containers[at])) for at in range(len(containers)) if at not in found}
-        # One that is listed twice is alike to nobody but itself.
+        # A container that is listed twice does not conflict with itself.
         texts_of = {(containers[at].cgroup, text) for at, text in [*texts.items(), *found.items()]}
         taken = Counter(text for _, text in texts_of)
         last = way is ways[-1]
@@ -51,10 +51,10 @@ def _distinct(containers: Sequence[Status], ways: Sequence[Callable[[Status], st
 
 
 def fit(texts: Sequence[str], width: int) -> list[str]:
-    """*texts* in at most *width* characters each; what differs still does, where *width* allows it.
+    """*texts* in at most *width* characters each; different ones stay different, if *width* allows it.
 
-    What is too long is cut in the middle, for names differ at either end; where that leaves two alike,
-    where they differ.
+    A text that is too long is cut in the middle, since names mostly differ at either end; if two become the
+    same by that, the cut is moved so that a difference remains.
     """
     width = max(width, 1)
     cut = {text: text if len(text) <= width else _cut(text, (width - 1) // 2, width) for text in texts}
@@ -64,7 +64,7 @@ def fit(texts: Sequence[str], width: int) -> list[str]:
     taken = set(groups)
     for short, alike in groups.items():
         if len(alike) > 1:
-            fixed = {short} if short in alike else set()  # it is one of them, and not too long
+            fixed = {short} if short in alike else set()  # one of the texts that was short enough uncut
             found = _parted(sorted(set(alike) - fixed), width, taken - {short} | fixed)
             taken |= set(found.values())
             cut |= found
@@ -72,19 +72,19 @@ def fit(texts: Sequence[str], width: int) -> list[str]:
 
 
 def _cut(text: str, head: int, width: int) -> str:
-    """*text* in *width* characters, the first *head* of which are its beginning."""
+    """*text* cut to *width* characters: its first *head* ones, the mark of a cut, and its end."""
     tail = width - head - 1
     return text[:head] + CUT + (text[-tail:] if tail else "")
 
 
 def _parted(alike: list[str], width: int, taken: set[str]) -> dict[str, str]:
-    """What is to stand for each of *alike*: different from each other, and from all of *taken*."""
+    """Short forms of *alike*, different from each other and from all of *taken*."""
     first = next((at for at, chars in enumerate(zip(*alike, strict=False)) if len(set(chars)) > 1), 0)
     for head in sorted(range(width), key=lambda head: abs(head - width // 2)):
         found = {text: _cut(text, head, width) for text in alike}
         if _differs(found, taken):
             return found
-    # What they differ in is in the middle, too: what is before it is left out instead.
+    # The difference is in the middle, where the cut would be: leave out the beginning instead.
     found = {text: CUT + text[max(first - 2, 0) :][: width - 1] for text in alike}
     if _differs(found, taken):
         return found
@@ -99,7 +99,7 @@ def _differs(found: dict[str, str], taken: set[str]) -> bool:
 
 
 def narrowed(columns: Sequence[list[str]], over: int) -> list[list[str]]:
-    """*columns* of names cut by *over* characters a line together, the widest first, none below LEAST."""
+    """*columns* of names made narrower by *over* characters in total, the widest first, none below LEAST."""
     widths = [max(map(len, column), default=0) for column in columns]
     for _ in range(over):
         at = max(range(len(widths)), key=lambda at: widths[at])

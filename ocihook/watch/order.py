@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""By what the rows of the full-screen view are sorted. Pure."""
+"""The sort order of the full-screen view. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _number(value: float | None) -> float:
     return -1.0 if value is None else value
 
 
-#: key → (its letter, what is sorted by, whether the highest comes first); in the order of the columns
+#: key → (its letter, the value to sort by, whether the highest comes first); in the order of the columns
 KEYS: dict[str, tuple[str, Callable[[Row], float | str], bool]] = {
     "name": ("n", lambda row: row.name.casefold(), False),
     "local": ("l", lambda row: row.local, True),
@@ -30,19 +30,19 @@ LETTERS = {letter: key for key, (letter, _, _) in KEYS.items()}
 
 @dataclass
 class Order:
-    """A sort key, and whether it is turned round."""
+    """A sort key, and whether the order is reversed."""
 
     key: str = "local"
     reversed: bool = False
 
     def sorted(self, rows: Sequence[Row]) -> list[Row]:
-        """*rows* in this order; equals by name, so that rows do not jump about."""
+        """*rows* in this order; rows with equal values by name, so that they do not jump about."""
         _, value, highest = KEYS[self.key]
         named = sorted(rows, key=lambda row: (row.name.casefold(), row.container.cgroup))
         return sorted(named, key=value, reverse=highest != self.reversed)
 
     def choose(self, key: str) -> None:
-        """Sort by *key*; by the same again: the other way round."""
+        """Sort by *key*; if that is the current key, reverse the order."""
         self.reversed = key == self.key and not self.reversed
         self.key = key
 
@@ -58,7 +58,7 @@ class Order:
 
 
 def parse(text: str) -> str:
-    """The sort key that *text* is the name, its beginning or the letter of. Raises InputError."""
+    """The sort key with the name (or its beginning) or the letter *text*. Raises InputError."""
     text = text.casefold()
     found = [LETTERS[text]] if text in LETTERS else [key for key in KEYS if text and key.startswith(text)]
     if len(found) != 1:

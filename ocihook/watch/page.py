@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A chart as one HTML page that needs nothing else: no network, no library, and no script to be seen."""
+"""A chart as one HTML page that needs no network and no library, and can be read without its script."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from collections.abc import Iterable, Sequence
 from ocihook.watch.chart import MIB, Chart, Line, Track, seconds, ticks
 from ocihook.watch.page_parts import SCRIPT, STYLE
 
-ONE_RUN, WIDTH = 1000, 560  #: units of the drawing: a run that is alone, and one of several
-LEFT, RIGHT = 44, 12  #: beside the panels
-TOP, USAGE, GAP, RATES, FOOT = 20, 190, 28, 70, 24  #: from above downwards
+ONE_RUN, WIDTH = 1000, 560  #: width of the only run, or of one of several, in units of the drawing
+LEFT, RIGHT = 44, 12  #: margins beside the panels
+TOP, USAGE, GAP, RATES, FOOT = 20, 190, 28, 70, 24  #: heights of all parts, from the top down
 HEIGHT = TOP + USAGE + GAP + RATES + FOOT
 KINDS = ("local", "far", "bound", "demoted", "promoted", "steered")
 
 
 def page(chart: Chart) -> str:
-    """The page. Whatever was recorded, names too, is text in it and nothing else."""
+    """The page. Recorded values, names among them, are escaped, so that they are only ever text."""
     kinds = KINDS if chart.steered else KINDS[:-1]
     buttons = "".join(f'<button class="{kind}" aria-pressed="true">{kind}</button>' for kind in kinds)
     tracks = [track for line in chart.lines for track in line.tracks if track]
@@ -58,7 +58,7 @@ def _width(chart: Chart) -> int:
 
 
 def _data(chart: Chart, tracks: Sequence[Track]) -> str:
-    """What the script shows of a moment, in MiB; safe within a script element."""
+    """The data that the script shows for a moment, in MiB; safe inside a script element."""
     cells = [
         {
             "t": [round(point.seconds, 3) for point in track.points],
@@ -67,14 +67,14 @@ def _data(chart: Chart, tracks: Sequence[Track]) -> str:
             "b": [round(point.bound / MIB, 2) for point in track.points],
             "r": [
                 [
-                    round(one.begin, 3),
-                    round(one.end, 3),
+                    round(window.begin, 3),
+                    round(window.end, 3),
                     *(
                         None if rate is None else round(rate, 2)
-                        for rate in (one.demoted, one.promoted, one.steered)
+                        for rate in (window.demoted, window.promoted, window.steered)
                     ),
                 ]
-                for one in track.windows
+                for window in track.windows
             ],
         }
         for track in tracks
@@ -126,8 +126,8 @@ def _drawing(chart: Chart, line: Line, track: Track) -> str:
     parts.append(_area("local", times, local, [float(base)] * len(times)))
     parts.append(_path("bound", _steps(times, [usage(point.bound) for point in track.points])))
     for kind in KINDS[3:]:
-        windows = [(one, rate) for one in track.windows if (rate := getattr(one, kind)) is not None]
-        ends = [(x(moment), speed(rate)) for one, rate in windows for moment in (one.begin, one.end)]
+        windows = [(window, rate) for window in track.windows if (rate := getattr(window, kind)) is not None]
+        ends = [(x(at), speed(rate)) for window, rate in windows for at in (window.begin, window.end)]
         parts += [_path(kind, ends)] if ends else []
     for y in (base, foot):
         parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
@@ -145,7 +145,7 @@ def _grid(marks: Iterable[tuple[float, str]], right: float, top: float, unit: st
 
 
 def _steps(times: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
-    """Corners of a line that keeps each value until the next."""
+    """The corners of a stepped line, which keeps each value until the next."""
     found: list[tuple[float, float]] = []
     for at, (time, value) in enumerate(zip(times, values, strict=True)):
         if at and value != values[at - 1]:
@@ -156,9 +156,9 @@ def _steps(times: Sequence[float], values: Sequence[float]) -> list[tuple[float,
 
 
 def _area(kind: str, times: Sequence[float], top: Sequence[float], bottom: Sequence[float]) -> str:
-    there = list(zip(times, top, strict=True))
-    back = list(zip(times, bottom, strict=True))[::-1]
-    return _path(kind, [*there, *back], "Z")
+    upper = list(zip(times, top, strict=True))
+    lower = list(zip(times, bottom, strict=True))[::-1]
+    return _path(kind, [*upper, *lower], "Z")
 
 
 def _path(kind: str, points: Sequence[tuple[float, float]], end: str = "") -> str:

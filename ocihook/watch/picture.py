@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A chart as a PNG (matplotlib, which is imported only here)."""
+"""A chart as a PNG, by matplotlib, which only this module imports."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from ocihook.watch.chart import (
 )
 
 DPI = 110
-WIDTH, ONE_RUN = 5.6, 9.6  #: inches of a run, and of one that is alone
-HEIGHT, HEAD, FOOT = 3.6, 0.5, 0.55  #: inches: of a container, above all, below all
+WIDTH, ONE_RUN = 5.6, 9.6  #: inches: width of a run, and of the only run
+HEIGHT, HEAD, FOOT = 3.6, 0.5, 0.55  #: inches: of each container, at the top, at the bottom
 LEFT, RIGHT = 0.85, 1.25  #: inches beside the panels
 FAR_INK = "#b9791a"
 
@@ -72,7 +72,7 @@ def png(chart: Chart) -> bytes:
     title.set_parse_math(False)
     out = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a name may have letters that the font has not
+        warnings.simplefilter("ignore")  # the font may lack letters of a name
         figure.savefig(out, format="png", pil_kwargs={"optimize": True})
     return out.getvalue()
 
@@ -80,7 +80,7 @@ def png(chart: Chart) -> bytes:
 def _panel(
     axes: Any, chart: Chart, marks: list[float], top: float, unit: str, first: bool, timed: bool
 ) -> None:
-    """The empty panel of one kind of figure; the *first* of a line says what its axis is of."""
+    """The empty panel of one kind of figure; only the *first* in a row labels its axis."""
     axes.set_xlim(0, chart.end)
     axes.set_ylim(0, top)
     axes.set_yticks(marks)
@@ -108,7 +108,7 @@ def _usage(axes: Any, track: Track, line: Line, named: bool) -> None:
     far = [point.far / MIB for point in track.points]
     bound = [point.bound / MIB for point in track.points]
     axes.stackplot(times, local, far, colors=(LOCAL, FAR), linewidth=0)
-    # A peak between two neighbours is narrower than a pixel: as an area alone it would not be seen.
+    # Draw the outline, too: a peak narrower than a pixel would be invisible as an area.
     axes.plot(times, local, color=LOCAL, linewidth=0.9, zorder=2.5, solid_joinstyle="bevel")
     axes.step(times, bound, where="post", color=BOUND, linewidth=1.6, zorder=3)
     if not named:
@@ -139,7 +139,7 @@ def _rates(axes: Any, track: Track, named: bool, end: float) -> None:
 
 
 def _beside(axes: Any, names: list[tuple[float, str, str]], apart: float) -> None:
-    """Each name at the right of what it names, but no two on each other."""
+    """Write each name to the right of its line, but no two over each other."""
     lowest = float("-inf")
     for y, name, colour in sorted(names):
         lowest = max(y, lowest + apart)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bede record` writes and `bede plot` reads: CSV, a line a container and instant. Pure."""
+"""The format of `bede record` and `bede plot`: CSV, a line for each container and instant. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ocihook.errors import InputError, printable
 from ocihook.watch.snapshot import Row
 from ocihook.watch.table import csv_line
 
-#: column → what it is
+#: column → its meaning
 COLUMNS = {
     "time": "seconds since the epoch",
     "seconds": "since the recording began",
@@ -35,7 +35,7 @@ LONGEST = 1 << 15  #: characters of a line
 
 
 class Point(NamedTuple):
-    """One container at one instant: seconds, then bytes; None where the kernel does not count it."""
+    """One container at one instant: seconds, then bytes; None for what the kernel does not count."""
 
     seconds: float
     bound: int
@@ -57,13 +57,13 @@ class Series:
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """Its name, else its short id."""
         return self.name or names.short(self.id)
 
 
 @dataclass
 class Recording:
-    """One file: its containers in the order in which they came."""
+    """One file: its containers in the order of their first lines."""
 
     name: str
     start: float = 0.0  #: seconds since the epoch
@@ -72,11 +72,11 @@ class Recording:
     @property
     def end(self) -> float:
         """Seconds to the last point."""
-        return max((one.points[-1].seconds for one in self.series), default=0.0)
+        return max((series.points[-1].seconds for series in self.series), default=0.0)
 
 
 def line(row: Row, start: float) -> str:
-    """*row* as a line of CSV; *start* is the monotonic clock's when the recording began."""
+    """*row* as a line of CSV; *start* is the monotonic clock at the start of the recording."""
     counts = row.counters
     waited = counts.pressure.some_us if counts.pressure else None
     who = (row.container.id, row.container.name)
@@ -85,7 +85,7 @@ def line(row: Row, start: float) -> str:
 
 
 def parse(lines: Iterable[str], name: str) -> Recording:
-    """The recording in the *lines* of file *name*. Raises InputError, which names the line."""
+    """The recording in the *lines* of file *name*. Raises InputError with the line's number."""
     found = Recording(name)
     by_cgroup: dict[tuple[str, str], Series] = {}
     number = 0
@@ -96,16 +96,16 @@ def parse(lines: Iterable[str], name: str) -> Recording:
                 raise InputError(f"{where}: not a recording", "`bede record` makes one")
             continue
         epoch, id, title, cgroup, point = _point(text, where)
-        # By its id too: a cgroup that ends can come again as another container's.
-        one = by_cgroup.get((id, cgroup))
-        if one is None:
+        # Also by id: the path of a cgroup that was removed may be used again by another container.
+        series = by_cgroup.get((id, cgroup))
+        if series is None:
             found.start = found.start or epoch - point.seconds
-            one = by_cgroup[id, cgroup] = Series(id, title)
-            found.series.append(one)
-        elif point.seconds < one.points[-1].seconds:
+            series = by_cgroup[id, cgroup] = Series(id, title)
+            found.series.append(series)
+        elif point.seconds < series.points[-1].seconds:
             raise InputError(f"{where}: time goes backwards")
-        one.name = one.name or title
-        one.points.append(point)
+        series.name = series.name or title
+        series.points.append(point)
     if number == 0:
         raise InputError(f"{printable(name)} is empty", "`bede record` makes a recording")
     return found

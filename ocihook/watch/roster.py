@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which containers are bound, asked again and again beside whatever measures them.
+"""Keeps the list of bound containers up to date while they are measured.
 
-A thread of its own: an agent that restarts or an engine that is slow to tell a name holds no measurement up.
+It uses a separate thread, so that a restarting agent or a slow engine does not delay measurements.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from ocihook.errors import BedeError, InputError
 from ocihook.topology import nodes
 from ocihook.watch import containers
 
-SECONDS = 1.0  #: between two looks
+SECONDS = 1.0  #: between two updates
 
 
 class Roster:
-    """What ``bede ps`` knows, a second old at most while the agent answers. A context manager."""
+    """The containers of ``bede ps``, at most a second old while the agent answers. A context manager."""
 
     def __init__(self, names: list[str] | None = None, seconds: float = SECONDS) -> None:
-        """Ask for the first time; *names* limits it to these containers. Raises BedeError."""
+        """Get the first list; *names* limits it to these containers. Raises BedeError."""
         self.tiers = nodes.find(config.load().far_nodes)
-        self.error = ""  #: why the last look failed
+        self.error = ""  #: why the last update failed
         found = containers.listing()
-        #: the cgroups of those that were named, which stay what they are; None: all, also those that come
+        #: the cgroups of the named containers, which are fixed from now on; None: all, also new ones
         self.named = {containers.find(name, found).cgroup for name in names} if names else None
         self.found: list[Status] = []
         self.found = self._chosen(found)
@@ -38,14 +38,14 @@ class Roster:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._ended.set()  # it may be waiting for an agent that does not answer: nobody waits for it
+        self._ended.set()  # do not join the thread: it may be waiting for an agent that does not answer
 
     def _chosen(self, found: list[Status]) -> list[Status]:
-        """The containers to look at. One that was named stays until its cgroup has gone."""
+        """The containers to measure. Named ones stay in the list even if *found* lacks them for a while."""
         if self.named is None:
             return found
-        there = {container.cgroup: container for container in [*self.found, *found]}
-        return [container for cgroup, container in there.items() if cgroup in self.named]
+        known = {container.cgroup: container for container in [*self.found, *found]}
+        return [container for cgroup, container in known.items() if cgroup in self.named]
 
     def _follow(self) -> None:
         while not self._ended.wait(self._seconds):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The full-screen view of bound containers, as lines of Rich's texts. Pure."""
+"""The full-screen view of bound containers, as lines of Rich texts. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HELP_LINES = (
     "WAIT: % of the last 10 s in which some task waited for memory",
     "EVENTS: x killed, s stalls, m memory.max, o over the limit, h fence met",
 )
-#: what is wrong is red, what is far is yellow
+#: red is for problems, yellow for far memory
 USED, FREE, FAR, PAST, DIM, HEAD = "blue", "bright_black", "yellow", "bold red", "dim", "reverse"
 ASCII = str.maketrans(
     {"←": "<", "→": ">", "↑": "^", "↓": "v", "▼": "v", "▲": "^", "…": "~", "·": "-", "█": "#", "░": "."}
@@ -34,10 +34,10 @@ LEAST_NAME, LEAST_BAR = 8, 10
 
 @dataclass
 class View:
-    """What the person at the screen has chosen, and what is to be said to them."""
+    """What the user has chosen, and the messages to show."""
 
     order: Order = field(default_factory=Order)
-    first: int = 0  #: how many containers are scrolled away
+    first: int = 0  #: number of containers that are scrolled out at the top
     help: bool = False
     note: str = ""
     host: str = ""
@@ -57,9 +57,10 @@ class Column:
 
 
 def columns(width: int, rows: Sequence[Row] = ()) -> list[Column]:
-    """Those that *width* columns of a terminal have room for.
+    """The columns that fit into *width* characters.
 
-    Of what is left the names of *rows* take what they need, as long as there is a bar, which takes the rest.
+    Of the remaining width, the names of *rows* get what they need beside a bar of the least width, and the
+    bar gets the rest.
     """
     fixed = [
         Column("LOCAL", 6, "local", _local),
@@ -70,15 +71,15 @@ def columns(width: int, rows: Sequence[Row] = ()) -> list[Column]:
         Column("WAIT", 5, "pressure", _wait),
         Column("EVENTS", 8, "", _events),
     ]
-    for at, one, least in (
+    for at, column, least in (
         (1, Column("%", 5, "", _share), 92),
         (4, Column("OVER", 5, "overshoot", _over), 100),
         (5, Column("LOCAL:FAR", 12, "", lambda row: _shares(row, 12)), 118),
         (7, Column("STEER/s", 8, "", lambda row: _rate(row.steering)), 130),
     ):
         if width >= least:
-            fixed.insert(at, one)
-    left = width - sum(one.width + 1 for one in fixed) - 1
+            fixed.insert(at, column)
+    left = width - sum(column.width + 1 for column in fixed) - 1
     titles = naming.titles([row.container for row in rows])
     longest = max(map(cell_len, titles), default=0)
     name = max(min(longest, left - LEAST_BAR), LEAST_NAME)
@@ -102,7 +103,7 @@ def lines(rows: Sequence[Row], view: View, width: int, height: int) -> list[Text
     top.append(_head(shown, view, width))
     room = max(height - len(top) - 1, 1)
     ordered = view.order.sorted(rows)
-    # One line less where there has to be one that says how many more there are.
+    # If not all rows fit, one line is needed to say how many more there are.
     fits = room if len(ordered) <= room else max(room - 1, 1)
     view.first = max(0, min(view.first, len(ordered) - fits))
     body = [_line(shown, row, view.fancy) for row in ordered[view.first : view.first + fits]]
@@ -149,7 +150,7 @@ def _head(shown: Sequence[Column], view: View, width: int) -> Text:
             arrow = "▼" if view.order.descending else "▲"
             text = arrow + text if len(text) < column.width else arrow + text[: column.width - 1]
         parts.append(text.ljust(column.width) if column.key == "name" else text.rjust(column.width))
-    # The bar has no head of its own: there is room to say by what is sorted where no column shows it.
+    # The bar has no head, so that is the place for the sort key if no shown column has it.
     if not any(column.key == view.order.key for column in shown):
         parts[1] = f"by {view.order.key}"[: shown[1].width].ljust(shown[1].width)
     return Text(set_cell_size(" ".join(parts), width), style=HEAD)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bound containers as they are at one instant, and what they do by the second since the instant before."""
+"""The state of bound containers at one instant, with rates since the instant before."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ocihook.watch.usage import Usage
 
 @dataclass(frozen=True)
 class Row:
-    """One container at one instant; bytes, and bytes a second where the instant before is known."""
+    """One container at one instant: bytes, and bytes a second if there was an instant before."""
 
     time: float  #: seconds since the epoch
     clock: float  #: seconds of the monotonic clock
-    container: Status  #: of ``containers.listing()``: who it is
+    container: Status  #: of ``containers.listing()``
     bound: int
     local: int
     far: int
@@ -35,7 +35,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Its name, else its short id."""
         return printable(self.container.name or names.short(self.container.id))
 
     @property
@@ -45,12 +45,12 @@ class Row:
 
     @property
     def overshoot(self) -> int:
-        """The highest that local usage was past the bound, as far as anybody knows; bytes."""
+        """The most that local usage is known to have exceeded the bound; bytes."""
         return max(int(self.container.overshoot), self.local - self.bound, 0)
 
 
 def rate(before: int | None, after: int | None, seconds: float) -> float | None:
-    """Growth of a counter by the second; one that is smaller than before has begun anew at 0."""
+    """Growth of a counter per second; one that is smaller than before has started again at 0."""
     if before is None or after is None or seconds <= 0:
         return None
     return (after - before if after >= before else after) / seconds
@@ -66,7 +66,7 @@ class Snapshots:
         self._before: dict[str, Row] = {}
 
     def close(self) -> None:
-        """Let go of all descriptors."""
+        """Close all descriptors."""
         self._usage.close()
         self._keep(())
 
@@ -77,7 +77,7 @@ class Snapshots:
         self.close()
 
     def take(self) -> list[Row]:
-        """All of them now; those that have ended are left out. Raises HostError."""
+        """A row for each container now, except for those that have ended. Raises HostError."""
         found = self.roster.found
         self._keep({container.cgroup for container in found})
         for container in found:
@@ -89,10 +89,10 @@ class Snapshots:
         epoch, clock = time.time(), time.monotonic()
         used = self._usage.read(self._open.values())
         rows = [self._row(container, used, epoch, clock) for container in found if container.cgroup in used]
-        there = {row.container.cgroup: row for row in rows if row is not None}
-        self._keep(there)
-        self._before = there
-        return list(there.values())
+        by_cgroup = {row.container.cgroup: row for row in rows if row is not None}
+        self._keep(by_cgroup)
+        self._before = by_cgroup
+        return list(by_cgroup.values())
 
     def _row(
         self, container: Status, used: dict[str, tuple[int, int]], epoch: float, clock: float
@@ -117,7 +117,7 @@ class Snapshots:
         )
 
     def _bound(self, container: Status) -> int:
-        """The one in force this instant."""
+        """The bound that is in force now."""
         backend = choose.named(container.backend)
         return backend.bound(container, self._open[container.cgroup].fd, self.roster.tiers)
 

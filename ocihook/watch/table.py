@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was seen of containers, for people (a table) and for programs (JSON, CSV). Pure."""
+"""Rows of containers for people (a table) and for programs (JSON, CSV). Pure."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ COLUMNS = (
     "EVENTS",
 )
 _UNITS = "KMGTPE"
-#: columns that hold words; the others are numbers, and stand to the right
+#: columns of words; the others are numbers, which are aligned to the right
 _WORDS = frozenset(("CONTAINER", "NAME", "EVENTS"))
-_NAMES = ("CONTAINER", "NAME")  # of them what is cut where there is no room
-#: (the letter of a narrow screen, the word of a wide one): what is worst comes first
+_NAMES = ("CONTAINER", "NAME")  # the columns of words that may be cut
+#: (letter on a narrow screen, word on a wide one), the worst event first
 EVENTS = (
     ("x", "killed", "oom_kill"),
     ("s", "stalls", "stalls"),
@@ -66,7 +66,7 @@ def per_cent(value: float | None) -> str:
 
 
 def events(counts: Counters, narrow: bool = False) -> str:
-    """What happened that is worth a look, the worst first; "-" where nothing did."""
+    """The events that deserve attention, the worst first; "-" if there are none."""
     seen = []
     for letter, word, name in EVENTS:
         number = getattr(counts, name)
@@ -86,7 +86,7 @@ def count(number: int) -> str:
 
 
 def cells(row: Row, id: str) -> dict[str, str]:
-    """What stands in each of :data:`COLUMNS`; *id* is as much of its id as no other container has."""
+    """The text of each of :data:`COLUMNS`; *id* is unique among the rows."""
     pressure = row.counters.pressure
     return {
         "CONTAINER": id,
@@ -103,9 +103,9 @@ def cells(row: Row, id: str) -> dict[str, str]:
 
 
 def lines(rows: Sequence[Row], widths: dict[str, int] | None = None, room: int | None = None) -> list[str]:
-    """A head and a line a container; *widths* are the least, and grow: give them again for lines below.
+    """A head and a line for each container; *room* is the longest line, for which names are cut; None: any.
 
-    Names are cut where a line would be longer than *room*; None: however long it is.
+    *widths* are the least ones and are enlarged in place: pass them again for further lines below.
     """
     least = widths if widths is not None else {}
     ids = naming.ids([row.container for row in rows])
@@ -130,7 +130,7 @@ def _width(table: Sequence[dict[str, str]], least: dict[str, int], name: str) ->
 
 
 def _narrow(body: Sequence[dict[str, str]], least: dict[str, int], room: int) -> None:
-    """Cut what names the containers of *body* until a line has at most *room* characters."""
+    """Cut the names of the containers of *body* until a line has at most *room* characters."""
     over = sum(_width(body, least, name) for name in COLUMNS) + 2 * (len(COLUMNS) - 1) - room
     if over <= 0:
         return
@@ -182,7 +182,7 @@ CSV = (
 
 
 def csv_line(values: Sequence[Any]) -> str:
-    """One line of CSV with its newline; None is empty, and what no terminal could show is escaped."""
+    """One line of CSV with its newline; None is empty, and unprintable characters are escaped."""
     out = io.StringIO()
     text = [escaped(value) if isinstance(value, str) else value for value in values]
     csv.writer(out, lineterminator="\n").writerow(text)
