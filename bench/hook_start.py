@@ -34,7 +34,7 @@ root, package, stage = sys.argv[1:]
 sys.path.append(package)
 from ocihook import hook, host
 from ocihook.backends import tier
-from ocihook.backends.tier import fence
+from ocihook.backends import fence
 from ocihook.state import records
 from ocihook.topology import nodes
 host.ROOT, records.RUN = root, root + "/run"

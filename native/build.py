@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cffi builder of `ocihook._native`: one trio (.cdef.h, .h, .c) a topic.
+"""The cffi builder of `ocihook._native`: one pair (.h, .c) a topic, and a .cdef.h for what Python calls.
 
 API mode against the limited API, so that one build serves every CPython from 3.11 on.
 `setup.py` builds it; `python native/build.py DIRECTORY` puts one with the sanitizers there instead.

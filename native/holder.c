@@ -17,7 +17,7 @@
 #define TOLERATED 256	      /* this part of the bound may be missing in numa_stat */
 #define KERNEL_US 20000	      /* how old the size of kernel memory may be */
 #define CPUS_US 1000000	      /* how old the number of its processors may be: its user may change that */
-#define PATIENCE_US 5000000   /* that a lowered bound may take, as in the charts (watch/chart.py) */
+#define LOWERING_US 5000000   /* that a lowered bound may take, as in the charts (watch/chart.py) */
 
 /* Kernel memory changes slowly; only huge pages in flight make its exact size matter. */
 static int measure_kernel(struct bede_holder *holder)
@@ -111,7 +111,7 @@ static void note_overshoot(struct bede_holder *holder)
 
 	if (!holder->set_us)
 		holder->set_us = control->at_us;
-	if (!over || holder->lifted || control->at_us - holder->set_us > PATIENCE_US)
+	if (!over || holder->lifted || control->at_us - holder->set_us > LOWERING_US)
 		holder->met = true;
 	if (holder->met && over > holder->stats.over)
 		holder->stats.over = over;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The holder: one thread a bound container, from event to moved fence.
+ * The holder: one thread for each bound container. It waits for an event or a timer, measures the
+ * container's memory, and lets the container's backend (backend.h) act on that.
  *
- * The fence is memory.high kept at the container's total usage plus what is left of its
- * bound: a task that would take the local usage past the bound passes memory.high first and
- * has to demote before it returns to user space. Ahead of the fence the holder demotes by
- * itself, from a low watermark that follows the rate of allocation.
+ * What all backends use is the fence: memory.high, kept at the container's total usage plus what is left
+ * of its bound. A task that would take local usage past the bound passes memory.high first, and must
+ * reclaim before it returns to user space; with a lower memory tier, reclaim demotes.
  */
 #ifndef BEDE_HOLDER_H
 #define BEDE_HOLDER_H
@@ -29,7 +29,7 @@ struct bede_params {
 	const char *home;   /* cpuset.mems for local allocation ... */
 	const char *away;   /* ... and for far; both copied */
 	uint64_t move_rate; /* most bytes a second that are moved; 0: no limit */
-	int notify_fd; /* eventfd, written to when the holder ends or stalls, or the user's knobs change; or -1 */
+	int notify_fd; /* eventfd, written to when the holder ends or stalls, or the user's limits change; or -1 */
 };
 
 struct bede_stats {
@@ -67,7 +67,7 @@ int bede_holder_set(struct bede_holder *holder, uint64_t bound, const uint64_t *
 
 void bede_holder_stats(struct bede_holder *holder, struct bede_stats *out);
 
-/* End the thread and free the holder; with restore, give the user's own knobs back. */
+/* End the thread and free the holder; with restore, put the user's own limits back. */
 int bede_holder_stop(struct bede_holder *holder, int restore);
 
 #endif

@@ -18,7 +18,7 @@
 
 static struct bede_lruvec *find(struct bede_lru *lru, uint64_t id, int node)
 {
-	/* The file lists a cgroup's nodes together, so the last one is nearly always it. */
+	/* In the file a cgroup's nodes follow each other, so it is nearly always the one that was found last. */
 	if (lru->count) {
 		struct bede_lruvec *last = &lru->vec[lru->count - 1];
 

@@ -54,9 +54,9 @@ int bede_lru_demote(struct bede_lru *lru, int node, uint64_t pages, uint64_t *as
 int bede_lru_prepare(struct bede_lru *lru, int node, uint64_t pages);
 
 /*
- * Bring a node without pages of this cgroup down to its two youngest generations. What is
- * then demoted to it is not old enough to be evicted, so that a task which reclaims at the
- * fence leaves it alone. Best effort.
+ * If the cgroup has no pages on that node yet, drop all but its two youngest generations there. What is
+ * demoted to the node later is then too young to be evicted, so a task that reclaims at the fence
+ * leaves it alone. Best effort.
  */
 void bede_lru_shield(struct bede_lru *lru, int node);
 

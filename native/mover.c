@@ -13,7 +13,7 @@
 #include "units.h"
 
 #define SLICE_US 30000	    /* after which what is wanted is looked at again */
-#define READ_US 1000000	    /* how old the list of areas may be ... */
+#define READ_US 1000000	    /* how old the list of VMAs may be ... */
 #define READ_COST 10	    /* ... in times of what reading took, where that is more: no new one before */
 #define BARREN_US 40000	    /* no other try for so long after a whole round has moved nothing ... */
 #define MOST_US 2000000	    /* ... and twice as long after the next one, up to this */
@@ -99,7 +99,7 @@ static bool stopped(void *context)
 	return stop;
 }
 
-/* Read the areas again where they are old; both hands stay where they are as far as possible. */
+/* Read the VMAs again if they are old; both hands stay where they are as far as possible. */
 static void refresh(struct bede_mover *mover, bool now)
 {
 	uint64_t start = now_us();
@@ -207,7 +207,7 @@ static int find(struct bede_mover *mover, struct bede_pages *pages, struct bede_
 	return 0;
 }
 
-/* Not more than the rate: what has been moved is waited for. */
+/* Sleep until what was moved fits into the rate. */
 static void pay(struct bede_mover *mover, uint64_t bytes)
 {
 	uint64_t now = now_us();

@@ -87,8 +87,8 @@ static uint64_t fence(const struct bede_holder *holder, uint64_t room)
 }
 
 /*
- * Where it is lifted to: ahead of what may be allocated until the next turns, but not further. If
- * nobody were to follow it any more, it would stay there, and so hold nobody.
+ * How high a lifted fence stands: just above what may be allocated before the next turns. If the agent
+ * died, the fence would stay where it is, and a higher one would hold nothing.
  */
 static uint64_t lifted_fence(const struct bede_holder *holder)
 {

@@ -19,7 +19,7 @@ struct inode {
 	uint64_t number;
 };
 
-struct area {
+struct vma {
 	uint64_t start, end, inode;
 	char mode[4], device[16];
 };
@@ -108,7 +108,7 @@ static int read_tree(struct bede_vmas *vmas, int dir, int depth)
 }
 
 /* "start-end mode offset device inode path"; sscanf would look for the end of the whole text. */
-static bool read_area(const char *line, struct area *out)
+static bool read_vma(const char *line, struct vma *out)
 {
 	char *at;
 
@@ -150,7 +150,7 @@ static uint64_t plus(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-/* How much of an area is where. */
+/* How much of a VMA is on which nodes. */
 struct placed {
 	uint64_t bytes, local;
 	uint64_t nodes; /* bit n: some of it is on node n */
@@ -209,25 +209,25 @@ static bool is_memory(const char *map)
 /* The files of which a part is mapped to be executed. */
 static size_t programs(const char *maps, struct inode *out, size_t most)
 {
-	struct area area;
+	struct vma vma;
 	size_t count = 0;
 
 	for (const char *line = maps; *line && count < most; line = next_line(line)) {
-		if (!read_area(line, &area) || area.mode[2] != 'x' || !area.inode)
+		if (!read_vma(line, &vma) || vma.mode[2] != 'x' || !vma.inode)
 			continue;
-		memcpy(out[count].device, area.device, sizeof(area.device));
-		out[count++].number = area.inode;
+		memcpy(out[count].device, vma.device, sizeof(vma.device));
+		out[count++].number = vma.inode;
 	}
 	return count;
 }
 
-static bool is_program(const struct area *area, const struct inode *inodes, size_t count)
+static bool is_program(const struct vma *vma, const struct inode *inodes, size_t count)
 {
-	/* What has been written to is no longer the file's, but in the same area: data of the program. */
-	if (!area->inode || area->mode[1] == 'w')
+	/* What has been written to is no longer the file's, but in the same VMA: data of the program. */
+	if (!vma->inode || vma->mode[1] == 'w')
 		return false;
 	for (size_t i = 0; i < count; i++)
-		if (inodes[i].number == area->inode && !strcmp(inodes[i].device, area->device))
+		if (inodes[i].number == vma->inode && !strcmp(inodes[i].device, vma->device))
 			return true;
 	return false;
 }
@@ -237,17 +237,17 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 	struct inode inodes[256];
 	size_t count = programs(vmas->maps.text, inodes, sizeof(inodes) / sizeof(*inodes));
 	const char *line = vmas->numa.text;
-	struct area area;
+	struct vma vma;
 
 	for (const char *map = vmas->maps.text; *map; map = next_line(map)) {
 		uint64_t start = 0;
 
-		if (!read_area(map, &area) || area.end <= area.start)
+		if (!read_vma(map, &vma) || vma.end <= vma.start)
 			continue;
-		/* Both files have the areas in the same order, but the process may have changed between. */
-		while (*line && (start = strtoull(line, NULL, 16)) < area.start)
+		/* Both files have the VMAs in the same order, but the process may have changed between. */
+		while (*line && (start = strtoull(line, NULL, 16)) < vma.start)
 			line = next_line(line);
-		if (!*line || start != area.start)
+		if (!*line || start != vma.start)
 			continue;
 		const char *end = strchr(line, '\n');
 		const char *policy = strchr(line, ' ');
@@ -261,7 +261,7 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 		if (has_word(line, end, "huge") || !placed.bytes)
 			continue;
 		/* Moving what is being written waits for the end of that, on a dead server for ever. */
-		if (is_program(&area, inodes, count) || memmem(line, (size_t)(end - line), " writeback=", 11))
+		if (is_program(&vma, inodes, count) || memmem(line, (size_t)(end - line), " writeback=", 11))
 			continue;
 		/* A policy of ours, or of nobody. "local" is where the default would put it, and asks for it. */
 		if (strncmp(policy, "default", 7) != 0 && strncmp(policy, OURS, sizeof(OURS) - 1) != 0) {
@@ -272,10 +272,10 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 		int err = bede_ranges_add(&vmas->ranges,
 					  (struct bede_range){ .pid = process->pid,
 							       .heat = BEDE_UNKNOWN_HEAT,
-							       .alone = area.inode && !is_memory(map),
+							       .alone = vma.inode && !is_memory(map),
 							       .nodes = placed.nodes,
-							       .start = area.start,
-							       .end = area.end });
+							       .start = vma.start,
+							       .end = vma.end });
 
 		if (err)
 			return err;

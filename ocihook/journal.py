@@ -44,7 +44,7 @@ class Writer(Protocol):
         """Write *line*."""
 
 
-voice: Writer | None = None  #: without one, lines are written at once, with ids instead of names
+writer: Writer | None = None  #: the thread that adds names; None: lines are written immediately, with ids
 
 
 def report(text: str, event: str, priority: int = NOTICE, container: str = "", **fields: object) -> None:
@@ -53,16 +53,16 @@ def report(text: str, event: str, priority: int = NOTICE, container: str = "", *
     *container* is an id; :class:`Line` describes the other parameters.
     """
     line = Line(text, event, priority, container, fields)
-    if voice is not None:
-        voice.put(line)
+    if writer is not None:
+        writer.put(line)
     else:
         tell(line)
 
 
 def know(container: str, cgroup: str) -> None:
     """There may be lines about *container*, which is in *cgroup*, later."""
-    if voice is not None:
-        voice.know(container, cgroup)
+    if writer is not None:
+        writer.know(container, cgroup)
 
 
 def tell(line: Line, name: str = "") -> None:

@@ -143,7 +143,7 @@ class Holder:
         return Stats(**values)
 
     def stop(self, *, restore: bool) -> None:
-        """End the thread; with *restore* the user's own knobs are given back."""
+        """End the thread; with *restore* the user's own limits are put back."""
         holder, self._holder = self._holder, _ffi.NULL
         if holder != _ffi.NULL:
             _check(_lib.bede_holder_stop(holder, restore), "cannot give back memory.high")

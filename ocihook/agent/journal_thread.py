@@ -15,7 +15,7 @@ from ocihook import journal
 from ocihook.engines import names
 
 _MOST = 8192  #: containers that are remembered
-_PATIENCE = 4.0  #: seconds that the agent's end waits for the thread: a little more than engines get
+_LONGEST_WAIT = 4.0  #: seconds that the agent's end waits for the thread: a little more than engines get
 
 
 class _Line(NamedTuple):
@@ -35,17 +35,17 @@ class JournalThread:
         self._waiting: queue.SimpleQueue[_Line | _Home | None] = queue.SimpleQueue()
         self._homes: dict[str, str] = {}  # cgroups by container id
         self._names: dict[str, str] = {}  # last known names by id: an engine forgets a container that ended
-        self._thread = threading.Thread(target=self._run, name="voice", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     def __enter__(self) -> JournalThread:
         self._thread.start()
-        journal.voice = self
+        journal.writer = self
         return self
 
     def __exit__(self, *exc: object) -> None:
-        journal.voice = None
+        journal.writer = None
         self._waiting.put(None)
-        self._thread.join(_PATIENCE)
+        self._thread.join(_LONGEST_WAIT)
 
     def know(self, container: str, cgroup: str) -> None:
         """Look up the name of *container*, in *cgroup*, now: its engine may have forgotten it later."""

@@ -43,6 +43,7 @@ def bind(
             asked = Asked(state, start, namespaces, policy, config, user_high, runtime, warn)
             return choose.for_cgroup(cgroup.fd, config).bind(cgroup, asked)
     except BaseException:
+        # Not the one that was to bind: the wrapper acts before a cgroup tells which that is.
         choose.stock(config).abandon(state)
         raise
 

@@ -3,9 +3,8 @@
 
 import time
 
-from ocihook.backends import checks, undo
+from ocihook.backends import checks, fence, undo
 from ocihook.backends.backend import UNTOLD, Asked
-from ocihook.backends.tier import fence
 from ocihook.cgroup import memory, process
 from ocihook.errors import BedeError, HostError, InputError
 from ocihook.state import mark, records, report
@@ -61,7 +60,7 @@ def bind(
             backend=backend.NAME,
             runtime=asked.runtime,
         )
-        still(asked)
+        require_alive(asked)
         # Write the fence before the record and the mark: an agent that finds one of these takes a memory.high
         # that changes later for the user's. A fence without them stays only if this hook fails half-way, and
         # then the container does not start.
@@ -81,7 +80,7 @@ def bind(
     return record
 
 
-def still(asked: Asked) -> None:
+def require_alive(asked: Asked) -> None:
     """Check that the pid was not reused while we read about its process. Raises InputError."""
     if not process.is_same(asked.state.pid, asked.start):
         raise InputError(f"process {asked.state.pid} is gone, the container has ended")

@@ -32,7 +32,7 @@ def give_back_limits(
     cgroup_fd: int, user_high: int | None, user_swap_max: int | None, cpuset: dict[str, str]
 ) -> None:
     """Like :func:`give_back`, without a record. Raises OSError."""
-    from ocihook.backends.tier import fence
+    from ocihook.backends import fence
 
     failed: OSError | None = None
     for give, own in ((fence.release, user_high), (fence.let_swap, user_swap_max)):

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     with Roster(args.containers) as found, Snapshots(found) as snapshots:
         screenful = Screen(found, snapshots, view)
         while (ended := screenful.show()) == signal.SIGTSTP:
-            os.kill(os.getpid(), signal.SIGSTOP)  # the terminal is as it was; from here on fg
+            os.kill(os.getpid(), signal.SIGSTOP)  # the terminal is restored by now; `fg` goes on here
     return 0 if ended in (0, signal.SIGINT) else 128 + ended
 
 

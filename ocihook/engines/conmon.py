@@ -20,7 +20,7 @@ from ocihook.cgroup import path, process, procfs, tree
 from ocihook.errors import BedeError
 
 STORES = ("containers.json", "volatile-containers.json")
-_GENERATIONS = 32  # processes of the container, one the child of another, up to conmon
+_GENERATIONS = 32  # most parents that are followed from a process of the container up to conmon
 _MOST_BELOW = 64  # cgroups of a container in which a process of it is looked for
 
 
@@ -108,9 +108,9 @@ def _after(words: list[str], option: str) -> str:
 
 
 def _stores(pid: int, words: list[str]) -> Iterator[str]:
-    """Where Podman keeps names: beside the container's directories, if they are of whoever asks.
+    """Where Podman keeps names: beside the container's directories.
 
-    Another user's conmon would have root read what that user chooses.
+    Nowhere if the conmon is another user's: that user could have root read any file.
     """
     with contextlib.suppress(OSError):
         if os.stat(host.path(f"/proc/{pid}")).st_uid != os.geteuid():

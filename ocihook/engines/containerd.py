@@ -49,7 +49,10 @@ def state() -> Engine:
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
-    """Add the runtime class, the *wanted* or default one behind it; make it the default. Raises BedeError."""
+    """The plan: add the runtime class, the *wanted* or default one behind it; make it the default.
+
+    Raises BedeError.
+    """
     files = containerd_files.load()
     base = _base(files)
     own = containerd_files.version(base)
@@ -91,7 +94,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
 
 
 def unconfigure() -> Plan:
-    """Take out what is ours, and files that say nothing else. Raises BedeError."""
+    """The plan: take out what is ours, and files that say nothing else. Raises BedeError."""
     files = containerd_files.load()
     script, left = real.edit(NAME, None)
     return Plan([*_edits(files, _base(files)), script], THEN, left)

@@ -17,7 +17,7 @@ PROGRAM = "containerd"
 
 
 def speaks() -> int:
-    """The newest version of configuration files that this host's containerd reads; 2 without one."""
+    """The newest version of configuration files that this host's containerd reads; 2 if none is installed."""
     try:
         data = tomllib.loads(programs.output(PROGRAM, "config", "default"))
     except (RuntimeMissingError, tomllib.TOMLDecodeError):

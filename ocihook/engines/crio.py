@@ -64,7 +64,10 @@ def state() -> Engine:
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
-    """Add the handler, the *wanted* or the default one behind it; make it the default. Raises BedeError."""
+    """The plan: add the handler, the *wanted* or the default one behind it; make it the default.
+
+    Raises BedeError.
+    """
     path = f"{DIRECTORY}/{NAME}"
     before = edits.read(path)
     files = _files()
@@ -84,7 +87,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
 
 
 def unconfigure() -> Plan:
-    """Remove the drop-in. Raises BedeError."""
+    """The plan: remove the drop-in. Raises BedeError."""
     path = f"{DIRECTORY}/{NAME}"
     before = edits.read(path)
     script, left = real.edit(_NAME, None)

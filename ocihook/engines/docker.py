@@ -51,7 +51,10 @@ def state() -> Engine:
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
-    """Add the runtime, the *wanted* or default one behind it; make it the default. Raises BedeError."""
+    """The plan: add the runtime, the *wanted* or default one behind it; make it the default.
+
+    Raises BedeError.
+    """
     before = edits.read(PATH)
     text = _said(before)
     data = _load(text or "{}")
@@ -76,7 +79,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
 
 
 def unconfigure() -> Plan:
-    """Take out what is ours, and what is empty without it. Raises BedeError."""
+    """The plan: take out what is ours, and what is empty without it. Raises BedeError."""
     before = edits.read(PATH)
     text = _said(before)
     after = _without(text) if text else before

@@ -25,7 +25,7 @@ class Engine(NamedTuple):
     default: bool  #: an annotation alone is enough, without naming a runtime
     note: str  #: one line: how annotations reach Bede, or what to do
     behind: str = ""  #: its runtime that a script of ours puts behind bede-runtime
-    lost: str = ""  #: its default runtime, where containers under bede do without that and need not
+    lost: str = ""  #: its default runtime, if that could be behind bede-runtime and is not
     error: BedeError | None = None  #: why its configuration cannot be read or used
 
 

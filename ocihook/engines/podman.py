@@ -48,7 +48,10 @@ def state() -> Engine:
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
-    """Put Bede's hooks in effect: ours, unless a package's are; no runtime is *wanted*. Raises BedeError."""
+    """The plan: Bede's hooks in effect, ours unless a package's are; no runtime is *wanted*.
+
+    Raises BedeError.
+    """
     if wanted is not None:
         raise InputError(
             "Podman runs Bede's hooks, and starts its own runtime whichever that is", "Leave --real away"
@@ -64,7 +67,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
 
 
 def unconfigure() -> Plan:
-    """Take our hooks away, and switch off those of a package. Raises BedeError."""
+    """The plan: take our hooks away, and switch off those of a package. Raises BedeError."""
     base = _without_ours()
     active = _active(base, without=_own())
     if not active:

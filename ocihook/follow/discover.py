@@ -28,8 +28,8 @@ class Discovery:
         self._local: tuple[int, ...] = ()
         self._without: dict[str, float] = {}
         try:
-            #: whether this kernel has such limits
             self._mount = path.mount_point()
+            #: whether this kernel has such limits
             self.possible = choose.has_limits(self._mount)
             if self.possible:
                 self._local = nodes.find(settings.far_nodes).local

@@ -43,11 +43,6 @@ class Amount:
         else:
             self._value = self._checked(size.parse(text, self._what))
 
-    @property
-    def is_percentage(self) -> bool:
-        """Whether it is a percentage, which needs a memory limit."""
-        return self._scale > 0
-
     def resolve(self, limit: int | None) -> int:
         """The bytes, with a memory limit of *limit* bytes (None: no limit). Raises InputError."""
         if not self._scale:

@@ -15,7 +15,7 @@ _ALL = 4294967295
 
 
 def uid_outside() -> int | None:
-    """The user who is root in this user namespace; None if it is the host's, or that of a whole system."""
+    """The uid outside that is root in our user namespace. None: the host's root, or all ids are mapped."""
     if os.geteuid() != 0:
         return os.geteuid()
     for line in fs.read_or(host.path("/proc/self/uid_map"), "").split("\n"):

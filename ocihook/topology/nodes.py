@@ -192,7 +192,7 @@ def reserved(nodes: tuple[int, ...]) -> int:
             inside = fs.node(line[5:].partition(",")[0]) in nodes
         elif inside and line.startswith("        min "):
             pages += fs.number(line[12:].strip()) or 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return pages * host.PAGE
 
 
 def demotion_enabled() -> bool | None:

@@ -19,7 +19,7 @@ DEMOTED, PROMOTED, STEERED = "#7b4fb5", "#2f8f5b", "#8a8f98"
 POINTS = 800  #: most groups of neighbouring points, of each of which only the peaks are drawn
 WINDOWS = 240  #: most rates that are drawn
 LEAST_WINDOW = 0.25  #: seconds; in less, rates would be erratic: the kernel counts batches of pages
-PATIENCE = 5.0  #: seconds until usage above a lowered bound counts as overshoot
+LOWERING = 5.0  #: seconds until usage above a lowered bound counts; as LOWERING_US in native/holder.c
 MOST_CONTAINERS = 24
 MOST_RUNS = 4
 
@@ -121,7 +121,7 @@ def windows(points: Sequence[Point], end: float) -> list[Window]:
 
 
 def ticks(top: float, most: int = 5) -> list[float]:
-    """Round numbers from 0 to *top*, in steps of a power of two from 1 on, below of 1, 2 or 5 decimally."""
+    """Round numbers from 0 to *top*, by a power of two if that is at least 1, else by 1, 2 or 5 tenths."""
     if not (top > 0 and math.isfinite(top)):
         return [0.0]
     rough = top / most
@@ -224,7 +224,7 @@ def _line(row: Sequence[Series | None], titles: Sequence[dict[int, str]], end: f
 def overshoot(points: Sequence[Point]) -> tuple[int, float]:
     """The most that local usage exceeded the bound of its moment: bytes, and per cent of that bound.
 
-    After a bound was lowered, what exceeds it only counts after :data:`PATIENCE` seconds.
+    After a bound was lowered, what exceeds it only counts after :data:`LOWERING` seconds.
     """
     past, share = 0, 0.0
     lowered = -math.inf
@@ -235,7 +235,7 @@ def overshoot(points: Sequence[Point]) -> tuple[int, float]:
         bound = point.bound
         if point.local <= bound:
             lowered = -math.inf
-        elif point.local - bound > past and point.seconds - lowered > PATIENCE:
+        elif point.local - bound > past and point.seconds - lowered > LOWERING:
             past, share = point.local - bound, 100 * (point.local - bound) / bound if bound else 0.0
     return past, share
 

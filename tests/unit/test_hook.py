@@ -15,9 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ocihook import config, fs, hook
-from ocihook.backends import checks, tier
+from ocihook.backends import checks, fence, tier
 from ocihook.backends.migrate import steering
-from ocihook.backends.tier import fence
 from ocihook.cgroup import path, process
 from ocihook.control import notify
 from ocihook.errors import HostError

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 DAMON = "/sys/kernel/mm/damon/admin/kdamonds"
 MODULES = "/sys/module"
 MIB = 1 << 20
-#: DAMON's modules that keep others from using it while they are on; the agent can suspend the third one
+#: DAMON's modules that block other users while they are on. The third such module, damon_stat, is missing
+#: here because the agent pauses it (native/heat.c).
 _ALONE = ("damon_reclaim", "damon_lru_sort")
 _OURS = 1000003  # the value of update_us that marks the agent's own instances (native/heat.c)
 

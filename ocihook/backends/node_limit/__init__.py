@@ -65,12 +65,11 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
 
 def bind(cgroup: "Cgroup", asked: "Asked") -> None:
     """Write the limits. Raises BedeError."""
-    from ocihook.backends import start
+    from ocihook.backends import fence, start
     from ocihook.backends.backend import UNTOLD
     from ocihook.backends.node_limit import limits
-    from ocihook.backends.tier import fence
 
-    start.still(asked)
+    start.require_alive(asked)
     try:
         # First undo the wrapper's fence: then a single write remains, which succeeds or changes nothing.
         if asked.user_high != UNTOLD:
@@ -89,7 +88,7 @@ def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
     """Compare the limits. Raises OSError, BedeError."""
     from ocihook.backends.node_limit import limits
 
-    return limits.hold(cgroup, policy, config)
+    return limits.holds(cgroup, policy, config)
 
 
 def release(cgroup_fd: int, record: "Record") -> None:

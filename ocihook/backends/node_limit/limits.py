@@ -67,7 +67,7 @@ def engage(cgroup_fd: int, wanted: dict[int, int]) -> None:
         fs.write(nodelimit.NAME, nodelimit.dump(lower), dir_fd=cgroup_fd)
 
 
-def hold(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
+def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
     """Whether the bound of *policy* is in force there. Raises OSError, BedeError."""
     given = memory.node_limits(cgroup.fd)
     bound, own = policy.resolve(memory.container_limit(cgroup))

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocihook import fs
-from ocihook.backends import tier
-from ocihook.backends.tier import fence
+from ocihook.backends import fence, tier
 from ocihook.cgroup.path import Cgroup
 from ocihook.config import Config
 from ocihook.errors import HostError

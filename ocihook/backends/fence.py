@@ -6,15 +6,13 @@ demotes on a tiered host, before it returns to user space. The first fence, writ
 agent; the agent moves it as memory is demoted (native/holder.c).
 """
 
-from ocihook import fs
+from ocihook import fs, host
 from ocihook.cgroup import memory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocihook.cgroup.path import Cgroup
     from ocihook.topology.nodes import Tiers
-
-PAGE = 4096
 
 
 def engage(cgroup: "Cgroup", bound: int, tiers: "Tiers", user_high: int | None) -> None:
@@ -33,7 +31,7 @@ def engage(cgroup: "Cgroup", bound: int, tiers: "Tiers", user_high: int | None) 
             fs.write("memory.swap.max", fs.read("memory.swap.current", dir_fd=cgroup.fd), dir_fd=cgroup.fd)
         except OSError:
             pass  # this kernel has no swap limits, or the cgroup has none
-    fs.write("memory.high", str(fence // PAGE * PAGE), dir_fd=cgroup.fd)
+    fs.write("memory.high", str(fence // host.PAGE * host.PAGE), dir_fd=cgroup.fd)
 
 
 def release(cgroup_fd: int, user_high: int | None) -> None:
