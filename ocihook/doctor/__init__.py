@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede doctor`: facts about this host, each with a verdict and, where there is one, a remedy."""
+"""`bede doctor`: facts about this host, each with a verdict and perhaps a remedy."""

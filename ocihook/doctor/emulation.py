@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to say where far memory is only called so: nodes that the kernel takes for equal.
+"""Findings about an emulation: nodes that the configuration calls far, but that are in the same tier.
 
 Sources: ``/sys/devices/system/node/nodeN/distance`` (Documentation/ABI/stable/sysfs-devices-node: one a node,
 of the online ones), Documentation/admin-guide/mm/damon/usage.rst.
@@ -18,12 +18,12 @@ from ocihook.topology.nodes import Tiers
 
 
 def is_one(config: Config) -> bool:
-    """Whether far nodes are named that the kernel does not put into a lower tier."""
+    """Whether the configuration names far nodes that are in no lower tier of the kernel."""
     return bool(config.far_nodes) and not nodes.is_lower(config.far_nodes)
 
 
 def look(tiers: Tiers) -> Iterator[Finding]:
-    """That it is an emulation, and what keeps far memory far."""
+    """The findings that it is an emulation, and about what keeps far memory far."""
     far = nodes.in_words(tiers.far)
     yield Finding(
         "memory",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole of it: every finding in order, whether bounds can be held, and repair."""
+"""The whole examination: all findings in order, the verdict whether bounds can be held, and repair."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from ocihook.finding import BAD, ROOT, Finding, of_error
 
 
 class Report(NamedTuple):
-    """What was found."""
+    """All findings."""
 
     findings: list[Finding]
 
     @property
     def can_hold(self) -> bool | None:
-        """Whether a container that asks for a bound gets it held; None where it takes root to tell."""
-        verdicts = {one.verdict for one in self.findings}
+        """Whether this host can hold bounds; None if only root can find that out."""
+        verdicts = {finding.verdict for finding in self.findings}
         return False if BAD in verdicts else None if ROOT in verdicts else True
 
     @property
     def reasons(self) -> list[str]:
-        """What :attr:`can_hold` comes from: what is in the way, else how much room there is."""
+        """The reasons for :attr:`can_hold`: the obstacles, else how much far memory is available."""
         verdict = {False: BAD, None: ROOT}.get(self.can_hold)
         if verdict is None:
-            return [one.fact for one in self.findings if (one.topic, one.name) == ("memory", "far")]
-        return list(dict.fromkeys(one.fact for one in self.findings if one.verdict == verdict))
+            return [found.fact for found in self.findings if (found.topic, found.name) == ("memory", "far")]
+        return list(dict.fromkeys(found.fact for found in self.findings if found.verdict == verdict))
 
 
 def examine() -> Report:
-    """Look at this host; changes nothing."""
+    """Examine this host without changing anything."""
     found: list[Finding] = []
     hidden = False
     try:
@@ -55,7 +55,7 @@ def examine() -> Report:
     found += host.runtimes(settings)
     found += host.engines()
     found += host.own_parts(needs_agent=backend.NEEDS_AGENT)
-    if not any(one.name == "settings" for one in found):
+    if not any(finding.name == "settings" for finding in found):
         found.append(host.configuration(settings))
     found.append(host.backend(settings, backend))
     if hidden:  # which far nodes it names, too
@@ -63,22 +63,22 @@ def examine() -> Report:
     return Report(found)
 
 
-def _of_root(one: Finding) -> Finding:
-    return one._replace(verdict=ROOT, remedy="Run it as root")
+def _of_root(finding: Finding) -> Finding:
+    return finding._replace(verdict=ROOT, remedy="Run it as root")
 
 
 def repair(report: Report) -> list[tuple[Finding, str]]:
-    """Do what can be done now; each finding with a fix, and "" or why it did not work."""
+    """Apply all fixes; (finding, "" or why its fix failed) each."""
     done: list[tuple[Finding, str]] = []
-    for one in report.findings:
-        if one.fix is None:
+    for finding in report.findings:
+        if finding.fix is None:
             continue
         try:
-            one.fix()
+            finding.fix()
         except BedeError as error:
-            done.append((one, error.message))
+            done.append((finding, error.message))
         except OSError as error:
-            done.append((one, str(error.strerror)))
+            done.append((finding, str(error.strerror)))
         else:
-            done.append((one, ""))
+            done.append((finding, ""))
     return done

@@ -21,7 +21,7 @@ UNITS = ("bede-agent.socket", "bede-agent.service")
 
 
 def control_groups() -> Iterator[Finding]:
-    """The version, and whether containers can have the memory controller."""
+    """The version of cgroups, and whether containers can have the memory controller."""
     try:
         mount = path.mount_point()
     except BedeError as error:
@@ -59,7 +59,7 @@ def _no_memory(where: str) -> Finding:
 
 
 def kernel(*, patched: bool) -> Finding:
-    """What holds bounds here."""
+    """The kernel, and whether it holds bounds by itself."""
     release = os.uname().release
     if patched:
         return Finding("kernel", "kernel", GOOD, f"{release}, with Bede's patches: it has memory.node_limit")
@@ -67,7 +67,7 @@ def kernel(*, patched: bool) -> Finding:
 
 
 def backend(settings: config.Config, chosen: Backend) -> Finding:
-    """The one that is *chosen*, and why, or why none."""
+    """The backend that is *chosen*, and why, or why none can be used."""
     name = chosen.NAME
     try:
         path.mount_point()
@@ -88,7 +88,7 @@ def backend(settings: config.Config, chosen: Backend) -> Finding:
 
 
 def own_parts(*, needs_agent: bool) -> Iterator[Finding]:
-    """The agent, and the programs that engines start."""
+    """Bede's own parts: the agent, and the programs that engines start."""
     yield _agent(needs_agent)
     for program in ("bede-hook", "bede-runtime"):
         try:
@@ -98,7 +98,7 @@ def own_parts(*, needs_agent: bool) -> Iterator[Finding]:
 
 
 def configuration(settings: config.Config) -> Finding:
-    """Where the settings come from, and what is to be done where no bound can be held."""
+    """The file of the settings, and what happens to containers if no bound can be held."""
     where = config.used()
     given = where if os.path.exists(where) else "none, so the defaults hold"
     return Finding(
@@ -134,42 +134,42 @@ def _start() -> None:
 
 def engines() -> Iterator[Finding]:
     """Each container engine, whether it is configured, and how annotations reach it."""
-    for one in engine.all_states():
-        version = f"{one.version}: " if one.version else ""
-        if not one.installed:
-            yield Finding("engine", one.name, NOTE, "not installed")
-        elif one.error is not None:
-            yield Finding("engine", one.name, WARN, f"{version}{one.error.message}", one.error.hint)
-        elif one.lost:
+    for found in engine.all_states():
+        version = f"{found.version}: " if found.version else ""
+        if not found.installed:
+            yield Finding("engine", found.name, NOTE, "not installed")
+        elif found.error is not None:
+            yield Finding("engine", found.name, WARN, f"{version}{found.error.message}", found.error.hint)
+        elif found.lost:
             yield Finding(
                 "engine",
-                one.name,
+                found.name,
                 WARN,
-                f"{version}configured, but its default runtime {one.lost} is not behind bede-runtime: what"
-                f" that does is missing from containers under bede; {one.note}",
-                f"bede configure {one.name}",
+                f"{version}configured, but its default runtime {found.lost} is not behind bede-runtime: what"
+                f" that does is missing from containers under bede; {found.note}",
+                f"bede configure {found.name}",
             )
-        elif one.configured:
-            behind = f"; behind bede-runtime: {one.behind}" if one.behind else ""
-            yield Finding("engine", one.name, GOOD, f"{version}configured; {one.note}{behind}")
+        elif found.configured:
+            behind = f"; behind bede-runtime: {found.behind}" if found.behind else ""
+            yield Finding("engine", found.name, GOOD, f"{version}configured; {found.note}{behind}")
         else:
             yield Finding(
                 "engine",
-                one.name,
+                found.name,
                 WARN,
                 f"{version}not configured: annotations do nothing, and nobody says so",
-                f"bede configure {one.name}",
+                f"bede configure {found.name}",
             )
 
 
 def runtimes(settings: config.Config) -> Iterator[Finding]:
-    """The OCI runtimes, and which of them is behind bede-runtime."""
-    there = [name for name in ("runc", "crun", "youki") if programs.find(name)]
-    chosen = settings.runtime or next((name for name in ("runc", "crun") if name in there), None)
-    for name in there:
+    """The OCI runtimes, and which of them bede-runtime starts."""
+    installed = [name for name in ("runc", "crun", "youki") if programs.find(name)]
+    chosen = settings.runtime or next((name for name in ("runc", "crun") if name in installed), None)
+    for name in installed:
         behind = "; behind bede-runtime, where no engine names another" if name == chosen else ""
         yield Finding("engine", name, GOOD, f"{engine.version(name) or 'no version'}{behind}")
-    if chosen is None or (chosen not in there and not os.access(chosen, os.X_OK)):
+    if chosen is None or (chosen not in installed and not os.access(chosen, os.X_OK)):
         yield Finding(
             "engine",
             "runtime",

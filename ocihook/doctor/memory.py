@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nodes, tiers, swap, and how much room there is.
+"""Findings about nodes, tiers, swap, and how much far memory is available.
 
 Sources: ``/sys/devices/system/node/nodeN/{meminfo,distance,cpulist,access0/initiators/*}`` (HMAT's figures),
-``/sys/devices/virtual/memory_tiering``, ``/proc/swaps``. What there is to say where far memory is only called
-so: :mod:`ocihook.doctor.emulation`.
+``/sys/devices/virtual/memory_tiering``, ``/proc/swaps``. For nodes that are only called far see
+:mod:`ocihook.doctor.emulation`.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def look(config: Config, found: nodes.Tiers | None) -> Iterator[Finding]:
 
 
 def beside(found: nodes.Tiers | None) -> Iterator[Finding]:
-    """What else takes part in where pages are: swap, and the room of the far nodes that are *found*."""
+    """Swap, and how much memory is available on the far nodes in *found*."""
     yield _swap()
     if found is not None:
         yield _far(found)
 
 
 def _far(tiers: nodes.Tiers) -> Finding:
-    """How much room there is for what is beyond bounds."""
+    """How much far memory is available."""
     try:
         checks.room(tiers)
     except HostError as error:

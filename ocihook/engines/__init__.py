@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The container engines of this host: Podman, Docker, containerd and CRI-O, as an operator sees them."""
+"""The container engines of this host: Podman, Docker, containerd and CRI-O."""

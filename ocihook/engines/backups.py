@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Old texts of engines' files: beside each as NAME.bede-YYYYMMDDHHMMSS, the newest few of them."""
+"""Backups of engines' files: beside each file as NAME.bede-YYYYMMDDHHMMSS, only the newest few."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import time
 
 from ocihook import fs
 
-KEPT = 3  #: of one file; the oldest go
+KEPT = 3  #: backups of one file; older ones are removed
 
 
 def keep(path: str, text: str, mode: int, owner: tuple[int, int]) -> str:
-    """Keep *text*, which *path* had; where it is kept. Raises OSError."""
+    """Back up *text*, the old content of *path*; the path of the backup. Raises OSError."""
     directory, name = _place(path)
     now = time.strftime("%Y%m%d%H%M%S")
     number = max((number for stamp, number, _ in _found(directory, name) if stamp == now), default=0) + 1
@@ -24,15 +24,15 @@ def keep(path: str, text: str, mode: int, owner: tuple[int, int]) -> str:
 
 
 def prune(path: str, newest: str) -> None:
-    """Remove the backups of *path* but the last :data:`KEPT`, of which *newest* is one. Raises OSError."""
+    """Remove backups of *path*: keep *newest* and the latest others, :data:`KEPT` in all. Raises OSError."""
     directory, name = _place(path)
-    # Whatever the clock says, the newest is the one that has just been made.
-    others = [one for *_, one in _found(directory, name) if one != os.path.basename(newest)]
+    # The clock may have been set back, so *newest*, which has just been made, may not sort last.
+    others = [file for *_, file in _found(directory, name) if file != os.path.basename(newest)]
     at = fs.open_directory(os.path.realpath(directory))
     try:
-        for one in others[: 1 - KEPT]:
-            if stat.S_ISREG(os.stat(one, dir_fd=at, follow_symlinks=False).st_mode):
-                os.unlink(one, dir_fd=at)
+        for file in others[: 1 - KEPT]:
+            if stat.S_ISREG(os.stat(file, dir_fd=at, follow_symlinks=False).st_mode):
+                os.unlink(file, dir_fd=at)
     finally:
         os.close(at)
 
@@ -40,13 +40,13 @@ def prune(path: str, newest: str) -> None:
 def _found(directory: str, name: str) -> list[tuple[str, int, str]]:
     """(time, number within that second, file) of each backup, the oldest first."""
     shape = re.compile(rf"{re.escape(name)}\.bede-(\d{{14}})(?:-(\d+))?")
-    matches = (shape.fullmatch(one) for one in os.listdir(directory))
+    matches = (shape.fullmatch(file) for file in os.listdir(directory))
     return sorted((found[1], int(found[2] or 1), found[0]) for found in matches if found)
 
 
 def _place(path: str) -> tuple[str, str]:
-    """The directory of the backups of *path*, where no engine reads all there is; and the file's name."""
+    """(directory for backups of *path*, the file's name); not one in which an engine reads every file."""
     directory, name = os.path.split(path)
-    if directory.endswith(".d"):  # CRI-O reads whatever is in crio.conf.d
+    if directory.endswith(".d"):  # CRI-O reads every file in crio.conf.d
         directory = os.path.dirname(directory)
     return directory, name

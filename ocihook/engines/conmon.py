@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Podman's names of its containers: without Podman, which would take a hundred times as long, and privileges.
+"""Finds Podman's names of its containers without Podman, which needs privileges and a hundred times as long.
 
-The command line of conmon(8), which Podman starts above each container, has the name of that moment and the
-directories of Podman's storage. There `containers.json` (of `podman run --rm` `volatile-containers.json`) has
-the name that is true now, after `podman rename`, too: one file for all, which is read when it has changed.
+Podman starts each container as a child of conmon(8), whose command line has the name at the start and the
+directories of Podman's storage. There `containers.json` (for `podman run --rm`: `volatile-containers.json`)
+has the current names of all containers, also after `podman rename`; it is read again when it has changed.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ class _Conmon(NamedTuple):
     pid: int
     start: int
     name: str
-    stores: tuple[str, ...]  #: files that may have its name of now
+    stores: tuple[str, ...]  #: files that may have its current name
 
 
-#: what was found of containers, and of files: (the state of that moment, names by id)
+#: caches, by container and by file: (the file's state when it was read, names by id)
 _conmons: dict[tuple[str, str], _Conmon] = {}
 _read: dict[str, tuple[tuple[int, ...], dict[str, str]]] = {}
-_MOST = 4096  # of these that are remembered
+_MOST = 4096  # entries in each cache
 
 
 def names(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """{cgroup: name} of Podman's *containers*, each its (id, path of its cgroup); unchecked text."""
     found = {(id, where): known for id, where in containers if (known := _conmon(id, where)) is not None}
-    # Each file once, however many containers are in it.
-    stores = {store: _names_in(store) for store in {store for one in found.values() for store in one.stores}}
+    # Read each file once, however many containers are in it.
+    files = {store for conmon in found.values() for store in conmon.stores}
+    stores = {store: _names_in(store) for store in files}
     return {
         where: next((stores[store][id] for store in known.stores if id in stores[store]), known.name)
         for (id, where), known in found.items()
@@ -51,7 +52,7 @@ def names(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _conmon(id: str, where: str) -> _Conmon | None:
-    """That of container *id*; the last one that it had where it has none any more."""
+    """The conmon of container *id*; the last known one if it has ended."""
     known = _conmons.get((id, where))
     with contextlib.suppress(OSError):
         if known is not None and process.is_same(known.pid, known.start):
@@ -69,7 +70,7 @@ def _find(id: str, where: str) -> _Conmon | None:
     for _ in range(_GENERATIONS):
         pid = procfs.parent_of(pid) if pid else 0
         inside = procfs.cgroup_of(pid) or where
-        # What is inside chooses its own command line, and would choose its name.
+        # A process inside the container chooses its own command line, and so could fake a name.
         if inside == where or inside.startswith(where + "/"):
             continue
         start = process.start_time(pid)
@@ -80,7 +81,7 @@ def _find(id: str, where: str) -> _Conmon | None:
 
 
 def _member(where: str) -> int:
-    """A process in the cgroup *where*, else in one below it, as an init system makes them; 0 for none."""
+    """A process in the cgroup *where*, else in one below it (an init system makes such); 0 for none."""
     with contextlib.suppress(BedeError, OSError):
         cgroup = path.open_below(where)
         if cgroup is None:
@@ -142,9 +143,9 @@ def _names_in(store: str) -> dict[str, str]:
 
 def _by_id(data: object) -> dict[str, str]:
     found: dict[str, str] = {}
-    for one in data if isinstance(data, list) else ():
-        if isinstance(one, dict) and isinstance(one.get("names"), list):
-            texts = [text for text in one["names"] if isinstance(text, str)]
-            if isinstance(one.get("id"), str) and texts:
-                found[one["id"]] = texts[0]
+    for container in data if isinstance(data, list) else ():
+        if isinstance(container, dict) and isinstance(container.get("names"), list):
+            texts = [text for text in container["names"] if isinstance(text, str)]
+            if isinstance(container.get("id"), str) and texts:
+                found[container["id"]] = texts[0]
     return found

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""containerd: the runtime `bede` of its CRI side, which is what Kubernetes asks for.
+"""containerd: adds the runtime `bede` to its CRI plugin, which Kubernetes uses.
 
-It goes into a drop-in where config.toml imports one, else into a block at the end of config.toml. In files of
-version 2 a section of the plugin replaces that of every file before: there the block goes into the last file
-that has one. containerd 1 also forgets its built-in runtime where a file names any: the block names that too.
-What comes out is compared with what `containerd config dump` said before: nothing may be lost.
+The runtime goes into a drop-in if config.toml imports one, else into a block at the end of config.toml. In
+files of version 2 a plugin's section replaces those of all earlier files, so the block goes into the last one
+that has one. containerd 1 drops its built-in runtime if a file names any: so the block names that, too. The
+result is compared with an earlier `containerd config dump`, so that no setting is lost.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def state() -> Engine:
         failed, note = error, error.message
         configured = default = False
     note = class_note(configured, default, note)
-    there = programs.find(PROGRAM) is not None
-    own_version = version_of(PROGRAM) if there else ""
-    return Engine(NAME, own_version, there, configured, default, note, behind, lost, failed)
+    installed = programs.find(PROGRAM) is not None
+    own_version = version_of(PROGRAM) if installed else ""
+    return Engine(NAME, own_version, installed, configured, default, note, behind, lost, failed)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
@@ -57,7 +57,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
     base = _base(files)
     own = containerd_files.version(base)
     version = own or containerd_files.version(files) or containerd_dump.speaks()
-    # What was made the default stays it until somebody unconfigures it.
+    # If bede is the default, it stays so until `bede unconfigure`.
     set_default |= _in_files(files, version).get("default_runtime_name") == "bede"
     dumped = containerd_dump.dump(base, version)
     table = containerd_dump.cri(dumped) or _in_files(base, version)
@@ -101,18 +101,18 @@ def unconfigure() -> Plan:
 
 
 def runtime(wrapper: str, like: dict[str, Any]) -> dict[str, Any]:
-    """The table of runtime `bede`, which is that of *like* with *wrapper* in the place of runc."""
+    """The table of runtime `bede`: the table *like* with *wrapper* in place of runc."""
     own: dict[str, Any] = {"runtime_type": RUNC}
     if like.get("runtime_type") == RUNC:
         own = _said(like)
     for name in ("pod_annotations", "container_annotations"):
-        own[name] = [*(one for one in own.get(name, []) if one not in ANNOTATIONS), *ANNOTATIONS]
+        own[name] = [*(text for text in own.get(name, []) if text not in ANNOTATIONS), *ANNOTATIONS]
     own["options"] = {**own.get("options", {}), "BinaryName": wrapper}
     return own
 
 
 def _base(files: list[File]) -> list[File]:
-    """The files without what is ours in them. Raises InputError."""
+    """The files without our settings. Raises InputError."""
     return [file for file in map(containerd_files.without_ours, files) if file is not None]
 
 
@@ -128,10 +128,10 @@ def _target(base: list[File], version: int) -> str:
 def _blocks(
     target: File, version: int, runtimes: dict[str, Any], bede: dict[str, Any], replaced: str | None
 ) -> tuple[str, dict[tuple[str, ...], dict[str, Any]]]:
-    """The target's text, and the tables to append to it, where the CRI side has *runtimes*.
+    """The target's text, and the tables to append to it; *runtimes* are those that the CRI plugin has.
 
-    *bede* is the new one's table; *replaced* the default that it replaces, "" for the built-in one, and None
-    where it replaces none. Raises BedeError.
+    *bede* is the new runtime's table; *replaced* the default that it replaces: "" for the built-in one, None
+    if it replaces none. Raises BedeError.
     """
     text = target.text
     where = ("plugins", containerd_files.plugin(version), "containerd")
@@ -143,10 +143,10 @@ def _blocks(
         else:
             text = changed
     if version == 2:
-        # Of the built-in one nothing is left where a file names any.
+        # The built-in runtime is dropped if a file names any.
         known = runtimes or {BUILT_IN: {"runtime_type": RUNC}}
-        there = toml.get(target.data, *where, "runtimes") or {}
-        blocks |= {(*where, "runtimes", one): _said(known[one]) for one in known if one not in there}
+        named = toml.get(target.data, *where, "runtimes") or {}
+        blocks |= {(*where, "runtimes", name): _said(known[name]) for name in known if name not in named}
     blocks[(*where, "runtimes", "bede")] = bede
     return text, blocks
 
@@ -157,9 +157,9 @@ def _default(table: dict[str, Any]) -> str:
 
 
 def _known(table: dict[str, Any]) -> dict[str, str | None]:
-    """The programs of the CRI side's runtimes, as :func:`real.choose` wants them."""
+    """The programs of the CRI plugin's runtimes, in the form for :func:`real.choose`."""
     runtimes = table.get("runtimes") or {}
-    return {BUILT_IN: "", **{name: _program(one) for name, one in runtimes.items()}}
+    return {BUILT_IN: "", **{name: _program(runtime) for name, runtime in runtimes.items()}}
 
 
 def _program(runtime: object) -> str | None:
@@ -170,7 +170,7 @@ def _program(runtime: object) -> str | None:
 
 
 def _check(before: dict[str, Any], planned: list[File], version: int) -> None:
-    """Ask containerd what *planned* would come to. Raises InputError where it is not what was meant."""
+    """Let containerd read *planned*. Raises InputError if the result lacks a setting."""
     after = containerd_dump.dump(planned, version)
     if after is None:
         return
@@ -182,7 +182,7 @@ def _check(before: dict[str, Any], planned: list[File], version: int) -> None:
 
 
 def _in_files(files: list[File], version: int) -> dict[str, Any]:
-    """The `containerd` table of the CRI plugin that *files* come to, as far as they say."""
+    """The `containerd` table of the CRI plugin that results from *files*, without containerd's defaults."""
     name = containerd_files.plugin(version)
     found: dict[str, Any] = {}
     for file in files:
@@ -193,22 +193,22 @@ def _in_files(files: list[File], version: int) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    both = dict(one)
-    for name, value in other.items():
+def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    both = dict(first)
+    for name, value in second.items():
         old = both.get(name)
         both[name] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return both
 
 
 def _said(values: dict[str, Any]) -> dict[str, Any]:
-    """*values* without what a dump shows although it is the default."""
+    """*values* without defaults, which a dump shows, too."""
     clean = {name: _said(value) if isinstance(value, dict) else value for name, value in values.items()}
     return {name: value for name, value in clean.items() if value}
 
 
 def _edits(files: list[File], planned: list[File]) -> list[Edit]:
-    """What makes *planned* of *files*: config.toml last, which names the others."""
+    """The edits from *files* to *planned*: config.toml is last, as it names the others."""
     before = {file.path: file.text for file in files}
     after = {file.path: file.text for file in planned}
     kept = [file.path for file in _base(files)]

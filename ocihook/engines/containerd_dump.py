@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What containerd makes of configuration files, by its own `config dump`, before they are in their places."""
+"""Lets containerd read planned configuration files, by its own `config dump`, before they are installed."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def speaks() -> int:
 
 
 def dump(files: list[File], version: int) -> dict[str, Any] | None:
-    """Everything in force were *files* all there is, imports followed; None where there is no containerd.
+    """The whole configuration that *files* alone, with their imports, result in; None without containerd.
 
-    Raises InputError where containerd does not take them.
+    Raises InputError if containerd rejects them.
     """
     if programs.find(PROGRAM) is None:
         return None
     with tempfile.TemporaryDirectory(prefix="bede-") as private:
         copies = []
-        files = [file for file in files if file.data]  # one without a version would be of version 1
+        files = [file for file in files if file.data]  # an empty file has no version, which would mean 1
         for number, file in enumerate(files):
             copies.append(f"{private}/{number:03}.toml")
             fs.replace(copies[-1], containerd_files.without_imports(file))
@@ -64,7 +64,7 @@ def cri(dumped: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def lost(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """The settings of *before* that are not in *after*, but for what `bede configure` means to change."""
+    """The settings of *before* that *after* lacks, except for those that `bede configure` changes."""
     return _missing(_others(before), _others(after), "")
 
 
@@ -81,6 +81,10 @@ def _others(dumped: dict[str, Any]) -> dict[str, Any]:
 def _missing(before: Any, after: Any, path: str) -> list[str]:
     if isinstance(before, dict) and (after is None or isinstance(after, dict)):
         after = after or {}
-        return [one for name in before for one in _missing(before[name], after.get(name), f"{path}.{name}")]
-    # A dump shows some settings that nobody made, of the built-in runtime alone.
+        return [
+            setting
+            for name in before
+            for setting in _missing(before[name], after.get(name), f"{path}.{name}")
+        ]
+    # A dump shows some empty defaults, for the built-in runtime only.
     return [] if before == after or not (before or after) else [path.lstrip(".")]

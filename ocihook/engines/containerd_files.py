@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""containerd's configuration: config.toml and what it imports, with and without what is ours in them."""
+"""containerd's configuration: config.toml and the files that it imports, with and without our settings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DEFAULT = re.compile(r"^([ \t]*default_runtime_name[ \t]*=[ \t]*[\"'])([^\"'\r\
 
 
 class File(NamedTuple):
-    """One file's text, and what it says."""
+    """One file's text, and its parsed content."""
 
     path: str
     text: str
@@ -40,7 +40,7 @@ class File(NamedTuple):
 
 
 def plugin(version: int) -> str:
-    """What a file of *version* calls the CRI plugin's part that has the runtimes."""
+    """The name, in a file of *version*, of the part of the CRI plugin that has the runtimes."""
     return _PLUGINS[min(version, 3)]
 
 
@@ -60,7 +60,7 @@ def load() -> list[File]:
 
 
 def version(files: list[File]) -> int | None:
-    """The version of config.toml; None where there is none that says anything. Raises InputError."""
+    """The version of config.toml; None if that is missing or empty. Raises InputError."""
     data = files[0].data if files and files[0].path == CONFIG else {}
     number = data.get("version", 1)
     if not data:
@@ -74,7 +74,7 @@ def version(files: list[File]) -> int | None:
 
 
 def imports_own(files: list[File]) -> bool:
-    """Whether config.toml itself imports our drop-in, were it there."""
+    """Whether config.toml itself would import our drop-in."""
     main = next((file for file in files if file.path == CONFIG), None)
     directory, name = os.path.split(OWN)
     for pattern in _imports(main) if main else ():
@@ -85,7 +85,7 @@ def imports_own(files: list[File]) -> bool:
 
 
 def without_ours(file: File) -> File | None:
-    """*file* as it is without what is ours; None where it is all ours. Raises InputError."""
+    """*file* without our settings; None if it has no others. Raises InputError."""
     text = _LINE.sub("", toml.cut(file.text))
     data = toml.load(text, file.path)
     for name in _PLUGINS.values():
@@ -102,9 +102,9 @@ def without_ours(file: File) -> File | None:
 
 
 def with_default(text: str, name: str, path: str, replaced: str) -> str | None:
-    """*text* with default_runtime_name set in the table it has of plugin *name*; None where it has none.
+    """*text* with default_runtime_name set in its table of plugin *name*; None if it has no such table.
 
-    Raises InputError where another runtime than runc or the one to be *replaced* is the default.
+    Raises InputError if the default is neither runc nor the one to be *replaced*.
     """
     table = toml.get(toml.load(text, path), "plugins", name, "containerd")
     default = toml.get(table, "default_runtime_name")
@@ -156,7 +156,7 @@ def _with_value(text: str, before: str, after: str) -> str:
 
 
 def _taken_out(text: str, name: str, path: str) -> str:
-    """*text* without a runtime `bede` that somebody wrote by hand."""
+    """*text* without a runtime `bede` that was written by hand."""
     wanted = toml.load(text, path)
     del wanted["plugins"][name]["containerd"]["runtimes"]["bede"]
     try:
@@ -171,7 +171,7 @@ def _taken_out(text: str, name: str, path: str) -> str:
 
 
 def _others(data: dict[str, Any]) -> dict[str, Any]:
-    """What is said besides the version and what `bede configure` says in a file of its own."""
+    """The settings in *data* except for the version and those that `bede configure` writes."""
     data = copy.deepcopy(data)
     data.pop("version", None)
     for name in _PLUGINS.values():
@@ -187,7 +187,7 @@ def _others(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filled(data: dict[str, Any]) -> dict[str, Any]:
-    """*data* without tables that say nothing."""
+    """*data* without empty tables."""
     filled = {name: _filled(value) if isinstance(value, dict) else value for name, value in data.items()}
     return {name: value for name, value in filled.items() if value != {}}
 
@@ -195,4 +195,4 @@ def _filled(data: dict[str, Any]) -> dict[str, Any]:
 def _imports(file: File) -> list[str]:
     patterns = file.data.get("imports")
     here = os.path.dirname(file.path)
-    return [os.path.join(here, str(one)) for one in patterns] if isinstance(patterns, list) else []
+    return [os.path.join(here, str(pattern)) for pattern in patterns] if isinstance(patterns, list) else []

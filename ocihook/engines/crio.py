@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """CRI-O: a runtime handler `bede` in a drop-in of /etc/crio/crio.conf.d.
 
-Of the files in that directory the last one by name that has a setting counts. The handler is the default
-runtime's with another program, which has that runtime's behind it (engines/real.py): so its monitor is where
-this host has it, and its state is the real runtime's.
+If several files in that directory have a setting, the last one by name counts. The handler is a copy of the
+default runtime's with another program, which starts that runtime's program (engines/real.py): so it uses the
+monitor of this host and the state of the real runtime.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PROGRAM = "crio"
 _NAME = "crio"
 _BUILT_IN = "crun"
 THEN = "systemctl restart crio"
-#: What a handler takes from the default one; its own are the program and the type.
+#: settings that our handler copies from the default one; the program and the type are its own
 COPIED = (
     "runtime_root",
     "monitor_path",
@@ -59,8 +59,8 @@ def state() -> Engine:
         failed, note = error, error.message
         configured = default = False
     note = class_note(configured, default, note)
-    there = programs.find(PROGRAM) is not None
-    return Engine(_NAME, version(PROGRAM), there, configured, default, note, behind, lost, failed)
+    installed = programs.find(PROGRAM) is not None
+    return Engine(_NAME, version(PROGRAM), installed, configured, default, note, behind, lost, failed)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
@@ -75,7 +75,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
     runtime = _runtime(files)
     if toml.get(runtime, "runtimes", "bede") is not None:
         raise InputError("another file of CRI-O's has a runtime handler bede", f"Take it out of {DIRECTORY}")
-    # What was made the default stays it until somebody unconfigures it.
+    # If bede is the default, it stays so until `bede unconfigure`.
     set_default |= toml.get(ours, "crio", "runtime", "default_runtime") == "bede"
     behind, told = real.choose(_NAME, _known(runtime), _default(runtime), wanted)
     wrapper = edits.program(real.WRAPPER)
@@ -95,7 +95,7 @@ def unconfigure() -> Plan:
 
 
 def drop_in(program: str, runtime: dict[str, Any], name: str, default: bool) -> str:
-    """The drop-in for a CRI-O whose `crio.runtime` is otherwise *runtime*: *program* in front of *name*."""
+    """The drop-in for a CRI-O whose other `crio.runtime` is *runtime*: *program* starts runtime *name*."""
     handlers = runtime.get("runtimes") or {}
     like = handlers.get(name) or handlers.get("runc") or {}
     own: dict[str, Any] = {"runtime_path": program, "runtime_type": "oci"}
@@ -133,10 +133,10 @@ def _runtime(files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """`crio.runtime` of all files together."""
     found: dict[str, Any] = {"runtimes": {}}
     for data in files.values():
-        one = toml.get(data, "crio", "runtime")
-        if isinstance(one, dict):
-            handlers = one.get("runtimes")
-            found = {**found, **one, "runtimes": {**found["runtimes"], **(handlers or {})}}
+        section = toml.get(data, "crio", "runtime")
+        if isinstance(section, dict):
+            handlers = section.get("runtimes")
+            found = {**found, **section, "runtimes": {**found["runtimes"], **(handlers or {})}}
     return found
 
 
@@ -146,8 +146,9 @@ def _default(runtime: dict[str, Any]) -> str:
 
 
 def _known(runtime: dict[str, Any]) -> dict[str, str | None]:
-    """The programs of CRI-O's handlers, as :func:`real.choose` wants them."""
-    return {_BUILT_IN: "", **{name: _program(name, one) for name, one in runtime["runtimes"].items()}}
+    """The programs of CRI-O's handlers, in the form for :func:`real.choose`."""
+    handlers = runtime["runtimes"]
+    return {_BUILT_IN: "", **{name: _program(name, handler) for name, handler in handlers.items()}}
 
 
 def _program(name: str, handler: object) -> str | None:

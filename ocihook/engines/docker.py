@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Docker: the runtime `bede` in /etc/docker/daemon.json, which has no drop-ins.
+"""Docker: adds the runtime `bede` to /etc/docker/daemon.json, which has no drop-ins.
 
-What is not ours stays: a runtime `bede` that is not Bede's is an error. A default runtime other than runc
-goes behind bede-runtime (engines/real.py), so that its work is not lost.
+Settings that are not ours stay: a runtime `bede` that is not Bede's is an error. If the default runtime is
+not runc, bede-runtime starts that (engines/real.py), so that its work is not lost.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def state() -> Engine:
         note = "docker run --runtime bede --annotation bede.local=…"
     if default:
         note = "an annotation is enough: bede is the default runtime"
-    there = programs.find(PROGRAM) is not None
-    return Engine(_NAME, version(PROGRAM), there, configured, default, note, behind, lost, failed)
+    installed = programs.find(PROGRAM) is not None
+    return Engine(_NAME, version(PROGRAM), installed, configured, default, note, behind, lost, failed)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
@@ -73,7 +73,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
     after = _added(text, data, path, set_default) if text else generated(path, set_default)
     if after != before:
         _validate(after)
-    # Never the name of a program that is not there yet, nor of one that is gone.
+    # Order the edits so that the file never names a program that does not exist (yet, or any more).
     daemon = Edit(PATH, before, after, ours=not text)
     return Plan([script, daemon] if behind else [daemon, script], THEN, (*notes, *left))
 
@@ -89,12 +89,12 @@ def unconfigure() -> Plan:
 
 
 def _said(text: str | None) -> str:
-    """*text* where it says anything: Docker takes null for nothing, too."""
+    """*text*, or "" if it has no settings: Docker takes null for nothing, too."""
     return "" if text is None or text.strip() in ("", "null") else text
 
 
 def _without(text: str) -> str | None:
-    """*text* without what is ours; None where it is all ours. Raises BedeError."""
+    """*text* without our settings; None if it has no others. Raises BedeError."""
     data = _load(text)
     path = _path(data)
     if path is None:
@@ -115,7 +115,7 @@ def _without(text: str) -> str | None:
 
 
 def generated(wrapper: str, default: bool) -> str:
-    """The whole file, where there is no other."""
+    """The text of a new file."""
     data: dict[str, Any] = {_DEFAULT: "bede"} if default else {}
     data["runtimes"] = {"bede": {"path": wrapper}}
     return json.dumps(data, indent=2) + "\n"
@@ -142,16 +142,16 @@ def _default(data: dict[str, Any]) -> str:
 
 
 def _known(data: dict[str, Any]) -> dict[str, str | None]:
-    """The programs of Docker's runtimes, as :func:`real.choose` wants them. Raises InputError."""
+    """The programs of Docker's runtimes, in the form for :func:`real.choose`. Raises InputError."""
     runtimes = _runtimes(data)
     if runtimes.get("bede") is not None and _path(data) is None:
         raise InputError(f'the runtime "bede" in {PATH} is not Bede\'s', "Take it out, or rename it")
-    others = {name: _program(one) for name, one in runtimes.items() if name != "bede"}
+    others = {name: _program(runtime) for name, runtime in runtimes.items() if name != "bede"}
     return {**dict.fromkeys(_BUILT_IN, ""), **others}
 
 
 def _program(runtime: object) -> str | None:
-    """The program that a runtime is; None where it is more than that, or none of the kind."""
+    """The program of a *runtime*; None if it has further settings, or is no program."""
     if not isinstance(runtime, dict) or runtime.get("runtimeArgs") or runtime.get("runtimeType"):
         return None
     path = runtime.get("path")
@@ -175,14 +175,14 @@ def _runtimes(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _path(data: dict[str, Any]) -> str | None:
-    """The program of the runtime `bede`, where that is ours. Raises InputError."""
+    """The program of the runtime `bede`, if that is ours. Raises InputError."""
     bede = _runtimes(data).get("bede")
     path = bede.get("path") if isinstance(bede, dict) else None
     return path if isinstance(path, str) and real.is_ours(path) else None
 
 
 def _validate(text: str) -> None:
-    """Ask the daemon, where it is installed and knows how to be asked, whether it takes *text*."""
+    """Let the daemon validate *text*, if it is installed and has that option."""
     with contextlib.suppress(RuntimeMissingError):
         if "--validate" in programs.output(PROGRAM, "--help"):
             with tempfile.TemporaryDirectory(prefix="bede-") as private:

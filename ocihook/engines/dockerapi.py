@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Docker's daemon answers on its socket. Imported where Docker has to be asked: it is not small."""
+"""Requests to the socket of Docker's daemon. Large, so it is only imported when Docker has to be asked."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import urllib.parse
 from collections.abc import Collection
 from typing import Any
 
-SECONDS = 3.0  #: a name is not worth more
-_FEW = 16  #: ids that a question names; of more all containers are asked
+SECONDS = 3.0  #: a name is not worth a longer wait
+_FEW = 16  #: most ids in a request; for more, all containers are requested
 
 
 def names(socket_path: str, ids: Collection[str]) -> dict[str, str]:
-    """{id: name} as the daemon has them now, of *ids* and perhaps of others. Raises OSError, ValueError."""
+    """The current {id: name} of *ids*, and perhaps of others. Raises OSError, ValueError."""
     ask = {"all": "1"} if len(ids) <= _FEW else {}
     if ask:
         ask["filters"] = json.dumps({"id": sorted(ids)})
     found = get(socket_path, f"/containers/json?{urllib.parse.urlencode(ask)}")
     if not isinstance(found, list):
         raise ValueError("not a list")
-    return {one["Id"]: _own(one) for one in found if isinstance(one, dict) and isinstance(one.get("Id"), str)}
+    containers = [item for item in found if isinstance(item, dict) and isinstance(item.get("Id"), str)]
+    return {container["Id"]: _own(container) for container in containers}
 
 
-def _own(one: dict[str, Any]) -> str:
-    """Its own of its names: by links it has those that others call it, as ``/other/alias``."""
-    given = one.get("Names")  # one that is being removed has none
+def _own(container: dict[str, Any]) -> str:
+    """The container's own name: through links it also has aliases, such as ``/other/alias``."""
+    given = container.get("Names")  # none while it is being removed
     texts = [text.removeprefix("/") for text in given if isinstance(text, str)] if given else []
     return next((text for text in texts if "/" not in text), "")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of configuration files: planned as texts, shown as a diff, written atomically with a backup."""
+"""Edits of configuration files: planned as texts, shown as a diff, written atomically with a backup."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 class Edit(NamedTuple):
-    """One file's text before and after; None where there is no file."""
+    """One file's text before and after; None if there is no file."""
 
     path: str
     before: str | None
     after: str | None
-    ours: bool = False  #: all of it is ours, so there is nothing to keep a backup of
+    ours: bool = False  #: whether the whole file is ours, so that it needs no backup
     mode: int = 0o644  #: of a new file
 
 
@@ -30,7 +30,7 @@ class Plan(NamedTuple):
     """What a command would do to an engine."""
 
     edits: list[Edit]
-    then: str = ""  #: the command by which the engine takes notice
+    then: str = ""  #: the command that makes the engine read its files again
     notes: tuple[str, ...] = ()
 
     def changes(self) -> list[Edit]:
@@ -41,13 +41,13 @@ class Plan(NamedTuple):
 def program(name: str) -> str:
     """The absolute path of our program *name*, beside the running `bede`.
 
-    Raises RuntimeMissingError where it is not there, AccessError where others than root could replace it.
+    Raises RuntimeMissingError if it is missing, AccessError if a user other than root could replace it.
     """
     own = os.path.realpath(sys.argv[0])
     for directory in (os.path.dirname(own), f"{ROOT}/bin"):
         path = f"{directory}/{name}"
         if os.path.isfile(path):
-            # An engine of root's will run it, so root alone may be able to put it there.
+            # An engine that runs as root will execute it, so only root may be able to replace it.
             if os.geteuid() == 0 and (where := _open_to_others(os.path.realpath(path))):
                 raise AccessError(f"others than root can change {where}", "Install Bede, and use that one")
             return path
@@ -55,7 +55,7 @@ def program(name: str) -> str:
 
 
 def _open_to_others(path: str) -> str | None:
-    """The part of the absolute *path* that others than root can replace; None where there is none."""
+    """The part of the absolute *path* that users other than root can replace; None if there is none."""
     while True:
         found = os.stat(path)
         sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
@@ -88,7 +88,7 @@ def diff(edits: list[Edit]) -> str:
         names = ["/dev/null" if text is None else edit.path for text in (edit.before, edit.after)]
         for line in difflib.unified_diff(before, after, names[0], names[1]):
             out.append(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n")
-        if not before and not after:  # of an empty file there is nothing else to show
+        if not before and not after:  # difflib shows nothing for an empty file
             out += [f"--- {names[0]}\n", f"+++ {names[1]}\n"]
     return "".join(out)
 
@@ -142,7 +142,7 @@ def _text(name: str, at: int) -> str | None:
 
 
 def _make(directory: str) -> None:
-    """Make *directory* and what it is in; engines of other users read there, whatever our umask."""
+    """Make *directory* and its parents, readable for other users' engines whatever our umask is."""
     if not os.path.isdir(directory):
         _make(os.path.dirname(directory))
         os.mkdir(directory)

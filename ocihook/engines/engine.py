@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of the container engines of this host, without changing anything."""
+"""The state of the container engines of this host."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Engine(NamedTuple):
     """A container engine, and whether annotations of its containers reach Bede."""
 
     name: str
-    version: str  #: "" where it does not say
+    version: str  #: "" if unknown
     installed: bool
-    configured: bool  #: its own configuration names Bede
-    default: bool  #: an annotation alone is enough, without naming a runtime
+    configured: bool  #: whether its own configuration names Bede
+    default: bool  #: whether an annotation is enough, without naming a runtime
     note: str  #: one line: how annotations reach Bede, or what to do
     behind: str = ""  #: its runtime that a script of ours puts behind bede-runtime
     lost: str = ""  #: its default runtime, if that could be behind bede-runtime and is not
@@ -30,7 +30,7 @@ class Engine(NamedTuple):
 
 
 def class_note(configured: bool, default: bool, otherwise: str) -> str:
-    """How pods of a CRI engine reach its runtime class bede; *otherwise* where it has none."""
+    """How pods of a CRI engine reach its runtime class bede; *otherwise* if it has none."""
     if default:
         return "a pod's annotation is enough: bede is the default runtime"
     return "pods name the runtime class bede, and have the annotation" if configured else otherwise
@@ -42,7 +42,7 @@ def all_states() -> list[Engine]:
 
 
 def version(program: str) -> str:
-    """What `PROGRAM --version` says, without its name; "" where it says nothing."""
+    """The output of `PROGRAM --version` without its name; "" if there is none."""
     try:
         found = _VERSION.search(programs.output(program, "--version", seconds=5))
     except BedeError:

@@ -29,12 +29,13 @@ class _Object(NamedTuple):
 
 
 def load(text: str) -> dict[str, Any]:
-    """The object that *text* is. Raises ValueError where it is none, or says one thing twice."""
+    """The JSON object *text*. Raises ValueError if it is none, or has a name twice."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            twice = next(name for name, _ in pairs if [other for other, _ in pairs].count(name) > 1)
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f'"{twice}" is there twice')
         return found
 
@@ -48,22 +49,22 @@ def load(text: str) -> dict[str, Any]:
 
 
 def put(text: str, path: Sequence[str], value: Any) -> str:
-    """*text* with *value* at *path*: in the place of what is there, else as the last member of its object.
+    """*text* with *value* at *path*: it replaces the old value, or is added as the last member of its object.
 
-    A null on the way is an object that is not there. Raises ValueError where another part of *path* before
-    the last is no object.
+    A null on the way counts as a missing object. Raises ValueError if any other part of *path* before the
+    last is no object.
     """
     load(text)
     unit = _unit(text)
     at = _skip(text, 0)
     indent = ""
     for depth, name in enumerate(path):
-        there = _object(text, at)
-        member = there.find(name)
+        parent = _object(text, at)
+        member = parent.find(name)
         if member is None:
             for part in reversed(path[depth + 1 :]):
                 value = {part: value}
-            return _insert(text, there, name, value, indent, unit)
+            return _insert(text, parent, name, value, indent, unit)
         at = member.value
         indent = _indent(text, member.start)
         rest = path[depth + 1 :]
@@ -72,13 +73,13 @@ def put(text: str, path: Sequence[str], value: Any) -> str:
                 value = {part: value}
             rest = ()
         if not rest:
-            lines = _is_broken(text, there)
+            lines = _is_broken(text, parent)
             return text[:at] + _dump(value, text, indent if lines else None, unit) + text[member.end :]
     raise ValueError("no path")
 
 
 def remove(text: str, path: Sequence[str]) -> str:
-    """*text* without the member at *path*. Raises ValueError, KeyError where it is not there."""
+    """*text* without the member at *path*. Raises ValueError, KeyError if it is missing."""
     load(text)
     at = _skip(text, 0)
     for name in path[:-1]:
@@ -86,32 +87,32 @@ def remove(text: str, path: Sequence[str]) -> str:
         if member is None:
             raise KeyError(name)
         at = member.value
-    there = _object(text, at)
-    member = there.find(path[-1])
+    parent = _object(text, at)
+    member = parent.find(path[-1])
     if member is None:
         raise KeyError(path[-1])
-    index = there.members.index(member)
-    if index:  # the comma and the space before it go with it
-        return text[: there.members[index - 1].end] + text[member.end :]
-    if len(there.members) > 1:
-        return text[: member.start] + text[there.members[1].start :]
-    return text[: there.start] + text[member.end :]
+    index = parent.members.index(member)
+    if index:  # also remove the comma and the space before it
+        return text[: parent.members[index - 1].end] + text[member.end :]
+    if len(parent.members) > 1:
+        return text[: member.start] + text[parent.members[1].start :]
+    return text[: parent.start] + text[member.end :]
 
 
-def _insert(text: str, there: _Object, name: str, value: Any, indent: str, unit: str) -> str:
-    if there.members:
-        last = there.members[-1]
-        if len(there.members) > 1:
-            space = text[text.index(",", there.members[-2].end) + 1 : last.start]
-        elif _is_broken(text, there):
-            space = text[there.start : last.start]
+def _insert(text: str, parent: _Object, name: str, value: Any, indent: str, unit: str) -> str:
+    if parent.members:
+        last = parent.members[-1]
+        if len(parent.members) > 1:
+            space = text[text.index(",", parent.members[-2].end) + 1 : last.start]
+        elif _is_broken(text, parent):
+            space = text[parent.start : last.start]
         else:
             space = " " if text[last.value - 1].isspace() else ""
         at, before = last.end, f",{space}"
-        inner = _indent(text, last.start) if _is_broken(text, there) else None
-    else:  # what is between the braces stays behind the member, so that it is what a removal leaves
-        at = there.start
-        between = text[there.start : there.end]
+        inner = _indent(text, last.start) if _is_broken(text, parent) else None
+    else:  # keep the space between the braces after the new member: a removal then restores it
+        at = parent.start
+        between = text[parent.start : parent.end]
         broken = "\n" in between
         inner = indent + unit if broken else None
         before = _eol(text) + indent + unit if broken else between
@@ -120,7 +121,7 @@ def _insert(text: str, there: _Object, name: str, value: Any, indent: str, unit:
 
 
 def _dump(value: Any, text: str, indent: str | None, unit: str) -> str:
-    """*value* in the file's style; on one line where *indent* is None."""
+    """*value* in the file's style; on one line if *indent* is None."""
     if indent is None:
         return json.dumps(value, ensure_ascii=False)
     lines = json.dumps(value, ensure_ascii=False, indent=unit).split("\n")
@@ -128,7 +129,7 @@ def _dump(value: Any, text: str, indent: str | None, unit: str) -> str:
 
 
 def _object(text: str, at: int) -> _Object:
-    """The object whose brace is at *at* of a text that is valid JSON. Raises ValueError where none is."""
+    """The object whose brace is at *at* in the valid JSON *text*. Raises ValueError if none is there."""
     if text[at] != "{":
         raise ValueError(f"no JSON object at character {at}")
     start = at + 1
@@ -146,9 +147,9 @@ def _object(text: str, at: int) -> _Object:
     return _Object(start, members, at)
 
 
-def _is_broken(text: str, there: _Object) -> bool:
+def _is_broken(text: str, parent: _Object) -> bool:
     """Whether the members have lines of their own."""
-    return bool(there.members) and "\n" in text[there.start : there.members[0].start]
+    return bool(parent.members) and "\n" in text[parent.start : parent.members[0].start]
 
 
 def _skip(text: str, at: int) -> int:
@@ -157,13 +158,13 @@ def _skip(text: str, at: int) -> int:
 
 
 def _indent(text: str, at: int) -> str:
-    """The space that the line of *at* begins with."""
+    """The space at the beginning of the line that contains *at*."""
     line = text[text.rfind("\n", 0, at) + 1 : at]
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def _unit(text: str) -> str:
-    """What the file indents by: as its first member is, else two spaces."""
+    """The file's indentation: that of its first member, else two spaces."""
     top = _object(text, _skip(text, 0))
     if _is_broken(text, top):
         return _indent(text, top.members[0].start) or "  "

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers' names, which only the engine that gave them knows.
+"""Finds containers' names, which only the engine that gave them knows.
 
-Of what plain runc and crun, `ctr` and `bede run` start there is none: there the id is what a person chose.
+Containers of plain runc and crun, `ctr` and `bede run` have none: there a person chose the id.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ocihook.engines import conmon, programs
 from ocihook.errors import BedeError
 
 DOCKER = "/run/docker.sock"  #: tests point it elsewhere
-SECONDS = 3.0  #: a name is not worth more
+SECONDS = 3.0  #: a name is not worth a longer wait
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")  # of Docker and Podman
 
 
 def of(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """{cgroup: name} of *containers*, each its (id, path of its cgroup); only the engines of any are asked.
+    """{cgroup: name} of *containers*, each (id, path of its cgroup); asks only engines that have any of them.
 
-    They are those of now, also of what was renamed. Without an answer there are no names.
+    Names are current, also after a rename. Without an answer of the engine there are none.
     """
     podmans: list[tuple[str, str]] = []
     dockers: dict[str, str] = {}
@@ -37,12 +37,12 @@ def of(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
     if dockers:
         by_id = _of_docker(set(dockers.values()))
         found |= {where: by_id.get(id, "") for where, id in dockers.items()}
-    # Nobody else's word is taken for one.
+    # Drop anything that no engine would accept as a name.
     return {where: name for where, name in found.items() if _NAME.fullmatch(name)}
 
 
 def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
-    """The annotations that container *id* was made with, from the engine of its *cgroup*; None: unknown."""
+    """The annotations of container *id*, from the engine that made its *cgroup*; None: unknown."""
     with contextlib.suppress(BedeError, OSError, ValueError, LookupError, TypeError, AttributeError):
         if "libpod-" in cgroup:
             text = programs.output("podman", "container", "inspect", id, seconds=SECONDS)
@@ -50,13 +50,13 @@ def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
         if _is_dockers(id, cgroup):
             from ocihook.engines import dockerapi
 
-            one: Any = dockerapi.get(DOCKER, f"/containers/{id}/json")
-            return _strings(one["HostConfig"].get("Annotations"))
+            container: Any = dockerapi.get(DOCKER, f"/containers/{id}/json")
+            return _strings(container["HostConfig"].get("Annotations"))
     return None
 
 
 def _is_dockers(id: str, where: str) -> bool:
-    """Whether it may be Docker's: without systemd's driver its parent is any that a person chose."""
+    """Whether it may be Docker's: without the systemd driver, users may choose any parent cgroup."""
     parent, _, last = where.rpartition("/")
     return "docker" in where or (last == id and names.is_generated(id) and "kubepods" not in parent)
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Podman: one hook file a stage, in a directory that its `hooks_dir` names.
+"""Podman: writes one hook file for each stage, into a directory that its `hooks_dir` names.
 
-Podman reads /usr/share/containers/oci/hooks.d alone unless containers.conf says otherwise. So beside the
-files in /etc, or a user's in ~/.config, there is a drop-in of containers.conf.d that adds their directory. A
-file masks those of its name in directories before its own: that is how hooks of a package are switched off.
+By default Podman reads only /usr/share/containers/oci/hooks.d. So beside the hook files in /etc, or a user's
+in ~/.config, there is a drop-in in containers.conf.d that adds their directory. A hook file replaces those of
+the same name in earlier directories: this is used to switch off hooks of a package.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from ocihook.spec import bundle
 
 PROGRAM = "podman"
 HOOK = bundle.HOOK
-SHARE = "/usr/share/containers/oci/hooks.d"  #: of packages; what Podman reads by itself
+SHARE = "/usr/share/containers/oci/hooks.d"  #: of packages; the only one that Podman reads by default
 ETC = "/etc/containers"
-NEVER = "/bin/sh"  #: a hook's path has to exist, whether or not it is ever run
+NEVER = "/bin/sh"  #: any existing program: a hook's path must exist even if it is never run
 _HEAD = "# Made by bede configure podman: where Bede's hooks are."
 _DIRECTORIES = re.compile(r"--hooks-dir\b.*\(default \[(.*)\]\)")
 
 
 def state() -> Engine:
-    """Podman on this host, for the user who asks."""
+    """Podman on this host, for the current user."""
     note = "run: bede configure podman"
-    there = programs.find(PROGRAM) is not None
+    installed = programs.find(PROGRAM) is not None
     configured = False
     with contextlib.suppress(BedeError):
-        found = _active(_directories() if there else [SHARE])
+        found = _active(_directories() if installed else [SHARE])
         configured = len(found) == len(bundle.STAGES)
         if configured:
             note = f"an annotation is enough: hooks in {os.path.dirname(found[0])}"
@@ -44,7 +44,7 @@ def state() -> Engine:
             note = (
                 f"only {len(found)} of {len(bundle.STAGES)} hooks are in effect; run: bede configure podman"
             )
-    return Engine("podman", version(PROGRAM) if there else "", there, configured, configured, note)
+    return Engine("podman", version(PROGRAM) if installed else "", installed, configured, configured, note)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
@@ -83,7 +83,7 @@ def unconfigure() -> Plan:
 
 
 def hook_file(stage: str, hook: str) -> str:
-    """The file by which Podman runs *hook* (a path) at *stage*, of containers with our annotations."""
+    """The file that makes Podman run *hook* (a path) at *stage* of containers with our annotations."""
     return (
         "{\n"
         '  "version": "1.0.0",\n'
@@ -102,7 +102,7 @@ def hook_file(stage: str, hook: str) -> str:
 
 
 def mask(stage: str) -> str:
-    """A file that masks :func:`hook_file` by its name, and never runs anything."""
+    """A file that replaces :func:`hook_file` and never runs anything."""
     entry = {
         "version": "1.0.0",
         "hook": {"path": NEVER},
@@ -113,7 +113,7 @@ def mask(stage: str) -> str:
 
 
 def name_of(stage: str) -> str:
-    """What the file of *stage* is called."""
+    """The name of the hook file of *stage*."""
     return f"bede-{stage.lower()}.json"
 
 
@@ -123,7 +123,7 @@ def hooks_in(directory: str) -> bool:
 
 
 def _home() -> str:
-    """The directory of containers' configuration that is ours to write."""
+    """The directory of containers' configuration that the current user may write."""
     if os.geteuid() == 0:
         return ETC
     return f"{os.environ.get('XDG_CONFIG_HOME') or os.path.expanduser('~/.config')}/containers"
@@ -138,7 +138,7 @@ def _drop_in() -> str:
 
 
 def _files(wanted: dict[str, str], base: list[str]) -> list[Edit]:
-    """The edits that leave *wanted* (text by stage) of ours; *base* is hooks_dir without our drop-in."""
+    """The edits that make *wanted* (text by stage) our files; *base* is hooks_dir without our drop-in."""
     own = _own()
     hooks = []
     for stage in bundle.STAGES:
@@ -152,7 +152,7 @@ def _files(wanted: dict[str, str], base: list[str]) -> list[Edit]:
     if wanted and own not in base:
         after = _drop_in_text(own, base)
     conf = Edit(path, before, after, ours)
-    # Never a name of a directory that is not there yet, nor one that is gone.
+    # Order the edits so that hooks_dir never names a missing directory.
     return [*hooks, conf] if wanted else [conf, *hooks]
 
 
@@ -173,12 +173,12 @@ def _without_ours() -> list[str]:
     own = _own()
     directories = _directories() if programs.find(PROGRAM) else [SHARE]
     if f'"{own}"' in (edits.read(_drop_in()) or ""):
-        directories = [one for one in directories if one != own]
+        directories = [directory for directory in directories if directory != own]
     return directories
 
 
 def _active(directories: list[str], without: str | None = None) -> list[str]:
-    """The files of Bede's that Podman runs, when it reads *directories*; none *without* one of them."""
+    """The hook files of Bede that Podman uses if it reads *directories*, except for the one *without*."""
     found = []
     for stage in bundle.STAGES:
         for directory in reversed(directories):
@@ -199,7 +199,7 @@ def _hook_path(text: str) -> str:
 
 
 def _directories(override: str = "") -> list[str]:
-    """hooks_dir in effect, which Podman shows as a default; with *override*, as that file would change it."""
+    """The hooks_dir in effect, which Podman shows as a default; *override* is a further file to apply."""
     words = [f"{name}={os.environ[name]}" for name in ("XDG_CONFIG_HOME",) if name in os.environ]
     if override:
         words.append(f"CONTAINERS_CONF_OVERRIDE={override}")
@@ -208,7 +208,7 @@ def _directories(override: str = "") -> list[str]:
 
 
 def _appends() -> bool:
-    """Whether Podman knows `{append=true}`: one that does not would refuse to start with it in a file."""
+    """Whether Podman knows `{append=true}`: one that does not would fail with such a file."""
     if programs.find(PROGRAM) is None:
         return True
     with tempfile.NamedTemporaryFile("w", prefix="bede-", suffix=".conf") as file:

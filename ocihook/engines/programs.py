@@ -21,7 +21,7 @@ def find(name: str) -> str | None:
 def output(*command: str, seconds: float = SECONDS) -> str:
     """Standard output of *command*, whose first word is a name in :data:`PATH`.
 
-    Raises RuntimeMissingError where it is not there, fails, or takes too long.
+    Raises RuntimeMissingError if it is missing, fails, or takes too long.
     """
     program = find(command[0])
     if program is None:

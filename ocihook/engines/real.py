@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real runtime behind bede-runtime, where an engine's is not the one that bede-runtime finds by itself.
+"""Scripts for engines whose real runtime is not the one that bede-runtime finds by itself.
 
-bede-runtime starts what the configuration names, else runc or crun. An engine whose default runtime is
-another program, such as a second wrapper, would lose that program's work for a container under bede. There
-the engine's runtime bede is a script of ours, a file for each engine, whose first line names the program:
+bede-runtime starts the runtime that the configuration names, else runc or crun. If an engine's default
+runtime is another program, such as a second wrapper, containers under bede would lose that program's work. So
+the engine's runtime bede is then a script of ours, one for each engine, whose first line names the program:
 ``#!/usr/bin/bede-runtime --real=/usr/bin/nvidia-container-runtime``.
 """
 
@@ -21,12 +21,12 @@ from ocihook.errors import BedeError, InputError, RuntimeMissingError
 
 WRAPPER = "bede-runtime"
 DIRECTORY = "/etc/bede"  #: of the scripts; tests point these elsewhere
-#: where shims keep the name of the runtime that each of their containers was started by
+#: files in which shims keep the name of the runtime that started a container
 TASKS = tuple(
     f"/run/{where}/io.containerd.runtime.v2.task/*/*/runtime"
     for where in ("containerd", "docker/containerd/daemon", "k3s/containerd")
 )
-COMMANDS = "/proc/[0-9]*/cmdline"  #: conmon's has the runtime in it
+COMMANDS = "/proc/[0-9]*/cmdline"  #: that of conmon contains the runtime
 _OPTION = " --real="
 _NAME = "# runtime: "
 _DEFAULT = "# default: "
@@ -36,22 +36,22 @@ _SHAPE = re.compile(rf"#!/\S*{WRAPPER}{_OPTION}(.+)\n")
 
 
 class Real(NamedTuple):
-    """A runtime of an engine's, behind bede-runtime."""
+    """A runtime of an engine that bede-runtime starts."""
 
-    name: str  #: what the engine calls it
+    name: str  #: in the engine's configuration
     program: str  #: its path, or its name on PATH
-    #: the engine's default runtime that bede has replaced, where that is not its built-in one
+    #: the engine's default runtime that bede has replaced, if that is not the built-in one
     default: str = ""
 
 
 def choose(
     engine: str, known: dict[str, str | None], default: str, wanted: str | None, replaced: str = ""
 ) -> tuple[Real | None, tuple[str, ...]]:
-    """(what is to be behind bede-runtime, None for what that finds by itself; what to say of it).
+    """(the runtime for bede-runtime to start, None if it finds that by itself; messages about it).
 
-    *known* has the program of each of the engine's runtimes by its name: "" for the built-in one, None for
-    one that is no program; *default* is the engine's own choice, *wanted* the user's. *replaced* is the
-    default runtime that bede is to replace, if it is not the built-in one. Raises BedeError.
+    *known* has the program of each of the engine's runtimes by name: "" for the built-in one, None for one
+    that is not just a program; *default* is the engine's own choice, *wanted* the user's. *replaced* is the
+    default runtime that bede will replace, if that is not the built-in one. Raises BedeError.
     """
     if wanted is not None and wanted not in known:
         raise InputError(f"{engine} has no runtime {wanted[:80]!a}", f"It has {', '.join(known)}")
@@ -68,26 +68,27 @@ def choose(
     by_itself = not program or is_found(program)
     if by_itself and name == default and not replaced:
         return None, ()
-    one = Real(name, program or "runc", replaced)
-    return one, (f"Behind bede-runtime {engine} has its runtime {name} ({one.program}), by {script(engine)}",)
+    chosen = Real(name, program or "runc", replaced)
+    where = script(engine)
+    return chosen, (f"Behind bede-runtime {engine} has its runtime {name} ({chosen.program}), by {where}",)
 
 
 def told(engine: str, known: dict[str, str | None], default: str, handler: str) -> tuple[str, str]:
-    """(what is behind the engine's runtime bede by a script, its default runtime that could be and is not).
+    """(the runtime that bede-runtime starts by a script, the default runtime if it should but does not).
 
-    *handler* is the program of that runtime. Raises RuntimeMissingError where that is a script that is gone.
+    *handler* is the program of the engine's runtime bede. Raises RuntimeMissingError if that script is gone.
     """
     if os.path.basename(handler) != WRAPPER:
-        one = read(engine)
-        if one is None:
+        real = read(engine)
+        if real is None:
             raise RuntimeMissingError(f"{handler} is not there", f"Run bede configure {engine}")
-        return f"{one.name} ({one.program})", ""
+        return f"{real.name} ({real.program})", ""
     program = known.get(default)
     return "", default if program and not is_found(program) else ""
 
 
 def script(engine: str) -> str:
-    """Where the script of *engine* is, if it has one."""
+    """The path of the script of *engine*."""
     return f"{DIRECTORY}/{WRAPPER}-{engine}"
 
 
@@ -97,7 +98,7 @@ def is_ours(program: object) -> bool:
 
 
 def read(engine: str) -> Real | None:
-    """What the script of *engine* says; None where there is none. Raises AccessError, InputError."""
+    """The runtime in the script of *engine*; None if there is none. Raises AccessError, InputError."""
     text = edits.read(script(engine))
     found = _SHAPE.match(text or "")
     if text is None or found is None:
@@ -109,7 +110,7 @@ def read(engine: str) -> Real | None:
 
 
 def text(engine: str, real: Real, wrapper: str) -> str:
-    """The script of *engine* for *real*. Raises InputError where no first line can name it."""
+    """The script of *engine* for *real*. Raises InputError if a first line cannot name it."""
     first = f"#!{wrapper}{_OPTION}{real.program}"
     names = real.name + real.default
     plain = real.program.isprintable() and real.program == real.program.strip() and names.isprintable()
@@ -126,9 +127,9 @@ def text(engine: str, real: Real, wrapper: str) -> str:
 
 
 def edit(engine: str, real: Real | None, wrapper: str = "") -> tuple[Edit, tuple[str, ...]]:
-    """(what leaves *engine* a script for *real*, none where that is None; what to say of it).
+    """(the edit after which *engine* has a script for *real*, or none if that is None; messages about it).
 
-    One that containers run by stays as long. Raises AccessError, InputError.
+    A script that running containers use is kept. Raises AccessError, InputError.
     """
     path = script(engine)
     before = edits.read(path)
@@ -147,7 +148,7 @@ def edit(engine: str, real: Real | None, wrapper: str = "") -> tuple[Edit, tuple
 
 
 def is_used(engine: str) -> bool:
-    """Whether a container that runs was started by the script of *engine*: it is asked to stop it, too."""
+    """Whether a running container was started by the script of *engine*, which will be needed to stop it."""
     path = script(engine)
     files = (name for pattern in TASKS for name in glob.iglob(pattern))
     if any(fs.read_or(name, "").strip() == path for name in files):
@@ -156,7 +157,7 @@ def is_used(engine: str) -> bool:
 
 
 def is_found(program: str) -> bool:
-    """Whether bede-runtime finds *program*, a path or a name on PATH, without being told."""
+    """Whether bede-runtime finds *program*, a path or a name on PATH, by itself."""
     try:
         settings = config.load()
     except BedeError:

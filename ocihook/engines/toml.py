@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks of ours at the end of a TOML file, between two comments: what is around them stays byte for byte."""
+"""Our blocks at the end of a TOML file, between two comments: the rest of the file stays byte for byte."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLOCK = re.compile(rf"(\r?\n){re.escape(BEGIN)}.*?{re.escape(END)}(\r?\n|\Z)", 
 
 
 def load(text: str, path: str) -> dict[str, Any]:
-    """The tables of *text*. Raises InputError, saying *path*."""
+    """The tables of *text*. Raises InputError naming *path*."""
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -28,7 +28,7 @@ def append(text: str, body: str) -> str:
     """*text* with a block of ours at its end."""
     eol = "\r\n" if "\r\n" in text else "\n"
     block = eol.join(["", BEGIN, *body.splitlines(), END])
-    # A last line without an end is to be without one again when the block is gone.
+    # If the last line has no newline, it must have none again after the block is removed.
     return f"{text}{block}{eol}" if not text or text.endswith("\n") else f"{text}{eol}{block}"
 
 
@@ -43,7 +43,7 @@ def cut(text: str) -> str:
 
 
 def tables(path: tuple[str, ...], values: dict[str, Any]) -> str:
-    """*values* as the table at *path*, and tables below it, in TOML."""
+    """*values* as TOML: the table at *path*, and the tables below it."""
     plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
     lines = [f"[{'.'.join(key(part) for part in path)}]"] if plain or not values else []
     lines += [f"{key(name)} = {tomlkit.item(value).as_string()}" for name, value in plain.items()]
@@ -53,13 +53,13 @@ def tables(path: tuple[str, ...], values: dict[str, Any]) -> str:
 
 
 def key(name: str) -> str:
-    """*name* as TOML wants a key."""
+    """*name* as a TOML key."""
     bare = re.fullmatch(r"[A-Za-z0-9_-]+", name)
     return name if bare else str(tomlkit.item(name).as_string())
 
 
 def get(data: Any, *path: str) -> Any:
-    """What is at *path* in nested tables, or None."""
+    """The value at *path* in nested tables, or None."""
     for name in path:
         data = data.get(name) if isinstance(data, dict) else None
     return data
