@@ -49,7 +49,7 @@ def for_host(mount: str, config: "Config") -> "Backend":
 
 def stock(config: "Config") -> "Backend":
     """The backend for a kernel without limits by node; configured far nodes need not be a lower tier."""
-    return named("migrate" if config.far_nodes and not nodes.is_lower(config.far_nodes) else "tier")
+    return named("migrate" if nodes.is_emulated(config.far_nodes) else "tier")
 
 
 def here(config: "Config") -> "Backend":

@@ -2,7 +2,6 @@
 """`bede unconfigure ENGINE`: takes back what `bede configure ENGINE` wrote."""
 
 import argparse
-import importlib
 
 from ocihook.cli import configure
 
@@ -34,6 +33,6 @@ def run(args: argparse.Namespace) -> int:
     """Take it out of the engine's files, or show what would change."""
     if not args.dry_run:
         configure.need_root(args.engine)
-    one = importlib.import_module(f"ocihook.engines.{args.engine}")
-    configure.carry_out(one.unconfigure(), args.dry_run)
+    module = configure.engine_module(args.engine)
+    configure.carry_out(module.unconfigure(), args.dry_run)
     return 0

@@ -11,15 +11,9 @@ from collections.abc import Iterator
 
 from ocihook import host
 from ocihook.backends import cpus
-from ocihook.config import Config
 from ocihook.finding import GOOD, NOTE, WARN, Finding
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
-
-
-def is_one(config: Config) -> bool:
-    """Whether the configuration names far nodes that are in no lower tier of the kernel."""
-    return bool(config.far_nodes) and not nodes.is_lower(config.far_nodes)
 
 
 def look(tiers: Tiers) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def tiers(config: Config) -> nodes.Tiers | None:
 def look(config: Config, found: nodes.Tiers | None) -> Iterator[Finding]:
     """The nodes, and which of them are *found* to be local and far."""
     yield from _nodes(found)
-    if found is not None and emulation.is_one(config):
+    if found is not None and nodes.is_emulated(config.far_nodes):
         yield from emulation.look(found)
     else:
         yield _tiers()

@@ -19,6 +19,7 @@ from ocihook.engines.engine import Engine, class_note
 from ocihook.engines.engine import version as version_of
 from ocihook.errors import BedeError, InputError
 
+FOR_USERS = False  #: whether other users than root have files of their own for it
 THEN = "systemctl restart containerd"
 ANNOTATIONS = ["bede.*"]
 

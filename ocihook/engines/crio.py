@@ -20,6 +20,7 @@ MAIN = "/etc/crio/crio.conf"  #: tests point these elsewhere
 DIRECTORY = "/etc/crio/crio.conf.d"
 NAME = "99-bede.conf"
 PROGRAM = "crio"
+FOR_USERS = False  #: whether other users than root have files of their own for it
 _NAME = "crio"
 _BUILT_IN = "crun"
 THEN = "systemctl restart crio"

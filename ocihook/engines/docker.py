@@ -20,6 +20,7 @@ from ocihook.errors import BedeError, InputError, RuntimeMissingError
 
 PATH = "/etc/docker/daemon.json"  #: tests point it elsewhere
 PROGRAM = "dockerd"
+FOR_USERS = False  #: whether other users than root have files of their own for it
 THEN = "systemctl reload docker"
 _NAME = "docker"
 _DEFAULT = "default-runtime"

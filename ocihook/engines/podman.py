@@ -22,6 +22,7 @@ from ocihook.errors import BedeError, InputError
 from ocihook.spec import bundle
 
 PROGRAM = "podman"
+FOR_USERS = True  #: whether other users than root have files of their own for it
 HOOK = bundle.HOOK
 SHARE = "/usr/share/containers/oci/hooks.d"  #: of packages; the only one that Podman reads by default
 ETC = "/etc/containers"

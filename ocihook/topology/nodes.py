@@ -102,6 +102,11 @@ def is_lower(far_nodes: "Collection[int]") -> bool:
     return min((rank.get(node, 0) for node in far_nodes), default=0) > max(local, default=0)
 
 
+def is_emulated(far_nodes: "Collection[int]") -> bool:
+    """Whether *far_nodes*, those of the configuration, are far by its word alone: no lower tier has them."""
+    return bool(far_nodes) and not is_lower(far_nodes)
+
+
 def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
     """Local and far nodes; *far_nodes* (from the configuration) names the far ones outright.
 
