@@ -4,14 +4,14 @@
 import argparse
 
 DETAILS = """\
-What there is to say to it stands in /etc/bede/config.yaml. When it ends the containers stay bound, and the
-next one adopts them; --release-all is for a host that Bede is taken from. (A kernel with memory.node_limit
-holds its bounds without Bede: those stay until their containers end.)
+Its settings are in /etc/bede/config.yaml. When the agent ends, the containers stay bound, and the next agent
+adopts them; --release-all is for a host from which Bede is removed. (A kernel with memory.node_limit holds
+bounds without Bede: those stay until their containers end.)
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to do in place of holding."""
+    """--release-all."""
     parser.add_argument(
         "--release-all",
         action="store_true",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede completion SHELL`: what a shell needs to complete this command."""
+"""`bede completion SHELL`: prints the script with which a shell completes this command."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 SHELLS = ("bash", "zsh")
 DETAILS = """\
-Bede's Debian package brings the completion of both shells along; this is for any other installation.
+Bede's Debian package contains the completion of both shells; this is for any other installation.
 
 examples:
   bede completion bash > /etc/bash_completion.d/bede
   bede completion zsh > "${fpath[1]}/_bede"
 """
-#: by an argument's metavar, what completes it: one of shtab's kinds, or a function of PREAMBLES
+#: an argument's metavar → its completion: one of shtab's kinds, or a function of PREAMBLES
 KINDS = {"FILE": "file", "DIR": "directory", "CONTAINER": "_bede_containers", "COMMAND": "_bede_programs"}
-#: In both shells: what containers can be called, of what engines give. Root's are root's to list: for a line
-#: that begins with sudo, sudo asks, if it wants no password.
+#: In both shells: the names and ids of containers. Only root can list root's: for a command line that begins
+#: with sudo, the list is made with sudo, if that needs no password.
 _NAMES = """\
 _bede_names() {
   local ask=(bede ps --names)
@@ -46,7 +46,7 @@ _bede_containers() {
 _bede_programs() { _command_names -e; }""",
 }
 
-#: shtab 1.5, which is Debian 12's, offers the first choice alone; in zsh, only the first of several arguments
+#: shtab 1.5 (of Debian 12) offers only the first choice, and in zsh only the first of several arguments
 REPAIRS = (
     ('"(*)::', '"*:'),
     ('"(*):', '"*:'),
@@ -82,16 +82,16 @@ def script(shell: str) -> str:
 
 
 def tree() -> Parser:
-    """One parser of everything: `bede` itself, and all its commands as sub-parsers."""
+    """One parser for everything: `bede` itself, with all commands as sub-parsers."""
     from ocihook.cli import main
 
     top = main.top_parser()
-    # The command line is parsed in two steps, so that one command's module is enough to run it.
+    # `bede` parses in two steps, so that it loads only one command's module; a completion needs all of them.
     top._remove_action(next(action for action in top._actions if action.dest == "command"))
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     for name in main.commands():
-        one = main.command_parser(name)
-        commands.add_parser(name, parents=[one], add_help=False, help=main.COMMANDS[name])
+        parent = main.command_parser(name)
+        commands.add_parser(name, parents=[parent], add_help=False, help=main.COMMANDS[name])
     _mark(top)
     return top
 

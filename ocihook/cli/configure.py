@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede configure ENGINE`: an engine's files, so that annotations of its containers reach Bede."""
+"""`bede configure ENGINE`: edits an engine's files, so that annotations of its containers reach Bede."""
 
 import argparse
 import importlib
@@ -12,27 +12,28 @@ from ocihook.engines.edits import Plan
 from ocihook.errors import AccessError, RuntimeMissingError
 
 DETAILS = """\
-Files that are written, all atomically, with their mode and owner kept:
-  podman      /etc/containers/oci/hooks.d/bede-*.json, and for Podman to look there
-              /etc/containers/containers.conf.d/bede.conf; nothing where a package has put the hooks into
-              /usr/share/containers/oci/hooks.d. As another user than root, the same in ~/.config/containers.
-  docker      the runtime bede in /etc/docker/daemon.json, which is left as it is but for that
-  containerd  the runtime class bede, in /etc/containerd/conf.d/bede.toml where config.toml imports that;
-              else, and where files of version 2 have settings of the CRI plugin, at the end of config.toml
+These files are written, all atomically, keeping their mode and owner:
+  podman      /etc/containers/oci/hooks.d/bede-*.json, and so that Podman reads these
+              /etc/containers/containers.conf.d/bede.conf; nothing if a package has put the hooks into
+              /usr/share/containers/oci/hooks.d. For a user other than root, the same in ~/.config/containers.
+  docker      the runtime bede in /etc/docker/daemon.json, the rest of which stays as it is
+  containerd  the runtime class bede, in /etc/containerd/conf.d/bede.toml if config.toml imports that;
+              else, and if files of version 2 have settings of the CRI plugin, at the end of config.toml
   crio        the runtime handler bede in /etc/crio/crio.conf.d/99-bede.conf
-  and where an engine's runtime is to go behind bede-runtime, the script /etc/bede/bede-runtime-ENGINE
+  and if bede-runtime has to start a certain runtime of an engine, the script /etc/bede/bede-runtime-ENGINE
 
-What a file was before a change is kept beside it as NAME.bede-YYYYMMDDHHMMSS, of a directory *.d beside that:
-the last three times. Nothing is kept of what does not change, or is Bede's alone.
-Where dockerd or containerd can say so, a new file is what they accept, and no setting of containerd is lost.
-The engine takes notice when it is told to: the command for that is the last line. A second run does nothing.
+The last three versions of each changed file are kept beside it as NAME.bede-YYYYMMDDHHMMSS (for a file in a
+directory *.d, beside that directory). There is no backup of a file that does not change, or is Bede's alone.
+If dockerd or containerd can check a new file, it is only written if they accept it, and only if containerd
+loses no setting. The last line is the command that makes the engine read its files again. A second run does
+nothing.
 
-The engine's default runtime goes behind bede-runtime, so that a container under bede keeps what it does: a
-second wrapper (NVIDIA's), or a runc or crun of the engine's own. --real puts another of the engine's runtimes
-there, and a second run keeps that. Podman needs none of it: it calls Bede's hooks, whatever its runtime is.
+bede-runtime starts the engine's default runtime, so that a container under bede keeps what that does: a
+second wrapper (NVIDIA's), or a runc or crun of the engine's own. --real makes it start another runtime of the
+engine, and a second run keeps that. Podman does not need this: it calls Bede's hooks with any runtime.
 
---set-default makes bede the default runtime: then an annotation alone is enough, as it is with Podman. What
-was the default goes behind it, and is the default again after `bede unconfigure`.
+--set-default makes bede the default runtime: then an annotation alone is enough, as it is with Podman.
+bede-runtime starts the previous default, which is the default again after `bede unconfigure`.
 
 examples:
   bede configure podman
@@ -84,7 +85,7 @@ def need_root(name: str) -> None:
 
 
 def carry_out(plan: Plan, dry_run: bool) -> None:
-    """Do what *plan* says, or print it; then what there is to say."""
+    """Carry *plan* out, or only print it; then print its messages."""
     changes = plan.changes()
     if dry_run:
         text = edits.diff(changes).encode("utf-8", "surrogateescape")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--verbose`: which kernel and state files are read and written, and what an error came from."""
+"""`--verbose`: shows which kernel and state files are read and written, and where an error comes from."""
 
 import sys
 import traceback
@@ -12,18 +12,18 @@ _LONGEST = 160
 
 
 def on() -> None:
-    """From now on tell of every file that :mod:`ocihook.fs` touches."""
+    """From now on print every file that :mod:`ocihook.fs` reads or writes."""
     fs.recorder = _tell
 
 
 def off() -> None:
-    """Tell no more."""
+    """Stop printing."""
     if fs.recorder is _tell:
         fs.recorder = None
 
 
 def of(error: BaseException) -> None:
-    """Where *error* comes from, if that is to be told."""
+    """Print where *error* comes from, if --verbose is on."""
     if fs.recorder is _tell:
         for line in "".join(traceback.format_exception(error)).splitlines():
             _print(line)
@@ -36,5 +36,5 @@ def _tell(op: str, path: str, data: str) -> None:
 
 
 def _print(line: str) -> None:
-    # Files have what containers put into them.
+    # The content of a file may be from a container.
     print(f"bede: detail: {printable(line)}", file=sys.stderr)

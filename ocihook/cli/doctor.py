@@ -12,13 +12,13 @@ from ocihook.errors import EXIT_HOST, EXIT_OK, EXIT_PERMISSION
 from ocihook.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
 
 DETAILS = """\
-Each line is a fact: ok, note (good to know), warn (works less well), root (in the way of you, or hidden from
-you, since you are not root) or BAD (no bound can be held), and what to do about it after an arrow. The last
-line is the verdict, and why. It changes nothing without --fix, which turns on what can be turned on now:
-demotion, the memory controller, the multi-generational LRU, the agent. They are back at the next boot as the
-host's own configuration has them.
+Each line is a fact: ok, note (good to know), warn (works less well), root (prevents bounds, or cannot be
+checked, since you are not root) or BAD (no bound can be held), and after an arrow what to do about it. The
+last line is the verdict, and the reason for it. Nothing is changed without --fix, which turns on what can be
+turned on now: demotion, the memory controller, the multi-generational LRU, the agent. At the next boot the
+host's own configuration decides about them again.
 
-The exit status is 0 where bounds can be held, 3 where they cannot, 4 where it takes root to tell.
+The exit status is 0 if bounds can be held, 3 if they cannot, 4 if only root can find that out.
 
 examples:
   sudo bede doctor
@@ -33,7 +33,7 @@ _COLOURS = {
     ROOT: terminal.WARN,
     BAD: terminal.BAD,
 }
-#: by whether bounds can be held: the words, their colour, the exit status
+#: whether bounds can be held → the words, their colour, the exit status
 _VERDICTS = {
     True: ("bounds can be held on this host", terminal.GOOD, EXIT_OK),
     False: ("no bound can be held on this host", terminal.BAD, EXIT_HOST),
@@ -52,12 +52,12 @@ def run(args: argparse.Namespace) -> int:
     """Print what is found; whether bounds can be held."""
     report = examine.examine()
     if args.fix:
-        for one, error in examine.repair(report):
+        for finding, error in examine.repair(report):
             said = f"cannot be done: {error}" if error else "done"
-            print(f"{one.topic} {one.name}: {one.remedy}: {said}", file=sys.stderr)
+            print(f"{finding.topic} {finding.name}: {finding.remedy}: {said}", file=sys.stderr)
         report = examine.examine()
     if args.json:
-        findings = [one._asdict() | {"fix": one.fix is not None} for one in report.findings]
+        findings = [finding._asdict() | {"fix": finding.fix is not None} for finding in report.findings]
         told = {"can_hold": report.can_hold, "reasons": report.reasons, "findings": findings}
         print(json.dumps(told, indent=2))
     else:
@@ -69,27 +69,27 @@ def lines(report: examine.Report, width: int) -> list[str]:
     """The report for people, no line longer than *width* columns."""
     found: list[str] = []
     topic = ""
-    for one in report.findings:
-        found += _lines(one, "" if one.topic == topic else one.topic, width)
-        topic = one.topic
+    for finding in report.findings:
+        found += _lines(finding, "" if finding.topic == topic else finding.topic, width)
+        topic = finding.topic
     words, colour, _ = _VERDICTS[report.can_hold]
     text = ": ".join([words, *(["; ".join(report.reasons)] if report.reasons else [])])
     return [*found, "", *(terminal.painted(line, colour) for line in _wrapped(text, max(width, 40)))]
 
 
-def _lines(one: Finding, topic: str, width: int) -> list[str]:
-    text = _wrapped(one.fact, max(width - _INDENT, 20)) or [""]
-    mark = terminal.painted(f"{_WORDS[one.verdict]:4}", _COLOURS[one.verdict])
-    found = [f"{topic:7} {mark} {one.name:13.13} {text[0]}"]
+def _lines(finding: Finding, topic: str, width: int) -> list[str]:
+    text = _wrapped(finding.fact, max(width - _INDENT, 20)) or [""]
+    mark = terminal.painted(f"{_WORDS[finding.verdict]:4}", _COLOURS[finding.verdict])
+    found = [f"{topic:7} {mark} {finding.name:13.13} {text[0]}"]
     found += [" " * _INDENT + more for more in text[1:]]
-    if one.remedy and one.verdict != GOOD:
+    if finding.remedy and finding.verdict != GOOD:
         found += [
             " " * _INDENT + ("→ " if at == 0 else "  ") + more
-            for at, more in enumerate(_wrapped(one.remedy, max(width - _INDENT - 2, 20)))
+            for at, more in enumerate(_wrapped(finding.remedy, max(width - _INDENT - 2, 20)))
         ]
     return found
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    # A path stays whole where it fits: somebody will want to copy it.
+    # Do not break a path that fits into a line: users will want to copy it.
     return textwrap.wrap(text, width, break_on_hyphens=False)

@@ -11,8 +11,8 @@ from ocihook.errors import printable
 from ocihook.watch import containers, explain
 
 DETAILS = """\
-It tells what was asked for, what is in force and by which of the kernel's files, where that came from, what
-is in the way of it, and what would be different with another backend. --json has the same facts.
+It shows what was asked for, what is in force and by which of the kernel's files, who set that, what hinders
+it, and what would be different with another backend. --json has the same facts.
 
 examples:
   bede explain web
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what there is to know."""
+    """Print the facts."""
     container = containers.find(args.container)
     facts = explain.explain(container)
     if args.json:

@@ -18,11 +18,11 @@ COMMANDS = {
     "top": "watch the bound containers, full screen",
     "stats": "print what the bound containers hold and do, once or again and again",
     "set": "change a running container's bound",
-    "explain": "tell what holds a container's bound, what was asked, and where it came from",
+    "explain": "show what holds a container's bound, what was asked for, and who set it",
     "run": "run a command under a bound, without a container",
     "record": "record what bound containers hold over time",
     "plot": "draw recordings: a picture, or a page for a browser",
-    "doctor": "tell whether this host can hold bounds, and what is missing",
+    "doctor": "check whether this host can hold bounds, and what is missing",
     "configure": "make a container engine use Bede",
     "unconfigure": "undo what `bede configure` did",
     "metrics": "answer Prometheus with figures of the bound containers",
@@ -31,7 +31,7 @@ COMMANDS = {
     "vm": "the two-tier machine in a box: run a command on a host with far memory",
     "demo": "see Redis held to a bound in the machine in a box",
 }
-#: What stands on the machine in a box, which is part of a checkout only.
+#: Commands that need the machine in a box, which only a checkout has.
 CHECKOUT_ONLY = ("vm", "demo")
 STATUSES = """\
 exit status:
@@ -79,8 +79,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _failed(failed: errors.BedeError, error: BaseException) -> int:
-    """Tell of *failed*, which *error* came to; the exit status."""
-    with contextlib.suppress(OSError):  # the status tells it, too
+    """Print *failed*, the BedeError made from *error*; the exit status."""
+    with contextlib.suppress(OSError):  # the exit status shows the failure, too
         detail.of(error)
         for note in getattr(error, "__notes__", ()):
             print(note, file=sys.stderr)
@@ -89,7 +89,7 @@ def _failed(failed: errors.BedeError, error: BaseException) -> int:
 
 
 def _prepare_output() -> None:
-    """Whatever there is to write on: closed, or of a character set that lacks what we print."""
+    """Make the output usable even if it is closed, or its character set lacks characters that we print."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - to the end
@@ -99,13 +99,13 @@ def _prepare_output() -> None:
 
 
 def commands() -> dict[str, str]:
-    """Those of :data:`COMMANDS` that are part of this installation."""
+    """The :data:`COMMANDS` of this installation."""
     checkout = os.path.isdir(nodes.MACHINE)
     return {name: text for name, text in COMMANDS.items() if checkout or name not in CHECKOUT_ONLY}
 
 
 def top_parser() -> Parser:
-    """The parser of what stands before the command."""
+    """The parser of the options before the command."""
     parser = Parser(
         prog="bede",
         description="Hold a container's local memory (DRAM) to a bound.",

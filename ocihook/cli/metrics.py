@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede metrics`: answer Prometheus."""
+"""`bede metrics`: answers requests of Prometheus."""
 
 import argparse
 import signal
@@ -9,8 +9,8 @@ from ocihook.agent import supervisor
 from ocihook.metrics import serve
 
 DETAILS = """\
-It answers GET /metrics on a loopback address or a socket, and holds nothing by itself: it asks the agent and
-the kernel whenever it is asked. It is off unless you turn it on:
+It answers GET /metrics on a loopback address or a Unix socket. It keeps no figures itself, but asks the agent
+and the kernel at each request. It is off unless you turn it on:
 
   systemctl enable --now bede-metrics.service
 

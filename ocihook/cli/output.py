@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that a command writes, and why one of them could not be written."""
+"""Output files of commands, and errors in writing them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, TextIO
 from ocihook.errors import AccessError, BedeError, InputError, OutputError
 
 STANDARD = "standard output"
-#: what is no fault of the name that was given
+#: errors that are not about the name that the user gave
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 def failed(name: str, error: OSError, left: str = "") -> BedeError:
-    """What there is to say of *error* at the file *name*; *left* tells what of it is there."""
+    """The error to report for *error* at the file *name*; *left* says what the file contains now."""
     if isinstance(error, PermissionError):
         return AccessError(f"{name} may not be written", left)
     what = f"{name} cannot be written: {error.strerror or error}"
@@ -28,22 +28,22 @@ def failed(name: str, error: OSError, left: str = "") -> BedeError:
 
 
 class Standard:
-    """A text stream in the place of standard output, whose errors say where they come from."""
+    """A text stream in place of standard output, whose errors name it."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.broken = False  #: whether it took something not
+        self.broken = False  #: whether a write has failed
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """As the stream does. Raises OutputError, BrokenPipeError."""
+        """Write *text*. Raises OutputError, BrokenPipeError."""
         self._done(self.stream.write, text)
         return len(text)
 
     def flush(self) -> None:
-        """Likewise."""
+        """Flush the stream. Raises OutputError, BrokenPipeError."""
         self._done(self.stream.flush)
 
     def _done(self, call: Callable[..., object], *args: str) -> None:
@@ -52,11 +52,11 @@ class Standard:
         except OSError as error:
             self.broken = True
             if isinstance(error, BrokenPipeError):
-                raise  # whoever read it has gone
+                raise  # the reader has gone
             raise failed(STANDARD, error) from error
 
     def give_up(self) -> None:
-        """Where it is broken, keep the interpreter from writing once more, and complaining, at its end."""
+        """If it is broken, keep the interpreter from writing, and complaining, once more at exit."""
         if self.broken:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.stream.fileno())
@@ -64,14 +64,14 @@ class Standard:
 
 
 class Lines:
-    """A descriptor that takes lines, whose last one is whole also where the disk is full."""
+    """Writes lines to a descriptor; the last line is complete even if the disk is full."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self.count = 0  #: lines that are written
+        self.count = 0  #: written lines
 
     def write(self, text: str) -> None:
-        """Write *text*, which is whole lines. Raises OSError, once what was cut off is taken back."""
+        """Write *text*, which is whole lines. Raises OSError, after removing a line that was cut off."""
         data = text.encode("utf-8", "replace")
         done = 0
         try:
@@ -85,7 +85,7 @@ class Lines:
         self.count += data.count(b"\n")
 
     def _take_back(self, size: int) -> None:
-        """Cut the last *size* bytes off, if it is a file and nobody has written behind them."""
+        """Cut off the last *size* bytes, if it is a file and nobody has written after them."""
         with contextlib.suppress(OSError):
             found = os.fstat(self.fd)
             end = os.lseek(self.fd, 0, os.SEEK_CUR)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""argparse, with errors of Bede's one shape."""
+"""argparse, with errors in Bede's format."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,35 +11,35 @@ from ocihook.errors import InputError
 class Parser(argparse.ArgumentParser):
     """Raises InputError instead of printing a usage and exiting; its sub-parsers do likewise."""
 
-    #: whether the first word that is no option begins a command with options of its own, as of env(1)
+    #: whether the first word that is no option begins a command with its own options, as with env(1)
     runs_command = False
 
     def error(self, message: str) -> NoReturn:
-        """What argparse says of the arguments, as one of our errors."""
+        """Raise argparse's *message* as InputError."""
         hint = f"See {self.prog} --help"
         raise InputError(message, f"Options go before COMMAND. {hint}" if self.runs_command else hint)
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """As ever; what belongs to a command is none of ours."""
+        """Like argparse's, but leaves the words of a command alone."""
         if self.runs_command and args is not None:
             args = self._parted(list(args))
         given, left = super().parse_known_args(args, namespace)
         if self.runs_command and left:
-            # Here it is known whose they are; the parser above would say that they are its own.
+            # Report these here: the parent parser's message would have its own name.
             self.error(f"unrecognized arguments: {' '.join(left)}")
         return given, left
 
     def _parted(self, args: list[str]) -> list[str]:
-        """*args* with ``--`` before the command, if it is not there."""
+        """*args* with ``--`` inserted before the command, if it is missing."""
         at = 0
         while at < len(args) and args[at].startswith("-") and args[at] not in ("-", "--"):
             at += 2 if self._takes_next(args[at]) else 1
         return args if at >= len(args) or args[at] == "--" else [*args[:at], "--", *args[at:]]
 
     def _takes_next(self, word: str) -> bool:
-        """Whether the option *word* has its value in the next one."""
+        """Whether the value of the option *word* is the next word."""
         if "=" in word:
             return False
         actions: dict[str, argparse.Action] = self._option_string_actions
@@ -47,5 +47,7 @@ class Parser(argparse.ArgumentParser):
         return bool(found) and all(action.nargs is None for action in found)
 
     def _begun(self, word: str, actions: dict[str, Any]) -> list[argparse.Action]:
-        """Those that the beginning *word* of a long option may mean."""
-        return [one for name, one in actions.items() if word.startswith("--") and name.startswith(word)]
+        """The long options that begin with *word*."""
+        if not word.startswith("--"):
+            return []
+        return [action for name, action in actions.items() if name.startswith(word)]

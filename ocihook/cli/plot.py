@@ -10,12 +10,13 @@ from ocihook.errors import AccessError, InputError
 from ocihook.watch import chart, recording
 
 DETAILS = """\
-Local and far memory over time, stacked, with the bound as a line, and below it what was demoted and promoted
-by the second; a container below the other, all with the same time. Several FILEs are runs side by side, with
-the same axes: a container is the same in both by its name, or where it is the only one of its run.
+It draws local and far memory over time, stacked, with the bound as a line, and below that what was demoted
+and promoted each second. Containers are below each other, all with the same time axis. Several FILEs are runs
+side by side, with the same axes: containers in them are the same if they have the same name, or if each is
+the only one of its run.
 
-OUT.png needs matplotlib (python3-matplotlib). OUT.html needs nothing, neither to draw nor to see it: one file
-that fetches nothing, with values under the pointer, and a legend whose names can be switched off.
+OUT.png needs matplotlib (python3-matplotlib). OUT.html needs nothing to draw or to view it: it is one file
+that loads nothing else, shows the values under the pointer, and has a legend to switch parts off.
 
 examples:
   bede plot run.csv -o run.png
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="what bede record wrote")
     add("-o", "--output", required=True, metavar="OUT", help="the picture (.png) or page (.html) to write")
-    add("--title", default="", metavar="T", help="what stands above it")
+    add("--title", default="", metavar="T", help="the title above it")
     add("--container", action="append", default=[], metavar="NAME", help="only these; may be given again")
 
 
@@ -61,11 +62,11 @@ def _read(name: str) -> recording.Recording:
 
 
 def _write(name: str, data: bytes) -> None:
-    """Whole or not at all."""
+    """Write the file completely or not at all."""
     beside = f"{name}.{os.getpid()}.tmp"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        # The directory may be anybody's: what lies there already is not written into.
+        # The directory may belong to another user: never write into a file that exists already.
         with os.fdopen(os.open(beside, flags, 0o644), "wb") as file:
             try:
                 file.write(data)

@@ -13,16 +13,16 @@ from ocihook.spec.size import format_size
 from ocihook.watch import containers, naming
 
 COLUMNS = ("CONTAINER", "NAME", "BOUND", "LOCAL", "FAR", "OVERSHOOT", "OUTSIDE", "BACKEND", "RUNTIME")
-OWN = "OWN"  #: behind LOCAL, where there is any
+OWN = "OWN"  #: a column after LOCAL, if any container has such memory
 DETAILS = """\
-  CONTAINER  its id, of generated ones the beginning: `bede set` and the others take either
-  NAME       what its engine calls it now; "-" where none does, as of what runc, crun and ctr start
-  OVERSHOOT  the most that local usage was above the bound of its moment while this agent has held it, or is
-             now. What is above a bound that was just lowered is shown, but not kept in mind for 5 s.
-             node_limit: is now
+  CONTAINER  its id, only the beginning of a generated one: `bede set` and other commands take both
+  NAME       its current name in its engine; "-" if it has none, such as containers of runc, crun and ctr
+  OVERSHOOT  the most that local usage has exceeded the bound of its moment since this agent holds it, or
+             exceeds it now. After a bound was lowered, the most of the first 5 s is shown but not kept.
+             node_limit: only what exceeds it now
   OUTSIDE    processes that had left the container's cgroup and were put back, and what they charged elsewhere
   OWN        local memory that programs have placed by policies of their own (numactl, mbind): it stays there.
-             Only where there is such, and pages are moved by the agent
+             Shown only if there is any, and if the agent moves pages
   BACKEND    what holds the bound: node_limit, tier or migrate; "not steered": its pages can only be moved
 """
 
@@ -35,14 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what the agent holds, and what the kernel holds by itself."""
+    """Print the containers that the agent holds, and those that the kernel holds by itself."""
     found = containers.listing()
     if args.json:
         print(json.dumps([container.as_json() for container in found], indent=2))
         return 0
     ids = naming.ids(found)
     if args.names:
-        # Each once: of an id that a person chose, and of a name that two engines use.
+        # Print each word once: a name may be the same as the id, or used by two engines.
         print("".join(f"{word}\n" for word in dict.fromkeys(_words(found, ids))), end="")
         return 0
     rows: list[list[str]] = [list(COLUMNS)]
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         rest = (_outside(container.outside), backend, container.runtime or "-")
         rows.append([id, container.name or "-", *sizes, overshoot, *rest])
     if any(container.program_bound for container in found):
-        # What is mapped may be charged to others; of the container's own it is no more than is local.
+        # Mapped memory may be charged to other containers; this one's is at most its local usage.
         own = [OWN, *(_program_bound(container) for container in found)]
         rows = [[*row[:4], cell, *row[4:]] for row, cell in zip(rows, own, strict=True)]
     _narrow(rows, terminal.room())
@@ -73,7 +73,7 @@ def _widths(rows: list[list[str]]) -> list[int]:
 
 
 def _narrow(rows: list[list[str]], room: int | None) -> None:
-    """Cut ids and names where a line would be longer than *room*."""
+    """Cut ids and names if a line would be longer than *room*."""
     over = sum(_widths(rows)) + 2 * (len(rows[0]) - 1) - room if room is not None else 0
     if over > 0:
         columns = naming.narrowed([[row[at] for row in rows[1:]] for at in (0, 1)], over)
@@ -82,7 +82,7 @@ def _narrow(rows: list[list[str]], room: int | None) -> None:
 
 
 def mebibytes(size: int) -> str:
-    """A size for people: exact where it is round, else to a tenth of a MiB."""
+    """A size for people: exact if it is round, else to a tenth of a MiB."""
     exact = format_size(size)
     return exact if len(exact) <= 6 and exact[-1] in "MGT" else f"{size / 2**20:.1f}M"
 
@@ -93,9 +93,9 @@ def _program_bound(container: Status) -> str:
 
 
 def _outside(seen: Outside | None) -> str:
-    """How many processes have been outside the container's cgroup, and what of them stays charged there."""
+    """How many processes were outside the container's cgroup, and how much stays charged elsewhere."""
     if seen is None:
-        return "-"  # no agent follows it
+        return "-"  # no agent follows its processes
     if not seen.returned and not seen.failed:
         return "none"
     failed = f", {seen.failed} not back" if seen.failed else ""

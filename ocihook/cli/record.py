@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede record`: what bound containers hold and do, into a file, often."""
+"""`bede record`: writes what bound containers hold and do into a file, at short intervals."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ocihook.watch.snapshot import Snapshots
 
 DETAILS = (
     """\
-Without a name: all bound containers, also those that come later, until interrupted. With names: until these
-containers have ended. A line a container and instant, sizes in bytes, after one header:
+Without a name: all bound containers, also those that start later, until interrupted. With names: until these
+containers have ended. After one header, there is a line for each container and instant, with sizes in bytes:
 
 """
     + "\n".join(f"  {name:10} {what}" for name, what in recording.COLUMNS.items())
     + """
 
-An empty field is what this kernel does not count. The kernel's own files are read at each look, not the
-agent: 10 ms between looks are possible. A bound that changes, and a container that comes, is seen within a
-second (a bound that the kernel holds: at once). `bede plot` draws it.
+A field is empty if this kernel does not count it. Each time the kernel's own files are read, without the
+agent: intervals of 10 ms are possible. A changed bound, and a new container, is seen within a second (a bound
+that the kernel holds: at once). `bede plot` draws the file.
 
-At the end a line on standard error tells how many rows there are; on a terminal, another at the start what is
-recorded. A disk that is full ends the recording with exit status 1: its lines are whole.
+At the end a line on standard error says how many rows there are; on a terminal, a line at the start says what
+is recorded. A full disk ends the recording with exit status 1; all its lines are complete.
 
 examples:
   sudo bede record -o run.csv
@@ -41,7 +41,7 @@ examples:
 """
 )
 LEAST = 0.01  #: seconds
-_MOST = 8  # containers that are named at the start
+_MOST = 8  # most containers that the line at the start names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace, found: Roster, lines: output.Lines, stopped: list[int]) -> int:
-    """Write until it is to end; how many containers were seen."""
+    """Write until the recording must end; how many containers were seen."""
     seen: set[tuple[str, str]] = set()
     _write(args, lines, recording.HEADER + "\n")
     start = due = time.monotonic()
@@ -82,11 +82,11 @@ def _record(args: argparse.Namespace, found: Roster, lines: output.Lines, stoppe
         while not stopped and due < end:
             rows = snapshots.take()
             seen.update((row.container.id, row.container.cgroup) for row in rows)
-            # All of an instant in one write: whoever reads meanwhile sees whole lines.
+            # Write all lines of an instant at once, so that a reader sees only complete lines.
             _write(args, lines, "".join(recording.line(row, start) for row in rows))
             if found.named is not None and not rows and not found.error:
                 break
-            # What was missed stays missed: lines keep to the beat, and none comes twice.
+            # Skip instants that were missed: lines stay at multiples of the interval, and none comes twice.
             late = time.monotonic() - due
             due += args.interval * max(1, -(-late // args.interval))
             time.sleep(max(0.0, min(due, end) - time.monotonic()))
@@ -97,14 +97,14 @@ def _write(args: argparse.Namespace, lines: output.Lines, text: str) -> None:
     try:
         lines.write(text)
     except BrokenPipeError:
-        raise  # whoever read it has had enough
+        raise  # the reader has gone
     except OSError as error:
         left = f"{_count(max(lines.count - 1, 0), 'whole row')} of the recording are there"
         raise output.failed(_where(args), error, left) from None
 
 
 def _begun(args: argparse.Namespace, found: Roster) -> str:
-    """What is recorded from now on."""
+    """The line at the start: what is recorded from now on."""
     titles = naming.titles(found.found)
     who = ", ".join(titles[:_MOST]) + (f" and {len(titles) - _MOST} more" if len(titles) > _MOST else "")
     if found.named is None:
@@ -123,13 +123,13 @@ def _count(number: int, what: str) -> str:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # what counts is in the file
+    with contextlib.suppress(OSError):  # only the file matters
         print(f"bede: {printable(text)}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def _output(name: str, force: bool) -> Iterator[output.Lines]:
-    """What to write to. Raises BedeError."""
+    """The output to write to. Raises BedeError."""
     if name == "-":
         if sys.__stdout__ is None:
             raise InputError("standard output is closed", "Give -o the name of a file")
@@ -153,7 +153,7 @@ def _output(name: str, force: bool) -> Iterator[output.Lines]:
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[list[int]]:
-    """The signals that have come of those that end a recording: after a whole line, and well."""
+    """A list of the received signals that end a recording, which then ends after a complete line."""
     came: list[int] = []
 
     def take(number: int, frame: FrameType | None) -> None:

@@ -10,13 +10,12 @@ from ocihook.launch import bound
 from ocihook.spec import annotation
 
 DETAILS = """\
-The command gets a cgroup of its own (a transient scope, where systemd is init), and its children count
-against the same bound. `bede ps`, `bede set`, `bede top` and the others know it by the name given. What the
-command leaves running when it ends stays bound. All that follows COMMAND is the command's own; -- before it
-says where it begins, as where it begins with a dash.
+The command gets its own cgroup (a transient scope, if systemd is init), and its children count against the
+same bound. `bede ps`, `bede set`, `bede top` and other commands know it by its --name. Processes that the
+command leaves running stay bound. All words after COMMAND belong to the command; write -- before a COMMAND
+that begins with a dash.
 
-The exit status is the command's; 126 where it cannot be run, 127 where it is not found, else as of every
-command of bede.
+The exit status is the command's; 126 if it cannot be run, 127 if it is not found, else that of `bede --help`.
 
 examples:
   sudo bede run --local 2G redis-server --save ''

@@ -12,12 +12,12 @@ from ocihook.watch import containers
 
 DETAILS = """\
 CONTAINER is the container's name in Podman or Docker, its id or the beginning of it, or the path of its
-cgroup from the cgroup root. The bound counts when the command returns; what is too much for a lower one is
-demoted then, within a second or so (on a patched kernel before the command returns). The bound max is all the
-local memory of the host; default is the one that CONTAINER was started for.
+cgroup from the cgroup root. The bound is in force when the command returns; memory above a lower one is
+demoted within a second or so (on a patched kernel before the command returns). The bound max is all local
+memory of the host; default is the bound that CONTAINER's annotations ask for.
 
-A container of Podman, Docker or CRI keeps the bound when it is restarted, for as long as it is there, but not
-over a reboot of the host. Any other one begins with its own bound again.
+A container of Podman, Docker or CRI keeps the bound when it is restarted, until it is removed or the host
+reboots. Any other container has the bound of its annotations again after a restart.
 
 examples:
   bede set web 1G
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Tell the kernel, or ask the agent; the bound is in force when this returns."""
+    """Change the kernel's limits, or ask the agent; the bound is in force when this returns."""
     container = containers.find(args.container)
     change = choose.named(container.backend).set_bound(container, args.size)
     name = container.name or names.short(container.id)

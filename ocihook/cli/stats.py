@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede stats`: what bound containers hold and do, in lines."""
+"""`bede stats`: prints what bound containers hold and do."""
 
 import argparse
 import json
@@ -17,14 +17,14 @@ Without a name: all bound containers; with --follow also those that come later. 
   %           local usage as per cent of the bound
   DEMOTED/s   bytes a second that went to the far nodes (memory.stat: pgdemote_*), over the last interval
   PROMOTED/s  bytes a second that NUMA balancing brought back (numa_pages_migrated, pgpromote_success).
-              Where the agent moves pages itself (migrate), both are what it has moved
+              If the agent moves pages itself (migrate), both are what it has moved
   PRESSURE    per cent of the last 10 s in which some task waited for memory (memory.pressure)
-  EVENTS      since the container's start, the worst first: processes killed for want of memory, stalls
-              (nothing could be demoted), memory.max reached, bytes over a limit of the kernel's, and
-              memory.high, which is Bede's fence, passed
+  EVENTS      since the container's start, the worst first: processes killed for lack of memory, stalls
+              (nothing could be demoted), times that memory.max was reached, bytes over a limit of the
+              kernel, and times that memory.high, which is Bede's fence, was exceeded
 
-"-" is what this kernel does not count; for a NAME: no engine gave one, as for what runc, crun and ctr start.
-A terminal that is too narrow for them shows the beginnings and the ends of ids and names.
+"-" is for what this kernel does not count, and for a container without a name (of runc, crun or ctr).
+If the terminal is too narrow for ids and names, their beginnings and ends are shown.
 
 --json has all of it in bytes, and null for what is not counted: a list, or with --follow an object a line.
 --csv has the same as columns, and one header.
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print until there is no more to print."""
+    """Print once, or with --follow until interrupted or the containers have ended."""
     roster.check(args.interval, LEAST)
     try:
         with Roster(args.containers) as found, Snapshots(found) as snapshots:
@@ -67,7 +67,7 @@ def _print(args: argparse.Namespace, found: Roster, snapshots: Snapshots) -> Non
     first = True
     if args.csv:
         print(",".join(table.CSV), flush=True)
-    snapshots.take()  # rates are of an interval
+    snapshots.take()  # rates need an earlier snapshot
     due = time.monotonic()
     while True:
         due = max(due + args.interval, time.monotonic())
@@ -91,7 +91,7 @@ def _show(args: argparse.Namespace, rows: list[Row], widths: dict[str, int], fir
     else:
         before = dict(widths)
         head, *rest = table.lines(rows, widths, terminal.room())
-        # Lines below each other are of one head, until a column has to be wider.
+        # Repeat the head only if a column has become wider, or if there are several lines each time.
         if first or widths != before or len(rows) > 1:
             rest.insert(0, terminal.painted(head, terminal.BOLD))
         print("\n".join(rest), flush=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the terminal that a command prints on can do."""
+"""The capabilities of the terminal that a command prints on."""
 
 import os
 import shutil
@@ -10,25 +10,25 @@ GOOD, WARN, BAD, DIM, BOLD, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[2m
 
 
 def is_terminal(out: TextIO | None = None) -> bool:
-    """Whether *out* (standard output) is one that can move its cursor."""
+    """Whether *out* (default: standard output) is a terminal that can move its cursor."""
     return (out or sys.stdout).isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def colour(out: TextIO | None = None) -> bool:
-    """Whether to print in colour there: only on a terminal, and not where NO_COLOR is set (no-color.org)."""
+    """Whether to print in colour: only on a terminal, and not if NO_COLOR is set (no-color.org)."""
     return is_terminal(out) and not os.environ.get("NO_COLOR")
 
 
 def painted(text: str, how: str, out: TextIO | None = None) -> str:
-    """*text* in colour *how*, where there is colour."""
+    """*text* in colour *how*, if colour is to be used."""
     return f"{how}{text}{PLAIN}" if how and colour(out) else text
 
 
 def width(out: TextIO | None = None) -> int:
-    """Columns of the terminal; 80 where there is none."""
+    """Columns of the terminal; 80 if there is none."""
     return shutil.get_terminal_size((80, 24)).columns if is_terminal(out) else 80
 
 
 def room() -> int | None:
-    """Columns that a line on standard output may have; None: any number, for no terminal shows it."""
+    """Most columns of a line on standard output; None: any number, as it is no terminal."""
     return width() if is_terminal() else None

@@ -21,17 +21,17 @@ from ocihook.watch.roster import Roster
 from ocihook.watch.snapshot import Row, Snapshots
 
 DETAILS = """\
-A line a container: its local usage against its bound as a bar (an arrow behind the mark: it is past its
-bound), what is far, what is demoted and promoted by the second, how long tasks waited for memory, and what
-happened. A wider terminal shows longer bars and more columns. Where the agent is away, the screen says so,
-and goes on with what the kernel tells.
+There is a line for each container: its local usage against its bound as a bar (an arrow after the mark means
+that it exceeds its bound), its far usage, what is demoted and promoted each second, how long tasks waited for
+memory, and events. A wider terminal shows longer bars and more columns. If the agent does not answer, the
+screen says so, and goes on with what the kernel counts.
 
 keys:
   q                 quit
   s S, > <, arrows  sort by the next column, or the one before
   n l b f d p w o   sort by name, local, bound, far, demoted, promoted, pressure (waiting), overshoot;
-                    the same again: the other way round
-  r                 the other way round
+                    the same key again: reverse the order
+  r                 reverse the order
   up down, j k      scroll; also by page
   h                 help
 
@@ -46,7 +46,7 @@ STEPS = {"s": 1, ">": 1, "right": 1, "S": -1, "<": -1, "left": -1}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to begin with."""
+    """The sort key to begin with, and the interval."""
     add = parser.add_argument
     add("containers", nargs="*", metavar="CONTAINER", help="only these (default: all)")
     add("--sort", default="local", metavar="KEY", help=f"{', '.join(order.KEYS)}, or its letter")
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Watch until the person at the screen, or a signal, ends it."""
+    """Show the screen until the user, or a signal, ends it."""
     view = screen.View(order.Order(order.parse(args.sort)), interval=args.interval)
     roster.check(args.interval, LEAST)
     if not (terminal.is_terminal() and sys.stdin.isatty()):
@@ -69,17 +69,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Screen:
-    """The loop of looks and keys."""
+    """The loop that updates the screen and handles keys."""
 
     def __init__(self, found: Roster, snapshots: Snapshots, view: screen.View) -> None:
         self.found, self.snapshots, self.view = found, snapshots, view
         self.rows: list[Row] = []
-        # Where a shell exports these, they say what the size once was.
+        # If a shell exports these, they are an old size of the terminal.
         environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
         self.console = Console(highlight=False, emoji=False, markup=False, _environ=environment)
 
     def show(self) -> int:
-        """Until quit (0) or one of the signals that end it: its number."""
+        """Show the screen until the user quits (0), or one of the signals that end it (its number)."""
         live = Live(
             console=self.console,
             screen=True,
@@ -134,7 +134,7 @@ class Screen:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[io.StringIO]:
-    """Nothing but the view on the screen: what is said on standard error meanwhile is shown in it."""
+    """Collect standard error meanwhile, to be shown in the view instead of over it."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         yield said

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede unconfigure ENGINE`: takes back what `bede configure ENGINE` wrote."""
+"""`bede unconfigure ENGINE`: removes what `bede configure ENGINE` wrote."""
 
 import argparse
 
 from ocihook.cli import configure
 
 DETAILS = """\
-Takes out what `bede configure` wrote, from the files as they are now, and what is empty without it. It puts
-no backup back over what was changed since. What is not Bede's stays as it is, byte for byte.
+It removes from the files, as they are now, what `bede configure` wrote, and what is empty without that. It
+does not restore backups, so later changes are kept. What is not Bede's stays as it is, byte for byte.
 
-  podman      where a package's hooks are in /usr/share/containers/oci/hooks.d, files of the same names that
-              never match are put into /etc/containers/oci/hooks.d, which masks them; `bede configure podman`
-              takes those away again
-  docker      also "default-runtime" where that is bede. Containers that were made with the runtime bede do
+  podman      if a package's hooks are in /usr/share/containers/oci/hooks.d, files of the same names that
+              never match are put into /etc/containers/oci/hooks.d, which disables the hooks; `bede configure
+              podman` removes these files again
+  docker      also "default-runtime" if that is bede. Containers that were made with the runtime bede do
               not start without it.
-  containerd  also default_runtime_name where that is bede; runc is the default then
+  containerd  also default_runtime_name if that is bede; runc is the default then
 
-Containers that run go on, and stay bound.
+Running containers continue, and stay bound.
 
 examples:
   bede unconfigure docker --dry-run
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Take it out of the engine's files, or show what would change."""
+    """Remove it from the engine's files, or show what would change."""
     if not args.dry_run:
         configure.need_root(args.engine)
     module = configure.engine_module(args.engine)

@@ -13,7 +13,7 @@ from vmlab import shell as vm_shell
 from vmlab.progress import Progress
 
 UNITS = {"M": 1, "G": 1024}
-#: as Debian's policy has it, but for a "-" at the end, by which apt would remove it
+#: a package's name by Debian's policy, except for a "-" at the end, which makes apt remove the package
 PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]")
 
 
@@ -89,7 +89,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; `run` hands back the command's status."""
+    """Run the subcommand; `run` returns the command's status."""
     if args.action == "build":
         print(image.ensure(Progress()))
         return 0
