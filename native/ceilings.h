@@ -28,8 +28,8 @@ struct bede_ceilings {
 void bede_ceilings_open(struct bede_ceilings *ceilings, int cgroup_fd);
 
 /*
- * Bytes that may come until the kernel must be able to swap for one of them; 0: now; UINT64_MAX: there
- * is none. usage is the container's memory.current, user_high the user's own memory.high.
+ * Bytes by which usage may grow until one of the limits is near, so that the kernel must be able to swap;
+ * 0: now; UINT64_MAX: there is no limit. usage is memory.current, user_high the user's own memory.high.
  */
 uint64_t bede_ceilings_room(struct bede_ceilings *ceilings, uint64_t usage, uint64_t user_high,
 			    uint64_t at_us);

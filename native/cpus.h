@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many processors the tasks of a cgroup can allocate on at once.
+ * On how many processors the tasks of a cgroup can allocate at once.
  *
- * Each of them may hold a batch of charges, and a page that it is still filling; on a big host
- * with small containers the host's number says nothing of that.
+ * Each of these may hold a batch of charges, and a page that a task is still filling. For a small
+ * container on a big host that is far less than the host's number of processors.
  */
 #ifndef BEDE_CPUS_H
 #define BEDE_CPUS_H
@@ -18,8 +18,8 @@
 unsigned bede_cpus(int dir);
 
 /*
- * Two texts: a list such as "0-3,8", and a quota such as "200000 100000" or "max 100000". Each
- * gives a number of processors; 0 where it is no such text, UINT_MAX for no quota.
+ * Parse a list such as "0-3,8", and a quota such as "200000 100000" or "max 100000", into a
+ * number of processors; 0 if the text is malformed, UINT_MAX for no quota.
  *
  * The scheduler hands a quota out in slices of 5 ms, each to one processor
  * (kernel/sched/fair.c: sched_cfs_bandwidth_slice). At the beginning of a period that lets far

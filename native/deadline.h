@@ -2,9 +2,9 @@
 /*
  * A deadline for one thread's system calls: a signal that interrupts them.
  *
- * A write to memory.high reclaims in the writer's context while the usage is above it (before
- * O_NONBLOCK was honoured there), and demotion never lowers the usage, so that loop would
- * demote everything. It ends at a pending signal; so does an eviction by lru_gen.
+ * A write to memory.high reclaims in the writer's context as long as the usage is above it (in
+ * kernels that ignore O_NONBLOCK there). Demotion does not lower the usage, so the kernel's loop
+ * would demote everything; but it ends at a pending signal. So does an eviction by lru_gen.
  */
 #ifndef BEDE_DEADLINE_H
 #define BEDE_DEADLINE_H

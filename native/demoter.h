@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Demotion in the background: a few threads a container that move what they are told to.
+ * Demotion in the background: a few threads for each container, which demote what they are told to.
  *
  * Ageing walks page tables and migrating copies pages; the thread that moves the fence must
- * not wait for either. More than one thread, because a container may allocate on every CPU.
+ * not wait for either. There are several threads, because a container may allocate on every CPU.
  */
 #ifndef BEDE_DEMOTER_H
 #define BEDE_DEMOTER_H
@@ -29,12 +29,12 @@ struct bede_demoter {
 	pthread_cond_t wanted;
 	bool stop;
 	int node;
-	unsigned threads; /* that shall work at once */
-	bool prepare;	  /* without a page to move: see that the next ones are old enough */
-	uint64_t pages;	  /* still to be asked for */
+	unsigned threads; /* how many may work at once */
+	bool prepare;	  /* demote nothing now, but age pages so that the next ones are old enough */
+	uint64_t pages;	  /* still to be demoted */
 	uint64_t chunk;	  /* most pages in one command */
-	uint64_t reserve; /* pages that shall be old enough at all times */
-	uint64_t asked;	  /* pages, since the start */
+	uint64_t reserve; /* pages that must be old enough at all times */
+	uint64_t asked;	  /* pages that the kernel was told to demote, since the start */
 	uint64_t tries;	  /* commands, since the start */
 	struct bede_demoter_thread pool[BEDE_DEMOTERS];
 };
@@ -43,13 +43,13 @@ struct bede_demoter {
 int bede_demoter_start(struct bede_demoter *demoter, int dir, const char *lru_file, const char *lru_path,
 		       uint64_t far_mask);
 
-/* Replace what is wanted: pages from node, by so many threads. Never blocks for long. */
+/* Replace the task: demote pages from node, by so many threads. Never blocks for long. */
 void bede_demoter_ask(struct bede_demoter *demoter, int node, uint64_t pages, uint64_t chunk,
 		      unsigned threads);
 
 /*
- * Pages of node will be wanted soon, by this demoter or by a task at the fence: see that so
- * many are old enough to be moved at once. Looked at again each time pages are asked for.
+ * Pages of node will have to be demoted soon, by this demoter or by a task at the fence: make sure
+ * that so many are old enough for it. Checked again each time pages are demoted.
  */
 void bede_demoter_prepare(struct bede_demoter *demoter, int node, uint64_t pages);
 

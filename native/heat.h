@@ -2,8 +2,8 @@
 /*
  * How often parts of processes' memory are used, by the kernel's DAMON (sysfs, vaddr operations).
  *
- * There is one DAMON for all: of the containers of one agent one is measured at a time, and where
- * somebody else uses it nothing is measured. Sources: Documentation/admin-guide/mm/damon/usage.rst.
+ * DAMON has one user at a time: the containers of an agent are measured one after the other, and
+ * nothing is measured while another program uses it. Source: Documentation/admin-guide/mm/damon/usage.rst.
  */
 #ifndef BEDE_HEAT_H
 #define BEDE_HEAT_H

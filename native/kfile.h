@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading and writing kernel files, and the two texts the control loop lives on. */
+/* Reading and writing kernel files, and parsing those that the control loop needs. */
 #ifndef BEDE_KFILE_H
 #define BEDE_KFILE_H
 
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Nodes below this one can be held. HELD of ocihook/topology/nodes.py is the same: the hook loads no C. */
+/* The agent can hold nodes below this. HELD of ocihook/topology/nodes.py repeats it: the hook loads no C. */
 #define BEDE_MAX_NODES 64
 /* A set of nodes has one bit each. */
 _Static_assert(BEDE_MAX_NODES <= 64, "no bit for each node");
@@ -57,13 +57,13 @@ struct bede_numa {
 /*
  * memory.numa_stat -> bytes of each node on the anon, file and unevictable lists (the
  * "anon" and "file" lines would count mapped swap cache twice). Unknown nodes are ignored.
- * Returns 0, or -EINVAL where a line of these five cannot be read.
+ * Returns 0, or -EINVAL if one of these five lines cannot be parsed.
  */
 int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out);
 
 /*
  * memory.stat -> bytes of kernel and socket memory; 0 where the lines are missing.
- * Returns 0, or -EINVAL where one of them cannot be read.
+ * Returns 0, or -EINVAL if one of them cannot be parsed.
  */
 int bede_parse_kernel(const char *text, size_t length, uint64_t *out);
 
@@ -72,13 +72,12 @@ int bede_parse_kernel(const char *text, size_t length, uint64_t *out);
  * path (from the cgroup root) and of those below it. Counts are pages. visit's non-zero return
  * value ends the walk and is returned. Returns 0 or -EINVAL.
  *
- * A cgroup that has been removed stays in the file, under its old path, as long as pages are
- * charged to it (page cache of files that it has read, mostly), and so does what was below it.
- * Its number is 0 by then, or still its own: where it has something in swap, and on kernels that
- * number cgroups by their inode (7.x), where inode tells the living one (0: unknown). The
- * kernel lists cgroups from the top down, siblings from the oldest on: of several of one path
- * the last is the living one, and all that follows it and is below it is charged to it, be it
- * removed or not.
+ * A removed cgroup, and those below it, stay in the file under their old paths as long as pages
+ * are charged to them (mostly page cache of files that they have read). The number of a removed one
+ * is 0, but unchanged if it has swapped pages, and on kernels that number cgroups by their inode
+ * (7.x); there inode identifies the living one (0: unknown). The kernel lists parents before
+ * children, and siblings from the oldest on: so the last of several cgroups with the same path is
+ * the living one, and all that follow it and are below it are charged to it, removed or not.
  */
 int bede_parse_lru_gen(const char *text, size_t length, const char *path, uint64_t inode,
 		       int (*visit)(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon,

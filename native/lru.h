@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Demotion of so many pages of one memory cgroup from one node, coldest first, by the
+ * Demotes a number of pages of one memory cgroup from one node, coldest first, by the
  * multi-generational LRU's debugfs file (mm/vmscan.c: lru_gen_seq_write).
  */
 #ifndef BEDE_LRU_H
@@ -12,7 +12,7 @@
 
 /* One cgroup's pages on one node, by generation, oldest first. */
 struct bede_lruvec {
-	uint64_t id; /* 0: it has been removed, and takes no command */
+	uint64_t id; /* 0: the cgroup was removed, and takes no command */
 	int node;
 	unsigned gens;
 	uint64_t seq[BEDE_MAX_GENS];
@@ -22,34 +22,34 @@ struct bede_lruvec {
 /* The lru_gen view of a cgroup and its descendants, as of the last scan. */
 struct bede_lru {
 	int fd;
-	const char *path; /* as the file names it: from the cgroup root */
-	uint64_t inode;	  /* of its directory: more than one of this path may be in the file */
+	const char *path; /* from the cgroup root, as in the file */
+	uint64_t inode;	  /* of its directory, since several with this path may be in the file */
 	struct bede_buffer buffer;
 	struct bede_lruvec *vec;
 	size_t count;
 	size_t size;
-	int may_age; /* of several threads at one cgroup only one should */
+	int may_age; /* set for one of several threads of a cgroup only */
 	uint64_t scanned_us;
-	uint64_t reserve; /* pages that shall be old enough beyond those that are wanted now */
+	uint64_t reserve; /* pages that must be old enough beyond those to be demoted now */
 };
 
-/* Read the file again. Returns 0 or a negative errno; -ENOENT where the cgroup is not in it. */
+/* Read the file again. Returns 0 or a negative errno; -ENOENT: the cgroup is not in it. */
 int bede_lru_scan(struct bede_lru *lru);
 
 /*
- * Ask the kernel to move pages from node to the next lower tier. Ages first where too few
- * pages are old enough and may_age is set. asked is how many pages the kernel was told to move.
+ * Ask the kernel to move pages from node to the next lower tier. Ages first if too few pages
+ * are old enough and may_age is set. *asked is set to how many pages the kernel was told to move.
  * Returns 0 or a negative errno.
  */
 int bede_lru_demote(struct bede_lru *lru, int node, uint64_t pages, uint64_t *asked);
 
 /*
- * A task that reclaims at the fence must find old pages too: where it finds none, the kernel
- * raises the priority of that reclaim step by step, and 6.12 then evicts a good part of the
- * node at once, whatever was asked for (mm/vmscan.c: should_abort_scan). Hence the reserve.
+ * Make sure that about so many pages of node are old enough to be evicted, by ageing if needed, so
+ * that the next demotion need not wait for that. Returns 0 or a negative errno.
  *
- * See to it that about so many pages of node are old enough to be evicted, ageing if need be,
- * so that whoever has to demote first need not wait for that. Returns 0 or a negative errno.
+ * A task that reclaims at the fence must find old pages, too: if it finds none, the kernel raises
+ * the priority of that reclaim step by step, and 6.12 then evicts a large part of the node at
+ * once, however little is needed (mm/vmscan.c: should_abort_scan). Hence the reserve.
  */
 int bede_lru_prepare(struct bede_lru *lru, int node, uint64_t pages);
 

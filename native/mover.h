@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The mover: one thread a container that moves its mapped pages between local and far nodes.
+ * The mover: one thread for each container, which moves its mapped pages between local and far nodes.
  *
- * What is coldest is demoted, what is hottest is promoted, by what DAMON measured (heat.h). Where
- * that cannot be used, pages are taken in turn, as the hand of a clock goes round.
+ * It demotes the coldest and promotes the hottest pages, as measured by DAMON (heat.h). If that
+ * cannot be used, it takes pages in turn, like the hand of a clock.
  */
 #ifndef BEDE_MOVER_H
 #define BEDE_MOVER_H
@@ -14,15 +14,15 @@
 
 #include "pages.h"
 
-/* What is to be done; bytes. */
+/* What the mover has to do; bytes. */
 struct bede_ask {
 	uint64_t demote;
 	uint64_t promote;
-	uint64_t exchange; /* hot pages that are far for cold ones that are local */
+	uint64_t exchange; /* bring hot far pages home, and cold local pages away in return */
 	uint64_t from;	   /* the nodes to demote from, bit n: node n ... */
 	uint64_t to;	   /* ... and to promote to */
-	bool fresh;	   /* before demoting measure what is cold, if that has not just been done */
-	bool look;	   /* see what there is: which policies are programs' own */
+	bool fresh;	   /* measure heat before demoting, unless that has just been done */
+	bool look;	   /* read the areas, to find memory that programs have placed themselves */
 };
 
 struct bede_moved {
@@ -37,11 +37,11 @@ struct bede_moved {
 	bool measuring;		/* now */
 };
 
-/* Where the mover goes on in its ranges. */
+/* Where the mover continues in its ranges. */
 struct bede_hand {
 	size_t index;
 	uint64_t at; /* an address in that range, or 0: its start */
-	bool moved;  /* something since the round began */
+	bool moved;  /* something was moved since the round began */
 };
 
 struct bede_mover {
@@ -55,9 +55,9 @@ struct bede_mover {
 	struct bede_moved moved;
 	atomic_int measuring; /* 0 ends a measurement early */
 
-	/* The thread's own. */
+	/* Used by the thread only. */
 	int dir;  /* of the cgroup */
-	int wake; /* an eventfd that is told when something was done */
+	int wake; /* an eventfd that is written to when something was done */
 	uint64_t local_mask;
 	uint64_t far_mask;
 	uint64_t rate;	  /* most bytes a second */
@@ -68,27 +68,27 @@ struct bede_mover {
 	uint64_t earliest_us;	    /* ... and may be: reading costs */
 	uint64_t heat_us;	    /* when heat was measured, or 0 ... */
 	uint64_t tried_us;	    /* ... or at least tried */
-	uint64_t rest_us;	    /* how long it rested last */
+	uint64_t rest_us;	    /* length of its last rest */
 	struct bede_hand cold, hot; /* next to be demoted, and promoted */
 	struct bede_pages pages;
 	struct bede_pages others;
 };
 
 /*
- * mover is all zero; dir and wake stay the caller's, as does cgroup, the path of dir from the cgroup root.
- * Returns 0 or a negative errno.
+ * mover must be all zero. The caller keeps dir, wake and cgroup, the path of dir from the cgroup root, and
+ * closes or frees them after the end. Returns 0 or a negative errno.
  */
 int bede_mover_start(struct bede_mover *mover, int dir, const char *cgroup, int wake, uint64_t local_mask,
 		     uint64_t far_mask, uint64_t rate);
 
-/* Replace what is wanted, unless the mover is at work: then false. Never blocks for long. */
+/* Replace the task, unless the mover is working: then returns false. Never blocks for long. */
 bool bede_mover_ask(struct bede_mover *mover, const struct bede_ask *ask);
 
 void bede_mover_moved(struct bede_mover *mover, struct bede_moved *out);
 
 /*
- * Returns 0, or -ETIMEDOUT where the thread hangs in the kernel: then all that it was given, and mover
- * itself, stays in use for ever.
+ * Returns 0, or -ETIMEDOUT if the thread hangs in the kernel: then mover, and everything passed to it,
+ * stays in use for ever.
  */
 int bede_mover_stop(struct bede_mover *mover);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In which order ranges are taken: by heat, and by process and address among equals. */
+/* The order in which ranges are moved: by heat, and at equal heat by process and address. */
 #ifndef BEDE_ORDER_H
 #define BEDE_ORDER_H
 
 #include "vmas.h"
 
 /*
- * Give ranges the heat of what was measured, splitting them where it changes, and put the coldest
- * first. Returns 0 or -ENOMEM, in which case the order is undefined.
+ * Set the heat of ranges from the measured ones, splitting them where it changes, and sort the
+ * coldest first. Returns 0 or -ENOMEM; then the order is undefined.
  */
 int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat);
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * New processes, as the kernel's process connector tells of them (drivers/connector/cn_proc.c).
+ * New processes, as reported by the kernel's process connector (drivers/connector/cn_proc.c).
  *
- * Whoever subscribes to it is told of every fork, exec, exit and change of ids on the host. What
- * is of no use here is dropped by a socket filter, before it costs a wake-up: all but new
- * processes (not threads) and, where asked for, executed programs.
+ * It reports every fork, exec, exit and change of ids on the host. A socket filter drops all but
+ * new processes (not threads) and, if wanted, executed programs, before they cost a wake-up.
  */
 #ifndef BEDE_BIRTHS_H
 #define BEDE_BIRTHS_H
@@ -16,19 +15,19 @@
 struct bede_procevent {
 	uint32_t parent; /* the process that forked; 0 for an exec */
 	uint32_t pid;
-	int exec;	/* it executed a program, rather than being born */
+	int exec;	/* it executed a program, else it was forked */
 	uint64_t at_ns; /* CLOCK_MONOTONIC */
 };
 
-/* One datagram of the connector. Whether it tells of a new process or of an executed program. */
+/* Parse a datagram of the connector. False if it reports neither a new process nor an executed program. */
 bool bede_procevent_parse(const char *text, size_t length, struct bede_procevent *out);
 
-/* What the subscribed socket fd shall tell of; neither: nothing. Returns 0 or a negative errno. */
+/* Choose the events of the socket fd: forks, execs, both or none. Returns 0 or a negative errno. */
 int bede_procevents_filter(int fd, int forks, int execs);
 
 /*
- * What is waiting in the socket, the oldest first, at most so many; 0 when there is nothing.
- * Returns 0, or -ENOBUFS where the kernel had to leave some out (those in out are valid).
+ * Read the events that wait in the socket, the oldest first, at most so many.
+ * Returns 0, or -ENOBUFS if the kernel had to drop some (those in out are valid).
  */
 int bede_procevents_read(int fd, struct bede_procevent *out, unsigned most, unsigned *count);
 

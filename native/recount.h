@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Counting a cgroup's pages on its lists where memory.numa_stat is behind of them.
+ * Counts the pages on a cgroup's lists again if memory.numa_stat is out of date.
  *
- * Since 7.x reading numa_stat brings a cgroup up to date only if enough has changed in that cgroup,
- * and changes in a cgroup below count for it only until that one has to be brought up to date
- * itself, which nobody asks for (mm/memcontrol.c: memcg_rstat_updated). So of a container with
- * cgroups of its own numa_stat may be seconds old. memory.current is not, and neither is
- * lru_gen, but that lists the cgroups of the whole host; so it is read where the sum of what
- * numa_stat tells is not what memory.current does, and now and then.
+ * Since 7.x reading numa_stat flushes a cgroup's statistics only if enough has changed in that cgroup.
+ * Changes in a cgroup below count for that only until the lower one is due for a flush itself, which
+ * nobody requests (mm/memcontrol.c: memcg_rstat_updated). So numa_stat of a container with child
+ * cgroups may be seconds old. memory.current is not, and lru_gen is not either, but that lists the
+ * cgroups of the whole host. So lru_gen is read if the sum in numa_stat differs from memory.current,
+ * and from time to time.
  */
 #ifndef BEDE_RECOUNT_H
 #define BEDE_RECOUNT_H
@@ -15,15 +15,15 @@
 #include "lru.h"
 
 struct bede_recount {
-	struct bede_lru lru; /* fd -1: there is none, nothing is ever counted again */
-	int stat;	     /* cgroup.stat, which tells whether there are cgroups below */
-	uint64_t off;	     /* bytes that are charged and, counted again, still on no list */
-	uint64_t next_us;    /* when to look even if the sums agree ... */
+	struct bede_lru lru; /* fd -1: there is no lru_gen, so nothing is counted again */
+	int stat;	     /* cgroup.stat, which shows whether there are cgroups below */
+	uint64_t off;	     /* bytes that are charged but, by the last recount, on no list */
+	uint64_t next_us;    /* when to count even if the sums agree ... */
 	uint64_t pause_us;   /* ... and how long after that again */
 	uint64_t count;	     /* times that lru_gen was read */
 };
 
-/* dir is the cgroup's, lru_path must outlive this; no file is needed for it to work. */
+/* dir is the cgroup's, lru_path must outlive this; without the files it does nothing. */
 void bede_recount_open(struct bede_recount *recount, int dir, const char *lru_file, const char *lru_path);
 
 /*

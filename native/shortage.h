@@ -22,8 +22,8 @@ struct bede_shortage {
 void bede_shortage_open(struct bede_shortage *shortage, const char *meminfo);
 
 /*
- * Look again, if the last time is a tenth of a second ago. A level that was reached is left only at
- * twice as much. True if it is another one now.
+ * Check again, if the last check was a tenth of a second ago. A level is only left when twice its limit
+ * is available. True if the level has changed.
  */
 bool bede_shortage_look(struct bede_shortage *shortage, uint64_t at_us);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * No swapping because of a bound: while a fence stands that may make tasks reclaim, memory.swap.max
- * is kept at what is swapped already, so that this reclaim can demote but not swap.
+ * Prevents swapping because of a bound: while the fence may make tasks reclaim, memory.swap.max is
+ * kept at the current swap usage, so that this reclaim can demote but not swap.
  */
 #ifndef BEDE_SWAPGUARD_H
 #define BEDE_SWAPGUARD_H
@@ -21,7 +21,7 @@ struct bede_swapguard {
 /* Without the files (no swap in this kernel) the guard does nothing. */
 void bede_swapguard_open(struct bede_swapguard *guard, int cgroup_fd, uint64_t user_limit);
 
-/* Engage or let go. */
+/* Engage the guard, or put the user's limit back. */
 void bede_swapguard_update(struct bede_swapguard *guard, bool wanted);
 
 void bede_swapguard_close(struct bede_swapguard *guard);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The threads of a holder: small stacks, and no end that is waited for without end. */
+/* The threads of a holder: they have small stacks, and waiting for their end has a time-out. */
 #ifndef BEDE_THREAD_H
 #define BEDE_THREAD_H
 
@@ -9,13 +9,13 @@
 /* Start one with a stack of so many KiB. Returns 0 or a negative errno. */
 int bede_thread_start(pthread_t *out, size_t stack_kib, void *(*run)(void *), void *argument);
 
-/* Wait for its end, ten seconds at most. Returns 0, or -ETIMEDOUT: it hangs, and is nobody's any more. */
+/* Wait for its end, ten seconds at most. Returns 0, or -ETIMEDOUT: it hangs, and is detached. */
 int bede_thread_end(pthread_t thread);
 
-/* Let the calling thread go before all that has no real-time priority, as far as that is allowed. */
+/* Give the calling thread a real-time priority, if that is allowed. */
 void bede_thread_go_first(void);
 
-/* Tell whoever waits for an eventfd, or nobody where that is -1. */
+/* Write to an eventfd; nothing if it is -1. */
 void bede_wake(int eventfd);
 
 #endif

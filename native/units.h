@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What several files measure in. */
+/* Units that several files use. */
 #ifndef BEDE_UNITS_H
 #define BEDE_UNITS_H
 

@@ -12,14 +12,14 @@
 #include "kfile.h"
 
 #define BEDE_MOST_TEXT (32 << 20) /* bytes of one process' maps that are read ... */
-#define BEDE_MOST_RANGES 262144	  /* ... and ranges of one container: what is beyond them stays where it is */
-#define BEDE_UNKNOWN_HEAT 1	  /* of what nobody has measured: neither cold nor hot */
+#define BEDE_MOST_RANGES 262144	  /* ... and ranges of one container: further ones are not moved */
+#define BEDE_UNKNOWN_HEAT 1	  /* of a range that was not measured: neither cold nor hot */
 
 /* A part of the address space of one process. */
 struct bede_range {
 	int pid;
 	unsigned heat;	/* how often it was seen in use in one measurement */
-	bool alone;	/* a file's: what other processes have mapped too may be others' */
+	bool alone;	/* a file's: do not move pages that other processes map, too; they may be others' */
 	uint64_t nodes; /* bit n: some of it was on node n when it was read */
 	uint64_t start;
 	uint64_t end;
@@ -47,9 +47,9 @@ struct bede_vmas {
 };
 
 /*
- * Read all of it again, of the cgroup whose directory is dir and of those below it. Left out is
- * what its program has placed by a policy of its own (counted), huge pages of hugetlbfs, and
- * programs and libraries. Processes that end meanwhile are left out. stopped, or NULL, ends it early.
+ * Read the areas of all processes again, in the cgroup whose directory is dir and in those below it.
+ * Left out are memory that its program has placed by its own policy (this is counted), huge pages of
+ * hugetlbfs, programs and libraries, and processes that end meanwhile. *stopped (or NULL) ends it early.
  * Returns 0 or a negative errno.
  */
 int bede_vmas_read(struct bede_vmas *vmas, int dir, uint64_t local_mask, bool (*stopped)(void *context),
@@ -61,8 +61,8 @@ void bede_vmas_free(struct bede_vmas *vmas);
 int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range);
 
 /*
- * The ranges of one process by the texts of its maps and numa_maps. Returns 0 or -ENOMEM; what
- * cannot be read is left out.
+ * Add the ranges of one process by the texts of its maps and numa_maps. Returns 0 or -ENOMEM;
+ * malformed lines are left out.
  */
 int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64_t local_mask);
 
