@@ -23,7 +23,7 @@ static uint64_t sum(const uint64_t *bytes, uint64_t mask)
 	return total;
 }
 
-/* One growth's share of another: followed slowly, but a big step counts for more. */
+/* Update a share of the growth: a running mean, in which a big step counts for more. */
 static void follow(double *share, uint64_t part, uint64_t before, double growth, uint64_t bound)
 {
 	double more = part > before ? (double)(part - before) : 0;
@@ -65,7 +65,7 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	} else if (control->far > control->far_before + control->bound / 16) {
 		control->settled = 1;
 	}
-	/* The past of who has just begun is what there is. Not so for page cache: its margin is wide. */
+	/* A new control has no past, so begin with the present shares; not for page cache, whose margin is wide. */
 	uint64_t listed = control->local + control->far;
 
 	if (first && listed)
@@ -91,9 +91,9 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 }
 
 /*
- * By how much more than two per cent of the bound tasks would pass it if nobody moved the fence
- * again. Each goes a huge page past it before it makes room for one; while an agent lives, that is
- * demoted ahead of them. As many are in that as fill one now, and of what they fill most is past the fence.
+ * By how much more than two per cent tasks would exceed the bound if nobody moved the fence again. Each
+ * task exceeds the fence by a huge page before it makes room for one; a living agent demotes that ahead
+ * of them. It applies to the tasks that fill a huge page now, most of which is past the fence.
  */
 static double left_behind(const struct bede_control *control)
 {
@@ -104,11 +104,11 @@ static double left_behind(const struct bede_control *control)
 }
 
 /*
- * Where local usage shall end. Below the bound: what may be charged to a CPU already and used
- * without memory.current showing it, and how soft the fence is. The kernel lets a task go on
- * whose reclaim could not free enough, as long as the usage is little above memory.high; with
- * page cache, whose pages are often locked or dirty, that is a share of the bound. Huge pages
- * in flight count as local (see in_flight), but some always are: a part of them is given back.
+ * The most local usage to allow. It is below the bound by what CPUs may have charged in advance and
+ * use without memory.current showing it, and by the softness of the fence: the kernel lets a task
+ * continue whose reclaim could not free enough, as long as the usage is little above memory.high.
+ * With page cache, whose pages are often locked or dirty, that is a share of the bound. Huge pages
+ * in flight count as local (see in_flight), but there are always some: a part of them is added back.
  */
 static uint64_t limit(const struct bede_control *control)
 {
@@ -122,10 +122,10 @@ static uint64_t limit(const struct bede_control *control)
 }
 
 /*
- * How far below that demotion starts: what may come before the next turns of the loop. Page
- * cache gets more, since a task that reclaims at the fence may drop some of it; and so do pages
- * that NUMA balancing promotes, since there is no fence for them. Huge pages get less, since
- * the fence loses nothing of them and what is moved in one go is 2 MiB.
+ * How far below that demotion starts: the growth that is possible before the next turns of the loop.
+ * The margin is wider for page cache, of which a task that reclaims at the fence may drop some, and
+ * for pages that NUMA balancing promotes, which pass no fence. It is narrower for huge pages, which
+ * are not lost at the fence, and of which 2 MiB are moved at a time.
  */
 static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
@@ -140,18 +140,18 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 
 	if (want > most)
 		want = most;
-	/* A task may be a whole huge page past the fence before it has to make room for it. */
+	/* A task may exceed the fence by a whole huge page before it has to make room for it. */
 	if (want < huge)
 		want = huge;
 	return (uint64_t)(want > least ? want : least);
 }
 
 /*
- * What of that counts as local already. Tasks that run towards the bound unhindered all have a
- * page in flight, and will be past the bound together before they first have to make room; on
- * many processors batches of charges and statistics that are behind come to as much. Also
- * later: the fence must not lead by it if nobody moves it again. Of huge pages all counts: a
- * turn of the loop that comes between a charge and its page would see the same room twice.
+ * How much of the bytes in flight counts as local already. Each task that runs towards the bound
+ * unhindered has a page in flight, so together they would exceed the bound before the first of them
+ * has to make room. On many processors batches of charges and late statistics add up to as much. It
+ * also counts later, because the fence must not be too high by it if nobody moves it again. Huge
+ * pages count in full: a turn of the loop between a charge and its page would see the same room twice.
  */
 static uint64_t in_flight(const struct bede_control *control, uint64_t flight)
 {

@@ -12,12 +12,12 @@
 #include "units.h"
 
 #define ADMIN "/sys/kernel/mm/damon/admin/kdamonds"
-#define STAT "/sys/module/damon_stat/parameters/enabled" /* 7.3: it holds DAMON as long as it is on */
+#define STAT "/sys/module/damon_stat/parameters/enabled" /* 7.3: it occupies DAMON while it is on */
 
 #define SAMPLE_US 20000
 #define AGGREGATE_US 500000
-#define UPDATE_US 1000003 /* nobody else would choose that: what was left behind by an agent is known by it */
-#define LONGEST_US 600000 /* telling waits for the end of an aggregation */
+#define UPDATE_US 1000003 /* an unusual value, which marks what a killed agent has left behind */
+#define LONGEST_US 600000 /* reading the results waits for the end of an aggregation */
 #define SLICE_US 20000
 #define MIN_REGIONS 250 /* in all; regions of equal size to begin with */
 #define MAX_REGIONS 1000
@@ -129,7 +129,7 @@ static int set_up(const int *pids, size_t count)
 	err = err ? err : set(MIN_REGIONS, "%s/monitoring_attrs/nr_regions/min", context);
 	err = err ? err : set(count, "%s/targets/nr_targets", context);
 	err = err ? err : set(count, "%s/schemes/nr_schemes", context);
-	/* Regions are told of by scheme: so one for each process, and a filter that leaves it that one. */
+	/* DAMON lists regions by scheme: so make one for each process, with a filter for that process. */
 	for (size_t i = 0; i < count && !err; i++) {
 		err = set((uint64_t)pids[i], "%s/targets/%zu/pid_target", context, i);
 		err = err ? err : put("stat", "%s/schemes/%zu/action", context, i);
@@ -140,7 +140,7 @@ static int set_up(const int *pids, size_t count)
 		err = err ? err : set(1, "%s/schemes/%zu/filters/nr_filters", context, i);
 		err = err ? err : put("target", "%s/schemes/%zu/filters/0/type", context, i);
 		err = err ? err : set(i, "%s/schemes/%zu/filters/0/damon_target_idx", context, i);
-		/* Left out is what does not match. */
+		/* The filter excludes regions that do not match. */
 		err = err ? err : put("N", "%s/schemes/%zu/filters/0/matching", context, i);
 	}
 	return err ? err : put("on", ADMIN "/0/state");

@@ -18,10 +18,10 @@
 #define BARREN_US 40000	    /* no other try for so long after a whole round has moved nothing ... */
 #define MOST_US 2000000	    /* ... and twice as long after the next one, up to this */
 #define EXCHANGE_US 1000000 /* most time for one exchange */
-#define FRESH_US 3000000    /* heat that was measured so recently is what it is now */
-#define STALE_US 15000000   /* heat that was measured so long ago says nothing */
-#define CONTRAST 2	    /* that much hotter must a page be for an exchange to be worth it */
-#define LEAST_PROCESS (1024 * 1024ULL) /* of smaller ones nothing is measured */
+#define FRESH_US 3000000    /* heat that was measured so recently still holds */
+#define STALE_US 15000000   /* heat that was measured so long ago is useless */
+#define CONTRAST 2	    /* an exchange is worth it if the far page is hotter by this */
+#define LEAST_PROCESS (1024 * 1024ULL) /* smaller processes are not measured */
 
 static uint64_t cpu_us(void)
 {
@@ -178,8 +178,8 @@ static void measure(struct bede_mover *mover)
 }
 
 /*
- * Pages on nodes of mask, the next ones in order and no hotter (colder) than limit: 1. 0 at the round's end,
- * -1 where there is no more time.
+ * Find the next pages in order on nodes of mask, none hotter (or colder) than limit. Returns 1, 0 at the
+ * end of the round, or -1 if the time is over.
  */
 static int find(struct bede_mover *mover, struct bede_pages *pages, struct bede_hand *hand, bool hot,
 		uint64_t mask, unsigned limit, uint64_t until_us)
@@ -334,7 +334,7 @@ static void *run(void *argument)
 		}
 		struct bede_ask ask = mover->ask;
 
-		/* A measurement that demotion does not wait for ends when there is some. */
+		/* A measurement for which demotion need not wait is ended early when there is something to demote. */
 		mover->measuring = 1;
 		pthread_mutex_unlock(&mover->lock);
 		work(mover, &ask);

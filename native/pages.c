@@ -203,7 +203,7 @@ int bede_pages_move(struct bede_pages *pages, uint64_t mask, int target, uint64_
 
 	if (result == -ESRCH || result == -EACCES || result == -EPERM)
 		return (int)result;
-	/* Of a batch that could not be moved as a whole only a look tells what of it was. */
+	/* If not the whole batch was moved, ask where each page is now. */
 	long looked = result ? move_pages(pages, NULL, pages->node) : 0;
 
 	if (looked < 0)

@@ -52,7 +52,7 @@ static int call(int tid, uint64_t mask, int *pending)
 
 	if (ptrace(PTRACE_GETREGS, tid, 0, &saved))
 		return -errno;
-	/* Only where it waits in a call: there the instruction is just behind it, and nothing is half done. */
+	/* Only while it waits in a call: its instruction is just before rip, nothing is half done. */
 	if ((long long)saved.orig_rax < 0)
 		return -EAGAIN;
 	errno = 0;
@@ -68,7 +68,7 @@ static int call(int tid, uint64_t mask, int *pending)
 	regs = saved;
 	regs.rip -= 2;
 	regs.rax = SYS_set_mempolicy;
-	regs.orig_rax = (unsigned long long)-1; /* the interrupted call is not begun again yet */
+	regs.orig_rax = (unsigned long long)-1; /* do not restart the interrupted call yet */
 	regs.rdi = mask ? MODE : 0;		/* MPOL_DEFAULT */
 	regs.rsi = mask ? where : 0;
 	regs.rdx = mask ? BITS : 0;

@@ -18,7 +18,7 @@ int bede_switcher_look(const struct bede_switcher *switcher)
 	if (got < 0)
 		return -errno;
 	text[got] = '\0';
-	/* Where its user has chosen no nodes, systemd takes our list for none, too: then all are allowed. */
+	/* If its user has chosen no nodes, systemd may clear our list: then all nodes are allowed. */
 	if (!strcmp(text, "\n"))
 		return 1;
 	for (int i = 0; i < 2; i++)
@@ -41,7 +41,7 @@ static void *run(void *argument)
 {
 	struct bede_switcher *switcher = argument;
 
-	/* All that the container allocates meanwhile may be local. */
+	/* Until the switch is done, the container may allocate local memory beyond its bound. */
 	bede_thread_go_first();
 	pthread_mutex_lock(&switcher->lock);
 	for (;;) {

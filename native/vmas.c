@@ -194,7 +194,7 @@ static struct placed read_placed(const char *line, const char *end, uint64_t loc
 	return (struct placed){ times(pages.bytes, kib), times(pages.local, kib), pages.nodes };
 }
 
-/* Memory that has a name only so that processes can share it: all of them are the container's, mostly. */
+/* Memory that has a name only so that processes can share it: mostly processes of this container. */
 static bool is_memory(const char *map)
 {
 	static const char *const names[] = { " /dev/shm/", " /memfd:", " /SYSV", " /dev/zero", " /dmabuf" };
@@ -263,7 +263,7 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 		/* Moving what is being written waits for the end of that, on a dead server for ever. */
 		if (is_program(&vma, inodes, count) || memmem(line, (size_t)(end - line), " writeback=", 11))
 			continue;
-		/* A policy of ours, or of nobody. "local" is where the default would put it, and asks for it. */
+		/* Movable are only areas with our policy or the default one; "local" was asked for by the program. */
 		if (strncmp(policy, "default", 7) != 0 && strncmp(policy, OURS, sizeof(OURS) - 1) != 0) {
 			vmas->program_bound = plus(vmas->program_bound, placed.local);
 			continue;
