@@ -38,6 +38,12 @@ def number(name: str) -> int | None:
     return fs.number(read(name).strip())
 
 
+def generations() -> bool | None:
+    """Whether the multi-generational LRU is on; None: this kernel has none."""
+    enabled = read(LRU_GEN_ENABLED).strip()
+    return bool(int(enabled, 16) & 1) if enabled else None
+
+
 def balancing() -> int | None:
     """The mode of NUMA balancing; 0: off, None: this kernel has no NUMA balancing."""
     return number(BALANCING)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+from ocihook import native
 from ocihook.backends import checks, choose, holding
 from ocihook.backends.backend import Agent
 from ocihook.cgroup import memory, path
@@ -31,7 +32,7 @@ class HeldContainer:
         self.record = record
         self.cgroup = cgroup
         self.tiers = tiers
-        self.backend = choose.of_record(record.backend)
+        self.backend = choose.named(record.backend)
 
         def warn(text: str, event: str) -> None:
             report(text, event, WARNING, record.id)
@@ -42,9 +43,9 @@ class HeldContainer:
         """Put back what others have taken from the container."""
         self.backend.look_after(self.cgroup.fd, self.record)
 
-    def troubles(self) -> Iterator[tuple[str, BedeError]]:
-        """What is wrong with it now: (name of the event, error) each."""
-        return self.backend.troubles(self.record, self.tiers, self.holder.stats())
+    def troubles(self, stats: native.Stats) -> Iterator[tuple[str, BedeError]]:
+        """What is wrong with it by *stats*, its holder's: (name of the event, error) each."""
+        return self.backend.troubles(self.record, self.tiers, stats)
 
     def set_default(self) -> None:
         """From now on hold the bound that its annotations asked for. Raises BedeError, OSError."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ocihook import config
 from ocihook.agent.container import HeldContainer, useless
-from ocihook.backends import amount, choose, undo
+from ocihook.backends import amount, undo
 from ocihook.backends.holding import is_gone
 from ocihook.cgroup import names, path, process
 from ocihook.control.status import Change, Status
@@ -83,7 +83,6 @@ class Registry:
         try:
             self._read_settings()
             tiers = nodes.present(self.config.far_nodes)
-            choose.of_record(record.backend).resume(cgroup, record)
             container = HeldContainer(record, cgroup, tiers, self.notify_fd, self.config.move_rate)
         except (BedeError, OSError, ValueError) as error:
             # A fence that nobody moves would strangle the container.
@@ -159,7 +158,7 @@ class Registry:
                 self._tell(
                     container, "own", f"{stats.program_bound >> 20} MiB of its local memory are {text}"
                 )
-            for event, trouble in container.troubles():
+            for event, trouble in container.troubles(stats):
                 self._complain(trouble, event, container.record.id, about=f"{key} {event}")
             if error:
                 self._complain(

@@ -115,7 +115,7 @@ if TYPE_CHECKING:
         def possible(self, config: Config) -> Tiers:
             """This host's local and far nodes. Raises HostError where no bound can be held."""
 
-        def examine(self, config: Config, tiers: Tiers | None) -> Iterator[Finding]:
+        def examine(self, tiers: Tiers | None) -> Iterator[Finding]:
             """The findings of `bede doctor` about what this backend needs."""
 
         # A container's start
@@ -154,11 +154,11 @@ if TYPE_CHECKING:
 
         # The agent
 
-        def resume(self, cgroup: Cgroup, record: Record) -> None:
-            """Enable again what the host may have disabled since the start. Raises OSError, BedeError."""
-
         def hold(self, cgroup: Cgroup, record: Record, tiers: Tiers, agent: Agent) -> Holder:
-            """Begin to hold the bound of *record*. Raises OSError."""
+            """Begin to hold the bound of *record*; enable again what the host may have disabled.
+
+            Raises OSError, BedeError.
+            """
 
         def look_after(self, cgroup_fd: int, record: Record) -> None:
             """Periodically: put back settings of the container that other programs took. Best effort."""

@@ -31,12 +31,6 @@ def named(name: str) -> "Backend":
     return tier
 
 
-def of_record(name: str) -> "Backend":
-    """The backend by which an agent holds a container whose record has *name*."""
-    found = named(name)
-    return found if found.NEEDS_AGENT else named("tier")
-
-
 def for_cgroup(cgroup_fd: int, config: "Config") -> "Backend":
     """The backend for the cgroup whose directory is *cgroup_fd*."""
     return named("node_limit") if _has(nodelimit.NAME, cgroup_fd) else stock(config)

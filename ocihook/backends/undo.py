@@ -14,7 +14,7 @@ def forget(record: "Record") -> bool:
     """Remove *record* and what existed for it alone; False if it was gone already. Raises AccessError."""
     removed = records.remove(record.key)
     try:
-        choose.of_record(record.backend).forget(record)
+        choose.named(record.backend).forget(record)
     except BedeError:
         return removed
     return removed
@@ -25,7 +25,7 @@ def give_back(cgroup_fd: int, record: "Record") -> None:
 
     Raises OSError.
     """
-    choose.of_record(record.backend).release(cgroup_fd, record)
+    choose.named(record.backend).release(cgroup_fd, record)
 
 
 def give_back_limits(

@@ -58,5 +58,5 @@ def identity(pid: int) -> tuple[int, dict[str, int]]:
 
 def caller() -> str:
     """The name of the runtime, which is this hook's parent (the OCI state does not name it), or ""."""
-    name = fs.read_or(host.path(f"/proc/{os.getppid()}/comm"), "").strip()
+    name = host.read(f"/proc/{os.getppid()}/comm").strip()
     return name if name in ("runc", "crun", "youki") else ""

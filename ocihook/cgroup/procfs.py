@@ -17,7 +17,7 @@ _NS_GET_PARENT = 0xB702
 
 def cgroup_of(pid: int) -> str | None:
     """The path of the cgroup that *pid* is in, from the hierarchy's root; None when it is gone."""
-    for line in fs.read_or(host.path(f"/proc/{pid}/cgroup"), "").split("\n"):
+    for line in host.read(f"/proc/{pid}/cgroup").split("\n"):
         if line.startswith("0::/"):
             return line[3:]
     return None
@@ -58,7 +58,7 @@ def outer_pid_namespaces(pid: int) -> list[int]:
 
 def status(pid: int) -> dict[str, str]:
     """The fields of ``/proc/PID/status``; empty when *pid* is gone."""
-    lines = fs.read_or(host.path(f"/proc/{pid}/status"), "").split("\n")
+    lines = host.read(f"/proc/{pid}/status").split("\n")
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
@@ -75,7 +75,7 @@ def is_first(pid: int) -> bool:
 def private_bytes(pid: int) -> int:
     """Memory that no other process maps; 0 when *pid* is gone."""
     total = 0
-    for line in fs.read_or(host.path(f"/proc/{pid}/smaps_rollup"), "").split("\n"):
+    for line in host.read(f"/proc/{pid}/smaps_rollup").split("\n"):
         name, _, value = line.partition(":")
         if name in ("Private_Clean", "Private_Dirty"):
             total += (fs.number(value.removesuffix("kB").strip()) or 0) << 10

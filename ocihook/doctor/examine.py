@@ -45,7 +45,7 @@ def examine() -> Report:
         hidden = os.geteuid() != 0 and not os.access(config.used(), os.R_OK)
     backend = choose.here(settings)
     tiers = memory.tiers(settings)
-    of_backend = list(backend.examine(settings, tiers))
+    of_backend = list(backend.examine(tiers))
     found += memory.look(settings, tiers)
     found += [finding for finding in of_backend if finding.topic == "memory"]
     found += memory.beside(tiers)

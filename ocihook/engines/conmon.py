@@ -74,7 +74,7 @@ def _find(id: str, where: str) -> _Conmon | None:
         if inside == where or inside.startswith(where + "/"):
             continue
         start = process.start_time(pid)
-        words = fs.read_or(host.path(f"/proc/{pid}/cmdline"), "").split("\0")
+        words = host.read(f"/proc/{pid}/cmdline").split("\0")
         if start is not None and words[0].endswith("conmon") and id in words and "-n" in words[:-1]:
             return _Conmon(pid, start, _after(words, "-n"), tuple(_stores(pid, words)))
     return None

@@ -9,7 +9,7 @@ import os
 import stat
 import time
 
-from ocihook import fs, host
+from ocihook import host
 from ocihook.spec import fastjson
 
 _NULL = os.makedev(1, 3)
@@ -56,7 +56,7 @@ def _to_runtime(text: str) -> bool:
 
 
 def _to_log(text: str) -> None:
-    words = fs.read_or(host.path(f"/proc/{os.getppid()}/cmdline"), "").split("\0")
+    words = host.read(f"/proc/{os.getppid()}/cmdline").split("\0")
     name = ""
     for at, word in enumerate(words):
         if word.startswith("--log="):

@@ -7,7 +7,7 @@ Source: ``/proc/self/uid_map``, user_namespaces(7).
 
 import os
 
-from ocihook import fs, host
+from ocihook import host
 from ocihook.state import records
 
 RUNTIME = "/run/user"
@@ -18,7 +18,7 @@ def uid_outside() -> int | None:
     """The uid outside that is root in our user namespace. None: the host's root, or all ids are mapped."""
     if os.geteuid() != 0:
         return os.geteuid()
-    for line in fs.read_or(host.path("/proc/self/uid_map"), "").split("\n"):
+    for line in host.read("/proc/self/uid_map").split("\n"):
         words = line.split()
         if len(words) == 3 and words[0] == "0":
             return None if words[1] == "0" or int(words[2]) >= _ALL else int(words[1])

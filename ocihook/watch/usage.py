@@ -32,7 +32,7 @@ class Usage:
         self.tiers = tiers  #: which nodes are local and far; may be replaced
         self._lru = -1
         # Where it is off the file is there, and empty of pages.
-        if (int(host.read(host.LRU_GEN_ENABLED) or "0", 16) & 1) == 1:
+        if host.generations():
             with contextlib.suppress(OSError):
                 self._lru = os.open(host.path(host.LRU_GEN), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 

@@ -7,21 +7,21 @@ import pytest
 
 from ocihook import host
 
-#: directories of sysfs by the short names that tests use for them
-SHORT = {"node": host.NODES, "tiers": host.TIERS, "cgroup": host.CGROUP}
-PROC = "proc"
+#: the kernel's directories by the short names that tests use for them
+SHORT = {"node": host.NODES, "tiers": host.TIERS, "cgroup": host.CGROUP, "proc": "/proc"}
 
 
 def redirect(monkeypatch: pytest.MonkeyPatch, root: Path, **elsewhere: Path) -> None:
     """Have the host's files looked for below *root*.
 
-    ``root/node``, ``root/tiers`` and ``root/cgroup``, or what *elsewhere* names, are what they are short for.
+    ``root/node`` and the others of SHORT, or what *elsewhere* names, are what they are short for.
     """
     monkeypatch.setattr(host, "ROOT", str(root))
-    for name, path in {**SHORT, **({PROC: "/proc"} if PROC in elsewhere else {})}.items():
-        link = root / path[1:]
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(elsewhere.get(name, root / name))
+    for name, path in SHORT.items():
+        link, target = root / path[1:], elsewhere.get(name, root / name)
+        if link != target:
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(target)
 
 
 def put(root: Path, name: str, text: str) -> None:

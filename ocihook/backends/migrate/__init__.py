@@ -34,7 +34,7 @@ possible, holds, release = tier.possible, tier.holds, tier.release
 listing, status, bound, set_bound = tier.listing, tier.status, tier.bound, tier.set_bound
 
 
-def examine(config: "Config", tiers: "Tiers | None") -> "Iterator[Finding]":
+def examine(tiers: "Tiers | None") -> "Iterator[Finding]":
     """Steering, DAMON, counting, the cpuset controller, NUMA balancing."""
     from ocihook.backends.migrate import told
 
@@ -100,21 +100,16 @@ def forget(record: "Record") -> None:
     cpuset.unpin(record.cgroup, record.cgroup_ino, path.mount_point())
 
 
-def resume(cgroup: "Cgroup", record: "Record") -> None:
-    """Enable the cpuset controller again. Raises OSError."""
-    from ocihook.cgroup import cpuset
-
-    if record.cpuset:
-        cpuset.enable(cgroup, own=True)
-
-
 def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
-    """Start to steer and to move pages. Raises OSError."""
+    """Start to steer and to move pages; enables the cpuset controller again. Raises OSError."""
     from ocihook import host, native
     from ocihook.backends import holding
     from ocihook.backends.migrate import steering
+    from ocihook.cgroup import cpuset
 
     given = record.cpuset
+    if given:
+        cpuset.enable(cgroup, own=True)
     # Pages cannot be moved to nodes that are not in its cpuset.
     tiers = steering.allowed(cgroup.fd, given, tiers)
     steered = steering.is_valid(given)

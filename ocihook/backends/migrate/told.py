@@ -179,11 +179,11 @@ def _controller() -> Iterator[Finding]:
 
 def _counting() -> Finding:
     """Whether usage can be counted without delay."""
-    enabled = host.read(host.LRU_GEN_ENABLED).strip()
+    enabled = host.generations()
     behind = "usage can be two seconds old where a container has cgroups of its own"
-    if not enabled:
+    if enabled is None:
         return Finding("memory", "lru_gen", NOTE, f"this kernel has none: {behind}")
-    if not int(enabled, 16) & 1:
+    if not enabled:
         return Finding(
             "memory",
             "lru_gen",

@@ -2,28 +2,31 @@
 """``node_limit``: a kernel with Bede's patches, which holds bounds by itself.
 
 The functions are those of :class:`ocihook.backends.backend.Backend`. The limits in a container's cgroup are
-the only trace of its bound: there is no record, so an agent is never asked to hold it.
+the only trace of its bound: there is no record.
 """
+
+from ocihook.backends import tier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocihook.backends.backend import Agent, Asked, Explanation, Start
+    from ocihook.backends.backend import Asked, Explanation, Start
     from ocihook.cgroup.path import Cgroup
     from ocihook.config import Config
     from ocihook.control.status import Change, Status
-    from ocihook.errors import BedeError
     from ocihook.finding import Finding
-    from ocihook.native import Holder, Stats
     from ocihook.spec.annotation import Policy
     from ocihook.spec.state import State
-    from ocihook.state.records import Record
     from ocihook.topology.nodes import Tiers
 
 NAME = "node_limit"
 WHY = "the kernel has memory.node_limit and holds bounds by itself"
 NEEDS_AGENT, MOVES_PAGES, FOR_USERS = False, False, True
+
+#: It writes no records; one that names it all the same is held as one of ``tier``.
+release, forget, status = tier.release, tier.forget, tier.status
+hold, look_after, troubles = tier.hold, tier.look_after, tier.troubles
 
 
 def possible(config: "Config") -> "Tiers":
@@ -33,7 +36,7 @@ def possible(config: "Config") -> "Tiers":
     return limits.check(config, "")
 
 
-def examine(config: "Config", tiers: "Tiers | None") -> "Iterator[Finding]":
+def examine(tiers: "Tiers | None") -> "Iterator[Finding]":
     """NUMA balancing."""
     from ocihook.backends.node_limit import told
 
@@ -91,49 +94,11 @@ def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
     return limits.holds(cgroup, policy, config)
 
 
-def release(cgroup_fd: int, record: "Record") -> None:
-    """Put back what a record contains, though this backend writes none. Raises OSError."""
-    from ocihook.backends import undo
-
-    undo.give_back_limits(cgroup_fd, record.user_high, record.user_swap_max, record.cpuset)
-
-
-def forget(record: "Record") -> None:
-    """Nothing: the limits go with the cgroup."""
-
-
-def resume(cgroup: "Cgroup", record: "Record") -> None:
-    """Nothing, see :func:`hold`."""
-
-
-def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
-    """Raises InputError: a record that names this backend is no record of Bede's."""
-    from ocihook.errors import InputError
-
-    raise InputError("its record says that the kernel holds it, which takes no record")
-
-
-def look_after(cgroup_fd: int, record: "Record") -> None:
-    """Nothing: the kernel holds the bound."""
-
-
-def troubles(record: "Record", tiers: "Tiers", stats: "Stats") -> "Iterator[tuple[str, BedeError]]":
-    """None: no agent holds it."""
-    return iter(())
-
-
 def listing() -> "list[Status]":
     """Found by the limits of all cgroups. Raises BedeError."""
     from ocihook.backends.node_limit import cgroups
 
     return cgroups.listing()
-
-
-def status(record: "Record", stats: "Stats") -> "Status":
-    """Required by the protocol; this backend has no holders."""
-    from ocihook.backends import holding
-
-    return holding.status(record, stats)
 
 
 def bound(container: "Status", cgroup_fd: int, tiers: "Tiers") -> int:

@@ -35,7 +35,7 @@ def possible(config: "Config") -> "Tiers":
     return checks.numbers(nodes.find(config.far_nodes))
 
 
-def examine(config: "Config", tiers: "Tiers | None") -> "Iterator[Finding]":
+def examine(tiers: "Tiers | None") -> "Iterator[Finding]":
     """Demotion, the generations of the LRU, NUMA balancing."""
     from ocihook.backends.tier import told
 
@@ -93,18 +93,16 @@ def forget(record: "Record") -> None:
     """Nothing: this backend leaves nothing outside the cgroup."""
 
 
-def resume(cgroup: "Cgroup", record: "Record") -> None:
-    """Turn demotion on again. Raises HostError."""
+def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
+    """Start to move the fence and, if possible, to demote ahead of it; turns demotion on again.
+
+    Raises HostError, OSError.
+    """
+    from ocihook import host
+    from ocihook.backends import holding
     from ocihook.topology import nodes
 
     nodes.enable_demotion()
-
-
-def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
-    """Start to move the fence and, if possible, to demote ahead of it. Raises OSError."""
-    from ocihook import host
-    from ocihook.backends import holding
-
     try:
         return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN), NAME)
     except OSError as error:

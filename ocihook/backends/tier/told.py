@@ -111,8 +111,8 @@ def _demotion() -> Finding:
 
 def _generations() -> Finding:
     """Whether the agent can demote ahead of the fence, coldest first."""
-    enabled = host.read(host.LRU_GEN_ENABLED).strip()
-    if not enabled:
+    enabled = host.generations()
+    if enabled is None:
         return Finding(
             "memory",
             "lru_gen",
@@ -120,7 +120,7 @@ def _generations() -> Finding:
             "this kernel has no multi-generational LRU: the fence alone holds, at a higher price",
             "Boot a kernel with CONFIG_LRU_GEN",
         )
-    if not int(enabled, 16) & 1:
+    if not enabled:
         return Finding(
             "memory",
             "lru_gen",

@@ -49,7 +49,7 @@ def attended(backend: str, **stats: Any) -> Registry:
         remember=lambda: None,
         holder=SimpleNamespace(stats=lambda: seen),
     )
-    container.troubles = lambda: choose.named(backend).troubles(record, container.tiers, seen)  # type: ignore[arg-type]
+    container.troubles = lambda seen: choose.named(backend).troubles(record, container.tiers, seen)  # type: ignore[arg-type]
     registry.containers["web-0"] = container  # type: ignore[assignment]
     for _ in range(3):
         registry.attend()
