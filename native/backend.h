@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A backend: a way of holding. The holder (holder.c) has the thread, the cgroup's files and what was
- * measured; its backend decides in each turn what follows from it: where the fence goes, and who has
- * to move what. Each is a file of its own, which backends.c lists.
+ * A backend: one way of holding a bound. The holder (holder.c) has the thread, opens the cgroup's files and
+ * measures. In each turn its backend decides what follows: where the fence goes, and how much to demote or
+ * promote. Each backend is a file of its own, which backends.c lists.
  */
 #ifndef BEDE_BACKEND_H
 #define BEDE_BACKEND_H
@@ -12,21 +12,25 @@
 struct bede_holder;
 struct bede_params;
 
-/* Each of these runs in the holder's thread, under its lock, but create and destroy. */
+/* turn runs in the holder's thread, the others in the caller's. turn and set run under the holder's lock. */
 struct bede_backend_ops {
-	const char *name; /* as in a container's record */
-	/* Make holder->state, which is the backend's own, and start threads. Returns 0 or a negative errno. */
+	const char *name; /* the name in a container's record */
+	/*
+	 * Allocate holder->state, which is the backend's own, and start threads. Returns 0 or a negative
+	 * errno.
+	 */
 	int (*create)(struct bede_holder *holder, const struct bede_params *params);
 	/*
-	 * After a measurement: moves the fence, and says how it stands in the holder's busy, lifted, steered
-	 * and stats. room is in how many bytes the next turn is due, by what the growth is now.
+	 * Act on a measurement: move the fence, and set the holder's busy, lifted, steered and stats. *room
+	 * is set to the bytes that may still be allocated; the holder derives from it when the next turn is
+	 * due.
 	 */
 	int (*turn)(struct bede_holder *holder, uint64_t *room);
-	/* The bound has changed; NULL where that needs nothing. */
+	/* The bound is no longer before. NULL if the backend need not do anything. */
 	void (*set)(struct bede_holder *holder, uint64_t before);
 	/*
-	 * End threads and free the state. Returns 0 or a negative errno: -ETIMEDOUT where a thread hangs, which
-	 * has both state and holder in use for ever.
+	 * End threads and free holder->state. Returns 0 or a negative errno; -ETIMEDOUT if a thread hangs: it
+	 * keeps using holder->state and the holder, so neither may be freed.
 	 */
 	int (*destroy)(struct bede_holder *holder);
 };

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cffi builder of `ocihook._native`: one pair (.h, .c) a topic, and a .cdef.h for what Python calls.
+"""The cffi builder of `ocihook._native`: each topic has a .h and a .c, and a .cdef.h for what Python calls.
 
-API mode against the limited API, so that one build serves every CPython from 3.11 on.
-`setup.py` builds it; `python native/build.py DIRECTORY` puts one with the sanitizers there instead.
+It uses cffi's API mode with the limited API, so that one build serves every CPython from 3.11 on.
+`setup.py` builds the extension; `python native/build.py DIRECTORY` builds one with sanitizers there.
 """
 
 import sys
@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def builder(sources: str | Path, *flags: str) -> FFI:
-    """What makes the extension of the C in directory *sources*, compiled and linked with further *flags*."""
+    """Return the builder for the C files in directory *sources*, compiled and linked with further *flags*."""
     made = FFI()
     for topic in TOPICS:
         made.cdef((HERE / f"{topic}.cdef.h").read_text())
@@ -40,7 +40,7 @@ def builder(sources: str | Path, *flags: str) -> FFI:
     return made
 
 
-ffi = builder("native")  # setuptools wants it below the checkout
+ffi = builder("native")  # setuptools wants a path relative to the checkout
 
 if __name__ == "__main__":
     print(builder(HERE, *SANITIZED).compile(tmpdir=sys.argv[1]))

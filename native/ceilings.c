@@ -7,8 +7,9 @@
 #include "kfile.h"
 #include "units.h"
 
-#define NEAR (16 * 1024 * 1024ULL) /* a limit is near within this, or within a sixteenth of it */
-#define EACH_US 100000
+/* A limit is near when this many bytes are left of it, or a sixteenth of it if that is more. */
+#define NEAR (16 * 1024 * 1024ULL)
+#define EACH_US 100000 /* between two reads of the limits of cgroups above, which rarely change */
 
 void bede_ceilings_open(struct bede_ceilings *ceilings, int cgroup_fd)
 {
@@ -24,7 +25,7 @@ void bede_ceilings_open(struct bede_ceilings *ceilings, int cgroup_fd)
 		int max = dir < 0 ? -1 : openat(dir, "memory.max", flags);
 
 		if (max < 0)
-			break; /* the root has none */
+			break; /* the root cgroup has no limits */
 		ceilings->above[ceilings->count].max = max;
 		ceilings->above[ceilings->count].high = openat(dir, "memory.high", flags);
 		ceilings->above[ceilings->count].current = openat(dir, "memory.current", flags);

@@ -7,8 +7,9 @@
 
 #define MIB (1024 * 1024ULL)
 #define HUGE_PAGE (2 * MIB)
-/* Pages a CPU may have charged and not used, and twice as many that no statistics show yet. */
-#define CHARGE_BATCH (3 * 64) /* of MEMCG_CHARGE_BATCH */
+/* Pages of one CPU: 64 (MEMCG_CHARGE_BATCH) charged but not used, and 128 that no statistics show yet. */
+#define CHARGE_BATCH (3 * 64)
+/* Between two measurements: at least, at most, and at most near the bound while anything changes. */
 #define MIN_WAIT_US 1000
 #define MAX_WAIT_US 100000
 #define NEAR_WAIT_US 4000
@@ -23,7 +24,7 @@ static uint64_t sum(const uint64_t *bytes, uint64_t mask)
 	return total;
 }
 
-/* Update a share of the growth: a running mean, in which a big step counts for more. */
+/* Update *share, a running mean of one kind of memory's share of the growth. A big growth weighs more. */
 static void follow(double *share, uint64_t part, uint64_t before, double growth, uint64_t bound)
 {
 	double more = part > before ? (double)(part - before) : 0;
@@ -34,7 +35,7 @@ static void follow(double *share, uint64_t part, uint64_t before, double growth,
 	*share += weight * ((more < growth ? more / growth : 1) - *share);
 }
 
-/* Bytes that are charged but on no list yet: pages that a task is still filling, mostly. */
+/* Bytes charged but not yet on an LRU list, mostly of pages that a task is still filling. 0 if unknown. */
 static uint64_t charged_ahead(const struct bede_control *control)
 {
 	if (control->kernel == UINT64_MAX)
@@ -65,7 +66,10 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	} else if (control->far > control->far_before + control->bound / 16) {
 		control->settled = 1;
 	}
-	/* A new control has no past, so begin with the present shares; not for page cache, whose margin is wide. */
+	/*
+	 * The first measurement shows no growth: begin with the share of huge pages in all memory. The share
+	 * of page cache begins at 0, since its margin is wide.
+	 */
 	uint64_t listed = control->local + control->far;
 
 	if (first && listed)
@@ -91,9 +95,9 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 }
 
 /*
- * By how much more than two per cent tasks would exceed the bound if nobody moved the fence again. Each
- * task exceeds the fence by a huge page before it makes room for one; a living agent demotes that ahead
- * of them. It applies to the tasks that fill a huge page now, most of which is past the fence.
+ * Bytes beyond two per cent by which tasks would exceed the bound if nobody moved the fence again. Each
+ * task passes the fence by a huge page before it makes room for one; a living agent demotes that much ahead
+ * of the tasks. Most of the huge pages that are being filled now (the flight) lie past the fence.
  */
 static double left_behind(const struct bede_control *control)
 {
@@ -104,11 +108,11 @@ static double left_behind(const struct bede_control *control)
 }
 
 /*
- * The most local usage to allow. It is below the bound by what CPUs may have charged in advance and
- * use without memory.current showing it, and by the softness of the fence: the kernel lets a task
- * continue whose reclaim could not free enough, as long as the usage is little above memory.high.
- * With page cache, whose pages are often locked or dirty, that is a share of the bound. Huge pages
- * in flight count as local (see in_flight), but there are always some: a part of them is added back.
+ * The most local usage to allow, in bytes. Two things make it lower than the bound. CPUs may have charged
+ * pages in advance, whose use does not show in memory.current. And the fence is soft: the kernel lets a
+ * task continue whose reclaim could not free enough, as long as the usage is little above memory.high; for
+ * page cache, whose pages are often locked or dirty, that is a share of the bound. Huge pages in flight
+ * count as local (see in_flight), but there are always some, so a part of them is added back.
  */
 static uint64_t limit(const struct bede_control *control)
 {
@@ -122,10 +126,10 @@ static uint64_t limit(const struct bede_control *control)
 }
 
 /*
- * How far below that demotion starts: the growth that is possible before the next turns of the loop.
- * The margin is wider for page cache, of which a task that reclaims at the fence may drop some, and
- * for pages that NUMA balancing promotes, which pass no fence. It is narrower for huge pages, which
- * are not lost at the fence, and of which 2 MiB are moved at a time.
+ * Bytes below limit() at which demotion starts: the growth that is possible before the next turns of the
+ * loop. The margin is wider for page cache, because a task that reclaims at the fence may drop some, and
+ * for pages that NUMA balancing promotes, because no fence stops them. It is narrower for huge pages, which
+ * are not lost at the fence and are moved 2 MiB at a time.
  */
 static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
@@ -147,11 +151,12 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 }
 
 /*
- * How much of the bytes in flight counts as local already. Each task that runs towards the bound
- * unhindered has a page in flight, so together they would exceed the bound before the first of them
- * has to make room. On many processors batches of charges and late statistics add up to as much. It
- * also counts later, because the fence must not be too high by it if nobody moves it again. Huge
- * pages count in full: a turn of the loop between a charge and its page would see the same room twice.
+ * How many of the bytes in flight (charged, but on no LRU list yet) count as local. Each task that runs
+ * towards the bound unhindered has a page in flight, so together they would exceed the bound before the
+ * first of them has to make room. On many CPUs, charges in batches and late statistics add up to as much.
+ * These bytes count even when demotion has begun: if the agent dies, the last fence stays, and must not be
+ * too high by them. Huge pages then count in full, because a turn of the loop between a charge and its page
+ * would see the same room twice.
  */
 static uint64_t in_flight(const struct bede_control *control, uint64_t flight)
 {
@@ -203,7 +208,7 @@ uint64_t bede_control_excess(const struct bede_control *control, int *node)
 	}
 	if (!most && used_in_all > low)
 		most = used_in_all - low;
-	/* A huge page is moved as a whole: for less than half of it that ends too low. */
+	/* A huge page moves as a whole: for an excess of less than half of one, that takes away too much. */
 	return most > minimum(half_a_page, below / 2) ? most : 0;
 }
 
@@ -212,7 +217,7 @@ uint64_t bede_control_wait(const struct bede_control *control, uint64_t room)
 	double most = MAX_WAIT_US;
 	double ahead = control->rate > 0 ? (double)room / control->rate / 4 * 1e6 : most;
 
-	/* One look tells of no growth. */
+	/* A single measurement shows no growth. */
 	if (!control->turn_s)
 		return MIN_WAIT_US;
 	if (room < control->bound / 8 && control->quiet < MAX_WAIT_US / NEAR_WAIT_US)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control law, which uses no files: from measurements it computes where the fence belongs, how
- * much to demote from which node, and when to measure again.
+ * The control law, which opens no files: from measurements it computes where the fence belongs, how much to
+ * demote from which node, and when to measure again.
  */
 #ifndef BEDE_CONTROL_H
 #define BEDE_CONTROL_H
@@ -14,44 +14,47 @@ struct bede_control {
 	uint64_t far_mask;
 	uint64_t bound;			     /* bytes over all local nodes */
 	uint64_t node_bound[BEDE_MAX_NODES]; /* bytes, UINT64_MAX for none */
-	unsigned cpus;			     /* on which its tasks can allocate at once: see cpus.h */
+	unsigned cpus;			     /* on so many its tasks can allocate at once: see cpus.h */
 
 	/* The last measurement. */
 	struct bede_numa numa;
 	uint64_t at_us;
-	uint64_t current; /* memory.current: read before numa, so that growth tightens the fence */
+	uint64_t current; /* memory.current; read before numa, so growth in between lowers the fence */
 	uint64_t local;
 	uint64_t far;
-	uint64_t file;	 /* bytes of page cache, everywhere */
-	uint64_t huge;	 /* bytes in huge pages, everywhere */
+	uint64_t file;	 /* bytes of page cache on all nodes */
+	uint64_t huge;	 /* bytes in huge pages on all nodes */
 	uint64_t kernel; /* bytes of kernel memory; UINT64_MAX: unknown */
 
 	/* Derived from earlier measurements. */
-	double rate;	       /* bytes a second by which the total or local grows; falls slowly */
-	unsigned quiet;	       /* observations since anything changed */
+	double rate;	       /* growth of current or of local, bytes a second; falls slowly */
+	unsigned quiet;	       /* observations since current or local changed */
 	double turn_s;	       /* seconds between two observations; a running mean */
-	double file_share;     /* of the growth, 0 to 1: page cache ... */
-	double huge_share;     /* ... and huge pages */
-	double promoted_share; /* ... and promoted pages, which cause no charge and so pass no fence */
-	double flight;	       /* bytes that are charged but on no list yet; a running mean */
-	int settled;	       /* demotion has started since the bound was last approached ... */
-	uint64_t far_before;   /* ... and far usage at that time */
-	int open;	       /* page cache meets no fence at the bound, so it needs no margin for that */
+	double file_share;     /* share of page cache in the growth, 0 to 1 */
+	double huge_share;     /* share of huge pages in the growth */
+	double promoted_share; /* share of promoted pages, which no fence stops: they are charged already */
+	double flight;	       /* bytes charged but not yet on an LRU list; a running mean */
+	int settled;	       /* demotion has begun since local usage last came near the bound */
+	uint64_t far_before;   /* far usage when local usage was last below 3/4 of the bound */
+	int open;	       /* there is no fence, so page cache needs no margin for its softness */
 };
 
 /* Process a measurement; the caller has filled in control->numa and control->kernel. */
 void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t current);
 
-/* Bytes that may still be allocated locally before a bound is exceeded; 0 if one is. */
+/* Bytes that may still be allocated locally before a bound is exceeded; 0 if one is exceeded already. */
 uint64_t bede_control_room(const struct bede_control *control);
 
-/* Bytes above the low watermark, and the node to demote them from; 0 if there are none. */
+/*
+ * Bytes of local usage above the low watermark, 0 if there are none. *node is set to the node to demote
+ * them from, -1 if no local node has pages.
+ */
 uint64_t bede_control_excess(const struct bede_control *control, int *node);
 
 /*
- * Microseconds until a part of the room may be used up, between a millisecond and a tenth of a
- * second. Near the bound it is short even while nothing grows, because pages that NUMA balancing
- * promotes pass no fence. For an idle container it becomes longer and longer.
+ * Microseconds until the next measurement: until a quarter of the room may be used up, between a
+ * millisecond and a tenth of a second. Near the bound it is short even while nothing grows, because no
+ * fence stops pages that NUMA balancing promotes. For an idle container it becomes longer and longer.
  */
 uint64_t bede_control_wait(const struct bede_control *control, uint64_t room);
 

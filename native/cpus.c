@@ -10,10 +10,10 @@
 #include "kfile.h"
 #include "units.h"
 
-#define SLICE_US 5000
-#define DEEPEST 64	/* cgroups above, more than anybody has */
-#define LONGEST 4096	/* of a list */
-#define MOST_CPUS 65536 /* no kernel can have more */
+#define SLICE_US 5000	/* of a quota, which one CPU gets: see cpus.h */
+#define DEEPEST 64	/* most cgroups on the way up to the root, more than any host has */
+#define LONGEST 4096	/* most bytes of a file that are read */
+#define MOST_CPUS 65536 /* more than any kernel supports */
 
 static bool take_number(const char **text, unsigned long long *out)
 {
@@ -72,7 +72,7 @@ unsigned bede_cpus(int dir)
 	unsigned own = 0, quota = UINT_MAX;
 	BEDE_FD at = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	/* Above the root of all cgroups is a directory of another kind. */
+	/* The directory above the root cgroup has no cgroup.controllers. */
 	for (int level = 0; level < DEEPEST && at >= 0 && !faccessat(at, "cgroup.controllers", F_OK, 0);
 	     level++) {
 		unsigned most = number_in(at, "cpu.max", bede_cpus_by_quota);

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Real-time signals below SIGRTMIN are the C library's own; Python uses none of these. */
+/* The C library keeps the real-time signals below SIGRTMIN for itself; Python uses none of the others. */
 #define DEADLINE_SIGNAL (SIGRTMIN + 5)
 
 static void interrupt(int signal)
@@ -40,7 +40,7 @@ void bede_deadline_set(struct bede_deadline *deadline, uint64_t microseconds)
 				 .tv_nsec = (long)(microseconds % 1000000) * 1000 };
 	struct itimerspec when = { .it_value = time, .it_interval = time };
 
-	/* The first timer of a process has the number that an unset one has. */
+	/* Not timer itself: the first timer of a process has number 0, like one that was never made. */
 	if (deadline->armed)
 		timer_settime(deadline->timer, 0, &when, NULL);
 }

@@ -10,8 +10,8 @@
 #include "deadline.h"
 #include "thread.h"
 
-#define COMMAND_US 20000 /* most time for one command: what is wanted may have changed */
-#define PAUSE_US 2000	 /* after a command that could move nothing */
+#define COMMAND_US 20000 /* most time for one command: the task may have changed meanwhile */
+#define PAUSE_US 2000	 /* pause after no page could be demoted */
 
 static void *run(void *argument)
 {
@@ -20,7 +20,7 @@ static void *run(void *argument)
 	unsigned index = (unsigned)(self - demoter->pool);
 	struct bede_deadline deadline = { 0 };
 
-	/* What a container allocates meanwhile is throttled by this thread's having its CPU. */
+	/* With priority this thread takes CPU time from the container's tasks, so that they allocate less. */
 	(void)setpriority(PRIO_PROCESS, 0, -20);
 	(void)bede_deadline_open(&deadline);
 	pthread_mutex_lock(&demoter->lock);

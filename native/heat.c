@@ -12,14 +12,14 @@
 #include "units.h"
 
 #define ADMIN "/sys/kernel/mm/damon/admin/kdamonds"
-#define STAT "/sys/module/damon_stat/parameters/enabled" /* 7.3: it occupies DAMON while it is on */
+#define STAT "/sys/module/damon_stat/parameters/enabled" /* DAMON_STAT (7.3) occupies DAMON while it is on */
 
-#define SAMPLE_US 20000
-#define AGGREGATE_US 500000
-#define UPDATE_US 1000003 /* an unusual value, which marks what a killed agent has left behind */
-#define LONGEST_US 600000 /* reading the results waits for the end of an aggregation */
-#define SLICE_US 20000
-#define MIN_REGIONS 250 /* in all; regions of equal size to begin with */
+#define SAMPLE_US 20000	    /* between two looks at a region */
+#define AGGREGATE_US 500000 /* one measurement: 25 samples */
+#define UPDATE_US 1000003   /* an unusual value, which marks a measurement as an agent's own */
+#define LONGEST_US 600000   /* until the results are read, which waits for the end of an aggregation */
+#define SLICE_US 20000	    /* between two looks whether the measurement is still wanted */
+#define MIN_REGIONS 250	    /* for all processes together; DAMON begins with so many, of equal size */
 #define MAX_REGIONS 1000
 
 static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
@@ -61,7 +61,7 @@ static int write_to(const char *text, const char *format, va_list words)
 	return write_text(path, text);
 }
 
-/* Write a word, or a number, to the file of DAMON's that is so called. */
+/* put writes a word, and set a number, to the file whose path the format makes. */
 __attribute__((format(printf, 2, 3))) static int put(const char *text, const char *format, ...)
 {
 	va_list words;
@@ -86,7 +86,7 @@ __attribute__((format(printf, 2, 3))) static int set(uint64_t value, const char 
 	return err;
 }
 
-/* Whether what there is was left behind by an agent that was killed. */
+/* Whether the present settings of DAMON were left behind by an agent that was killed. */
 static bool is_ours(void)
 {
 	uint64_t update;
@@ -129,7 +129,7 @@ static int set_up(const int *pids, size_t count)
 	err = err ? err : set(MIN_REGIONS, "%s/monitoring_attrs/nr_regions/min", context);
 	err = err ? err : set(count, "%s/targets/nr_targets", context);
 	err = err ? err : set(count, "%s/schemes/nr_schemes", context);
-	/* DAMON lists regions by scheme: so make one for each process, with a filter for that process. */
+	/* DAMON lists regions by scheme: make a scheme for each process, with a filter for that process. */
 	for (size_t i = 0; i < count && !err; i++) {
 		err = set((uint64_t)pids[i], "%s/targets/%zu/pid_target", context, i);
 		err = err ? err : put("stat", "%s/schemes/%zu/action", context, i);
@@ -140,7 +140,7 @@ static int set_up(const int *pids, size_t count)
 		err = err ? err : set(1, "%s/schemes/%zu/filters/nr_filters", context, i);
 		err = err ? err : put("target", "%s/schemes/%zu/filters/0/type", context, i);
 		err = err ? err : set(i, "%s/schemes/%zu/filters/0/damon_target_idx", context, i);
-		/* The filter excludes regions that do not match. */
+		/* N: the filter excludes the regions that do not match. */
 		err = err ? err : put("N", "%s/schemes/%zu/filters/0/matching", context, i);
 	}
 	return err ? err : put("on", ADMIN "/0/state");

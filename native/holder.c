@@ -12,12 +12,12 @@
 #include "thread.h"
 #include "units.h"
 
-#define WRITE_US 100	      /* most time for a write to memory.high */
-#define SHARED_WAIT_US 100000 /* at most, where an idle container shares a limit with others */
-#define TOLERATED 256	      /* this part of the bound may be missing in numa_stat */
-#define KERNEL_US 20000	      /* how old the size of kernel memory may be */
-#define CPUS_US 1000000	      /* how old the number of its processors may be: its user may change that */
-#define LOWERING_US 5000000   /* that a lowered bound may take, as in the charts (watch/chart.py) */
+#define WRITE_US 100	      /* most time for a write to memory.high: see deadline.h */
+#define SHARED_WAIT_US 100000 /* longest wait of an idle container that shares a limit with other cgroups */
+#define TOLERATED 256	      /* numa_stat may be wrong by this part of the bound */
+#define KERNEL_US 20000	      /* how old the size of kernel memory may be when it is used */
+#define CPUS_US 1000000	      /* how old the number of CPUs may be: the user may change it */
+#define LOWERING_US 5000000   /* time to get down to a lowered bound, as in the charts (watch/chart.py) */
 
 /* Kernel memory changes slowly; only huge pages in flight make its exact size matter. */
 static int measure_kernel(struct bede_holder *holder)
@@ -49,7 +49,7 @@ static void count_cpus(struct bede_holder *holder)
 static int measure(struct bede_holder *holder)
 {
 	struct bede_control *control = &holder->control;
-	/* Where reading cpu.stat flushes the statistics (6.12), numa_stat has just become exact. */
+	/* bede_idle_look has just read cpu.stat, which makes numa_stat exact on kernels such as 6.12. */
 	int err = bede_read(holder->file.numa, &holder->buffer);
 
 	if (!err)
@@ -65,7 +65,7 @@ static int measure(struct bede_holder *holder)
 	return 0;
 }
 
-/* The user's own memory.high: whatever stands there that the holder did not write. */
+/* Note the user's own memory.high: any value that the holder did not write. */
 static int note_user_high(struct bede_holder *holder)
 {
 	uint64_t high;
@@ -80,8 +80,8 @@ static int note_user_high(struct bede_holder *holder)
 }
 
 /*
- * Looks at what stands there in every turn, also where the fence need not move: systemd writes
- * all of a unit's limits when one of them changes ("docker update"), and "max" is no fence.
+ * Reads memory.high in every turn, even if the fence need not move: systemd writes all limits of a unit
+ * when one of them changes ("docker update"), and its "max" would be no fence.
  */
 int bede_holder_fence(struct bede_holder *holder, uint64_t fence)
 {
@@ -101,8 +101,9 @@ int bede_holder_fence(struct bede_holder *holder, uint64_t fence)
 }
 
 /*
- * The highest past the bound, whatever that was then. The way down to a lowered bound is no
- * overshoot, unless there is none (pages that cannot be moved), or it takes too long.
+ * Note the highest overshoot, of the bound in force at that time. What is above a bound that was just
+ * lowered does not count until the bound has been met, unless nothing can be demoted (lifted), or it takes
+ * too long.
  */
 static void note_overshoot(struct bede_holder *holder)
 {
@@ -127,7 +128,7 @@ static void publish(struct bede_holder *holder)
 	stats->far = control->far;
 	stats->current = control->current;
 	stats->fence = holder->last_fence;
-	/* What the owner has to know at once. */
+	/* The owner is told at once of program-bound memory, a stall, the end of steering, changed limits. */
 	bool placed = stats->program_bound && !holder->told;
 
 	holder->told = holder->told || placed;
@@ -142,7 +143,7 @@ static void publish(struct bede_holder *holder)
 	note_overshoot(holder);
 }
 
-/* Nobody has put another memory.high there. */
+/* Whether memory.high still has the value that the holder wrote last. */
 static bool fence_stands(const struct bede_holder *holder)
 {
 	uint64_t high;
@@ -150,7 +151,7 @@ static bool fence_stands(const struct bede_holder *holder)
 	return !bede_read_u64(holder->file.high, &high) && high == holder->last_fence;
 }
 
-/* One turn, under the lock. wait_us is how long nothing need be done. */
+/* One turn, under the lock. Sets *wait_us to the time until the next one, unless an event comes first. */
 static int turn(struct bede_holder *holder, uint64_t *wait_us)
 {
 	int err = bede_idle_look(&holder->idle, holder->file.current, holder->file.cpu);
@@ -164,7 +165,7 @@ static int turn(struct bede_holder *holder, uint64_t *wait_us)
 	bool idle = !err && !other && !holder->busy && bede_idle_is(&holder->idle) && fence_stands(holder);
 
 	*wait_us = bede_idle_wait(&holder->idle);
-	/* Whoever shares a limit with an idle container can come near it at any time. */
+	/* Another cgroup below a shared limit can use it up at any time. */
 	if (holder->swap.engaged && holder->ceilings.shared)
 		*wait_us = minimum(*wait_us, SHARED_WAIT_US);
 	if (idle && !bede_idle_is_due(&holder->idle))
@@ -189,7 +190,7 @@ static void *run(void *argument)
 				  { .fd = holder->wake, .events = POLLIN } };
 	int err = bede_deadline_open(&holder->deadline);
 
-	/* Every page of the container's growth waits for this thread: it goes first, and is short. */
+	/* The container grows no faster than this thread moves the fence. So the thread has priority. */
 	bede_thread_go_first();
 	bool fenced = false;
 
@@ -252,7 +253,7 @@ static int open_files(struct bede_holder *holder, int dir)
 		(void)open_at(dir, "cpu.stat", O_RDONLY, &file->cpu);
 	if (!err)
 		(void)open_at(dir, "memory.stat", O_RDONLY, &file->stat);
-	/* The fence that the hook left behind is ours, not the user's. */
+	/* memory.high now has the fence that the hook wrote, not a limit of the user's. */
 	if (!err)
 		err = bede_read_u64(file->high, &holder->last_fence);
 	return err;
@@ -323,7 +324,7 @@ int bede_holder_start(const struct bede_params *params, struct bede_holder **out
 		err = start_threads(holder, params);
 	if (!err)
 		*out = holder;
-	else if (err != -ETIMEDOUT) /* as bede_holder_stop does */
+	else if (err != -ETIMEDOUT) /* a thread that hangs still uses the holder */
 		release(holder);
 	return err;
 }
@@ -363,13 +364,13 @@ int bede_holder_stop(struct bede_holder *holder, int restore)
 	pthread_join(holder->thread, NULL);
 	err = holder->ops->destroy(holder);
 	if (restore) {
-		/* In this order: who waits at the fence would swap. */
+		/* Lift the fence before opening swap: a task that waits at the fence would swap. */
 		int not_written = bede_write_u64(holder->file.high, holder->user_high);
 
 		bede_swapguard_update(&holder->swap, false);
 		err = err ? err : not_written;
 	}
-	/* What hangs in the kernel has what it works with, for as long as that takes. */
+	/* A thread that hangs in the kernel still uses the holder. */
 	if (err != -ETIMEDOUT)
 		release(holder);
 	return err;

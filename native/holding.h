@@ -16,10 +16,11 @@
 #include "shortage.h"
 #include "swapguard.h"
 
-#define STALL_US 500000 /* when nothing has moved for so long, nothing can be: the fence is lifted ... */
-#define LIFT_US 500000	/* ... for so long */
-#define CALM_US 2000000 /* away from the bound for so long, it is over */
+#define STALL_US 500000 /* without progress for so long a container is stalled: the fence is lifted */
+#define LIFT_US 500000	/* how long the fence stays lifted */
+#define CALM_US 2000000 /* how long a container still counts as near its bound after it was */
 
+/* The cgroup's directory and open files in it; -1: none. */
 struct bede_files {
 	int dir, current, high, numa, stat, cpu, events;
 };
@@ -27,15 +28,15 @@ struct bede_files {
 struct bede_holder {
 	pthread_t thread;
 	pthread_mutex_t lock;
-	int wake;
+	int wake;   /* an eventfd that wakes the thread */
 	int notify; /* an eventfd of the holder's owner, or -1 */
 	bool stop;
-	bool fenced;  /* memory.events has woken the thread */
+	bool fenced;  /* a change of memory.events has woken the thread */
 	bool busy;    /* there is work to do even if the container is idle */
-	bool lifted;  /* the container is above its bound and cannot be brought back now */
-	bool steered; /* the holder decides on which nodes its tasks allocate */
-	bool met;     /* the bound has been met since it was set, or would have been if it could be */
-	bool told;    /* the owner knows of memory that programs have placed themselves */
+	bool lifted;  /* the fence is lifted: the container is above its bound and nothing can be demoted */
+	bool steered; /* the holder decides on which nodes the container's tasks allocate */
+	bool met;     /* overshoot counts: since the bound was set it was met, or should have been */
+	bool told;    /* the owner has been told of program-bound memory */
 	char *lru_path;
 	struct bede_files file;
 	struct bede_buffer buffer;
@@ -44,20 +45,20 @@ struct bede_holder {
 	struct bede_swapguard swap;
 	struct bede_shortage shortage;
 	struct bede_ceilings ceilings;
-	uint64_t ceilings_room; /* until one of them is near, as of this turn */
+	uint64_t ceilings_room; /* bytes of growth until one of the ceilings is near, as of this turn */
 	struct bede_idle idle;
 	struct bede_recount recount;
 	struct bede_stats stats;
 	uint64_t user_high;
 	uint64_t last_fence;
-	uint64_t set_us;    /* when the bound in force was first looked at, or 0 */
-	uint64_t cpus_us;   /* when its processors were last counted */
+	uint64_t set_us;    /* when usage was first compared with the bound in force; 0: not yet */
+	uint64_t cpus_us;   /* when the container's CPUs were last counted */
 	uint64_t kernel_us; /* when kernel memory was last measured */
 	const struct bede_backend_ops *ops;
 	void *state; /* the backend's own */
 };
 
-/* Move the fence to so many bytes, the user's own memory.high at most. Returns 0 or a negative errno. */
+/* Move the fence to so many bytes, at most to the user's own memory.high. Returns 0 or a negative errno. */
 int bede_holder_fence(struct bede_holder *holder, uint64_t fence);
 
 #endif

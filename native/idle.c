@@ -7,10 +7,10 @@
 
 #include "kfile.h"
 
-#define ENOUGH 10 /* looks, at the holder's own longest wait of a tenth of a second */
-#define FIRST_WAIT_US 100000
-#define MAX_WAIT_US 2000000
-#define LOOKS 4 /* one of which is a whole turn */
+#define ENOUGH 10	     /* checks without a change, a second or less in all, make a container idle */
+#define FIRST_WAIT_US 100000 /* between two checks of an idle container; doubled each time ... */
+#define MAX_WAIT_US 2000000  /* ... up to this */
+#define LOOKS 4		     /* every so many checks of an idle container there is a whole turn */
 
 /* The first line of cpu.stat, "usage_usec 1234". */
 static int read_usage(int fd, uint64_t *out)

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Finds out that a container does nothing, by two short reads instead of a whole turn.
+ * Detects that a container does nothing, by two short reads instead of a whole turn.
  *
- * That is safe: growth past the bound hits the fence, which is an event, and NUMA balancing
- * promotes only pages that the container itself touches, which takes processor time. Pages that
- * the kernel moves by itself, as from a node that is taken offline, are noticed by a whole turn
- * from time to time.
+ * That is safe: growth past the bound meets the fence, which is an event, and NUMA balancing promotes only
+ * pages that the container itself touches, which takes CPU time. A whole turn from time to time notices
+ * pages that the kernel moves by itself, as from a node that is taken offline.
  */
 #ifndef BEDE_IDLE_H
 #define BEDE_IDLE_H
@@ -15,13 +14,13 @@
 
 struct bede_idle {
 	uint64_t current;  /* memory.current in bytes at the last check ... */
-	uint64_t usage_us; /* ... and the processor time used until then */
-	unsigned still;	   /* checks since either has changed */
+	uint64_t usage_us; /* ... and the CPU time used until then */
+	unsigned still;	   /* checks since one of these changed */
 };
 
 /*
- * Check again, by the open files memory.current (read first) and cpu.stat. Without a cpu.stat (-1)
- * a container is never idle. Returns 0 or a negative errno.
+ * Check again, by reading the open files memory.current (first) and cpu.stat. Without a cpu.stat (-1) a
+ * container is never idle. Returns 0 or a negative errno.
  */
 int bede_idle_look(struct bede_idle *idle, int memory_current, int cpu_stat);
 

@@ -52,7 +52,7 @@ int bede_write_u64(int fd, uint64_t value)
 	return 0;
 }
 
-/* A cursor over one line; every reader stays below end, so no text can lead outside. */
+/* A cursor over one line. Nothing reads at end or beyond it, whatever the text is. */
 struct cursor {
 	const char *at;
 	const char *end;
@@ -107,7 +107,7 @@ int bede_read_u64(int fd, uint64_t *out)
 	return take_u64(&line, out) ? 0 : -EINVAL;
 }
 
-/* A sum beyond 64 bits would wrap to a small one, and the container would seem to need no bound. */
+/* False on overflow: a wrapped sum would be small, and the container would seem to be below its bound. */
 static bool add(uint64_t *sum, uint64_t part)
 {
 	return !__builtin_add_overflow(*sum, part, sum);
@@ -160,7 +160,7 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 
 			if (!add(kind == HUGE ? &out->huge[node] : &out->lru[node], bytes))
 				return -EINVAL;
-			/* Cannot be more than what has just been added to. */
+			/* Cannot overflow: these are parts of lru[node], which has not. */
 			if (kind == FILES)
 				out->file[node] += bytes;
 			else if (kind == UNEVICTABLE)
@@ -194,7 +194,7 @@ static bool is_below(struct cursor path, const char *root)
 	return *path.at == '/' || !strcmp(root, "/");
 }
 
-/* The head of a cgroup's lines, "memcg NUMBER PATH": 1, out in line its path; 0 for another line. */
+/* Parse a cgroup's first line, "memcg NUMBER PATH": 1, and line is at PATH; 0: another line; or -EINVAL. */
 static int take_head(struct cursor *line, uint64_t *id)
 {
 	if (!take_word(line, "memcg "))
@@ -203,7 +203,7 @@ static int take_head(struct cursor *line, uint64_t *id)
 	return take_u64(line, id) && take_word(line, " ") ? 1 : -EINVAL;
 }
 
-/* The lines from the head of the living cgroup at path on, NULL where it is not there. */
+/* Set *out to the first line of the living cgroup at path, NULL if there is none. */
 static int find_cgroup(const char *text, const char *end, const char *path, uint64_t inode, const char **out)
 {
 	const size_t length = strlen(path);

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The agent can hold nodes below this. HELD of ocihook/topology/nodes.py repeats it: the hook loads no C. */
+/* Node numbers are below this. HELD of ocihook/topology/nodes.py repeats it, because the hook loads no C. */
 #define BEDE_MAX_NODES 64
-/* A set of nodes has one bit each. */
+/* A set of nodes is a uint64_t with a bit for each. */
 _Static_assert(BEDE_MAX_NODES <= 64, "no bit for each node");
 
 /* A growing buffer for one kernel file; text[length] is always 0 after a read. */
@@ -37,7 +37,7 @@ static inline void bede_buffer_free(struct bede_buffer *buffer)
 /* Read a whole kernel file from offset 0. Returns 0 or a negative errno. */
 int bede_read(int fd, struct bede_buffer *out);
 
-/* Likewise, but only its first bytes: somebody else decides how long this file is. */
+/* Likewise, but stop when most bytes are read: for files that a container or user can make long. */
 int bede_read_most(int fd, size_t most, struct bede_buffer *out);
 
 /* Read one unsigned number; "max" gives UINT64_MAX. Returns 0 or a negative errno. */
@@ -46,7 +46,7 @@ int bede_read_u64(int fd, uint64_t *out);
 /* Write one unsigned number (UINT64_MAX as "max"). Returns 0 or a negative errno. */
 int bede_write_u64(int fd, uint64_t value);
 
-/* Bytes on the LRU lists of each node, and of these on file lists, in huge pages and unevictable. */
+/* Bytes on each node's LRU lists; of these, bytes of page cache, in huge pages, and unevictable. */
 struct bede_numa {
 	uint64_t lru[BEDE_MAX_NODES];
 	uint64_t file[BEDE_MAX_NODES];
@@ -55,29 +55,30 @@ struct bede_numa {
 };
 
 /*
- * memory.numa_stat -> bytes of each node on the anon, file and unevictable lists (the
- * "anon" and "file" lines would count mapped swap cache twice). Unknown nodes are ignored.
- * Returns 0, or -EINVAL if one of these five lines cannot be parsed.
+ * memory.numa_stat -> bytes on the anon, file and unevictable lists of each node. (The lines "anon" and
+ * "file" would count mapped swap cache twice.) Unknown nodes are ignored. Returns 0, or -EINVAL if one of
+ * these lines cannot be parsed.
  */
 int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out);
 
 /*
- * memory.stat -> bytes of kernel and socket memory; 0 where the lines are missing.
- * Returns 0, or -EINVAL if one of them cannot be parsed.
+ * memory.stat -> bytes of kernel and socket memory; a missing line counts as 0. Returns 0, or -EINVAL if
+ * one of these lines cannot be parsed.
  */
 int bede_parse_kernel(const char *text, size_t length, uint64_t *out);
 
 /*
- * debugfs lru_gen -> one call of visit for each generation of each node of the memory cgroup at
- * path (from the cgroup root) and of those below it. Counts are pages. visit's non-zero return
- * value ends the walk and is returned. Returns 0 or -EINVAL.
+ * debugfs lru_gen -> one call of visit for each generation of each node of the memory cgroup at path (from
+ * the cgroup root) and of those below it. Counts are pages. If visit returns non-zero, the walk ends with
+ * that value. Returns 0 or -EINVAL.
  *
- * A removed cgroup, and those below it, stay in the file under their old paths as long as pages
- * are charged to them (mostly page cache of files that they have read). The number of a removed one
- * is 0, but unchanged if it has swapped pages, and on kernels that number cgroups by their inode
- * (7.x); there inode identifies the living one (0: unknown). The kernel lists parents before
- * children, and siblings from the oldest on: so the last of several cgroups with the same path is
- * the living one, and all that follow it and are below it are charged to it, removed or not.
+ * A removed cgroup, and those below it, stay in the file under their old paths as long as pages are charged
+ * to them (mostly page cache of files that they have read). The file gives a removed cgroup the number 0,
+ * with two exceptions: it keeps its number if it has swapped pages, and on kernels that number cgroups by
+ * their inode (7.x). There inode, that of the living cgroup's directory (0: unknown), tells the living one.
+ * The kernel lists parents before children, and siblings from the oldest on. So of several cgroups with the
+ * same path the last one is the living one, and all below it that follow it are charged to it, removed or
+ * not.
  */
 int bede_parse_lru_gen(const char *text, size_t length, const char *path, uint64_t inode,
 		       int (*visit)(void *context, uint64_t id, int node, uint64_t seq, uint64_t anon,

@@ -7,18 +7,18 @@
 
 #include "units.h"
 
-/* Pages below these two generations may be evicted (MIN_NR_GENS in the kernel). */
+/* The kernel evicts nothing from the two youngest generations (MIN_NR_GENS). */
 #define YOUNG_GENS 2
-/* The lru_gen commands take vm.swappiness' scale; the middle treats anon and file alike. */
+/* The swappiness of lru_gen commands, 0 to 200: the middle treats anonymous pages and page cache alike. */
 #define BALANCED 100
-/* More than 64 bits of bytes; below it no sum of pages can wrap. */
+/* So many pages have 2^64 bytes; no sum of counts up to this can wrap. */
 #define MOST_PAGES (1ULL << 52)
-/* How old a scan may be: the container's own tasks evict too, at the fence. */
+/* How old a scan may be: the container's own tasks evict, too, at the fence. */
 #define STALE_US 10000
 
 static struct bede_lruvec *find(struct bede_lru *lru, uint64_t id, int node)
 {
-	/* In the file a cgroup's nodes follow each other, so it is nearly always the one that was found last. */
+	/* The file lists one node of a cgroup after the other, so it is nearly always the one found last. */
 	if (lru->count) {
 		struct bede_lruvec *last = &lru->vec[lru->count - 1];
 
@@ -48,7 +48,7 @@ static int add_generation(void *context, uint64_t id, int node, uint64_t seq, ui
 		return -ENOMEM;
 	if (vec->gens == BEDE_MAX_GENS || anon > MOST_PAGES || file > MOST_PAGES)
 		return -EINVAL;
-	/* The kernel counts them up; what is old enough to be evicted is told by that alone. */
+	/* Generations have consecutive numbers; their order alone tells which pages may be evicted. */
 	uint64_t last = vec->gens ? vec->seq[vec->gens - 1] : 0;
 
 	if (vec->gens && (seq <= last || seq - last != 1))
@@ -73,7 +73,7 @@ int bede_lru_scan(struct bede_lru *lru)
 	return err;
 }
 
-/* That a command can evict. */
+/* Pages that a command can evict. */
 static uint64_t old_pages(const struct bede_lruvec *vec)
 {
 	uint64_t pages = 0;
@@ -113,7 +113,7 @@ static void age(struct bede_lru *lru, int node)
 		for (unsigned g = 0; g < vec->gens; g++)
 			young += vec->pages[g];
 		young -= old_pages(vec);
-		/* A refusal means that somebody else has just aged it: the next scan shows. */
+		/* The kernel refuses if the pages have just been aged otherwise: the next scan shows that. */
 		if (vec->id && vec->node == node && vec->gens && young)
 			(void)command(lru, '+', vec, vec->seq[vec->gens - 1], 1);
 	}
@@ -136,7 +136,7 @@ int bede_lru_prepare(struct bede_lru *lru, int node, uint64_t pages)
 		return 0;
 	int err = bede_lru_scan(lru);
 
-	/* Two rounds: what was just faulted in is in the second youngest generation. */
+	/* Two rounds: after the first, what was just faulted in is in the second youngest generation. */
 	for (int round = 0; !err && lru->may_age && round < 2 && old_on(lru, node) < pages; round++) {
 		age(lru, node);
 		err = bede_lru_scan(lru);

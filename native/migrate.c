@@ -2,10 +2,10 @@
 /*
  * Holding without a lower tier: steering and moving.
  *
- * The container's tasks allocate by a policy that cpuset.mems refolds: on local nodes while it has
- * no others ("home"), on far ones once it has both ("away"). Near the bound the holder sends them
- * away, and from then on a mover keeps the local usage at the bound. A container whose tasks have
- * no such policy meets the fence, memory.high, and waits there for the mover.
+ * The container's tasks allocate by a policy that follows cpuset.mems (policy.h): on local nodes while the
+ * file has only these ("home"), on far nodes while it has both ("away"). Near the bound the holder sends
+ * the tasks away. From then on a mover keeps local usage at the bound. A container whose tasks have no such
+ * policy meets the fence, memory.high, and waits there for the mover.
  */
 #define _GNU_SOURCE
 #include "holding.h"
@@ -17,28 +17,28 @@
 #include "steering.h"
 #include "units.h"
 
-#define RETRY_US 50000 /* for a mover that could move nothing */
-#define EXCHANGE_US 5000000
+#define RETRY_US 50000	    /* until a mover that has moved nothing gets a task again */
+#define EXCHANGE_US 5000000 /* between two exchanges */
 #define MIB (1024 * 1024ULL)
 
-/* Steering, and a mover. */
+/* The state of this backend: steering, and a mover. */
 struct migrate {
 	struct bede_mover mover;
-	struct bede_moved moved; /* as last seen */
+	struct bede_moved moved; /* the mover's counts, as last read */
 	struct bede_steering steering;
-	bool lowered;	     /* the bound, and what follows is not yet done */
-	uint64_t least;	     /* local usage at its lowest since the way or the bound has changed */
-	uint64_t asked_us;   /* when the mover was last told to work ... */
-	uint64_t asked_done; /* ... and what it had moved in all until then, in bytes */
-	uint64_t exchanged_us;
-	uint64_t pressed_us;  /* when it was last near a fence */
-	uint64_t progress_us; /* when it last was as it should be, or on its way there */
+	bool lowered;	       /* the bound was lowered, and demotion for that has not begun */
+	uint64_t least;	       /* lowest local usage since the bound or home/away last changed */
+	uint64_t asked_us;     /* when the mover last got a task ... */
+	uint64_t asked_done;   /* ... and how many bytes it had moved in all until then */
+	uint64_t exchanged_us; /* when an exchange last began, or home/away last changed */
+	uint64_t pressed_us;   /* when the container last had a fence */
+	uint64_t progress_us;  /* when usage was last within the bound, or the mover made progress */
 	uint64_t lifted_until_us;
 };
 
 /*
- * What may be promoted without passing the bound of a node or emptying the local nodes, and to which:
- * to those without a bound of their own, or to the one that has most room.
+ * Bytes that may be promoted without passing a node's bound or filling the local nodes. *nodes is set to
+ * the nodes to promote to: those without a bound of their own, or else the one with most room.
  */
 static uint64_t room_above(struct bede_holder *holder, uint64_t *nodes)
 {
@@ -47,7 +47,7 @@ static uint64_t room_above(struct bede_holder *holder, uint64_t *nodes)
 	struct bede_steering *steering = &state->steering;
 	uint64_t most = 0, unbound = 0, best = 0;
 
-	if (!holder->steered) /* else this turn has looked already */
+	if (!holder->steered) /* if steered, bede_steering_turn has just done this */
 		bede_steering_look_around(steering, holder);
 	for (int node = 0; node < BEDE_MAX_NODES; node++) {
 		uint64_t bound = control->node_bound[node], here = control->numa.lru[node];
@@ -74,12 +74,12 @@ static void steer(struct bede_holder *holder, uint64_t room, struct bede_ask *as
 
 	if (!bede_steering_turn(&state->steering, holder, room, &state->moved, ask))
 		return;
-	state->exchanged_us = holder->control.at_us; /* what is hot cannot be told yet */
+	state->exchanged_us = holder->control.at_us; /* which pages are hot is not known yet */
 	state->least = UINT64_MAX;
 	state->progress_us = holder->control.at_us;
 }
 
-/* What the mover is to do; what programs have placed themselves is left alone. */
+/* Decide what the mover has to do. Program-bound memory is left alone. */
 static void plan(struct bede_holder *holder, struct bede_ask *ask)
 {
 	const struct bede_control *control = &holder->control;
@@ -109,10 +109,10 @@ static void plan(struct bede_holder *holder, struct bede_ask *ask)
 		ask->demote = here - (bound - minimum(bound, batch));
 		ask->from = 1ULL << node;
 	}
-	/* Without the policy demotion starts earlier: not down to what would come back at once. */
+	/* Without the policy demotion starts earlier: promote less, or the pages would go back at once. */
 	if (!holder->steered)
 		end -= control->file_share > 0.05 ? control->bound / 6 : control->bound / 20;
-	/* Not in small change: each call costs all CPUs something. */
+	/* Do not promote little at a time: each call of move_pages makes all CPUs drain their lists. */
 	if (ask->demote || local + below + batch > end || !control->far)
 		return;
 	uint64_t room = room_above(holder, &ask->to);
@@ -129,14 +129,14 @@ static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
 
 	if (!ask->demote)
 		state->lowered = false;
-	/* Without the policy only what is in the way is moved, and at home nothing can be. */
+	/* No exchange at home, where no far node is allowed, or unsteered, where only the bound moves pages. */
 	if (holder->steered && state->steering.is_away && !state->steering.switching && !ask->demote &&
 	    !ask->promote && holder->control.far && !holder->idle.still &&
 	    at_us > state->exchanged_us + EXCHANGE_US) {
 		ask->exchange = holder->control.bound / 4;
 		ask->to = holder->control.local_mask;
 	}
-	/* A whole round has just moved nothing. */
+	/* The mover rests, because a whole round has just moved nothing. */
 	if (at_us < state->moved.rests_us && !ask->fresh)
 		ask->demote = ask->promote = 0;
 	if (!ask->exchange && !ask->look && done == state->asked_done && at_us < state->asked_us + RETRY_US)
@@ -169,7 +169,7 @@ static void see(struct bede_holder *holder)
 	stats->away = state->steering.is_away;
 }
 
-/* Above the bound, for good as it seems: the fence would only strangle it. */
+/* Lift the fence for a while if local usage stays above the bound: it would only stop the tasks. */
 static bool lift(struct bede_holder *holder, bool above)
 {
 	struct migrate *state = holder->state;
@@ -192,7 +192,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	const struct bede_control *control = &holder->control;
 	struct bede_ask ask = { 0 };
 
-	/* Every page that is charged but on no list yet will be local: there is no demotion that could help. */
+	/* Pages charged but not yet on a list count as local in full: a task's reclaim cannot demote here. */
 	holder->control.settled = 1;
 	holder->control.open = holder->steered && !steering->is_away;
 	uint64_t left = bede_control_room(control);
@@ -206,22 +206,22 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 		plan(holder, &ask);
 	ask_mover(holder, &ask);
 	state->least = minimum(state->least, control->local);
-	/* What grows although it was sent away was not born with the policy. */
+	/* Tasks whose local memory grows although they were sent away do not have the policy. */
 	bool escapes = control->local > control->bound + control->bound / 50 &&
 		       control->local > state->least + control->bound / 32;
 	bool fenced = at_home ? !bede_steering_is_hindered(steering, control) : !holder->steered || escapes;
 	bool stuck = lift(holder, !at_home && control->local > control->bound + control->bound / 100);
 
 	holder->lifted = stuck;
-	/* At home, where the local nodes are all there is, others can take what is left of them. */
+	/* At home tasks can allocate on local nodes only, whose free memory other programs can take. */
 	holder->busy =
 		stuck || ask.demote || ask.promote || (steering->calm_us && !state->moved.program_bound) ||
 		steering->switching ||
 		(at_home && (left < control->bound / 4 || steering->available < 8 * steering->reserve));
-	/* Not only near it: a burst, or whoever goes on after the agent's death, is there at once, and would swap. */
+	/* Close swap at any distance from a fence: a burst may reach it before the next turn and swap. */
 	if (fenced && !stuck)
 		state->pressed_us = control->at_us;
-	/* Whoever has met the fence may go on reclaiming for a while after it has been lifted. */
+	/* A task that has met the fence may go on reclaiming for a while after it has been lifted. */
 	bool pressed = state->pressed_us && control->at_us - state->pressed_us < CALM_US;
 
 	holder->busy = holder->busy || (pressed && !fenced);
@@ -237,7 +237,7 @@ static int destroy(struct bede_holder *holder)
 	struct migrate *state = holder->state;
 
 	int err = bede_mover_stop(&state->mover);
-	/* Nobody would send it away any more, and at home it would stop at its fence, or at a full node. */
+	/* End away: without an agent, tasks at home would stop at the fence, or at a full node. */
 	int err_too = bede_steering_stop(&state->steering, holder->steered);
 
 	err = err ? err : err_too;

@@ -12,16 +12,16 @@
 #include "thread.h"
 #include "units.h"
 
-#define SLICE_US 30000	    /* after which what is wanted is looked at again */
-#define READ_US 1000000	    /* how old the list of VMAs may be ... */
-#define READ_COST 10	    /* ... in times of what reading took, where that is more: no new one before */
-#define BARREN_US 40000	    /* no other try for so long after a whole round has moved nothing ... */
-#define MOST_US 2000000	    /* ... and twice as long after the next one, up to this */
+#define SLICE_US 30000	    /* most time for one task, since what is needed may have changed by then */
+#define READ_US 1000000	    /* how old the list of VMAs may be, */
+#define READ_COST 10	    /* or so many times as long as reading it took, if that is more */
+#define BARREN_US 40000	    /* rest after a whole round that moved nothing; */
+#define MOST_US 2000000	    /* it is doubled after the next such round, up to this */
 #define EXCHANGE_US 1000000 /* most time for one exchange */
 #define FRESH_US 3000000    /* heat that was measured so recently still holds */
 #define STALE_US 15000000   /* heat that was measured so long ago is useless */
-#define CONTRAST 2	    /* an exchange is worth it if the far page is hotter by this */
-#define LEAST_PROCESS (1024 * 1024ULL) /* smaller processes are not measured */
+#define CONTRAST 2 /* samples by which a far page must be hotter than a local one to be exchanged for it */
+#define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */
 
 static uint64_t cpu_us(void)
 {
@@ -45,7 +45,7 @@ static uint64_t free_on(int node)
 	return found ? strtoull(found + strlen("MemFree:"), NULL, 10) : 0;
 }
 
-/* The node of mask that has most room. */
+/* The node of mask with most free memory. */
 static int roomiest(uint64_t mask)
 {
 	int best = __builtin_ctzll(mask);
@@ -99,7 +99,7 @@ static bool stopped(void *context)
 	return stop;
 }
 
-/* Read the VMAs again if they are old; both hands stay where they are as far as possible. */
+/* Read the VMAs again, if the list is old or now is set. Both hands keep their place where possible. */
 static void refresh(struct bede_mover *mover, bool now)
 {
 	uint64_t start = now_us();
@@ -120,7 +120,7 @@ static void refresh(struct bede_mover *mover, bool now)
 		mover->vmas.ranges.count = 0;
 	find_again(mover, &mover->cold, cold ? &was_cold : NULL, false);
 	find_again(mover, &mover->hot, hot ? &was_hot : NULL, true);
-	/* Also what has executed another program since. */
+	/* Open processes again at the next search: one may have executed another program since. */
 	bede_pages_close(&mover->pages);
 	bede_pages_close(&mover->others);
 	uint64_t end = now_us();
@@ -178,8 +178,8 @@ static void measure(struct bede_mover *mover)
 }
 
 /*
- * Find the next pages in order on nodes of mask, none hotter (or colder) than limit. Returns 1, 0 at the
- * end of the round, or -1 if the time is over.
+ * Find the next pages in the hand's order that are on nodes of mask, and no hotter than limit (or, with
+ * hot, no colder). Returns 1, 0 at the end of the round, or -1 if the time is over.
  */
 static int find(struct bede_mover *mover, struct bede_pages *pages, struct bede_hand *hand, bool hot,
 		uint64_t mask, unsigned limit, uint64_t until_us)
@@ -207,7 +207,7 @@ static int find(struct bede_mover *mover, struct bede_pages *pages, struct bede_
 	return 0;
 }
 
-/* Sleep until what was moved fits into the rate. */
+/* Sleep until the bytes that were moved fit into the rate. */
 static void pay(struct bede_mover *mover, uint64_t bytes)
 {
 	uint64_t now = now_us();
@@ -240,7 +240,7 @@ static void rest(struct bede_mover *mover)
 	pthread_mutex_unlock(&mover->lock);
 }
 
-/* Demote the coldest, or promote the hottest. */
+/* Demote the coldest pages, or promote the hottest. */
 static void move(struct bede_mover *mover, uint64_t bytes, uint64_t from, uint64_t to, bool hot)
 {
 	struct bede_hand *hand = hot ? &mover->hot : &mover->cold;
@@ -254,7 +254,7 @@ static void move(struct bede_mover *mover, uint64_t bytes, uint64_t from, uint64
 		if (found < 0)
 			break;
 		if (!found) {
-			/* What there is now may be elsewhere. */
+			/* End of the round. The next begins with a new list: memory may have changed. */
 			if (!hand->moved)
 				rest(mover);
 			*hand = (struct bede_hand){ 0 };
@@ -279,7 +279,7 @@ static void move(struct bede_mover *mover, uint64_t bytes, uint64_t from, uint64
 	}
 }
 
-/* Make room for hot pages by cold ones, as long as that is worth it. */
+/* Demote cold pages to make room for hot ones, and promote these, as long as that is worth it. */
 static void exchange(struct bede_mover *mover, const struct bede_ask *ask)
 {
 	int far = roomiest(mover->far_mask), local = roomiest(ask->to);
@@ -294,7 +294,7 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *ask)
 		uint64_t wanted = minimum(bede_pages_on(&mover->others, mover->far_mask), left);
 		uint64_t room = 0, promoted = 0;
 
-		/* On the node that the room is wanted on. */
+		/* Make room on the node to which the hot pages go. */
 		while (room < wanted && find(mover, &mover->pages, &mover->cold, false, 1ULL << local,
 					     heat - CONTRAST, until) > 0)
 			if (bede_pages_move(&mover->pages, 1ULL << local, far, wanted - room, &room))
@@ -334,7 +334,7 @@ static void *run(void *argument)
 		}
 		struct bede_ask ask = mover->ask;
 
-		/* A measurement for which demotion need not wait is ended early when there is something to demote. */
+		/* bede_mover_ask sets this to 0 if there is something to demote during an exchange. */
 		mover->measuring = 1;
 		pthread_mutex_unlock(&mover->lock);
 		work(mover, &ask);
@@ -397,7 +397,7 @@ int bede_mover_stop(struct bede_mover *mover)
 	mover->measuring = 0;
 	pthread_cond_signal(&mover->wanted);
 	pthread_mutex_unlock(&mover->lock);
-	/* Moving a page can wait for its file's server. */
+	/* Moving a page may wait for a server, if the page is of a file on a network. */
 	int err = bede_thread_end(mover->thread);
 
 	if (err)

@@ -21,7 +21,7 @@ static int by_address(const void *left, const void *right)
 	return (a->start > b->start) - (a->start < b->start);
 }
 
-/* The parts of one range; *next is the first measured one that may overlap it. */
+/* Add the parts of range to out, each with its heat. *next: the first of heat that may overlap range. */
 static int split(struct bede_range range, const struct bede_ranges *heat, size_t *next,
 		 struct bede_ranges *out)
 {

@@ -6,12 +6,12 @@
 #include "vmas.h"
 
 /*
- * Set the heat of ranges from the measured ones, splitting them where it changes, and sort the
- * coldest first. Returns 0 or -ENOMEM; then the order is undefined.
+ * Set the heat of ranges from the measured ranges in heat, splitting a range where its heat changes, and
+ * sort them, coldest first. Returns 0, or -ENOMEM: then the order is undefined.
  */
 int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat);
 
-/* The first range that comes at or after one. */
+/* The index of the first range that is equal to one, or comes after it in this order. */
 size_t bede_order_find(const struct bede_ranges *ranges, const struct bede_range *one);
 
 #endif

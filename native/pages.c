@@ -12,12 +12,12 @@
 #include "units.h"
 
 #define HUGE_PAGE (2 * 1024 * 1024ULL)
-#define MOVE (1 << 1)	  /* MPOL_MF_MOVE: what this process alone has mapped */
-#define MOVE_ALL (1 << 2) /* MPOL_MF_MOVE_ALL: also what several have */
-#define REGIONS 256
-#define ENTRY_PRESENT (1ULL << 63) /* of an entry of pagemap */
+#define MOVE (1 << 1)		   /* MPOL_MF_MOVE: pages that only this process has mapped */
+#define MOVE_ALL (1 << 2)	   /* MPOL_MF_MOVE_ALL: also pages that several processes have mapped */
+#define REGIONS 256		   /* most regions that one PAGEMAP_SCAN returns */
+#define ENTRY_PRESENT (1ULL << 63) /* in an entry of pagemap: the page is in memory */
 
-/* As in <linux/fs.h> since 6.7; older headers than the kernel are no reason to go without. */
+/* As in <linux/fs.h> since 6.7, for headers that are older than the kernel. */
 enum { IS_PRESENT = 1 << 3, IS_ZERO = 1 << 5, IS_HUGE = 1 << 6 };
 
 struct region {
@@ -33,7 +33,7 @@ struct scan {
 
 static long move_pages(struct bede_pages *pages, const int *nodes, int *status)
 {
-	/* Its number may have become another's meanwhile. */
+	/* The process may have ended, and another one may have its pid now. */
 	if (nodes && faccessat(pages->proc, "pagemap", F_OK, 0))
 		return -ESRCH;
 	long result = syscall(SYS_move_pages, pages->pid, pages->count, pages->at, nodes, status,
@@ -104,7 +104,7 @@ static int scan(struct bede_pages *pages, uint64_t end, uint64_t *at)
 		bool huge = regions[i].categories & IS_HUGE;
 		uint64_t size = huge ? HUGE_PAGE : PAGE;
 
-		/* A huge page of which a part was found last time has been dealt with. */
+		/* Start at the next huge page if the last batch ended within one: that one was in it. */
 		uint64_t from = huge ? (regions[i].start + size - 1) & ~(size - 1) : regions[i].start;
 
 		for (uint64_t page = from; page < regions[i].end && pages->count < BEDE_BATCH; page += size)
@@ -155,7 +155,7 @@ int bede_pages_find(struct bede_pages *pages, const struct bede_range *range, ui
 	pages->alone = range->alone;
 	int err = look(pages, range, at);
 
-	/* What was open is of the program it was before it executed another one. */
+	/* The process may have executed another program: its files are to be opened again. */
 	if (err == -ESRCH) {
 		bede_pages_close(pages);
 		err = look(pages, range, at);

@@ -12,15 +12,15 @@
 
 #include "vmas.h"
 
-#define BEDE_BATCH 2048
+#define BEDE_BATCH 2048 /* most pages in one call */
 
 struct bede_pages {
-	const char *cgroup; /* the container's path: a process that is not at or below it is not touched */
+	const char *cgroup; /* the container's cgroup path: processes outside of it are not touched */
 	int pid;	    /* the process ... */
-	int proc;	    /* ... and its /proc/PID, which never becomes that of a later process */
+	int proc; /* ... and its open /proc/PID, which never stands for a later process with that pid */
 	int pagemap;
-	bool alone;   /* of the pages found last: see bede_range */
-	bool no_scan; /* a kernel before 6.7 */
+	bool alone;   /* as in bede_range, of the pages found last */
+	bool no_scan; /* the kernel has no PAGEMAP_SCAN (before 6.7) */
 	size_t count;
 	void *at[BEDE_BATCH];
 	int node[BEDE_BATCH]; /* or a negative errno, for a page that cannot be moved */
@@ -28,12 +28,12 @@ struct bede_pages {
 	int target[BEDE_BATCH];
 };
 
-/* cgroup must outlive this. */
+/* cgroup must outlive pages. */
 void bede_pages_open(struct bede_pages *pages, const char *cgroup);
 
 /*
- * Find pages of range from address *at on, and set *at to where to continue. Returns 0 or a negative
- * errno: -ESRCH: the process is gone.
+ * Find pages of range, from address *at on, and set *at to the address to continue from. Returns 0 or a
+ * negative errno: -ESRCH: the process is gone.
  */
 int bede_pages_find(struct bede_pages *pages, const struct bede_range *range, uint64_t *at);
 
@@ -41,9 +41,9 @@ int bede_pages_find(struct bede_pages *pages, const struct bede_range *range, ui
 uint64_t bede_pages_on(const struct bede_pages *pages, uint64_t mask);
 
 /*
- * Move the found pages on nodes of mask to node target, so many bytes at most, or one page. Adds the
- * moved bytes to *moved. Returns 0, or a negative errno if none can be moved: -ENOMEM: the target is
- * full.
+ * Move those of the found pages that are on nodes of mask to node target: at most so many bytes, but at
+ * least one page. Adds the moved bytes to *moved. Returns 0, or a negative errno if no page was moved:
+ * -ENOMEM: target is full.
  */
 int bede_pages_move(struct bede_pages *pages, uint64_t mask, int target, uint64_t most, uint64_t *moved);
 

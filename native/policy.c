@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define MODE (3 | 1 << 14) /* MPOL_INTERLEAVE, MPOL_F_RELATIVE_NODES */
-#define BITS 65		   /* the kernel reads one less */
+#define BITS 65		   /* set_mempolicy reads one bit less */
 
 int bede_policy_set(uint64_t mask)
 {
@@ -22,9 +22,9 @@ int bede_policy_set(uint64_t mask)
 #include <sys/user.h>
 
 #define SYSCALL 0x050fU /* the instruction, as a little-endian word */
-#define RED_ZONE 256	/* below the stack; the ABI keeps 128 bytes of it */
+#define RED_ZONE 256 /* bytes below the stack pointer to leave alone; the ABI reserves 128 for the program */
 
-/* Wait for a stop of the thread. Other signals than the one that steps it are given to it later. */
+/* Wait until the thread stops. A signal of its own goes to *pending, and is delivered later. */
 static int stopped(int tid, int *pending)
 {
 	int status;
@@ -52,7 +52,7 @@ static int call(int tid, uint64_t mask, int *pending)
 
 	if (ptrace(PTRACE_GETREGS, tid, 0, &saved))
 		return -errno;
-	/* Only while it waits in a call: its instruction is just before rip, nothing is half done. */
+	/* Only if it waits in a system call: its instruction is just before rip, nothing is half done. */
 	if ((long long)saved.orig_rax < 0)
 		return -EAGAIN;
 	errno = 0;

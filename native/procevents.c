@@ -13,25 +13,25 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define AT_ONCE 32
-#define MESSAGE 256 /* more than any event has */
+#define AT_ONCE 32  /* datagrams in one system call */
+#define MESSAGE 256 /* bytes of a datagram, more than any event has */
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-/* One datagram holds one event: a netlink header, a connector's, the event. */
+/* A datagram has one event: a netlink header, a connector header and the event. */
 #define CONNECTOR sizeof(struct nlmsghdr)
 #define EVENT (CONNECTOR + sizeof(struct cn_msg))
 #define FIELD(name) (EVENT + offsetof(struct proc_event, name))
 
 int bede_procevents_filter(int fd, int forks, int execs)
 {
-	/* A filter loads words as big-endian ones. */
+	/* A socket filter loads words as big-endian. */
 	const uint32_t fork = forks ? htonl(PROC_EVENT_FORK) : UINT32_MAX;
 	const uint32_t exec = execs ? htonl(PROC_EVENT_EXEC) : UINT32_MAX;
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(what)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, exec, 5, 0),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, fork, 0, 5),
-		/* A thread's own number is not that of its process. */
+		/* Drop new threads: the pid of a thread is not the pid of its process (tgid). */
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(event_data.fork.child_pid)),
 		BPF_STMT(BPF_MISC | BPF_TAX, 0),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIELD(event_data.fork.child_tgid)),
@@ -69,7 +69,7 @@ bool bede_procevent_parse(const char *text, size_t length, struct bede_procevent
 	return event.event_data.fork.child_pid == event.event_data.fork.child_tgid;
 }
 
-/* One system call's worth. A negative errno, or how many datagrams came; *count grows. */
+/* Receive once. Returns the number of datagrams or a negative errno; *count grows by the events in them. */
 static int receive(int fd, struct bede_procevent *out, unsigned most, unsigned *count)
 {
 	char text[AT_ONCE][MESSAGE];
@@ -92,7 +92,7 @@ static int receive(int fd, struct bede_procevent *out, unsigned most, unsigned *
 	if (got < 0)
 		return -errno;
 	for (int i = 0; i < got; i++)
-		/* Only the kernel is believed. */
+		/* Accept messages from the kernel alone. */
 		if (from[i].nl_pid == 0 && bede_procevent_parse(text[i], header[i].msg_len, &out[*count]))
 			++*count;
 	return got;
@@ -106,7 +106,7 @@ int bede_procevents_read(int fd, struct bede_procevent *out, unsigned most, unsi
 	while (*count < most) {
 		int got = receive(fd, out, most - *count, count);
 
-		/* Said once for any number of lost ones; what is in the queue is still good. */
+		/* The kernel says this once for any number of lost events; those in the queue are valid. */
 		if (got == -ENOBUFS)
 			err = got;
 		else if (got < 0 && got != -EINTR)

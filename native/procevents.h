@@ -2,11 +2,11 @@
 /*
  * New processes, as reported by the kernel's process connector (drivers/connector/cn_proc.c).
  *
- * It reports every fork, exec, exit and change of ids on the host. A socket filter drops all but
- * new processes (not threads) and, if wanted, executed programs, before they cost a wake-up.
+ * The connector reports every fork, exec, exit and change of ids on the host. A socket filter lets only new
+ * processes (not threads) and, if wanted, executed programs through, so that other events wake nobody.
  */
-#ifndef BEDE_BIRTHS_H
-#define BEDE_BIRTHS_H
+#ifndef BEDE_PROCEVENTS_H
+#define BEDE_PROCEVENTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 struct bede_procevent {
 	uint32_t parent; /* the process that forked; 0 for an exec */
 	uint32_t pid;
-	int exec;	/* it executed a program, else it was forked */
+	int exec;	/* 1: it executed a program; 0: it was forked */
 	uint64_t at_ns; /* CLOCK_MONOTONIC */
 };
 
@@ -26,8 +26,8 @@ bool bede_procevent_parse(const char *text, size_t length, struct bede_procevent
 int bede_procevents_filter(int fd, int forks, int execs);
 
 /*
- * Read the events that wait in the socket, the oldest first, at most so many.
- * Returns 0, or -ENOBUFS if the kernel had to drop some (those in out are valid).
+ * Read the events that wait in the socket, oldest first, at most so many. Returns 0 or a negative errno;
+ * -ENOBUFS if the kernel had to drop some (those in out are valid).
  */
 int bede_procevents_read(int fd, struct bede_procevent *out, unsigned most, unsigned *count);
 

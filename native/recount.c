@@ -8,7 +8,7 @@
 
 #include "units.h"
 
-/* Between looks while the sums agree: what moves between nodes changes none of them. */
+/* Between two recounts while the sums agree: pages that move between nodes do not change them. */
 #define MIN_PAUSE_US 20000
 #define MAX_PAUSE_US 1000000
 
@@ -26,7 +26,7 @@ static uint64_t total(const uint64_t *bytes)
 	return sum;
 }
 
-/* Only cgroups below are behind. Unknown is taken for none. */
+/* Whether there are cgroups below: only they make numa_stat late. False if that cannot be determined. */
 static bool has_children(int stat)
 {
 	static const char name[] = "nr_descendants ";
@@ -41,7 +41,7 @@ static bool has_children(int stat)
 	return found && strncmp(found + strlen(name), "0\n", 2);
 }
 
-/* Bytes of each node's generations, and what is on no generation. */
+/* Bytes on each node: in its generations, and unevictable, which are in no generation. */
 static void count(const struct bede_lru *lru, const struct bede_numa *numa, uint64_t *bytes)
 {
 	memcpy(bytes, numa->unevictable, sizeof(numa->unevictable));
@@ -84,7 +84,7 @@ void bede_recount(struct bede_recount *recount, struct bede_numa *numa, uint64_t
 	count(&recount->lru, numa, bytes);
 	uint64_t still_off = distance(total(bytes) + unlisted, current);
 
-	/* With lru_gen off all pages are on other lists. */
+	/* If the multi-generational LRU is off, all pages are on other lists: keep what numa_stat says. */
 	if (still_off > off + tolerated) {
 		recount->off = off;
 		return;

@@ -8,8 +8,8 @@
 
 #include "kfile.h"
 
-#define EACH_US 100000
-#define ENOUGH 512 /* bytes: the two lines are among the first three */
+#define EACH_US 100000 /* between two checks */
+#define ENOUGH 512     /* bytes to read: both lines are among the first three */
 
 void bede_shortage_open(struct bede_shortage *shortage, const char *meminfo)
 {

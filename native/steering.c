@@ -10,15 +10,15 @@
 #include "holding.h"
 #include "units.h"
 
-#define AHEAD_S 0.008  /* of growth: what may come before the way has changed */
-#define OPEN_US 500000 /* so long the fence holds back who is not yet sent away */
-#define SOME_HUGE 0.2  /* of the growth; a program's start alone is some per cent */
-#define SOME_FILE 0.3
-#define MOST_RETURNS 15U
-#define SOME_TASKS 4 /* where nobody counts them */
+#define AHEAD_S 0.008	 /* seconds of growth that may arrive before the tasks' policies have changed */
+#define OPEN_US 500000	 /* most time that a fence holds back tasks that are not away yet */
+#define SOME_HUGE 0.2	 /* huge pages count from this share of the growth; a program's start has less */
+#define SOME_FILE 0.3	 /* page cache counts from this share of the growth */
+#define MOST_RETURNS 15U /* further returns do not make the next one later */
+#define SOME_TASKS 4	 /* assumed number of tasks if pids.current cannot be read */
 #define MIB (1024 * 1024ULL)
 
-/* Bytes that can be had on the local nodes; page cache can be dropped. Unknown is plenty. */
+/* Bytes free on the local nodes, or in page cache, which can be dropped. UINT64_MAX if unknown. */
 static uint64_t available(const struct bede_steering *steering, struct bede_buffer *buffer, uint64_t *total)
 {
 	static const struct {
@@ -56,8 +56,9 @@ void bede_steering_look_around(struct bede_steering *steering, struct bede_holde
 }
 
 /*
- * Tasks are sent away one after the other, and the kernel waits for each that is just having a huge page
- * filled. Where there are more of them than CPUs that takes long, and meanwhile all others get huge pages.
+ * Bytes before the bound at which tasks are sent away. The kernel changes them one after the other, and
+ * waits for each that is filling a huge page. With more tasks than CPUs that takes long, and meanwhile all
+ * others get local huge pages.
  */
 static uint64_t margin(const struct bede_steering *steering, const struct bede_control *control)
 {
@@ -77,14 +78,15 @@ static bool should_leave(const struct bede_steering *steering, const struct bede
 {
 	const struct bede_control *control = &holder->control;
 
-	/* memory.events also tells of a memory.high that is the user's own. */
+	/* The event may come from the user's own memory.high, so it counts only near the bound. */
 	return room <= margin(steering, control) || (holder->fenced && room < control->bound / 8) ||
 	       steering->available < steering->reserve;
 }
 
 /*
- * All of it has fitted into the bound for long, longer each time; the mover has brought home what it
- * could, and nothing is where a program wants it: the kernel brings home whatever is elsewhere.
+ * Whether the tasks may come home: all of the container has fitted into the bound for some time, longer
+ * after each return; the mover has promoted what it could; and no memory is program-bound, since on the way
+ * home the kernel migrates all far memory.
  */
 static bool may_return(struct bede_steering *steering, const struct bede_control *control,
 		       const struct bede_moved *moved, struct bede_ask *ask)
@@ -112,7 +114,7 @@ static bool may_return(struct bede_steering *steering, const struct bede_control
 	return false;
 }
 
-/* Send the tasks away, or home. The switcher may be at work still: then it is wanted again in the next turn. */
+/* Send the tasks away, or home. False if the switcher is still at work; the next turn tries again. */
 static bool go(struct bede_steering *steering, bool away)
 {
 	if (steering->switching || !bede_switcher_go(&steering->switcher, away))
@@ -139,7 +141,7 @@ bool bede_steering_turn(struct bede_steering *steering, struct bede_holder *hold
 		holder->steered = false;
 		return false;
 	}
-	/* systemd may have opened it, when it made another unit in that slice. */
+	/* systemd may have cleared cpuset.mems for another unit in the slice: then the tasks are away. */
 	if (!steering->is_away && !steering->switching && bede_switcher_look(&steering->switcher) == 1) {
 		steering->is_away = true;
 		steering->calm_us = 0;
@@ -184,7 +186,7 @@ int bede_steering_start(struct bede_steering *steering, int dir, int wake, const
 	err = err ? err : bede_switcher_start(&steering->switcher, fd, wake, home, away);
 	if (err)
 		return err;
-	/* An agent before us may have left it in either way; what somebody else has written stays. */
+	/* An earlier agent may have left either list. A list of somebody else's stays. */
 	int there = bede_switcher_look(&steering->switcher);
 
 	steering->is_away = there == 1;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What mypy knows of the extension, from the cdefs.
+"""Writes the type stub of the extension, from which mypy knows its types, from native/*.cdef.h.
 
-`python native/stub.py ocihook/_native.pyi`, which is `make stub`, writes it.
+`make stub` runs `python native/stub.py ocihook/_native.pyi`.
 """
 
 import sys
@@ -22,7 +22,7 @@ from _cffi_backend import _CDataBase as CData"""
 
 
 def _read(kind: model.BaseTypeByIdentity) -> str:
-    """The type of what Python gets."""
+    """The Python type of a value that the extension returns."""
     if isinstance(kind, model.StructType):
         return kind.name
     if not isinstance(kind, model.PrimitiveType):
@@ -33,7 +33,7 @@ def _read(kind: model.BaseTypeByIdentity) -> str:
 
 
 def _given(kind: model.BaseTypeByIdentity) -> str:
-    """The type of what Python may give: for a pointer also bytes, what `new` made, or a part of an array."""
+    """The Python type of an argument: for a pointer also bytes, an object of `new`, or a part of an array."""
     to = getattr(kind, "totype", None)
     if isinstance(to, model.StructType) and to.fldnames:
         return f"{to.name} | CData"
@@ -43,13 +43,13 @@ def _given(kind: model.BaseTypeByIdentity) -> str:
 
 
 def stub() -> str:
-    """The whole text."""
+    """The text of the stub."""
     parser = Parser()
     for topic in TOPICS:
         parser.parse((HERE / f"{topic}.cdef.h").read_text())
     classes, lib = [], ["class _Lib:"]
     ffi = ["class _FFI:", "    NULL: CData", "    def __getattr__(self, name: str) -> Any: ..."]
-    # cffi has no public list of what it has parsed.
+    # cffi has no public list of the declarations that it has parsed.
     for key, (kind, _) in parser._declarations.items():
         what, name = key.split()
         if what == "macro":

@@ -12,7 +12,7 @@ void bede_swapguard_open(struct bede_swapguard *guard, int cgroup_fd, uint64_t u
 	guard->current = openat(cgroup_fd, "memory.swap.current", O_RDONLY | flags);
 	guard->user_limit = user_limit;
 	guard->engaged = false;
-	/* An agent before us may have left its own value here. */
+	/* An earlier agent may have left its guard's value in the file. */
 	if (guard->limit >= 0)
 		guard->engaged =
 			!bede_read_u64(guard->limit, &guard->written) && guard->written != user_limit;
@@ -24,7 +24,7 @@ void bede_swapguard_update(struct bede_swapguard *guard, bool wanted)
 
 	if (guard->limit < 0 || guard->current < 0 || bede_read_u64(guard->limit, &limit))
 		return;
-	/* Whatever stands there that the guard did not write is the user's own. */
+	/* A value that the guard did not write is the user's own. */
 	if (!guard->engaged || limit != guard->written) {
 		guard->user_limit = limit;
 		guard->engaged = false;

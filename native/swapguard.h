@@ -11,11 +11,11 @@
 #include "kfile.h"
 
 struct bede_swapguard {
-	int limit;   /* memory.swap.max, or -1 where there is none */
-	int current; /* memory.swap.current */
-	uint64_t user_limit;
-	uint64_t written; /* what the guard wrote last */
-	bool engaged;
+	int limit;	     /* open memory.swap.max, or -1 if there is none */
+	int current;	     /* open memory.swap.current, or -1 */
+	uint64_t user_limit; /* the user's own memory.swap.max */
+	uint64_t written;    /* the value that the guard wrote last */
+	bool engaged;	     /* memory.swap.max is the guard's now */
 };
 
 /* Without the files (no swap in this kernel) the guard does nothing. */

@@ -18,7 +18,7 @@ int bede_switcher_look(const struct bede_switcher *switcher)
 	if (got < 0)
 		return -errno;
 	text[got] = '\0';
-	/* If its user has chosen no nodes, systemd may clear our list: then all nodes are allowed. */
+	/* If its user has chosen no nodes, systemd may clear the list: then all nodes are allowed. */
 	if (!strcmp(text, "\n"))
 		return 1;
 	for (int i = 0; i < 2; i++)

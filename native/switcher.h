@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes a cgroup's cpuset.mems in a separate thread, because that may take long: the kernel rebinds
- * each task's policies, waiting for locks that the container holds, and migrates pages to come home.
+ * Writes a cgroup's cpuset.mems in a separate thread, because a write may take long: the kernel rebinds
+ * each task's policies, for which it waits for locks that the container holds, and migrates pages when the
+ * tasks come home.
  */
 #ifndef BEDE_SWITCHER_H
 #define BEDE_SWITCHER_H
@@ -17,16 +18,16 @@ struct bede_switcher {
 	pthread_t thread;
 	bool running;
 	bool stop;
-	bool last; /* the second list must be in force at the end */
+	bool last; /* write the second list at the end */
 	bool busy;
-	int err;		 /* of the last write */
+	int err;		 /* result of the last write */
 	int fd;			 /* cpuset.mems, or -1 */
-	int wake;		 /* an eventfd that is written to after a write of the list */
-	bool to;		 /* the list that is wanted */
+	int wake;		 /* an eventfd that is written to after each write of a list */
+	bool to;		 /* the list to write: false the first, true the second */
 	char list[2][BEDE_LIST]; /* each with a newline, in the kernel's format */
 };
 
-/* fd becomes the switcher's and the lists are copied, wake stays the caller's. Returns 0 or a negative errno. */
+/* The switcher takes over fd and copies the lists; wake stays the caller's. Returns 0 or a negative errno. */
 int bede_switcher_start(struct bede_switcher *switcher, int fd, int wake, const char *first,
 			const char *second);
 
@@ -34,17 +35,17 @@ int bede_switcher_start(struct bede_switcher *switcher, int fd, int wake, const 
 bool bede_switcher_go(struct bede_switcher *switcher, bool second);
 
 /*
- * Whether the write is done, and its result: 0 or a negative errno; -ESTALE: the file had another list
- * than these two, which stays.
+ * Whether the write is done; then *err is 0 or a negative errno; -ESTALE: the file had neither of the two
+ * lists, and was not changed.
  */
 bool bede_switcher_done(struct bede_switcher *switcher, int *err);
 
-/* Which list is in the file, 0 or 1 (also if it is empty: all nodes), or a negative errno as above. */
+/* The list in the file, 0 or 1 (1 also if it is empty: all nodes), or a negative errno as above. */
 int bede_switcher_look(const struct bede_switcher *switcher);
 
 /*
- * End, after writing the second list if that is wanted. Returns 0, or -ETIMEDOUT if a write does not
- * return: then switcher itself stays in use for ever.
+ * End the thread, after it has written the second list if second is set. Returns 0, or -ETIMEDOUT if a
+ * write does not return: then the switcher itself stays in use for ever.
  */
 int bede_switcher_stop(struct bede_switcher *switcher, bool second);
 

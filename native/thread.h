@@ -6,10 +6,10 @@
 #include <pthread.h>
 #include <stddef.h>
 
-/* Start one with a stack of so many KiB. Returns 0 or a negative errno. */
+/* Start a thread with a stack of so many KiB. Returns 0 or a negative errno. */
 int bede_thread_start(pthread_t *out, size_t stack_kib, void *(*run)(void *), void *argument);
 
-/* Wait for its end, ten seconds at most. Returns 0, or -ETIMEDOUT: it hangs, and is detached. */
+/* Wait for the thread's end, ten seconds at most. Returns 0, or -ETIMEDOUT: it hangs, and is detached. */
 int bede_thread_end(pthread_t thread);
 
 /* Give the calling thread a real-time priority, if that is allowed. */

@@ -7,20 +7,20 @@
 #include "demoter.h"
 #include "units.h"
 
-#define RESERVE 6      /* this part of the bound shall be old enough to be demoted at once */
-#define LEAD_S 0.1     /* seconds of growth that a lifted fence is ahead */
-#define STALL_TRIES 20 /* commands without effect before the fence is lifted */
+#define RESERVE 6      /* one of so many parts of the bound must be old enough to be demoted at once */
+#define LEAD_S 0.1     /* seconds of growth by which a lifted fence is above the usage */
+#define STALL_TRIES 20 /* demotion commands without effect before the fence is lifted */
 
-/* The fence, and demotion ahead of it. */
+/* The state of this backend: the fence, and demotion before tasks reach it. */
 struct tier {
 	struct bede_demoter demoter;
-	uint64_t progress_us;	 /* when demotion last showed in the far usage ... */
-	uint64_t progress_tries; /* ... and the demoter's tries until then */
+	uint64_t progress_us;	 /* when demotion last made progress, or was not needed ... */
+	uint64_t progress_tries; /* ... and how many commands the demoter had tried by then */
 	uint64_t lifted_until_us;
 	uint64_t pressed_us; /* when the usage was last near the bound */
-	uint64_t far;	     /* at the last turn */
-	bool demotes;
-	bool prepared; /* for the bound to be reached */
+	uint64_t far;	     /* far usage at the last turn */
+	bool demotes;	     /* there is an lru_gen, and a demoter */
+	bool prepared;	     /* the demoter has been told to age pages before the bound is reached */
 };
 
 static void note_progress(struct bede_holder *holder)
@@ -31,13 +31,13 @@ static void note_progress(struct bede_holder *holder)
 	tier->progress_tries = holder->stats.tries;
 }
 
-/* Far enough before the fence: a burst may be at it before the next turn, and would swap there. */
+/* Half of the bound counts as near: a burst may reach the fence before the next turn, and would swap. */
 static bool is_near(const struct bede_holder *holder, uint64_t room)
 {
 	return room < holder->control.bound / 2;
 }
 
-/* Returns how much there is to demote, in bytes. */
+/* Have the demoter demote what is necessary. Returns how many bytes that is. */
 static uint64_t demote(struct bede_holder *holder, uint64_t room)
 {
 	struct tier *tier = holder->state;
@@ -51,7 +51,7 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 		note_progress(holder);
 	if (node < 0 || !tier->demotes)
 		return 0;
-	/* Soon before the first time, and each time anew after the usage has been much lower. */
+	/* Prepare shortly before demotion begins, and again whenever the usage has been much lower. */
 	if (room > holder->control.bound / 2)
 		tier->prepared = false;
 	else if (!bytes && !tier->prepared && room < holder->control.bound / 3) {
@@ -68,7 +68,7 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 	return bytes;
 }
 
-/* Nothing moves although all is asked for: far is full or the pages cannot move. */
+/* Demotion was asked for, but makes no progress: far nodes are full, or the pages cannot be moved. */
 static bool stalled(const struct bede_holder *holder)
 {
 	const struct tier *tier = holder->state;
@@ -78,8 +78,8 @@ static bool stalled(const struct bede_holder *holder)
 }
 
 /*
- * The total at which the bound would be passed. Not beyond what the swap guard can watch: near
- * another limit the kernel must be able to swap again before that is reached.
+ * The total usage at which the bound would be passed. While the swap guard is engaged, it ends where
+ * another limit is near, so that the guard can let the kernel swap before that limit is reached.
  */
 static uint64_t fence(const struct bede_holder *holder, uint64_t room)
 {
@@ -87,8 +87,8 @@ static uint64_t fence(const struct bede_holder *holder, uint64_t room)
 }
 
 /*
- * How high a lifted fence stands: just above what may be allocated before the next turns. If the agent
- * died, the fence would stay where it is, and a higher one would hold nothing.
+ * Where a lifted fence is: just above what may be allocated before the next turns. If the agent dies, the
+ * fence stays there, and a higher one would hold nothing.
  */
 static uint64_t lifted_fence(const struct bede_holder *holder)
 {
@@ -103,7 +103,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	uint64_t at_us = holder->control.at_us;
 
 	*room = bede_control_room(&holder->control);
-	/* What there was before the first turn is no time without progress. */
+	/* The time without progress begins at the first turn. */
 	if (holder->control.far > tier->far || !tier->progress_us)
 		note_progress(holder);
 	tier->far = holder->control.far;
@@ -120,9 +120,9 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	holder->lifted = lifted;
 	holder->busy = lifted || excess || is_near(holder, *room) != pressed;
 	/*
-	 * As long as the fence stands, however far away: who comes to it after this agent was killed
-	 * would swap there. Away from it the whole host's need for swap comes first a good deal earlier,
-	 * and so does any other limit, at which nobody could swap after this agent was killed.
+	 * Keep swap closed as long as the fence stands, however far away: a task that reaches the fence after
+	 * this agent was killed would swap there. But away from the bound, open it earlier: when memory on
+	 * the host is scarce, or if there is any other limit, at which a killed agent could not open it.
 	 */
 	bool ours = pressed ? holder->shortage.level < BEDE_GONE :
 			      holder->shortage.level < BEDE_SCARCE && !holder->ceilings.any;

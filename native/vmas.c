@@ -10,10 +10,10 @@
 
 #include "units.h"
 
-#define DEEPEST 32 /* cgroups below each other */
-#define OURS "interleave=relative"
+#define DEEPEST 32		   /* levels of cgroups below the container's that are read */
+#define OURS "interleave=relative" /* Bede's policy (policy.h) in numa_maps */
 
-/* A file that a program or a library is mapped from. */
+/* A file that is mapped as a program or a library. */
 struct inode {
 	char device[16];
 	uint64_t number;
@@ -67,7 +67,7 @@ static int read_pids(struct bede_vmas *vmas, int dir)
 {
 	BEDE_FD file = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	/* A threaded cgroup (EOPNOTSUPP) has its processes told by the one above it. */
+	/* A threaded cgroup's file cannot be read (EOPNOTSUPP): the cgroup above it lists its processes. */
 	if (file < 0 || bede_read(file, &vmas->maps))
 		return 0;
 	for (const char *line = vmas->maps.text; *line; line = next_line(line)) {
@@ -107,7 +107,7 @@ static int read_tree(struct bede_vmas *vmas, int dir, int depth)
 	return err;
 }
 
-/* "start-end mode offset device inode path"; sscanf would look for the end of the whole text. */
+/* Parse "start-end mode offset device inode path". sscanf would search for the end of the whole text. */
 static bool read_vma(const char *line, struct vma *out)
 {
 	char *at;
@@ -132,7 +132,7 @@ static bool read_vma(const char *line, struct vma *out)
 	return true;
 }
 
-/* Whether the line of numa_maps, up to its end, has such a word. */
+/* Whether the line of numa_maps, up to end, has this word. */
 static bool has_word(const char *line, const char *end, const char *word)
 {
 	size_t length = strlen(word);
@@ -150,7 +150,7 @@ static uint64_t plus(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
-/* How much of a VMA is on which nodes. */
+/* How much of a VMA is in memory, and on which nodes. */
 struct placed {
 	uint64_t bytes, local;
 	uint64_t nodes; /* bit n: some of it is on node n */
@@ -165,7 +165,7 @@ static uint64_t times(uint64_t pages, uint64_t kib)
 		       bytes;
 }
 
-/* By a line of numa_maps, up to its end: "N0=12 N1=3 kernelpagesize_kB=4". */
+/* Read it from a line of numa_maps, up to end: "N0=12 N1=3 kernelpagesize_kB=4". */
 static struct placed read_placed(const char *line, const char *end, uint64_t local_mask)
 {
 	static const char size_name[] = "kernelpagesize_kB=";
@@ -194,7 +194,7 @@ static struct placed read_placed(const char *line, const char *end, uint64_t loc
 	return (struct placed){ times(pages.bytes, kib), times(pages.local, kib), pages.nodes };
 }
 
-/* Memory that has a name only so that processes can share it: mostly processes of this container. */
+/* Whether it is shared memory, not a file: such memory is mostly shared by processes of one container. */
 static bool is_memory(const char *map)
 {
 	static const char *const names[] = { " /dev/shm/", " /memfd:", " /SYSV", " /dev/zero", " /dmabuf" };
@@ -206,7 +206,7 @@ static bool is_memory(const char *map)
 	return false;
 }
 
-/* The files of which a part is mapped to be executed. */
+/* Collect the files of which a part is mapped executable. */
 static size_t programs(const char *maps, struct inode *out, size_t most)
 {
 	struct vma vma;
@@ -223,7 +223,7 @@ static size_t programs(const char *maps, struct inode *out, size_t most)
 
 static bool is_program(const struct vma *vma, const struct inode *inodes, size_t count)
 {
-	/* What has been written to is no longer the file's, but in the same VMA: data of the program. */
+	/* A writable VMA has pages that the process has written and the file does not have: data. */
 	if (!vma->inode || vma->mode[1] == 'w')
 		return false;
 	for (size_t i = 0; i < count; i++)
@@ -244,7 +244,7 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 
 		if (!read_vma(map, &vma) || vma.end <= vma.start)
 			continue;
-		/* Both files have the VMAs in the same order, but the process may have changed between. */
+		/* Both files list VMAs in the same order, but these may change between the two reads. */
 		while (*line && (start = strtoull(line, NULL, 16)) < vma.start)
 			line = next_line(line);
 		if (!*line || start != vma.start)
@@ -260,10 +260,10 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 
 		if (has_word(line, end, "huge") || !placed.bytes)
 			continue;
-		/* Moving what is being written waits for the end of that, on a dead server for ever. */
+		/* Moving a page under writeback waits for the end of that, for ever if its server is dead. */
 		if (is_program(&vma, inodes, count) || memmem(line, (size_t)(end - line), " writeback=", 11))
 			continue;
-		/* Movable are only areas with our policy or the default one; "local" was asked for by the program. */
+		/* Any policy but Bede's and the default one, also "local", was chosen by the program. */
 		if (strncmp(policy, "default", 7) != 0 && strncmp(policy, OURS, sizeof(OURS) - 1) != 0) {
 			vmas->program_bound = plus(vmas->program_bound, placed.local);
 			continue;
