@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The control law over any history: sizes that a machine may have, in any order. Whatever was seen,
- * the room and the excess stay within what there is, and the loop neither spins nor sleeps for long.
+ * The control law with any sequence of measurements: sizes that a machine may have, in any order. The room
+ * and the excess must never be more than there is, and the loop must neither spin nor sleep for long.
  */
 #include "control.h"
 
@@ -12,7 +12,7 @@
 #include "fuzz.h"
 
 #define NODES 4
-#define LARGEST (1ULL << 62) /* what spec/size.py takes at most */
+#define LARGEST (1ULL << 62) /* the largest size that spec/size.py accepts */
 #define FIRST_LOOK 1000
 
 struct input {
@@ -29,7 +29,7 @@ static uint64_t take(struct input *input, unsigned bytes)
 	return value;
 }
 
-/* A size of any order of magnitude: a byte for that, two for the digits. */
+/* A size of any order of magnitude: one byte of input for the magnitude, two for the digits. */
 static uint64_t take_size(struct input *input, uint64_t most)
 {
 	unsigned shift = (unsigned)take(input, 1) % 63;
@@ -85,7 +85,10 @@ static uint64_t must_be_room(const struct bede_control *control)
 {
 	uint64_t room = bede_control_room(control);
 
-	/* Some of the huge pages in flight are given back: 0.3 of at most 5 % of the bound. */
+	/*
+	 * The limit may be above the bound: a part of the huge pages in flight is added back, at most 0.3 of
+	 * 5 %.
+	 */
 	uint64_t most = control->bound + control->bound / 64;
 
 	MUST(room <= (most > control->local ? most - control->local : 0), "room %llu, local %llu of %llu",

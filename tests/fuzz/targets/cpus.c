@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A list of processors, and a quota: whatever the text is, the number is one that a kernel can have. */
+/* A list of CPUs, and a quota: any text gives a number that a kernel can have, or none. */
 #include <limits.h>
 #include <string.h>
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Demotion by lru_gen: whatever the file says, a command is of one of its generations, on the node
- * that was asked for, never for more pages than were asked for, and leaves the two youngest alone.
- * The input: a byte each for the node, the pages (in sixteens) and what to do, then the file.
+ * Demotion by lru_gen: whatever the file says, each command must name one of the generations in it, on the
+ * node that was asked for; it must leave the two youngest alone, and all commands together must not be for
+ * more pages than were asked for.
+ *
+ * The input has a byte each for the node, the pages (in sixteens) and what to do, then the file.
  */
 #include <stdbool.h>
 #include <string.h>
@@ -16,7 +18,7 @@ static struct bede_lru lru = { .path = CGROUP };
 static int asked_node;
 static uint64_t commanded;
 
-/* Whether the file shows a cgroup with just this youngest generation, and at least so many of them. */
+/* Whether the file has a cgroup whose youngest generation is young, and that has at least gens of them. */
 static bool shown(uint64_t id, int node, uint64_t young, unsigned gens)
 {
 	for (size_t i = 0; i < lru.count; i++) {
@@ -32,7 +34,7 @@ static bool shown(uint64_t id, int node, uint64_t young, unsigned gens)
 ssize_t __real_write(int fd, const void *text, size_t size);
 ssize_t __wrap_write(int fd, const void *text, size_t size);
 
-/* In the place of the kernel, which would carry the command out. */
+/* Takes the place of the kernel: checks the command instead of carrying it out. */
 ssize_t __wrap_write(int fd, const void *text, size_t size)
 {
 	unsigned long long id, seq, option;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Not assert(): that says nothing of the values and may be compiled away. */
+/* Not assert(), which does not print values and may be compiled away. */
 #define MUST(condition, ...)                                                                    \
 	do {                                                                                    \
 		if (!(condition)) {                                                             \

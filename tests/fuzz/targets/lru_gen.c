@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * debugfs lru_gen: each generation that is shown is of a node that may be asked for, and no more are
- * shown of a cgroup than there are lines from its head on. The input's first line is the cgroup's path,
- * and may have its inode before that.
+ * debugfs lru_gen: each generation that is reported must be of a valid node, and no more generations may be
+ * reported for a cgroup than the text has lines from the cgroup's first line on. The input's first line is
+ * the cgroup's path, with or without its inode before that.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -32,7 +32,7 @@ static int stop(void *context, uint64_t id, int node, uint64_t seq, uint64_t ano
 	return -ENOMEM;
 }
 
-/* How many lines there are from the first head of path on. */
+/* The number of lines from the first one that names path on. */
 static uint64_t lines_from(const char *text, size_t size, const char *path)
 {
 	char head[LONGEST + 3];
@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int err = bede_parse_lru_gen(text, size, rest, inode, count, &ours);
 
 	MUST(!err || err == -EINVAL, "%d", err);
-	/* The last line needs no end, and a path at the very end has nothing below it. */
+	/* The last line need not end in a newline; below a path at the very end there is nothing. */
 	MUST(ours <= lines_from(text, size, rest), "%llu", (unsigned long long)ours);
 	err = bede_parse_lru_gen(text, size, rest, inode, stop, &first);
 	MUST(first == (ours > 0) && (!ours || err == -ENOMEM), "went on after %d", err);

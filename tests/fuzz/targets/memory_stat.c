@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memory.stat: kernel memory is a sum of lines, so that a text twice over has twice as much or none. */
+/*
+ * memory.stat: the result is a sum over lines, so a text that is repeated must give twice as much, or fail.
+ */
 #include <errno.h>
 #include <string.h>
 

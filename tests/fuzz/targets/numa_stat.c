@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* memory.numa_stat: what is understood is the same however the text ends, and no list counts twice. */
+/* memory.numa_stat: a newline at the end must change nothing, and no list may count twice. */
 #include <errno.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of one number: a number is what digits say, and is written as it was read. */
+/* Files with one number: it begins with digits or is "max", and stays the same if written and read again. */
 #include <errno.h>
 #include <string.h>
 

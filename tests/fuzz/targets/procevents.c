@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A datagram of the process connector: what is told of is a whole event of another process than none. */
+/* A datagram of the process connector: an event that is reported must be a complete one. */
 #include <string.h>
 
 #include "fuzz.h"

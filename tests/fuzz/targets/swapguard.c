@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The swap guard among a user's own writes: whatever order things come in, what it lets go of has the
- * user's last value, and it never allows more swap than the user did.
+ * The swap guard while a user writes the file as well: in any order of actions, when the guard lets go the
+ * file must have the user's last value, and it must never allow more swap than the user did.
  */
 #define _GNU_SOURCE
 #include "swapguard.h"
@@ -23,7 +23,7 @@ int __wrap_openat(int dir, const char *name, int flags, ...);
 ssize_t __real_pwrite(int fd, const void *text, size_t size, off_t at);
 ssize_t __wrap_pwrite(int fd, const void *text, size_t size, off_t at);
 
-/* The guard's files, without a cgroup. */
+/* Open the guard's files in memory, without a cgroup. */
 int __wrap_openat(int dir, const char *name, int flags, ...)
 {
 	for (int file = 0; file < FILES; file++)
@@ -32,7 +32,7 @@ int __wrap_openat(int dir, const char *name, int flags, ...)
 	return __real_openat(dir, name, flags);
 }
 
-/* A kernel file takes each value whole. */
+/* A write to a kernel file replaces the whole value. */
 ssize_t __wrap_pwrite(int fd, const void *text, size_t size, off_t at)
 {
 	MUST(!ftruncate(fd, 0), "cannot be emptied");
@@ -72,7 +72,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		int action = data[at] % ACTIONS;
 		uint64_t value = value_of(data[at + 1]);
 
-		/* What the guard wrote itself would not be seen as the user's, who can write anything else. */
+		/*
+		 * Except the value that the guard wrote last, since the guard could not tell that it is the
+		 * user's.
+		 */
 		if (action == USER_LIMITS && value != guard.written) {
 			users = value;
 			put(LIMIT, value);

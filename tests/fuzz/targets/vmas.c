@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * maps and numa_maps, one behind the other with a 0 between: what may be moved is a part of the
- * process' address space, in order, and so it is once heat has split it, none of it lost.
+ * maps and numa_maps, one after the other with a 0 byte between: the ranges that may be moved must be valid
+ * and sorted by heat, and splitting them by heat must lose nothing.
  */
 #include <string.h>
 
@@ -19,7 +19,7 @@ static char *copy(const uint8_t *text, size_t size)
 	return out;
 }
 
-/* Heat that is measured for parts that overlap, or are not there. */
+/* Measured heat, also of ranges that overlap or do not exist. */
 static void heat(struct bede_ranges *out, const uint8_t *data, size_t size)
 {
 	for (size_t i = 0; i + 3 < size && i < 64; i += 3) {

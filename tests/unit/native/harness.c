@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The native code under the sanitizers, without a kernel: texts from files, and a holder on a
- * directory of plain files that stands in for a cgroup (a mock: plain files have no events).
+ * Runs the native code under the sanitizers, without a kernel: parses texts from files, and runs a
+ * holder on a directory of plain files instead of a cgroup (a mock: plain files have no events).
  *
  *     harness numa FILE | lru FILE PATH [INODE] | hold DIR LRU_FILE MILLISECONDS | deadline
  *     harness recount DIR LRU_FILE CURRENT AT_US...
@@ -36,7 +36,7 @@ static int parse(int argc, char **argv)
 
 	if (fd < 0 || bede_read(fd, &buffer))
 		return 2;
-	/* A copy of just its length: reading one byte beyond it is seen. */
+	/* Copy the text to a buffer of exactly its length, so that the sanitizer sees a read beyond it. */
 	char *text = malloc(buffer.length ? buffer.length : 1);
 
 	memcpy(text, buffer.text, buffer.length);
@@ -68,7 +68,7 @@ static int hold(char **argv)
 	params.cgroup_fd = dir;
 	if (bede_holder_start(&params, &holder))
 		return 1;
-	/* At least one turn, however busy the machine is. */
+	/* Wait for at least one turn, however busy the machine is. */
 	do {
 		usleep((useconds_t)atoi(argv[4]) * 1000);
 		bede_holder_stats(holder, &stats);
@@ -78,7 +78,7 @@ static int hold(char **argv)
 	return bede_holder_stop(holder, 1) ? 1 : 0;
 }
 
-/* For each time: what is on the nodes 0 and 1 then, and how often lru_gen has been read. */
+/* Print for each time AT_US: the bytes on nodes 0 and 1, and how often lru_gen was read so far. */
 static int recount(int argc, char **argv)
 {
 	BEDE_FD dir = open(argv[2], O_RDONLY | O_DIRECTORY);
@@ -101,7 +101,7 @@ static int recount(int argc, char **argv)
 	return 0;
 }
 
-/* A deadline that could not be opened is not another thread's, which has the process' first timer. */
+/* Setting or clearing a deadline that is not open must not touch the timer of another one. */
 static int deadline(void)
 {
 	struct bede_deadline first = { 0 }, none = { 0 };
@@ -136,7 +136,7 @@ static void show_ranges(const struct bede_ranges *ranges)
 		       ranges->at[i].start, ranges->at[i].end);
 }
 
-/* What may be moved of a process by its two texts, then how much of it is, and what is its own. */
+/* Print a process's ranges that may be moved, then its bytes in memory and the program-bound ones. */
 static int vmas_of(char **argv)
 {
 	struct bede_vmas vmas = { 0 };
@@ -152,7 +152,7 @@ static int vmas_of(char **argv)
 	return err ? 1 : 0;
 }
 
-/* The processes of a cgroup and of those below it that have anything mapped. */
+/* Print the processes of a cgroup and of those below it, and whether they have memory to move. */
 static int tree(char **argv)
 {
 	struct bede_vmas vmas = { 0 };
@@ -198,7 +198,7 @@ static int order(char **argv)
 	return err ? 1 : 0;
 }
 
-/* The level after each of the files given, which are looked at in turn. */
+/* Print the level after a look at each of the files, in this order. */
 static int shortage(int argc, char **argv)
 {
 	struct bede_shortage shortage;

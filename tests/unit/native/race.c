@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything that the agent does to a holder, at once, under ThreadSanitizer: a holder on a directory
- * of plain files that stands in for a cgroup (a mock), whose usage goes up and down meanwhile.
+ * Does to a holder at once all that the agent does, under ThreadSanitizer. The holder runs on a directory
+ * of plain files instead of a cgroup (a mock), in which the usage goes up and down meanwhile.
  *
  *     race DIR LRU_FILE TURNS [BACKEND]
  */
@@ -24,7 +24,7 @@ static void put(const char *name, const char *text)
 		exit(2);
 }
 
-/* As the kernel would show it: so much of the bound is in use. The widths stay, so it is read whole. */
+/* Write the local usage as the kernel shows it. All numbers have one width, so no read sees half a write. */
 static void use(uint64_t bytes)
 {
 	char text[128];
@@ -65,7 +65,7 @@ int main(int argc, char **argv)
 		bede_holder_stats(holder, &stats);
 		usleep(2000);
 	}
-	/* What ends the thread, while it is looked at. */
+	/* A malformed file ends the thread, while its statistics are read. */
 	put("memory.current", "gone");
 	for (int look = 0; look < 1000 && !stats.error; look++) {
 		bede_holder_stats(holder, &stats);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every kind of child there is, each with memory of its own, until it is told to end.
+ * Makes every kind of child process that there is, each with memory of its own, until it is told to end.
  *
  *     kinds all MIB [OUTSIDE]    one child a kind, each touching MIB mebibytes; prints "KIND PID" lines, then
  *                                "ready"; ends when standard input does. OUTSIDE is the directory of a cgroup
- *                                outside the container's: then there are children that leave for it, too
+ *                                outside the container's: further children then move themselves into it
  *     kinds storm SECONDS KIB    forks, from four processes at once, children that touch KIB and end, as fast
  *                                as the machine can; prints how many
  *     kinds once MIB SECONDS     touches MIB, holds it, checks it, and ends with status 7
- *     kinds touch MIB            what the children that execute a program execute
+ *     kinds touch MIB            for the children that execute a program: this is the program
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -61,7 +61,7 @@ static void say(const char *kind, pid_t pid)
 		die("write");
 }
 
-/* The child's life; it dies with the container's first process or when that tells it to. */
+/* What each child does until it is killed, at the latest with the container's first process. */
 static void live(void)
 {
 	touch(size);
@@ -152,7 +152,7 @@ static void enter(const char *cgroup)
 	close(fd);
 }
 
-/* A daemon: its parent has ended before it is anybody. */
+/* Start a daemon: a child whose parent ends at once. */
 static void daemonize(const char *kind, bool leaves)
 {
 	int pipes[2];
@@ -197,7 +197,7 @@ static void *threaded(void *unused)
 	return NULL;
 }
 
-/* A cgroup that the container makes for itself, below its own. */
+/* Make a cgroup below the container's own. Returns its open directory. */
 static int own_cgroup(void)
 {
 	char line[2048], path[4096];

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loads of loads.py, which fill memory some ten times as fast under emulation: loads KIND MIB
+ * The loads of loads.py in C, which under emulation fill memory some ten times as fast: loads KIND MIB
  * [PROCESSES [SECONDS [thp] [wait]]].
  *
- * KIND is anon, shmem, read, mmap, write or workers. All processes together have MIB mebibytes; none gives
- * anything back before the last has all of its own, and SECONDS after that. A file to read is named by
- * BEDE_LOAD_FILE. With wait it begins at a line of its input.
+ * KIND is anon, shmem, read, mmap, write or workers. All processes together use MIB mebibytes. All keep
+ * their memory until the last one has its share, and for SECONDS after that. BEDE_LOAD_FILE names the file
+ * to read. With wait, the load begins when a line arrives on standard input.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -46,7 +46,7 @@ static double now(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-/* Wait for the others, or for as long as asked for where there are none. */
+/* Wait until all processes have their memory, or without others for SECONDS. */
 static void rest(void)
 {
 	struct timespec time = { .tv_sec = (time_t)hold,
@@ -60,10 +60,10 @@ static void rest(void)
 	}
 	if (write(filled[1], ".", 1) != 1)
 		die("the pipe");
-	(void)!read(ended[0], &byte, 1); /* the end of file, when the parent closes its side */
+	(void)!read(ended[0], &byte, 1); /* returns at the end of file, when the parent closes its side */
 }
 
-/* Each process (*salt*) has contents of its own in each page. */
+/* Write to each page a value that depends on the page and on the process (salt). */
 static void fill(volatile unsigned char *region, size_t size, unsigned salt)
 {
 	for (size_t at = 0; at < size; at += PAGE)
@@ -120,10 +120,10 @@ static int opened(unsigned salt, size_t size)
 	return fd;
 }
 
-/* Read, or write, so many bytes of a file, a mebibyte at a time. */
+/* Read or write size bytes of a file, a mebibyte at a time. */
 static void stream(int fd, size_t size, int writing, int contents)
 {
-	static char part[MIB]; /* never given back either */
+	static char part[MIB]; /* static, so it is not given back either */
 
 	memset(part, contents, MIB);
 	while (size > 0) {
@@ -158,7 +158,7 @@ static void maps(size_t size, unsigned salt)
 	(void)total;
 }
 
-/* Through the page cache to a file that has no name. */
+/* Write through the page cache to a file without a name. */
 static void writes(size_t size, unsigned salt)
 {
 	char directory[4096], *end;
@@ -176,7 +176,7 @@ static void writes(size_t size, unsigned salt)
 	close(fd);
 }
 
-/* As many processes; the caller sleeps while all of them have their memory. */
+/* Run the load in so many processes; the parent sleeps for SECONDS while all have their memory. */
 static void several(void (*kind)(size_t, unsigned), size_t size, int processes)
 {
 	int failed = 0, status;
@@ -198,7 +198,7 @@ static void several(void (*kind)(size_t, unsigned), size_t size, int processes)
 	close(filled[1]);
 	filled[1] = -1;
 	for (int n = 0; n < processes; n++)
-		(void)!read(filled[0], &byte, 1); /* nothing when a child died */
+		(void)!read(filled[0], &byte, 1); /* reads nothing if a child died */
 	rest();
 	close(ended[1]);
 	for (int n = 0; n < processes; n++)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A workload that a test leads by the hand: steady DIR MIB [set_mempolicy|mbind NODE].
+ * A workload that a test controls by files: steady DIR MIB [set_mempolicy|mbind NODE].
  *
- * It fills MIB mebibytes of anonymous memory with small pages, makes DIR/full, then writes to all of them
- * again and again, counting rounds in DIR/progress, until DIR/stop is there. Then it checks every page, prints
- * its verdict and exits with status 7, so that a test sees whose status it gets. With a call and a node its
- * memory is bound to that node by the program itself.
+ * It fills MIB mebibytes of anonymous memory with small pages and makes DIR/full. Then it writes to all pages
+ * again and again, and counts the rounds in DIR/progress, until DIR/stop exists. Then it checks every page,
+ * prints its verdict and exits with status 7, so that a test can tell its status from a runtime's. With a call
+ * and a node, it binds its memory to that node itself.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -36,7 +36,7 @@ static char *path(char *out, size_t size, const char *name)
 	return out;
 }
 
-/* Make DIR/name with *number* in it appear whole. */
+/* Write number to DIR/name; readers see the old or the new content, never a part. */
 static void put(const char *name, uint64_t number)
 {
 	char fresh[4096], whole[4000];
@@ -72,10 +72,10 @@ static void place(char *region, size_t size, const char *call, int node)
 		die(call);
 }
 
-/* One round over all pages; false if the test said stop. */
+/* Write to all pages once. False if DIR/stop exists. */
 static int round_of(char *region, size_t size, uint64_t number)
 {
-	/* The machine has few CPUs, and tests have others to look at. */
+	/* Leave CPU time to other processes: the machine has few CPUs. */
 	const struct timespec rest = { .tv_nsec = 2000000 };
 
 	for (size_t offset = 0; offset < size; offset += PAGE) {
