@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How mmdebstrap is run on this host, whoever runs it."""
+"""Runs mmdebstrap on this host, for root and for other users."""
 
 import os
 import subprocess
@@ -11,12 +11,12 @@ LOG_LINES = 5
 
 
 def mode() -> str:
-    """As root directly, else in a user namespace."""
+    """mmdebstrap's mode: root runs it directly, other users in a user namespace."""
     return "root" if os.geteuid() == 0 else "unshare"
 
 
 def environment() -> dict[str, str]:
-    """Ours, with the directories of system programs on PATH: Debian's users have not got them there."""
+    """This process's environment, with /usr/sbin and /sbin on PATH: Debian's users do not have them there."""
     return dict(os.environ, PATH=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
 
 
@@ -33,7 +33,7 @@ def command(variant: str, mode: str, form: str) -> list[str]:
 
 
 def run(words: list[str], failed: str) -> None:
-    """Run a whole command line; a `MachineError` that says what *failed* if it fails."""
+    """Run a whole command line. Raises MachineError with the text *failed* if that fails."""
     made = subprocess.run(
         ["setpriv", "--pdeathsig", "TERM", *words],
         stdin=subprocess.DEVNULL,

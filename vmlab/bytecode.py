@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checkout's Python as bytecode of the machine's Python, made on the host.
+"""Compiles the checkout's modules on the host into bytecode for the machine's Python.
 
 An emulated machine takes seconds to compile what a command imports, and a unit that may not write beside
-its modules does so at each of its starts.
+its modules compiles them each time it starts.
 """
 
 import json
@@ -16,8 +16,8 @@ from vmlab import cache, debian
 from vmlab.progress import Progress
 
 PACKAGES = ("python3-minimal",)
-#: Compiles {name in the machine: file here} from standard input into the directory of its argument; the tree
-#: there has the names of the machine. What is no Python of that version is left out.
+#: A program that compiles the files of a JSON object on standard input, {name in the machine: file here}.
+#: They go below the directory that is its argument, by their names in the machine, except what is no Python.
 COMPILE = """
 import importlib.util, json, os, py_compile, sys
 for name, path in json.load(sys.stdin).items():
@@ -31,7 +31,7 @@ for name, path in json.load(sys.stdin).items():
 
 
 def of(files: Mapping[str, Path], progress: Progress) -> dict[str, Path]:
-    """{name in the machine: file here} of the bytecode of those of *files* that are modules."""
+    """The bytecode of the modules among *files*, both as {name in the machine: file here}."""
     modules = {name: path for name, path in files.items() if name.endswith(".py")}
     where = debian.ensure("python", PACKAGES, progress)
     parts = [part for name, path in sorted(modules.items()) for part in (name.encode(), path.read_bytes())]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 SCRATCH = "tmp-"
-KEEP_SECONDS = 14 * 24 * 3600  #: an image that nobody used for so long goes when a new one comes
+KEEP_SECONDS = 14 * 24 * 3600  #: an image that was not used for so long is removed when a new one comes
 
 
 def root() -> Path:
@@ -24,7 +24,7 @@ def root() -> Path:
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """A short name for a recipe: each part counts with its length, so that no two lists read alike."""
+    """A short name for a recipe. Each part is hashed with its length, so that different lists differ."""
     sha = hashlib.sha256()
     for part in parts:
         sha.update(b"%d:" % len(part))
@@ -33,7 +33,7 @@ def digest(parts: Iterable[bytes]) -> str:
 
 
 def tree(path: Path) -> Iterator[bytes]:
-    """The names, modes and contents below a directory, in a steady order, for `digest`."""
+    """The names, modes and contents of the files below a directory, sorted, for `digest`."""
     for file in sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
         yield f"{file.relative_to(path)} {file.stat().st_mode & 0o111:o}".encode()
         yield file.read_bytes()
@@ -48,7 +48,7 @@ def lock(name: str) -> Iterator[None]:
 
 
 def _remove(path: Path) -> None:
-    # Never into something that a killed builder may have left mounted there.
+    # --one-file-system: do not remove what a killed builder may have left mounted there.
     subprocess.run(["rm", "-rf", "--one-file-system", "--", str(path)], check=False)
 
 
@@ -67,7 +67,7 @@ def _try_hold(path: Path) -> int | None:
 
 
 def sweep() -> None:
-    """Remove throw-away directories whose owner died."""
+    """Remove throw-away directories whose process has died."""
     for path in root().glob(SCRATCH + "*"):
         fd = _try_hold(path)
         if fd is not None:
@@ -77,14 +77,14 @@ def sweep() -> None:
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A directory that goes away with the block, or with the next `sweep` after a kill."""
+    """A directory that is removed at the end of the block, or after a kill by the next `sweep`."""
     sweep()
     while True:
         path = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=root()))
         fd = _try_hold(path)
         if fd is None:
             continue
-        if path.exists():  # else a sweep came between
+        if path.exists():  # else a sweep has removed it before it was locked
             break
         os.close(fd)
     try:
@@ -95,7 +95,7 @@ def scratch() -> Iterator[Path]:
 
 
 def built(name: str, build: Callable[[Path], None]) -> Path:
-    """The directory *name*, made by *build* if it is missing; two callers build it once."""
+    """The directory *name*, made by *build* if it is missing; concurrent callers build it once."""
     path = root() / name
     if not path.is_dir():
         with lock(name.rpartition("-")[0] or name):
@@ -111,7 +111,7 @@ def built(name: str, build: Callable[[Path], None]) -> Path:
 
 
 def _retire(name: str) -> None:
-    """Remove the predecessors of *name* that nobody used for long."""
+    """Remove predecessors of *name* that were not used for KEEP_SECONDS."""
     kind = name.rpartition("-")[0]
     for path in root().glob(f"{kind}-*"):
         if path.is_dir() and path.name != name and path.stat().st_mtime < time.time() - KEEP_SECONDS:

@@ -9,12 +9,12 @@ from vmlab import bootstrap, cache
 from vmlab.progress import Progress
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
-#: of what is unpacked only programs and their data are used
+#: parts of the packages that are not kept: only programs and their data are used
 UNUSED = ("./dev", "./usr/share/doc", "./usr/share/man", "./usr/share/locale", "./var")
 
 
 def command(packages: tuple[str, ...], mode: str, out: str) -> list[str]:
-    """The mmdebstrap that writes the unpacked packages, and all they depend on, to the tar *out*."""
+    """The mmdebstrap command that writes the unpacked packages and their dependencies to the tar *out*."""
     return [
         *bootstrap.command("extract", mode, "tar"),
         '--aptopt=Apt::Install-Recommends "false"',
@@ -25,7 +25,7 @@ def command(packages: tuple[str, ...], mode: str, out: str) -> list[str]:
 
 
 def ensure(name: str, packages: tuple[str, ...], progress: Progress) -> Path:
-    """The directory that *packages* are unpacked in, made if it is missing; *name* is what they are for."""
+    """The directory with the unpacked *packages*, made if it is missing; *name* says what they are for."""
     parts = "\n".join((*command(packages, "MODE", "OUT"), *UNUSED)).encode()
     wanted = f"{name}-{cache.digest([parts])}"
     return cache.built(wanted, lambda out: _unpack(name, packages, out, progress))

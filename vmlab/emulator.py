@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The QEMU that runs machines: Debian 13's.
+"""The QEMU that runs machines: Debian 13's, not the host's own.
 
-Not the host's own: Debian 12 has QEMU 7.2, whose multi-threaded emulation can lose the race between a
-CPU that patches code and one that translates it, so that a guest kernel dies at random of an int3 it
-wrote itself (docs/machine.md). One QEMU for every host also means one behaviour for every host.
+Debian 12 has QEMU 7.2. In its multi-threaded emulation a CPU that patches code can race with a CPU that
+translates it, so that a guest kernel dies at random of an int3 that it wrote itself (docs/machine.md). With
+one QEMU, machines also behave alike on every host.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ PACKAGES = ("qemu-system-x86", "seabios", "ipxe-qemu")
 
 
 def ensure(progress: Progress) -> Path:
-    """The directory that QEMU is unpacked in, made if it is missing."""
+    """The directory with the unpacked QEMU, made if it is missing."""
     return debian.ensure("emulator", PACKAGES, progress)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine's root: Debian 13 by mmdebstrap, as an ext4 image, with Debian's kernels beside it."""
+"""The machine's root: an ext4 image of Debian 13 made by mmdebstrap, with Debian's kernels beside it."""
 
 import os
 import re
@@ -13,9 +13,9 @@ from vmlab import bootstrap, cache
 from vmlab.progress import Progress
 
 GUEST = Path(__file__).parent / "guest"
-ROOT_SIZE = 6 << 30  #: of the root disk, in bytes; what is not used costs nothing
+ROOT_SIZE = 6 << 30  #: of the root disk, in bytes; the file is sparse, so unused space costs nothing
 LOG_LINES = 20
-#: of apt, about a package that is not there
+#: apt's message about a package that does not exist
 UNKNOWN = re.compile(r"E: (?:Unable to locate package |Package ')([a-z0-9][a-z0-9+.-]*)")
 TOOLS = {
     "mmdebstrap": "mmdebstrap",
@@ -33,7 +33,7 @@ def packages(more: Collection[str] = ()) -> list[str]:
 
 
 def command(mode: str, out: str, more: Collection[str] = ()) -> list[str]:
-    """The mmdebstrap that leaves the image and the kernels in the directory *out*."""
+    """The mmdebstrap command that leaves the image and the kernels in the directory *out*."""
     return [
         *bootstrap.command("apt", mode, "null"),
         "--dpkgopt=force-unsafe-io",
@@ -58,20 +58,20 @@ def recipe(more: Collection[str] = ()) -> str:
 
 
 def path(more: Collection[str] = ()) -> Path:
-    """Where the image is, built or not."""
+    """Where the image is, or would be."""
     return cache.root() / f"image-{recipe(more)}"
 
 
 def ensure(progress: Progress, more: Collection[str] = ()) -> Path:
     """The image's directory: ``root.img``, ``busybox`` and ``kernels/NAME/``; built if it is missing.
 
-    With *more* packages it is an image of its own, beside the usual one.
+    For *more* packages there is a separate image beside the usual one.
     """
     return cache.built(path(more).name, lambda out: _build(out, progress, more))
 
 
 def need(tools: dict[str, str]) -> None:
-    """Fail, with the packages to install, if a program is missing."""
+    """Raise MachineError, which names the packages to install, if a program is missing."""
     search = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     missing = sorted({package for tool, package in tools.items() if not shutil.which(tool, path=search)})
     if missing:

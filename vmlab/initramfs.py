@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A tiny initramfs: busybox, the modules for the root disk, and our `init`."""
+"""A tiny initramfs: busybox, the modules for the root disk, and the `init` of `vmlab/guest`."""
 
 import stat
 from dataclasses import dataclass

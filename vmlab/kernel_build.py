@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kernels of our own: Debian's source, a patch series of `kernel-patch/`, a small configuration.
+"""Builds kernels from Debian's source, a patch series of `kernel-patch/` and a small configuration.
 
-What is built depends on the series, the configuration, Debian's source version and the compiler, and on
-nothing else; a kernel of the same four is taken from the cache. ccache makes the next one short.
+A kernel depends on the series, the configuration, Debian's source version and the compiler, and on nothing
+else; if the cache has a kernel of the same four, that one is used. ccache shortens the next build.
 """
 
 import os
@@ -31,17 +31,17 @@ TOOLS = {
     "patch": "patch",
     "xz": "xz-utils",
 }
-HEADERS = {"/usr/include/gelf.h": "libelf-dev"}  # objtool's
+HEADERS = {"/usr/include/gelf.h": "libelf-dev"}  # objtool needs it
 CCACHE_SIZE = "3G"
 REPORT_SECONDS = 15.0  #: between two lines of progress
 LOG_LINES = 20
-#: of the kernel's own tests: built with the kernel, run in the machine
+#: those of the kernel's selftests that are built with it and run in the machine
 SELFTESTS = ("test_core", "test_cpuset", "test_memcontrol", "test_node_limit")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What to build: Debian's source *series* (as 6.12), with or without our patches, from *fragments*."""
+    """What to build: Debian's source *series* (6.12), configured by *fragments*, *patched* or not."""
 
     series: str
     fragments: tuple[str, ...] = ("config",)
@@ -56,14 +56,14 @@ class Recipe:
         return [where / line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
     def config(self) -> str:
-        """The configuration options that are asked for; all others are off."""
+        """The text of the configuration options that are set; all others are off."""
         texts = [(PATCHES / name).read_text() for name in (*self.fragments, f"{self.series}/config")]
         if self.patched:
             texts.append("CONFIG_MEMCG_NODE_LIMIT=y\n")
         return "".join(texts)
 
     def digest(self, version: str) -> str:
-        """The name that tells this kernel from all others."""
+        """A hash that differs between kernels that differ."""
         compiler = subprocess.run(["gcc", "--version"], capture_output=True, check=False).stdout
         parts = [version.encode(), compiler.splitlines()[0] if compiler else b"", self.config().encode()]
         return cache.digest([*parts, *(path.read_bytes() for path in self.patches())])
@@ -79,7 +79,7 @@ def ensure(name: str, recipe: Recipe, progress: Progress) -> Path:
 
 
 def need() -> None:
-    """Fail, with the packages to install, where a kernel cannot be built."""
+    """Raise MachineError if a kernel cannot be built here, with what to do."""
     image.need(TOOLS)
     missing = sorted(package for file, package in HEADERS.items() if not Path(file).exists())
     if missing:
@@ -135,7 +135,7 @@ def _environment(tree: Path) -> dict[str, str]:
         "CCACHE_NOHASHDIR": "1",
         "CCACHE_SLOPPINESS": "time_macros",
     }
-    # The same bytes wherever and whenever it is built.
+    # Make the build reproducible: the same bytes on every host and at any time.
     steady = {"KBUILD_BUILD_USER": "bede", "KBUILD_BUILD_HOST": "bede"}
     steady |= {"KBUILD_BUILD_TIMESTAMP": "1970-01-01", "KBUILD_BUILD_VERSION": "1", "LC_ALL": "C"}
     inherited = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
@@ -166,7 +166,7 @@ def _failed(log: TextIO) -> MachineError:
 
 
 def _check_config(wanted: str, got: str) -> None:
-    """What was asked for and silently left out, for want of something it depends on, is a mistake."""
+    """Raise MachineError if kconfig has dropped a *wanted* option, because a dependency is not set."""
     have = set(got.splitlines())
     lines = (line.strip() for line in wanted.splitlines())
     missing = [line for line in lines if re.fullmatch(r"CONFIG_\w+=[^n]+", line) and line not in have]
@@ -197,7 +197,7 @@ def _selftests(tree: Path, out: Path) -> None:
     for name in SELFTESTS:
         source = tree / f"cgroup/{name}.c"
         if not source.exists():
-            continue  # without our patches
+            continue  # test_node_limit.c comes with the patches
         command = ["gcc", "-O1", "-w", "-static", "-pthread", *include, "-o", str(out / name)]
         done = subprocess.run(
             [*command, str(source), str(library)], capture_output=True, text=True, check=False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's packaged kernel sources, as they are in Debian at the time, kept in the cache."""
+"""Debian's packaged kernel sources, in the version that Debian has when they are fetched, in the cache."""
 
 import subprocess
 from pathlib import Path
@@ -8,7 +8,7 @@ from ocihook.errors import MachineError
 from vmlab import bootstrap, cache
 from vmlab.progress import Progress
 
-#: runs in the new root; leaves the package and its version in /bede-out
+#: A script that runs in the new root and leaves the source and its version in /bede-out.
 FETCH = """
 set -eu
 cd /etc/apt
@@ -25,7 +25,7 @@ rm linux-source-SERIES_*.deb
 
 
 def command(mode: str, series: str, out: str) -> list[str]:
-    """The mmdebstrap that leaves ``source.tar.xz`` and ``version`` in the directory *out*."""
+    """The mmdebstrap command that leaves ``source.tar.xz`` and ``version`` in the directory *out*."""
     return [
         *bootstrap.command("apt", mode, "null"),
         "--dpkgopt=force-unsafe-io",
@@ -40,18 +40,18 @@ def _quoted(text: str) -> str:
 
 
 def ensure(series: str, progress: Progress) -> Path:
-    """The directory with the source of *series* (as ``6.12``), fetched if it is missing."""
+    """The directory with the source of *series* (such as ``6.12``), fetched if it is missing."""
     recipe = "\n".join(command("MODE", series, "OUT")).encode()
     return cache.built(f"source-{series}-{cache.digest([recipe])}", lambda out: _fetch(out, series, progress))
 
 
 def version(source: Path) -> str:
-    """Debian's version of the source, as ``6.12.48-1``."""
+    """Debian's version of the source, such as ``6.12.48-1``."""
     return (source / "version").read_text().strip()
 
 
 def unpack(source: Path, tree: Path) -> None:
-    """The source below *tree*, which must not exist."""
+    """Unpack the source into *tree*, which must not exist."""
     tree.mkdir()
     command = ["tar", "-xf", str(source / "source.tar.xz"), "-C", str(tree), "--strip-components=1"]
     subprocess.run([*command, "--no-same-owner"], check=True)

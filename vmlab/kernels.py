@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels a machine can boot: name → where its files come from.
+"""The kernels that a machine can boot: name → where its files come from.
 
-A kernel is a bzImage and the modules that the initramfs must load before it can see the root disk; a
-kernel of our own has everything built in and so an empty list.
+A kernel is a bzImage and the modules that the initramfs must load before it can see the root disk. A kernel
+that Bede builds has these built in, and so an empty list.
 """
 
 from collections.abc import Callable
@@ -27,13 +27,13 @@ Source = Callable[[str, Path, Progress], Kernel]
 
 
 def debian(name: str, image: Path, progress: Progress) -> Kernel:
-    """Debian's own, unmodified: it was unpacked when the image was built."""
+    """Debian's own kernel, unmodified: it was unpacked when the image was built."""
     where = image / "kernels" / name
     return Kernel(name, where / "vmlinuz", tuple(sorted(where.glob("*.ko"))))
 
 
 def built(recipe: kernel_build.Recipe) -> Source:
-    """A kernel of our own, from Debian's source: taken from the cache, or built."""
+    """A kernel that Bede builds from Debian's source, or takes from the cache."""
 
     def source(name: str, image: Path, progress: Progress) -> Kernel:
         return Kernel(name, kernel_build.ensure(name, recipe, progress) / "vmlinuz", ())
@@ -41,8 +41,8 @@ def built(recipe: kernel_build.Recipe) -> Source:
     return source
 
 
-#: name → what it is built from. *plain* is the same without the patches, to compare with; *debug* has
-#: everything switched on that can notice a mistake.
+#: name → what it is built from. *plain* is the same kernel without the patches, for comparison; *debug* has
+#: every check on that can notice a mistake.
 RECIPES = {
     f"bede-{series}{kind}": kernel_build.Recipe(series, fragments, patched)
     for series in ("6.12", "7.3")
@@ -52,7 +52,7 @@ RECIPES = {
         ("-debug", ("config", "config.debug"), True),
     )
 }
-#: name → who provides it
+#: name → the function that provides it
 SOURCES: dict[str, Source] = {
     "debian-6.12": debian,
     "debian-7.3": debian,
@@ -62,7 +62,7 @@ DEFAULT = "debian-6.12"
 
 
 def ensure(name: str, image: Path, progress: Progress) -> Kernel:
-    """The kernel *name* for the machine's *image*, made if its source has to."""
+    """The kernel *name* for the machine's *image*, built if it is missing."""
     source = SOURCES.get(name)
     if source is None:
         raise InputError(f"no kernel is called {name!r}", "The kernels are " + ", ".join(SOURCES))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One running QEMU: its ports, its deadlines, and telling a lost machine from a failed command."""
+"""One running QEMU: its ports and deadlines, and how a lost machine differs from a failed command."""
 
 import contextlib
 import os
@@ -23,9 +23,9 @@ ESCAPES = re.compile(
 )
 PANIC = "Kernel panic"
 MONITOR = "monitor"
-BOOT_SECONDS = 120.0  #: after which a machine that runs no command yet is lost
-DRAIN_SECONDS = 30.0  #: after the command's end, for what is still under way
-TAIL_SECONDS = 2.0  #: after a panic or QEMU's end, for the console's last words
+BOOT_SECONDS = 120.0  #: after so long without running its command a machine is lost
+DRAIN_SECONDS = 30.0  #: after the command's end, to wait for output that is still under way
+TAIL_SECONDS = 2.0  #: after a panic or QEMU's end, to wait for the console's last lines
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Result:
 
 
 class NeverUpError(MachineError):
-    """It has not come as far as its command: nothing but time is lost by another one."""
+    """The machine did not get as far as its command, so it does no harm to start another one."""
 
 
 class Running:
-    """QEMU with a socket pair behind each port. Use as a context manager: on leaving it QEMU is gone."""
+    """QEMU with a socket pair behind each port. A context manager: at its end QEMU is killed."""
 
     def __init__(self, machine: qemu.Machine, tmp: str) -> None:
         self.sockets: dict[str, socket.socket] = {}
@@ -60,7 +60,7 @@ class Running:
             stderr=subprocess.PIPE,
             pass_fds=(*fds.values(), console, monitor),
             env=dict(os.environ, TMPDIR=tmp),
-            start_new_session=True,  # Ctrl-C is ours to handle
+            start_new_session=True,  # Ctrl-C goes to this process only
         )
         for end in theirs.values():
             end.close()
@@ -78,7 +78,7 @@ class Running:
             self.process.stderr.close()
 
     def lost(self, why: str, hint: str = "", kind: type[MachineError] = MachineError) -> MachineError:
-        """The error for a machine that is no more, with its last words."""
+        """The error for a machine that has died, with the console's last lines."""
         self.process.kill()
         self.process.wait()
         with contextlib.suppress(OSError):
@@ -91,12 +91,12 @@ class Running:
         return error
 
     def keep(self, data: bytes) -> None:
-        """Add to what is kept of the console."""
+        """Add *data* to the console's output, of which only the end is kept."""
         self.console = (self.console + data)[-CONSOLE_KEPT:]
 
 
 def last_lines(console: bytes) -> list[str]:
-    """The console's last words, from a panic's first line on if there is one."""
+    """The console's last lines, from the first line of a panic on if there is one."""
     text = ESCAPES.sub("", console.decode(errors="replace").replace("\r", "\n"))
     lines = [line for line in text.split("\n") if line.strip()]
     for i, line in enumerate(lines):
@@ -112,9 +112,9 @@ def follow(
     on_ready: Callable[[float], None] = lambda _: None,
     reboots: int = 0,
 ) -> Result:
-    """Copy the ports to *sinks* until the command has ended; a `MachineError` if the machine does first.
+    """Copy the ports to *sinks* until the command has ended. Raises MachineError if the machine ends first.
 
-    A command that asked for a reboot has not ended: it runs again, after at most so many *reboots*.
+    A command that asked for a reboot has not ended: it runs again, for at most so many *reboots*.
     """
     status = protocol.Status()
     counts = dict.fromkeys(sinks, 0)
@@ -147,7 +147,7 @@ def follow(
                     continue
                 elif key.data == "console":
                     running.keep(data)
-                    # A machine that may reboot does so after a panic too, which no port tells of.
+                    # A machine that may reboot also reboots after a panic, and only the console shows that.
                     if reboots and PANIC.encode() in running.console:
                         raise _gone(running, status)
                 elif key.data == "bede.status":
@@ -156,7 +156,7 @@ def follow(
                     if status.ready and not before:
                         up = time.monotonic() - began
                         boot = boot or up
-                        counts = dict.fromkeys(sinks, 0)  # the runner counts anew too
+                        counts = dict.fromkeys(sinks, 0)  # the runner begins to count again as well
                         on_ready(up)
                     elif before and not status.ready:
                         began = time.monotonic()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is unpacked over the machine's root at each boot: this checkout's build, and the command to run."""
+"""The files that are unpacked over the machine's root at each boot: this checkout, and the command to run."""
 
 import io
 import json
@@ -14,8 +14,8 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 SKIP = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 UNITS = "/usr/lib/systemd/system"
 WANTS = "etc/systemd/system/bede-run.target.wants"
-#: below the checkout, which files, where they go; what does not exist is left out. Of vmlab it is the demo
-#: alone: nothing in a machine needs what makes machines.
+#: (directory of the checkout, its files, where they go in the machine); a directory that does not exist is
+#: left out. Of vmlab the machine gets the demo only: nothing in it needs what makes machines.
 PLACES = (
     ("ocihook", "**/*", "usr/lib/bede/ocihook"),
     ("vmlab", "__init__.py", "usr/lib/bede/vmlab"),
@@ -30,20 +30,20 @@ PLACES = (
     ("examples/containerd", "*.toml", "etc/containerd/conf.d"),
     ("ocihook/agent/units", "*.s*", UNITS[1:]),
 )
-OFF = ("bede-metrics.service",)  #: units that are there, and not started
+OFF = ("bede-metrics.service",)  #: units that are installed but not started
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the machine is to run, in which environment; on a terminal if *tty* is (lines, columns)."""
+    """The command that the machine runs, and its environment; on a terminal if *tty* is (lines, columns)."""
 
     argv: list[str]
     env: dict[str, str]
     tty: tuple[int, int] | None = None
-    bare: bool = False  #: without anything of Bede, as a host is before it is installed
+    bare: bool = False  #: leave out all of Bede, as on a host before its installation
 
     def json(self) -> bytes:
-        """As `runner.py` in the machine reads it."""
+        """The job in the form that `runner.py` in the machine reads."""
         return json.dumps({"argv": self.argv, "env": self.env, "tty": self.tty}).encode()
 
 
@@ -55,7 +55,7 @@ def _files(where: Path, pattern: str) -> Iterator[Path]:
 
 
 def members(bare: bool = False) -> dict[str, Path]:
-    """Name in the machine → file on the host; *bare*: of the machine's own alone."""
+    """Name in the machine → file on the host; *bare*: without Bede's files."""
     found = {str(path.relative_to(GUEST / "root")): path for path in _guest_files()}
     for source, pattern, target in () if bare else PLACES:
         where = CHECKOUT / source
@@ -65,7 +65,7 @@ def members(bare: bool = False) -> dict[str, Path]:
 
 
 def masked() -> list[str]:
-    """What systemd in the machine shall not start, as paths in the machine."""
+    """The units and generators that systemd in the machine must not start, as paths in the machine."""
     lines = (GUEST / "masked.txt").read_text().splitlines()
     names = [line for line in lines if line and not line.startswith("#")]
     return [f"etc/systemd/{'' if '/' in name else 'system/'}{name}" for name in names]
@@ -79,7 +79,7 @@ def _guest_files() -> Iterator[Path]:
 
 
 def _links(files: dict[str, Path]) -> dict[str, str]:
-    """The units of the project that the machine starts with, and those that it masks."""
+    """Links in the machine: to Bede's units that it starts, and to /dev/null for the masked ones."""
     units = {Path(name).name for name in files if name.startswith(UNITS[1:] + "/")}
     sockets = {unit for unit in units if unit.endswith(".socket")}
     alone = {unit for unit in units if unit.endswith(".service") and "@" not in unit}.difference(OFF)
@@ -88,7 +88,7 @@ def _links(files: dict[str, Path]) -> dict[str, str]:
 
 
 def build(job: Job, bytecode: Mapping[str, Path] | None = None) -> bytes:
-    """The payload as a tar that a disk can hold; with the *bytecode* of its modules a quicker one."""
+    """The payload as a tar for a disk. With *bytecode* of its modules the machine need not compile them."""
     out = io.BytesIO()
     files = {**members(job.bare), **(bytecode or {})}
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
@@ -104,7 +104,7 @@ def build(job: Job, bytecode: Mapping[str, Path] | None = None) -> bytes:
 
 
 def _add(tar: tarfile.TarFile, made: set[str], name: str, data: bytes, mode: int) -> None:
-    # busybox tar makes missing parents by itself, with the umask's mode: 0755
+    # busybox tar makes missing parent directories itself, with the mode that the umask gives: 0755
     member = tarfile.TarInfo(name)
     member.size, member.mode = len(data), mode
     tar.addfile(member, io.BytesIO(data))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One line on standard error for each stage of something long."""
+"""Prints a line on standard error for each stage of a long job."""
 
 import sys
 import time
@@ -13,10 +13,10 @@ class Progress:
         self.quiet = quiet
 
     def seconds(self) -> float:
-        """Since the job began."""
+        """Seconds since the job began."""
         return time.monotonic() - self.start
 
     def stage(self, text: str) -> None:
-        """Say what begins now."""
+        """Print that the stage *text* begins now."""
         if not self.quiet:
             print(f"bede vm: [{self.seconds():4.0f} s] {text}", file=sys.stderr, flush=True)

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the machine's runner says on its status port."""
+"""Reads what the machine's runner writes to its status port."""
 
 from dataclasses import dataclass
 
 STDIN = "bede.stdin"  #: what a person types in `bede vm shell`
-WINDOW = "bede.window"  #: "LINES COLUMNS" of that person's terminal, a line whenever they have changed
+WINDOW = "bede.window"  #: a line "LINES COLUMNS" whenever the size of that person's terminal has changed
 TO_MACHINE = (STDIN, WINDOW)
 PORTS = ("bede.status", "bede.stdout", "bede.stderr", "bede.out", *TO_MACHINE)
 
 
 @dataclass(frozen=True)
 class Exit:
-    """The command's status, and how many bytes it sent to each port before."""
+    """The command's status, and how many bytes it sent to each port."""
 
     status: int
     stdout: int
@@ -24,13 +24,13 @@ class Status:
 
     def __init__(self) -> None:
         self.ready = False
-        self.reboots = 0  #: that the command asked for
-        self.reset = False  #: the machine began anew without being asked
+        self.reboots = 0  #: how many reboots the command has asked for
+        self.reset = False  #: the machine has rebooted although the command did not ask for it
         self.exit: Exit | None = None
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        """Take in what was read; a line that makes no sense is a ValueError."""
+        """Parse *data* from the port. Raises ValueError for a malformed line."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             word, *numbers = line.decode("ascii", "replace").split()

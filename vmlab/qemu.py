@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""QEMU's command line, and whether this host's KVM really works."""
+"""Makes QEMU's command line, and tests whether this host's KVM works."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from vmlab.topology import Topology
 
 TOOLS = {"setpriv": "util-linux"}
 TRIAL_SECONDS = 15.0
-#: What reaches the console is what a lost machine leaves to read.
+#: The kernel's messages go to the console: that is all that a lost machine leaves behind.
 APPEND = (
     "console=ttyS0 panic=-1 loglevel=6 rdinit=/init systemd.unit=bede-run.target "
     "systemd.show_status=auto systemd.log_color=no systemd.log_level=warning systemd.log_target=kmsg "
@@ -22,7 +22,7 @@ APPEND = (
 
 @dataclass(frozen=True)
 class Disk:
-    """One virtio disk, known by its *serial*; a *throwaway* one takes writes and forgets them."""
+    """One virtio disk, found by its *serial*; writes to a *throwaway* disk are lost at the end."""
 
     serial: str
     path: Path
@@ -31,9 +31,9 @@ class Disk:
 
 @dataclass(frozen=True)
 class Machine:
-    """All that makes one machine."""
+    """Everything that QEMU has to know of one machine."""
 
-    program: list[str]  #: what starts QEMU: see `emulator.program`
+    program: list[str]  #: the beginning of QEMU's command line: see `emulator.program`
     topology: Topology
     kernel: Path
     initrd: Path
@@ -45,18 +45,18 @@ class Machine:
     console: int | None = None  #: descriptor of the socket behind the serial console
     monitor: int | None = None  #: descriptor of the socket behind QEMU's monitor
     append: str = ""
-    reboots: bool = False  #: a reset begins anew; else it ends the machine, as a panic should
+    reboots: bool = False  #: a reset boots again; else a reset ends QEMU, and so does a panic
 
 
 def accelerator(name: str) -> list[str]:
     """``kvm``, ``tcg`` or ``count`` as QEMU's arguments.
 
-    *count* is emulation in which an instruction takes a nanosecond: the clock counts instructions.
+    *count* is emulation in which each instruction takes a nanosecond, so that the clock counts instructions.
     """
     if name == "kvm":
         return ["-accel", "kvm", "-cpu", "host"]
-    # Without the first two the kernel copies words instead of bytes, which emulation does eight times as
-    # fast. Without the others an access to user memory and a walk of page tables take a tenth less of all.
+    # Without erms and fsrm the kernel copies words, not bytes, which emulation does eight times as fast.
+    # Without the others, accesses to user memory and page table walks are cheaper: a tenth of the total time.
     cpu = ["-cpu", "max,erms=off,fsrm=off,smap=off,smep=off,pku=off,la57=off"]
     if name == "count":
         return ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", *cpu]
@@ -64,7 +64,7 @@ def accelerator(name: str) -> list[str]:
 
 
 def arguments(machine: Machine) -> list[str]:
-    """The whole command line. QEMU is killed with its parent, however that dies."""
+    """The whole command line. QEMU is killed when its parent dies, however that happens."""
     args = ["setpriv", "--pdeathsig", "KILL", *machine.program]
     args += ["-nodefaults", "-no-user-config", "-display", "none"]
     args += [] if machine.reboots else ["-no-reboot"]
@@ -91,7 +91,7 @@ def arguments(machine: Machine) -> list[str]:
 
 
 def best_accelerator(program: list[str], kernel: Path) -> str:
-    """``kvm`` if a kernel gets going under it on this host, else ``tcg``; remembered until the next boot."""
+    """``kvm`` if a kernel starts under it on this host, else ``tcg``; remembered until the host reboots."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -110,7 +110,7 @@ def best_accelerator(program: list[str], kernel: Path) -> str:
 
 
 def _trial(program: list[str], kernel: Path) -> bool:
-    # Without a root the kernel panics, says so and reboots: that is as far as it has to come.
+    # Without a root disk the kernel panics, which is enough to see: KVM works if it gets that far.
     args = ["setpriv", "--pdeathsig", "KILL", *program]
     args += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     args += ["-machine", "q35", "-m", "512M", *accelerator("kvm"), "-serial", "stdio"]

@@ -25,8 +25,8 @@ GUEST_ENV = {
     "SHELL": "/bin/bash",
     "LANG": "C.UTF-8",
 }
-PYTHONPATH = "/usr/lib/bede"  #: where it has this checkout
-ROOM = 64 << 20  #: of a shared directory's image beyond its files
+PYTHONPATH = "/usr/lib/bede"  #: where the machine has this checkout
+ROOM = 64 << 20  #: bytes of free space in the image of a shared directory
 
 
 @dataclass(frozen=True)
@@ -36,28 +36,28 @@ class Options:
     argv: list[str]
     kernel: str = kernels.DEFAULT
     topology: str = topology.DEFAULT
-    memory: list[int] | None = None  #: MiB, one a node
-    cpus: int | None = None  #: None for what the topology has
+    memory: list[int] | None = None  #: MiB, one number for each node
+    cpus: int | None = None  #: None: as many as the topology has
     share: Path | None = None
     out: Path | None = None
     timeout: float | None = None
-    swap: int = 0  #: MiB
+    swap: int = 0  #: MiB of the swap disk; 0: none
     quiet: bool = False
-    count: bool = False  #: instructions instead of time
-    reboots: int = 0  #: that the command may ask for
-    bare: bool = False  #: nothing of Bede in it
-    packages: tuple[str, ...] = ()  #: of Debian's, beside those that the machine has
+    count: bool = False  #: the clock counts instructions: see `qemu.accelerator`
+    reboots: int = 0  #: how many reboots the command may ask for
+    bare: bool = False  #: a machine without Bede
+    packages: tuple[str, ...] = ()  #: Debian packages, in addition to those that the machine has
 
 
 def environment(options: Options) -> dict[str, str]:
-    """The command's environment: the machine's own, what it is, and what is passed through."""
+    """The command's environment: the machine's variables, and those of the host that are passed through."""
     here = {"BEDE_VM_KERNEL": options.kernel, "BEDE_VM_TOPOLOGY": options.topology}
     passed = {k: v for k, v in os.environ.items() if k in PASSED or k.startswith("BEDE_")}
     return GUEST_ENV | ({} if options.bare else {"PYTHONPATH": PYTHONPATH}) | passed | here
 
 
 def share_image(directory: Path, target: Path) -> None:
-    """A read-only picture of *directory*, as it is now, in an ext4 image."""
+    """Write an ext4 image with the present content of *directory* to *target*."""
     if not directory.is_dir():
         raise InputError(f"--share {directory} is not a directory")
     size = files = 0
@@ -76,7 +76,7 @@ def share_image(directory: Path, target: Path) -> None:
 
 
 def run(options: Options) -> int:
-    """Boot, run, and hand back the command's status."""
+    """Boot, run the command, and return its status."""
     progress = Progress(options.quiet)
     with cache.scratch() as work, terminated(), left_behind(options.out, work) as tar:
         made = prepare(options, work, progress)
@@ -96,7 +96,7 @@ def run(options: Options) -> int:
 
         try:
             result = once()
-        except machine.NeverUpError as exc:  # emulation has been seen to lose what a CPU waits for
+        except machine.NeverUpError as exc:  # under emulation a CPU can miss what it waits for
             progress.stage(f"{exc}; starting it once more")
             for note in exc.__notes__:
                 progress.stage(note)
@@ -107,7 +107,7 @@ def run(options: Options) -> int:
 def prepare(
     options: Options, work: Path, progress: Progress, tty: tuple[int, int] | None = None
 ) -> qemu.Machine:
-    """Make what is missing of image and kernel, and put the machine's own disks into *work*."""
+    """Make the image and the kernel if they are missing, and the machine's own disks in *work*."""
     image.need(qemu.TOOLS | image.TOOLS)
     nodes = topology.find(options.topology)
     if options.memory is not None:
@@ -137,7 +137,7 @@ def prepare(
 
 @contextlib.contextmanager
 def left_behind(out: Path | None, work: Path) -> Iterator[BinaryIO]:
-    """A sink for the tar of what the command left in /out; at the end that goes into *out* on the host."""
+    """A sink for the tar of the machine's /out, which is unpacked into *out* on the host at the end."""
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     with (work / "out.tar").open("w+b") as sink:
@@ -151,7 +151,7 @@ def left_behind(out: Path | None, work: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def terminated() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the stack, so that nothing is left behind."""
+    """Turn SIGTERM and SIGHUP into SystemExit, so that everything is cleaned up."""
 
     def leave(number: int, _: object) -> None:
         raise SystemExit(128 + number)

@@ -18,7 +18,7 @@ from vmlab.progress import Progress
 
 
 def shell(options: run.Options) -> int:
-    """Boot, and be the terminal of a shell until it ends; its status."""
+    """Boot, connect this terminal to a shell until the shell ends, and return its status."""
     if not sys.stdin.isatty():
         raise InputError("bede vm shell needs a terminal", "Use bede vm run -- COMMAND")
     progress = Progress()
@@ -35,7 +35,7 @@ def shell(options: run.Options) -> int:
 
 @contextlib.contextmanager
 def _resized(running: machine.Running) -> Iterator[Callable[[], None]]:
-    """Tell the machine of the terminal's size whenever that changes; what is handed back tells it now."""
+    """Send the terminal's size to the machine whenever it changes; the yielded function sends it now."""
 
     def resize() -> None:
         size = os.get_terminal_size(sys.stdin.fileno())

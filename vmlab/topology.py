@@ -7,8 +7,8 @@ from ocihook.errors import InputError
 
 MIB = 1 << 20
 MOST_CPUS = 64
-MAX_MEMORY = "8G"  #: of a machine with slots
-#: access latency in ns and bandwidth in MB/s that the HMAT tells of
+MAX_MEMORY = "8G"  #: most memory of a machine with slots, the modules included
+#: latency in ns and bandwidth as QEMU writes them into the HMAT: own node, other socket, far memory
 NEAR, CROSS, FAR = (10, "10G"), (15, "8G"), (30, "4G")
 
 
@@ -18,20 +18,20 @@ class Node:
 
     size: int
     cpus: tuple[int, ...] = ()
-    module: bool = False  #: plugged into a slot, so that it can go and come as a whole
+    module: bool = False  #: in a memory slot, so that the whole node can go and come
 
 
 @dataclass(frozen=True)
 class Topology:
-    """A machine's nodes; with *hmat* the firmware says which are slower, and the kernel makes tiers."""
+    """A machine's nodes. With *hmat* the firmware describes which are slower, and the kernel makes tiers."""
 
     name: str
     nodes: tuple[Node, ...]
     hmat: bool = False
-    kernel: str = ""  #: further words of its kernel's command line
+    kernel: str = ""  #: more words for the kernel's command line
 
     def resized(self, sizes: list[int]) -> "Topology":
-        """The same with other sizes, in MiB, one a node."""
+        """The same topology with other sizes of its nodes, in MiB."""
         if len(sizes) != len(self.nodes):
             raise InputError(
                 f"{self.name} has {len(self.nodes)} memory nodes, not {len(sizes)}",
@@ -41,7 +41,7 @@ class Topology:
         return replace(self, nodes=nodes)
 
     def with_cpus(self, count: int) -> "Topology":
-        """The same with *count* CPUs, as many on each of the nodes that have some."""
+        """The same topology with *count* CPUs, evenly on the nodes that have CPUs."""
         sockets = [index for index, node in enumerate(self.nodes) if node.cpus]
         each, rest = divmod(count, len(sockets))
         if rest or not 0 < count <= MOST_CPUS:
@@ -55,7 +55,7 @@ class Topology:
         return replace(self, nodes=tuple(nodes))
 
     def arguments(self) -> list[str]:
-        """What QEMU is told."""
+        """QEMU's arguments for these nodes."""
         cpus = sum(len(node.cpus) for node in self.nodes)
         sockets = sum(bool(node.cpus) for node in self.nodes)
         args = ["-machine", "q35" + (",hmat=on" if self.hmat else "")]
@@ -98,7 +98,7 @@ TOPOLOGIES = {
     for t in (
         Topology("two-tier", (Node(1024, (0, 1)), Node(2048)), hmat=True),
         Topology("three-node", (Node(640, (0,)), Node(640, (1,)), Node(1024)), hmat=True),
-        # Memory that is there before the kernel has read the HMAT would be DRAM to it for ever.
+        # Offline at boot: memory that is online before the kernel has read the HMAT would stay DRAM.
         Topology(
             "module", (Node(1024, (0, 1)), Node(1024, module=True)), True, "memhp_default_state=offline"
         ),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs in the machine: Redis in podman under a bound, its load, its check, and the sampler.
+"""The demonstration in the machine: Redis in Podman under a bound, its load, its check, and the sampler.
 
     python3 -m vmlab.demo.inside BOUND KEYS SIZE [FAR_NODES]
 
-FAR_NODES are those that the configuration is to call far. Standard output is for the host
+FAR_NODES are the nodes that the configuration calls far. The host reads standard output
 (:class:`vmlab.demo.show.Stream`): a line that begins with ``{`` is an event in JSON, every other line is
 a sample as :mod:`vmlab.demo.sampler` writes it. All times are seconds since this program began.
 """
@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from vmlab.demo import sampler
 
 NAME = "bede-demo"
-ROOTFS = "/usr/share/bede-vm/rootfs"  #: unpacked already: importing an image would take seconds
+ROOTFS = "/usr/share/bede-vm/rootfs"  #: unpacked already: importing an image takes seconds
 PIDFILE = f"/run/{NAME}.pid"
 SAMPLES = f"/run/{NAME}.csv"
 CONFIG = "/etc/bede/config.yaml"
@@ -44,7 +44,7 @@ class DemoError(Exception):
 
 
 class Host:
-    """The way to the host: events, and samples as they come."""
+    """Sends events and samples to the host."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -52,7 +52,7 @@ class Host:
         self.thread = threading.Thread(target=self._forward)
 
     def event(self, **what: object) -> None:
-        """Tell the host one thing."""
+        """Send one event to the host."""
         self._write(json.dumps({"at": round(time.monotonic() - START, 3)} | what) + "\n")
 
     def _write(self, text: str) -> None:
@@ -90,13 +90,13 @@ class Host:
 
 
 class Client:
-    """As much of a Redis client as is needed here."""
+    """A minimal Redis client."""
 
     def __init__(self) -> None:
         self.file = socket.create_connection(SOCKET, 30).makefile("rwb", buffering=1 << 20)
 
     def call(self, *words: str | bytes) -> object:
-        """One command, one answer."""
+        """Send one command and return its answer."""
         parts = [word.encode() if isinstance(word, str) else word for word in words]
         self.file.write(b"*%d\r\n" % len(parts))
         for part in parts:
@@ -119,12 +119,12 @@ class Client:
 
 
 def value(size: int) -> bytes:
-    """What each key holds."""
+    """The value of every key."""
     return (b"Bede holds a bound. " * (size // 20 + 1))[:size]
 
 
 def call_far(nodes: str) -> None:
-    """Name the far nodes, for Bede and for the sampler."""
+    """Tell Bede and the sampler which nodes are far."""
     with open(f"{sampler.NODES}/has_memory") as file:  # noqa: PTH123
         local = sampler.parse_nodes(file.read()) - sampler.parse_nodes(nodes)
     os.environ[sampler.NAMED] = ",".join(map(str, sorted(local)))
@@ -135,7 +135,7 @@ def call_far(nodes: str) -> None:
 
 
 def mover() -> float | None:
-    """Seconds of processor time that the agent has used to move pages; None where it moves none."""
+    """Seconds of CPU time that the agent's movers have used; None if there is no mover."""
     done = subprocess.run(["bede", "ps", "--json"], stdout=subprocess.PIPE, check=False)
     if done.returncode != 0:
         return None
@@ -144,7 +144,7 @@ def mover() -> float | None:
 
 
 def start(bound: str) -> "subprocess.Popen[bytes]":
-    """Redis in a container with the bound as its annotation."""
+    """Start Redis in a container with the bound as its annotation."""
     redis = ["/usr/bin/redis-server", "--save", "", "--appendonly", "no", "--bind", SOCKET[0]]
     podman = ["podman", "run", "--rm", "--name", NAME, "--pidfile", PIDFILE, "--network", "host"]
     podman += ["--annotation", f"bede.local={bound}", "-v", "/usr:/usr:ro", "--rootfs", ROOTFS]
@@ -152,7 +152,7 @@ def start(bound: str) -> "subprocess.Popen[bytes]":
 
 
 def find_cgroup(podman: "subprocess.Popen[bytes]") -> str:
-    """The container's cgroup, as soon as it is there: before the first instruction of Redis."""
+    """The directory of the container's cgroup, as soon as it exists: before Redis's first instruction."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and podman.poll() is None:
         with contextlib.suppress(OSError, ValueError):
@@ -177,7 +177,7 @@ def connect(podman: "subprocess.Popen[bytes]") -> Client:
 
 
 def load(keys: int, size: int) -> None:
-    """Set *keys* random keys with redis-benchmark: two random numbers a key, so that no two are the same."""
+    """Set *keys* random keys with redis-benchmark, of two random numbers each, so that no two are equal."""
     command = ["redis-benchmark", "-h", SOCKET[0], "-q", "-c", "4", "-n", str(keys)]
     command += ["-r", "2000000000", "-x", "SET", "key:__rand_int__:__rand_int__"]
     done = subprocess.run(command, input=value(size), stdout=subprocess.DEVNULL, check=False)
@@ -186,7 +186,7 @@ def load(keys: int, size: int) -> None:
 
 
 def check(client: Client, size: int) -> int:
-    """Let Redis compare every key's value; how many are there with the value they were given."""
+    """Let Redis compare every key's value. Returns the number of keys with the right one."""
     expected = value(size)
     good, cursor = 0, b"0"
     seen: set[bytes] = set()
@@ -204,7 +204,7 @@ def check(client: Client, size: int) -> int:
 
 
 def evicted(client: Client) -> int:
-    """How many keys Redis itself gave up or let expire."""
+    """The number of keys that Redis itself evicted or let expire."""
     text = client.call("INFO", "stats")
     assert isinstance(text, bytes)
     fields = dict(line.split(":", 1) for line in text.decode().split() if ":" in line)
@@ -212,7 +212,7 @@ def evicted(client: Client) -> int:
 
 
 def run(host: Host, bound: str, keys: int, size: int, far: str = "") -> dict[str, object]:
-    """The whole of it; what is told of the workload at the end."""
+    """Run the demonstration. Returns the facts about the workload for the final event."""
     if far:
         call_far(far)
     host.event(stage="starting Redis")
@@ -239,7 +239,7 @@ def run(host: Host, bound: str, keys: int, size: int, far: str = "") -> dict[str
 
 
 def main(argv: list[str]) -> int:
-    """The command; 1 when the workload could not be carried through."""
+    """The command's exit status: 1 if the workload could not be completed."""
     host = Host()
     try:
         host.event(done=run(host, argv[0], int(argv[1]), int(argv[2]), *argv[3:4]))

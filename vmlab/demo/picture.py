@@ -12,8 +12,8 @@ from vmlab.demo.series import MIB, Sample, Verdict, overshoot
 SIZE = (9.6, 5.0)  #: inches
 DPI = 100
 LOCAL, FAR, BOUND, INK, GRID = "#2b6cb0", "#f0b35a", "#b3261e", "#26313d", "#dfe4ea"
-STEP = 128  #: MiB between the lines of the grid, where these are not too many
-POINTS = 1500  #: at most so many instants are drawn; each stands for the highest local usage around it
+STEP = 128  #: MiB between the lines of the grid, unless there would be too many
+POINTS = 1500  #: most instants that are drawn; each shows the highest local usage around it
 
 
 def possible() -> bool:
@@ -22,7 +22,7 @@ def possible() -> bool:
 
 
 def thinned(samples: Sequence[Sample], most: int = POINTS) -> list[Sample]:
-    """At most *most* samples: of each run of neighbours the one with the highest local usage."""
+    """At most *most* samples: from each run of successive ones that with the highest local usage."""
     step = -(-len(samples) // most) or 1
     return [max(samples[i : i + step], key=lambda s: s.local) for i in range(0, len(samples), step)]
 
@@ -66,7 +66,7 @@ def draw(
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(INK)
 
-    # Names stand beside what they name, at its last height while the load was on; no legend to look up.
+    # Instead of a legend, names stand beside the areas, at their heights when the total was highest.
     if shown:
         high = max(shown, key=lambda s: s.local + s.far)
         beside: dict[str, Any] = {

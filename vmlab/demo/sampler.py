@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A sampler of its own: what the kernel says of one cgroup, every 10 ms, independent of the agent.
+"""An independent sampler: reads the kernel's figures of one cgroup every 10 ms, without the agent.
 
     python3 -m vmlab.demo.sampler CGROUP OUT.csv [SECONDS]
 
-Runs until killed, the cgroup is gone, or SECONDS are over. Columns: :data:`HEADER`; sizes in bytes.
+Runs until it is killed, the cgroup is gone, or SECONDS are over. Columns: :data:`HEADER`; sizes in bytes.
 Local and far come from the multi-generational LRU's own counters (debugfs ``lru_gen``; exact without a
-flush) plus what is unevictable; where that file is missing, from ``memory.numa_stat`` behind a flush by
-``cpu.stat``. Which nodes are local the firmware tells, or ``BEDE_LOCAL_NODES=0`` in the environment. It
-imports nothing of Bede, so that what it tells is nothing Bede believes.
+flush) plus unevictable pages. If that file is missing, they come from ``memory.numa_stat``, which reading
+``cpu.stat`` flushes first. The firmware says which nodes are local, unless the environment does
+(``BEDE_LOCAL_NODES=0``). The sampler imports nothing of Bede, so that its figures do not depend on Bede's.
 """
 
 import os
@@ -30,7 +30,7 @@ NAMED = "BEDE_LOCAL_NODES"
 
 
 def parse_nodes(text: str) -> set[int]:
-    """The set that a sysfs node list such as ``0-1,3`` names."""
+    """The nodes in a sysfs node list such as ``0-1,3``."""
     found: set[int] = set()
     for part in filter(None, text.strip().split(",")):
         low, _, high = part.partition("-")
@@ -39,7 +39,7 @@ def parse_nodes(text: str) -> set[int]:
 
 
 def local_nodes() -> set[int]:
-    """Those that the environment names, or the top memory tier, or those with CPUs and memory."""
+    """The local nodes: those in the environment, else the top tier, else those with CPUs and memory."""
     if named := os.environ.get(NAMED):
         return parse_nodes(named)
 
@@ -69,12 +69,12 @@ def parse_numa_stat(text: str) -> dict[str, dict[int, int]]:
 
 
 def parse_lru_gen(data: bytes, cgroup: str, inode: int = 0) -> dict[int, tuple[int, int]]:
-    """{node: (anon, file)} in pages over *cgroup* (below the cgroup root) and its descendants.
+    """{node: (anon, file)} in pages, summed over *cgroup* (a path below the cgroup root) and its descendants.
 
-    A removed cgroup stays in the file, under its path, while pages are charged to it. Siblings stand there
-    from the oldest on, each followed by what is below it, so the last of one path is the living one; on
-    kernels that number cgroups by their inodes *inode* tells it. The file is read in parts: one before which
-    a cgroup was made meanwhile can be there twice.
+    A removed cgroup stays in the file, under its path, while pages are charged to it. The file lists
+    siblings from the oldest on, each followed by its descendants, so the last of several cgroups with one
+    path is the living one. On kernels that number cgroups by inode, *inode* identifies it. The kernel gives
+    the file out in parts: if a cgroup is made between two parts, a later one can be listed twice.
     """
     name = cgroup.encode()
     start, found = -1, 0
@@ -83,7 +83,7 @@ def parse_lru_gen(data: bytes, cgroup: str, inode: int = 0) -> dict[int, tuple[i
         line = data.rfind(b"\n", 0, at) + 1
         head = data[line:at].split()
         number = int(head[1]) if len(head) == 2 and head[0] == b"memcg" else 0
-        # A number of 0 is one that has been removed.
+        # The number 0 marks a removed cgroup.
         if number and (start < 0 or number == inode or found != inode):
             start, found = line, number
         at = data.find(name + b"\n", at + 1)
@@ -91,7 +91,7 @@ def parse_lru_gen(data: bytes, cgroup: str, inode: int = 0) -> dict[int, tuple[i
 
 
 def _count_below(data: bytes, name: bytes, at: int) -> dict[int, tuple[int, int]]:
-    """What is told from the head at *at* on, as long as it is of the cgroup *name* or of one below it."""
+    """The sums from the cgroup's first line, at *at*, to the end of the cgroups at or below *name*."""
     result: dict[int, tuple[int, int]] = {}
     seen: set[bytes] = set()
     start = at
@@ -112,14 +112,14 @@ def _count_below(data: bytes, name: bytes, at: int) -> dict[int, tuple[int, int]
                 node = int(words[1])
             else:
                 anon, file = result.get(node, (0, 0))
-                # an x marks a generation that is no more
+                # an x marks a generation that no longer exists
                 anon, file = anon + int(words[2].rstrip(b"x")), file + int(words[3].rstrip(b"x"))
                 result[node] = (anon, file)
     return result
 
 
 class Sampler:
-    """Reads one cgroup's numbers with descriptors that are kept open."""
+    """Reads one cgroup's figures by descriptors that stay open."""
 
     def __init__(self, path: str) -> None:
         self.name = path.removeprefix(CGROUPS) or "/"
@@ -134,7 +134,7 @@ class Sampler:
             self.lru = os.open(LRU_GEN, os.O_RDONLY)
 
     def close(self) -> None:
-        """Let go of the descriptors."""
+        """Close the descriptors."""
         for fd in (*self.fds.values(), *(() if self.lru is None else (self.lru,))):
             os.close(fd)
         self.fds, self.lru = {}, None
@@ -189,11 +189,11 @@ def record(
             file.write(",".join(map(str, (round(now, 4), *sampler.sample()))) + "\n")
             time.sleep(max(0.0, INTERVAL - (time.monotonic() - start - now)))
     except OSError:
-        pass  # the cgroup is gone: its container has ended
+        pass  # the cgroup is gone, because its container has ended
 
 
 def main(argv: list[str]) -> int:
-    """The command; SIGTERM and SIGINT end it well."""
+    """The command; SIGTERM and SIGINT end it with status 0."""
     if len(argv) not in (2, 3):
         print(__doc__, file=sys.stderr)
         return 2

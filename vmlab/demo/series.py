@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pure: samples, what they say about a bound, and the one line that says it."""
+"""Samples, the verdict on a bound that follows from them, and its one line of text. No input or output."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from ocihook.errors import InputError
 from vmlab.demo.sampler import HEADER
 
 MIB = 1 << 20
-TOLERATED = 0.01  #: overshoot, as a share of the bound, that is no failure
+TOLERATED = 0.01  #: share of the bound by which local usage may exceed it without a failure
 
 
 class Sample(NamedTuple):
@@ -26,24 +26,24 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Workload:
-    """How the workload went; *ended* is when its demand ended, in the samples' seconds."""
+    """How the workload went; *ended* is the time at which its demand ended, on the samples' clock."""
 
     status: int
-    keys: int  #: that were to be set
-    loaded: int  #: that were there after the load
-    good: int  #: that were there at the end, with their value
+    keys: int  #: keys that were to be set
+    loaded: int  #: keys that existed after the load
+    good: int  #: keys that had the right value at the end
     evicted: int
     ended: float
-    mover: float | None = None  #: seconds of processor time, where pages are moved by the agent
+    mover: float | None = None  #: seconds of CPU time of the agent's mover; None: no mover
 
     @property
     def missing(self) -> int:
-        """Keys that were not there at the end, or not as they were set."""
+        """The number of keys that were missing at the end, or had a wrong value."""
         return self.keys - self.good
 
     @property
     def ok(self) -> bool:
-        """Whether it ended as it would have without a bound."""
+        """Whether the workload ended as it would have without a bound."""
         return self.status == 0 and self.evicted == 0 and self.loaded == self.good == self.keys
 
 
@@ -52,20 +52,20 @@ class Verdict:
     """What was measured against the bound; bytes."""
 
     bound: int
-    highest: int  #: local usage
+    highest: int  #: highest local usage
     mean: float | None  #: local usage while the demand was above the bound; None: it never was
-    far: int  #: highest
-    swap: int  #: highest
+    far: int  #: highest far usage
+    swap: int  #: highest swap usage
     crossed: float | None  #: when the demand passed the bound, seconds
 
     @property
     def overshoot(self) -> int:
-        """Local usage beyond the bound, at its highest."""
+        """The highest overshoot, in bytes."""
         return max(self.highest - self.bound, 0)
 
     @property
     def held(self) -> bool:
-        """Whether the overshoot was within what is tolerated."""
+        """Whether the overshoot was within TOLERATED."""
         return self.overshoot <= self.bound * TOLERATED
 
 
@@ -87,13 +87,13 @@ def parse_csv(text: str) -> list[Sample]:
 
 
 def to_csv(samples: Sequence[Sample]) -> str:
-    """The sampler's CSV again."""
+    """The samples as the sampler's CSV."""
     rows = [",".join(map(str, sample)) for sample in samples]
     return "\n".join([HEADER, *rows, ""])
 
 
 def judge(samples: Sequence[Sample], bound: int, ended: float = float("inf")) -> Verdict:
-    """What *samples* say. The mean is weighted by time, from the crossing of the bound to *ended*."""
+    """The verdict on *samples*. The mean is weighted by time, from the crossing of the bound to *ended*."""
     crossed = next((s.seconds for s in samples if s.local + s.far > bound), None)
     weighted = span = 0.0
     if crossed is not None:
@@ -112,7 +112,7 @@ def judge(samples: Sequence[Sample], bound: int, ended: float = float("inf")) ->
 
 
 def mebibytes(size: float) -> str:
-    """``127.6 MiB``."""
+    """A size such as ``127.6 MiB``."""
     return f"{size / MIB:.1f} MiB"
 
 
@@ -124,7 +124,7 @@ def overshoot(verdict: Verdict) -> str:
 
 
 def line(verdict: Verdict, workload: Workload | None) -> str:
-    """The verdict, plainly, on one line."""
+    """The verdict as one line of text."""
     parts = [
         f"bound {mebibytes(verdict.bound)}",
         f"highest local {mebibytes(verdict.highest)}",
@@ -147,5 +147,5 @@ def line(verdict: Verdict, workload: Workload | None) -> str:
 
 
 def passed(verdict: Verdict, workload: Workload | None) -> bool:
-    """Whether the demonstration showed what it is to show."""
+    """Whether the bound was held and the workload went well."""
     return verdict.held and workload is not None and workload.ok

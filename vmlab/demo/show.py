@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demonstration, seen from the host: boot, watch, judge, draw."""
+"""The demonstration on the host: boots the machine, watches, judges, draws."""
 
 import io
 import json
@@ -25,7 +25,7 @@ FAILED = 1
 
 @dataclass(frozen=True)
 class Options:
-    """What `bede demo` was asked for."""
+    """The options of `bede demo`."""
 
     kernel: str
     topology: str
@@ -36,7 +36,7 @@ class Options:
 
 @dataclass
 class Story:
-    """What the machine told so far."""
+    """What the machine has reported so far."""
 
     samples: list[series.Sample] = field(default_factory=list)
     stages: list[tuple[float, str]] = field(default_factory=list)
@@ -44,14 +44,14 @@ class Story:
 
 
 class Stream(io.RawIOBase):
-    """The sink of the machine's standard output: lines into a story and a view."""
+    """A sink for the machine's standard output, which passes its lines to a story and a view."""
 
     def __init__(self, story: Story, shown: view.View) -> None:
         self.story, self.shown = story, shown
         self.rest = b""
 
     def write(self, data: bytes, /) -> int:  # type: ignore[override]
-        """More of it."""
+        """Take in the next part of the output."""
         *lines, self.rest = (self.rest + data).split(b"\n")
         for line in lines:
             try:
@@ -79,7 +79,7 @@ class Stream(io.RawIOBase):
 
 
 def run(options: Options) -> int:
-    """Do it; 0 if the bound held and the workload is whole. Raises BedeError."""
+    """Run the demonstration. Returns 0 if the bound held and the workload went well. Raises BedeError."""
     bound = annotation.Amount(annotation.LOCAL, options.bound).resolve(None)
     if options.topology not in possible():
         topology.find(options.topology)
@@ -120,13 +120,13 @@ def possible() -> list[str]:
 
 
 def named(name: str) -> list[str]:
-    """The nodes that the machine has to call far by configuration: all but the first without a lower tier."""
+    """The nodes that the configuration must call far: without an HMAT, all but the first."""
     one = topology.TOPOLOGIES[name]
     return [] if one.hmat else [",".join(map(str, range(1, len(one.nodes))))]
 
 
 def conclude(options: Options, story: Story, bound: int) -> int:
-    """Write the samples and the picture, print where they are and the verdict; the exit status."""
+    """Write the samples and the picture, print their paths and the verdict. Returns the exit status."""
     ended = story.workload.ended if story.workload else float("inf")
     verdict = series.judge(story.samples, bound, ended)
     name = f"redis-{options.bound}-{options.topology}-{options.kernel}"
@@ -148,7 +148,7 @@ def conclude(options: Options, story: Story, bound: int) -> int:
 
 
 def _writable(into: Path) -> None:
-    """Say so before the machine boots, if nothing can be written at the end."""
+    """Raise AccessError before the machine boots if the results could not be written into *into*."""
     try:
         into.mkdir(parents=True, exist_ok=True)
         allowed = os.access(into, os.W_OK | os.X_OK)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The live view: one redrawn block on a terminal, else one plain line a second."""
+"""The live view: on a terminal a block that is redrawn, else one plain line a second."""
 
 import time
 from collections.abc import Callable
@@ -29,19 +29,19 @@ class State:
     highest: int = 0
 
     def add(self, sample: Sample) -> None:
-        """The newest sample."""
+        """Take in the newest sample."""
         self.sample = sample
         self.highest = max(self.highest, sample.local)
         self.total = max(self.total, sample.local, sample.far)
 
     def overshoot(self) -> str:
-        """So far, as a share of the bound."""
+        """The highest overshoot so far, as a share of the bound."""
         beyond = self.highest - self.bound
         return "none" if beyond <= 0 else f"{100 * beyond / self.bound:.2f} %"
 
 
 def bar(size: int, total: int, width: int, mark: int | None = None, fancy: bool = True) -> str:
-    """Exactly *width* columns, *size* of *total* of them full; a line stands at *mark* bytes."""
+    """A bar of exactly *width* columns for *total* bytes, filled up to *size*, with a line at *mark*."""
     eighths = round(min(size / total, 1.0) * width * 8) if total else 0
     full, rest = divmod(eighths, 8)
     cells = ["█" if fancy else "#"] * full
@@ -65,7 +65,7 @@ def plain(state: State) -> str:
 
 
 def block(state: State, width: int, fancy: bool = True, colour: bool = False) -> list[str]:
-    """The lines of the block, none longer than *width* columns (beyond colours, that is)."""
+    """The lines of the block, none longer than *width* columns (not counting colour codes)."""
 
     def painted(text: str, how: str) -> str:
         return f"{how}{text}{PLAIN}" if colour else text
@@ -103,7 +103,7 @@ class View:
         self.last = float("-inf")
 
     def show(self, now: bool = False) -> None:
-        """Draw again if it is time to, or *now*."""
+        """Draw again if enough time has passed, or at once with *now*."""
         moment = time.monotonic()
         if not now and moment - self.last < (REDRAW_SECONDS if self.terminal else LINE_SECONDS):
             return

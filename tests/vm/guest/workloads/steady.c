@@ -4,7 +4,7 @@
  *
  * It fills MIB mebibytes of anonymous memory with small pages and makes DIR/full. Then it writes to all pages
  * again and again, and counts the rounds in DIR/progress, until DIR/stop exists. Then it checks every page,
- * prints its verdict and exits with status 7, so that a test can tell its status from a runtime's. With a call
+ * prints its verdict and exits with status 7, so that a test can tell its status from the runtime. With a call
  * and a node, it binds its memory to that node itself.
  */
 #define _GNU_SOURCE

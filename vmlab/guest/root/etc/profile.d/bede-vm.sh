@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Of a login shell in the machine in a box: what the documentation has one type works, although there is no network.
+# For a login shell in the machine: makes the documentation's commands work, although there is no network.
 
 # Each container has a loopback of its own, as on any host.
 export CONTAINERS_CONF_OVERRIDE=/usr/share/bede-vm/own-loopback.conf

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""In the machine: runs the one command, its output on virtio-serial ports, and reports its status.
+"""In the machine: runs the command, sends its output to virtio-serial ports, and reports its status.
 
-What the host reads on the port ``bede.status``, one line each:
-``ready`` once the machine is up, then ``exit STATUS OUT ERR TAR``: the command's status and how many
-bytes went to each of the other ports, so that the host knows when it has them all.
+On the port ``bede.status`` the host reads one line each: ``ready`` once the machine is up, then
+``exit STATUS OUT ERR TAR``: the command's status, and how many bytes went to each of the other ports, so that
+the host knows when it has them all.
 
-A command that ends and has left ``/run/bede-vm/reboot`` asks for a reboot: that is ``reboot`` to the host.
-After it the command runs again; BEDE_VM_BOOT in its environment is the number of reboots so far.
+If the command ends and has left ``/run/bede-vm/reboot`` behind, it asks for a reboot, and the host reads
+``reboot``. Then the command runs again; BEDE_VM_BOOT in its environment is the number of reboots so far.
 """
 
 import json
@@ -19,26 +19,26 @@ import time
 
 CONFIG = "/etc/bede-vm/run.json"
 REBOOT = "/run/bede-vm/reboot"
-BOOTS = "/var/lib/bede-vm/boots"  #: on the disk, which outlives a reboot
+BOOTS = "/var/lib/bede-vm/boots"  #: on the disk, whose content survives a reboot
 CHUNK = 1 << 16
 
 
 class Port:
-    """One named virtio-serial port, for writing, with a count of what went through."""
+    """A virtio-serial port to write to, with the number of bytes that were written."""
 
     def __init__(self, name: str) -> None:
         self.fd = os.open(port_path(name), os.O_RDWR | os.O_CLOEXEC)
         self.count = 0
 
     def write(self, data: bytes) -> None:
-        """All of *data*, however long the host takes."""
+        """Write all of *data*, however long the host takes to read it."""
         self.count += len(data)
         while data:
             data = data[os.write(self.fd, data[:CHUNK]) :]
 
 
 class Window:
-    """A terminal that is as large as the person's, whose size comes in on the port `bede.window`."""
+    """Gives the terminal the size of the person's terminal, which comes in on the port `bede.window`."""
 
     def __init__(self, terminal: int, fd: int) -> None:
         self.terminal = terminal
@@ -46,7 +46,7 @@ class Window:
         self.rest = b""
 
     def take(self) -> None:
-        """Of the lines ``LINES COLUMNS`` that are there, the last."""
+        """Apply the last of the lines ``LINES COLUMNS`` that have come in."""
         *lines, self.rest = (self.rest + (read(self.fd) or b"")).split(b"\n")
         if lines:
             rows, columns = map(int, lines[-1].split())
@@ -54,7 +54,7 @@ class Window:
 
 
 def port_path(name: str) -> str:
-    """The device of a port: there is no udev in this machine that would name it."""
+    """The device of the port *name*: this machine has no udev that would name it."""
     root = "/sys/class/virtio-ports"
     for port in os.listdir(root):
         with open(f"{root}/{port}/name") as file:  # noqa: PTH123
@@ -64,7 +64,7 @@ def port_path(name: str) -> str:
 
 
 def read(fd: int) -> bytes | None:
-    """What is there; empty at the end, None if nothing is there now."""
+    """The bytes that can be read now; empty at the end, None if there are none yet."""
     try:
         return os.read(fd, CHUNK)
     except BlockingIOError:
@@ -74,7 +74,7 @@ def read(fd: int) -> bytes | None:
 
 
 def type_in(terminal: int, data: bytes) -> bytes:
-    """Write to the terminal's keyboard side; what of it did not fit."""
+    """Write to the terminal's keyboard side. Returns the bytes that did not fit."""
     try:
         return data[os.write(terminal, data) :]
     except BlockingIOError:
@@ -82,10 +82,10 @@ def type_in(terminal: int, data: bytes) -> bytes:
 
 
 def pump(child: int, pipes: dict[int, Port], terminal: int | None) -> int:
-    """Copy the pipes to their ports until *child* ends; its wait status.
+    """Copy the pipes to their ports until *child* ends. Returns its wait status.
 
-    A grandchild that keeps a pipe open does not keep the command running: what is in the pipes when
-    the child ends is the end. What comes in on the port `bede.stdin` goes to *terminal*.
+    If a grandchild keeps a pipe open, copying still ends when the child has ended and the pipes are empty.
+    The input from the port `bede.stdin` goes to *terminal*.
     """
     poll = select.poll()
     pidfd = os.pidfd_open(child)
@@ -116,7 +116,7 @@ def pump(child: int, pipes: dict[int, Port], terminal: int | None) -> int:
             elif fd == keyboard and terminal is not None:
                 typed = type_in(terminal, read(fd) or b"")
                 if typed:
-                    # A paste that is longer than the terminal's queue: no more of it until that has room.
+                    # A paste longer than the terminal's queue: read no more input until the queue has room.
                     poll.unregister(keyboard)
                     poll.modify(terminal, select.POLLIN | select.POLLOUT)
             elif data := read(fd):
@@ -129,7 +129,7 @@ def pump(child: int, pipes: dict[int, Port], terminal: int | None) -> int:
 
 
 def start(config: dict[str, object], out: int, err: int, terminal: int | None) -> int:
-    """Fork and exec the command; its pid."""
+    """Fork and exec the command. Returns its pid."""
     argv: list[str] = config["argv"]  # type: ignore[assignment]
     env: dict[str, str] = config["env"]  # type: ignore[assignment]
     pid = os.fork()
@@ -156,7 +156,7 @@ def start(config: dict[str, object], out: int, err: int, terminal: int | None) -
 
 
 def run(config: dict[str, object], out: Port, err: Port) -> int:
-    """The command's exit status, as a shell counts it."""
+    """Run the command. Returns its exit status as a shell shows it."""
     ours: int | None = None
     theirs: int | None = None
     out_read, out_write = os.pipe()
@@ -175,7 +175,7 @@ def run(config: dict[str, object], out: Port, err: Port) -> int:
 
 
 def count_boots() -> int:
-    """How often the machine was booted before."""
+    """Count this boot. Returns the number of earlier ones."""
     os.makedirs(os.path.dirname(REBOOT), exist_ok=True)
     os.makedirs(os.path.dirname(BOOTS), exist_ok=True)
     try:
@@ -189,7 +189,7 @@ def count_boots() -> int:
 
 
 def send_out(port: Port) -> None:
-    """What the command left in /out, as a tar."""
+    """Send what the command left in /out as a tar."""
     if not os.listdir("/out"):
         return
     tar = subprocess.Popen(["tar", "-C", "/out", "-cf", "-", "."], stdout=subprocess.PIPE)
@@ -200,7 +200,7 @@ def send_out(port: Port) -> None:
 
 
 def main() -> None:
-    """The whole life of the machine."""
+    """Run the command, report to the host, and wait for the end of the machine."""
     with open(CONFIG) as file:  # noqa: PTH123
         config = json.load(file)
     status = Port("bede.status")
@@ -214,7 +214,7 @@ def main() -> None:
     else:
         send_out(tar)
         status.write(f"exit {code} {out.count} {err.count} {tar.count}\n".encode())
-    while True:  # the host takes the machine away
+    while True:  # until the host ends the machine
         time.sleep(3600)
 
 
