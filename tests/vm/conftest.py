@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which part of the matrix of machines runs (``--part``), and at the end where the minutes went.
+"""Chooses the part of the matrix of machines that runs (``--part``), and reports where the time went.
 
-Each guest test is a test of the host's too, so that a failure is told by name; what runs in the machine is
-not collected here, since it belongs there.
+Each guest test is also a test on the host, so that a failure is reported by name. The host does not collect
+the files in `guest`, since they run in the machine.
 """
 
 import functools
@@ -14,7 +14,7 @@ import pytest
 import runs
 
 collect_ignore = ["guest"]
-BOTH = {"cell", "test"}  #: parameters of a guest's test
+BOTH = {"cell", "test"}  #: parameters of a test of the guest's suite
 SUITE: pytest.StashKey[runs.Suite] = pytest.StashKey()
 
 
@@ -46,7 +46,7 @@ def _of_suite(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Those of the part; the long suites last, so that a mistake shows early."""
+    """Keep the tests of the chosen part, with the long suites last, so that a mistake shows early."""
     part = config.getoption("part")
     rare = [item for item in items if item.get_closest_marker("rarely")]
     number = {item: index for index, item in enumerate(rare)}
@@ -57,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session", autouse=True)
 def suite(request: pytest.FixtureRequest) -> Iterator[runs.Suite]:
-    """Started before the first test of this directory, so that no place of the host stays empty."""
+    """The suite, started before the first test of this directory, so that no CPU of the host stays idle."""
     wanted: matrix.Where = {}
     for item in request.session.items:
         if isinstance(item, pytest.Function) and _of_suite(item):
@@ -71,7 +71,7 @@ def suite(request: pytest.FixtureRequest) -> Iterator[runs.Suite]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Where the minutes went."""
+    """Print where the time went."""
     if machines.BOOTS:
         terminalreporter.section("where the minutes went")
         for line in runs.lines(config.stash[SUITE].seconds):

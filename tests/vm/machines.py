@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Booting machines for tests, as many at once as the host has processors, and reading what pytest left."""
+"""Boots machines for tests, as many at once as the host has CPUs, and reads pytest's reports from them."""
 
 import contextlib
 import json
@@ -23,33 +23,33 @@ from vmlab.progress import Progress
 ROOT = Path(__file__).resolve().parents[2]
 GUEST = ROOT / "tests/vm/guest"
 THERE = "/usr/lib/bede/tests/vm/guest"
-READ = (".xml", ".csv")  #: files that a boot hands back
+READ = (".xml", ".csv")  #: names of the files in /out that are returned
 PYTEST = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider"]
-JOB_SECONDS = 1500.0  #: a machine that takes longer hangs
+JOB_SECONDS = 1500.0  #: a machine that takes longer counts as hanging
 DEBUG_SLOWER = 6
-DEBUG_MEMORY = {"two-tier": "2G,3G", "three-node": "1G,1G,1G"}  #: KASAN takes its part of the local nodes
+DEBUG_MEMORY = {"two-tier": "2G,3G", "three-node": "1G,1G,1G"}  #: KASAN uses a part of the local nodes
 UP = re.compile(r"the machine is up after ([0-9.]+) s")
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One machine of the matrix; a *quiet* one has the host to itself."""
+    """One machine of the matrix; a *quiet* machine has the host to itself."""
 
     kernel: str
     topology: str
-    cpus: int = 0  #: 0 for those that the topology has
+    cpus: int = 0  #: 0: the CPUs of the topology
     quiet: bool = False
 
     @property
     def name(self) -> str:
-        """For people, and for what is remembered of it."""
+        """The machine's name, for people and for the durations that are remembered."""
         cpus = f" {self.cpus} CPU" if self.cpus else ""
         return f"{self.kernel} {self.topology}{cpus}{' quiet' if self.quiet else ''}"
 
 
 @dataclass(frozen=True)
 class Job:
-    """Tests of the guest's suite that one machine runs."""
+    """The tests of the guest's suite that one machine runs."""
 
     cell: Cell
     tests: tuple[str, ...]
@@ -57,15 +57,15 @@ class Job:
 
 @dataclass
 class Boot:
-    """What one machine did; seconds."""
+    """The result of one machine; times in seconds."""
 
     status: int
     out: str
     err: str
-    files: dict[str, str] = field(default_factory=dict)  #: what it left in /out
-    waited: float = 0.0  #: for a processor of the host
-    seconds: float = 0.0  #: from its start to its end
-    cpu: float = 0.0  #: of the host's processors, all together
+    files: dict[str, str] = field(default_factory=dict)  #: the files that it left in /out
+    waited: float = 0.0  #: time until a CPU of the host was free
+    seconds: float = 0.0  #: from the machine's start to its end
+    cpu: float = 0.0  #: CPU time on the host
 
     @property
     def lost(self) -> bool:
@@ -74,19 +74,19 @@ class Boot:
 
     @property
     def up(self) -> float:
-        """How long it took to boot."""
+        """How long the machine took to boot."""
         return sum(float(text) for text in UP.findall(self.err))
 
     def tail(self, lines: int = 60) -> str:
-        """The last of what it said."""
+        """The last *lines* of the machine's output."""
         return "\n".join([*self.out.splitlines()[-lines:], *self.err.splitlines()[-lines:]])
 
 
 class Places:
-    """The host's processors: each machine takes one, a quiet one all. Who waits longest comes next.
+    """The host's CPUs: each machine takes one, a quiet machine all. The longest waiting comes next.
 
-    So does one of two CPUs: alone it would leave a third of the host idle. One machine more than processors
-    gains nothing: what they waste on each other is as much as they wait (three on two: 471 s instead of 197).
+    A machine with two CPUs takes one as well: otherwise a third of the host would be idle. One machine more
+    than the host has CPUs gains nothing, since the machines delay each other (three on two: 471 s, not 197).
     """
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Places:
 
     @contextlib.contextmanager
     def taken(self, quiet: bool) -> Iterator[None]:
-        """Hold one, or all of them."""
+        """Hold one CPU, or all if *quiet*."""
         count = self.all if quiet else 1
         with self._turn, self._changed:
             self._changed.wait_for(lambda: self.free >= count)
@@ -110,7 +110,7 @@ class Places:
 
 
 PLACES = Places()
-BOOTS: list[tuple[str, Boot]] = []  #: every machine of this session, and what it was for
+BOOTS: list[tuple[str, Boot]] = []  #: (purpose, result) of every machine of this session
 
 
 def boot(
@@ -126,12 +126,13 @@ def boot(
     quiet: bool = False,
     environment: dict[str, str] | None = None,
 ) -> Boot:
-    """Run *command* in a machine of its own; with *live* its output also appears as it comes.
+    """Run *command* in a machine; with *live* its output is also printed as it comes.
 
-    *share* is at /share there; a patched kernel's own files are in its place. A *bare* machine has no Bede.
+    *share* is at /share in the machine; with a patched kernel, that kernel's files are there instead. A
+    *bare* machine has no Bede.
     """
     options = ["--share", str(share)] if share else []
-    if kernel in kernels.RECIPES:  # made first, so that the machine's time is its own; with its selftests
+    if kernel in kernels.RECIPES:  # build it first, so that this does not count as the machine's time
         made = kernel_build.ensure(kernel, kernels.RECIPES[kernel], Progress())
         options = ["--share", str(made)]
         if kernel.endswith("-debug") and topology in DEBUG_MEMORY:
@@ -180,11 +181,11 @@ def _follow(stream: IO[str], text: list[str], live: str) -> None:
     for line in stream:
         text.append(line)
         if live:
-            os.write(2, f"{live}: {line}".encode())  # this takes minutes, and somebody is looking
+            os.write(2, f"{live}: {line}".encode())  # a person is waiting for minutes
 
 
 def run(job: Job) -> tuple[Boot, dict[str, "Verdict"]]:
-    """The tests of one job, in a machine of their own; its verdicts by test, none where it was lost."""
+    """Run one job's tests in a machine. Returns its verdicts by test, none if the machine was lost."""
     files = sorted({name.partition("::")[0] for name in job.tests})
     result = boot(
         *PYTEST,
@@ -204,7 +205,7 @@ def run(job: Job) -> tuple[Boot, dict[str, "Verdict"]]:
 
 @dataclass
 class Verdict:
-    """What one test came to."""
+    """The result of one test."""
 
     word: str = "passed"  #: passed, failed or skipped
     why: str = ""

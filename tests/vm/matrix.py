@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs where: the guest's tests by machine, and the parts that the whole matrix comes in.
+"""Which guest test runs in which machine, and the parts into which the whole matrix is divided.
 
 *usual* is what `make test` runs: each test where it is most likely to fail. *all* is every test on every
-kernel and topology that it names. What it has beyond *usual* comes in SLICES; ``2`` is the second of them.
+kernel and topology that it names. The rest of *all* is divided into SLICES; part ``2`` is the second of them.
 """
 
 import functools
@@ -20,23 +20,23 @@ from vmlab import cache
 from vmlab.kernels import RECIPES
 
 SLICES = 6
-#: Tests of one machine that take longer are given to several, which run side by side.
+#: If the tests of one machine take longer, several machines run them side by side.
 JOB_SECONDS = 240.0
-UNKNOWN_SECONDS = 4.0  #: of a test that this host has not run yet
+UNKNOWN_SECONDS = 4.0  #: assumed duration of a test that this host has not run yet
 DURATIONS = "test-seconds.json"
-DEBUG = bool(os.environ.get("BEDE_DEBUG_KERNELS"))  #: only kernels that notice every mistake
+DEBUG = bool(os.environ.get("BEDE_DEBUG_KERNELS"))  #: run debug kernels only, which notice every mistake
 
 Where = dict[Cell, list[str]]
 
 
 def is_part(text: str) -> bool:
-    """Whether there is a part of that name."""
+    """Whether *text* names a part."""
     return text in ("usual", "all", *(str(number) for number in range(1, SLICES + 1)))
 
 
 @functools.cache
 def _collected() -> dict[str, tuple[list[Cell], list[Cell]]]:
-    """{test: (all its cells, those of `make test`)}, as the guest's own pytest tells."""
+    """{test: (all its cells, those of `make test`)}, as pytest collects the guest's suite."""
     with tempfile.TemporaryDirectory() as work:
         told = Path(work, "cells.json")
         command = [sys.executable, "-B", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
@@ -67,7 +67,7 @@ def _where(cells: Iterable[tuple[str, Cell]]) -> Where:
 
 
 def tests(part: str) -> Where:
-    """The guest's tests of that *part*, by machine."""
+    """The guest's tests in *part*, by machine."""
     usual = [(test, cell) for test, (_, cells) in _collected().items() for cell in cells]
     whole = [(test, cell) for test, (cells, _) in _collected().items() for cell in cells]
     if DEBUG:
@@ -77,8 +77,8 @@ def tests(part: str) -> Where:
         return _where(whole)
     if part == "usual":
         return _where(usual)
-    # Whole machines, the largest first, each to the slice that has least: the same on every host.
-    # What had one CPU there has its topology's here.
+    # Give whole machines, the largest first, to the slice that has least: the same on every host.
+    # A test that ran with one CPU in *usual* runs here again with the CPUs of its topology.
     done = {(test, cell.kernel, cell.topology) for test, cell in usual if not cell.cpus}
     rest = _where((test, cell) for test, cell in whole if (test, cell.kernel, cell.topology) not in done)
     slices: list[Where] = [{} for _ in range(SLICES)]
@@ -89,7 +89,7 @@ def tests(part: str) -> Where:
 
 
 def in_part(part: str, number: int | None) -> bool:
-    """Whether a test of the host's own is of *part*; those that run rarely have a *number* for the slices."""
+    """Whether a test on the host is in *part*; a test that runs rarely has a *number* for its slice."""
     if part == "all":
         return True
     if part == "usual":
@@ -98,7 +98,7 @@ def in_part(part: str, number: int | None) -> bool:
 
 
 def jobs(where: Where) -> list[Job]:
-    """The machines that run these tests; a long row of tests is cut between two files."""
+    """The machines that run these tests; a long list is divided between machines, by whole files."""
     known = durations()
     anywhere = {name: seconds for found in known.values() for name, seconds in found.items()}
 
@@ -118,7 +118,7 @@ def jobs(where: Where) -> list[Job]:
             min(shares, key=lambda share: sum(costs[of] for of in share)).append(file)
         for share in filter(None, shares):
             made.append(Job(cell, tuple(name for file in sorted(share) for name in files[file])))
-    # Those whose kernel may have to be built come later, and those that need the host to themselves last.
+    # Machines whose kernel may have to be built come later, and quiet machines last.
     return sorted(
         made,
         key=lambda job: (job.cell.quiet, job.cell.kernel in RECIPES, -cost(job.cell, job.tests)),
@@ -126,7 +126,7 @@ def jobs(where: Where) -> list[Job]:
 
 
 def durations() -> dict[str, dict[str, float]]:
-    """{cell: {test: seconds}} as this host took them last; only the order of machines depends on it."""
+    """{cell: {test: seconds}}, as measured last on this host; only the order of machines depends on it."""
     try:
         found: dict[str, dict[str, float]] = json.loads((cache.root() / DURATIONS).read_text())
     except (OSError, ValueError):
@@ -135,7 +135,7 @@ def durations() -> dict[str, dict[str, float]]:
 
 
 def remember(cell: Cell, seconds: dict[str, float]) -> None:
-    """Note how long the tests of *cell* took."""
+    """Remember how long the tests of *cell* took."""
     with cache.lock("test-seconds"), cache.scratch() as work:
         known = durations()
         known.setdefault(cell.name, {}).update(seconds)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This session's machines of the guest's suite, side by side, and where their minutes went."""
+"""Runs this session's machines of the guest's suite side by side, and reports where the time went."""
 
 import contextlib
 import os
@@ -16,12 +16,12 @@ from vmlab import kernel_build
 from vmlab.kernels import RECIPES
 from vmlab.progress import Progress
 
-SLOWEST = 12  #: tests that are told by name
+SLOWEST = 12  #: number of slowest tests to report
 Result = tuple[Boot, dict[str, Verdict]]
 
 
 class Suite:
-    """Every machine that *wanted* takes is started at once, as soon as the host has a place for it."""
+    """Runs all machines for the *wanted* tests, each as soon as a CPU of the host is free."""
 
     def __init__(self, wanted: matrix.Where) -> None:
         self.seconds: dict[str, float] = {}
@@ -34,7 +34,7 @@ class Suite:
             self._jobs |= {(job.cell, test): future for test in job.tests}
 
     def result(self, cell: Cell, test: str) -> Result:
-        """Wait until the machine that runs *test* has ended; no verdicts where it was lost."""
+        """Wait until the machine that runs *test* has ended; no verdicts if the machine was lost."""
         return self._jobs[cell, test].result()
 
     def end(self) -> None:
@@ -50,15 +50,15 @@ class Suite:
 
 
 def _build(kernels: list[str]) -> None:
-    """Build what is missing while the first machines run, which come before it."""
+    """Build missing kernels at low priority while the first machines run."""
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
     for name in kernels:
-        with contextlib.suppress(MachineError):  # told by the machine that needs it
+        with contextlib.suppress(MachineError):  # the machine that needs the kernel reports the error
             kernel_build.ensure(name, RECIPES[name], Progress())
 
 
 def lines(seconds: dict[str, float]) -> Iterator[str]:
-    """Where the minutes went: each machine, and the slowest tests of *seconds*."""
+    """Lines that say where the time went: each machine, and the slowest tests of *seconds*."""
     for name, boot in machines.BOOTS:
         spent = (
             f"boot {boot.up:5.1f}, its command {boot.seconds - boot.up:6.1f}, on processors {boot.cpu:6.1f}"

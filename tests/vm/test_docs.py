@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every command in the documentation is run, in the order in which a person comes by it."""
+"""Every command in the documentation is run, in the order in which a person reads it."""
 
 import json
 import re
@@ -18,7 +18,7 @@ import blocks
 import packages
 
 SECONDS = 900
-#: pages as one follows the other on one host
+#: the pages in the order in which their commands run on one host
 ORDER = (
     "install",
     "podman",
@@ -35,7 +35,7 @@ MACHINE = (
     *(f"examples/{name}/README.md" for name in EXAMPLES),
     f"docs/{ORDER[-1]}.md",
 )
-#: What cannot be run there, and the test that does it or its like.
+#: commands that cannot run there, and the test that runs these or similar ones
 ELSEWHERE = {
     "make demo": "tests/vm/guest/suite/test_bounds.py",
     "make build": ".ci/run",
@@ -64,7 +64,7 @@ ROW = re.compile(r"^\S{3,12}  +\S+ +([0-9.]+)M +([0-9.]+)M +([0-9.]+)M ", re.MUL
 
 
 def test_every_block_is_run_by_somebody() -> None:
-    """A block outside of the pages that a machine runs says who runs it."""
+    """Each block that no machine runs from its page names the test that runs it."""
     for path in blocks.pages():
         for block in blocks.of(path):
             where = f"{block.page}, line {block.line}"
@@ -79,7 +79,7 @@ def test_every_block_is_run_by_somebody() -> None:
 
 @pytest.fixture
 def share(tmp_path: Path) -> Path:
-    """The package, and the commands page by page."""
+    """The directory for the machine: the package, and the commands page by page."""
     source = packages.checkout(tmp_path / "source/bede")
     (tmp_path / "share/dist").mkdir(parents=True)
     shutil.copy(packages.debian(source), tmp_path / "share/dist")
@@ -119,7 +119,7 @@ def test_the_pages_work_one_after_the_other(share: Path) -> None:
 
 
 def the_study_shows_something(files: dict[str, str]) -> None:
-    """Of docs/emulation.md: from before the load to the bound, and less of it far under the larger one."""
+    """The recordings of docs/emulation.md reach their bounds, and the larger bound leaves less far."""
     most_far = []
     for bound in (32, 96):
         name = f"study-{bound}M.csv"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Machines in which no bound can be held, and one that is rebooted under its containers."""
+"""Machines in which no bound can be held, and a machine that is rebooted while it has bound containers."""
 
 import machines
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Debian package in a machine without Bede; what happens there is in guest/scripts/package.py."""
+"""The Debian package in a machine without Bede, which runs guest/scripts/package.py."""
 
 import shutil
 import sys
@@ -12,14 +12,14 @@ import packages
 
 SECONDS = 400
 OLD = "0.0.1"
-#: Containers see the machine's /usr, and have to find their programs there.
+#: below /usr, because containers see the machine's /usr and have to find their programs there
 THERE = "/usr/lib/bede-tests"
 GUEST = f"{THERE}/tests/vm/guest"
 STEPS = "installed\nupgraded\nrefused\nremoved\npurged\n"
 
 
 def older(source: Path) -> None:
-    """Make the clean checkout *source* one of an older version, with a module that is no more."""
+    """Change the clean checkout *source* into an older version, with a module that no longer exists."""
     (source / "ocihook/gone.py").write_text('"""Of another time."""\n')
     for name in ("ocihook/__init__.py", "debian/changelog"):
         path = source / name
@@ -27,7 +27,7 @@ def older(source: Path) -> None:
 
 
 def share(work: Path) -> Path:
-    """What the machine gets: two packages, and what the test consists of."""
+    """The directory for the machine: two packages, and the files of the test."""
     target = work / "share"
     for name, change in (("old", older), ("new", lambda _: None)):
         source = packages.checkout(work / name / "bede")

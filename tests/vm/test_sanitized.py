@@ -11,7 +11,7 @@ import machines
 import pytest
 
 BUILD = Path(__file__).resolve().parents[2] / "native" / "build.py"
-#: The runtimes of the sanitizers, and what they need that the machine may not have.
+#: the sanitizers' runtime libraries, and libraries they need that the machine may not have
 LIBRARIES = ("libasan.", "libubsan.", "libstdc++.")
 THERE = "/usr/lib/bede/ocihook/_native.abi3.so"
 LOG = "/run/bede-agent.log"
@@ -25,7 +25,7 @@ Environment=ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 StandardError=append:{LOG}
 MemoryDenyWriteExecute=no
 """
-# The hook finds no agent before the first one is up, so the drop-in is there before it is asked for.
+# Installs the drop-in, restarts the agent, runs the tests, and prints the agent's maps and log.
 SCRIPT = f"""
 unit=bede-agent.service
 mkdir -p /run/systemd/system/$unit.d
@@ -50,7 +50,7 @@ SECONDS = 300
 
 @pytest.fixture
 def share(tmp_path: Path) -> Path:
-    """The sanitized extension, its libraries and the unit's drop-in."""
+    """The directory for the machine: the sanitized extension, its libraries and the unit's drop-in."""
     subprocess.run([sys.executable, BUILD, tmp_path], check=True, capture_output=True)
     (tmp_path / "lib").mkdir()
     needed = subprocess.run(

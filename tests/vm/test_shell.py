@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede vm shell` on a terminal: its size, what the documentation needs, what is taken out of it."""
+"""`bede vm shell` on a terminal: its size, what the documentation needs, and the files it hands out."""
 
 import os
 import pty
@@ -47,14 +47,14 @@ class Terminal:
         self.shown = ""
 
     def wait(self, text: str) -> None:
-        """Until *text* has been shown."""
+        """Wait until *text* has been shown."""
         while text not in self.shown:
             ready, _, _ = select.select([self.ours], [], [], max(0.0, self.end - time.monotonic()))
             assert ready, self.shown[-2000:]
             self.shown += os.read(self.ours, 4096).decode(errors="replace")
 
     def type(self, line: str, answer: str) -> str:
-        """What is shown from *line* on, up to *answer*, which is not in the line: that is shown, too."""
+        """Type *line*, and return all that is shown up to *answer*, which must not be in *line* itself."""
         assert answer not in line
         self.shown = ""
         os.write(self.ours, line.encode() + b"\n")
@@ -62,12 +62,12 @@ class Terminal:
         return self.shown
 
     def status(self) -> int:
-        """Of the shell, once it has ended."""
+        """The shell's exit status, once it has ended."""
         while True:
             try:
                 if not os.read(self.ours, 4096):
                     break
-            except OSError:  # nobody has it open any more
+            except OSError:  # the other side is closed
                 break
         return self.process.wait(SECONDS)
 
@@ -96,7 +96,7 @@ def test_a_shell_has_what_the_documentation_needs(shell: Terminal, tmp_path: Pat
     shell.wait(":~# ")
     image = "docker.io/library/redis"
     shell.type(f"podman run --rm {image} redis-server --version", "Redis server v=")
-    for name in ("web", "db"):  # each with the port that Redis has
+    for name in ("web", "db"):  # both use Redis's port
         run = f"podman run -d --name {name} --annotation bede.local=64M {image}"
         shell.type(f"{run}; echo $? of-{name}", f"0 of-{name}")
         shell.type(f"until podman exec {name} redis-cli ping; do sleep 0.2; done", "PONG\r\n")

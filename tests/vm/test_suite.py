@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each test of ``tests/vm/guest/suite`` of the part that was asked for, by name."""
+"""Each test of ``tests/vm/guest/suite`` in the chosen part, by name."""
 
 import machines
 import pytest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An oracle that counts pages: /proc/kpagecgroup says of every page frame whose it is."""
+"""Counts a cgroup's pages independently, by /proc/kpagecgroup, which has the cgroup of every page frame."""
 
 import array
 import os
@@ -12,7 +12,7 @@ LRU = 1 << 5  # KPF_LRU
 
 
 def frames():
-    """[(node, first frame, past the last)] of every zone."""
+    """[(node, first page frame, end)] of every zone."""
     spans, node, start, spanned = [], 0, None, 0
     for line in Path("/proc/zoneinfo").read_text().splitlines():
         words = line.split()

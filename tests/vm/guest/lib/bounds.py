@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One load under a bound, measured by the sampler: what the issue's table asks, as figures.
+"""Runs one load under a bound, measured by the sampler, and prints its figures as a row of a table.
 
     python3 bounds.py [NAME...]        prints the table; run it in the machine, as root
 
@@ -20,23 +20,23 @@ WORKLOADS = Path(__file__).resolve().parents[1] / "workloads"
 BEDE = WORKLOADS.parents[3]
 ROOTFS = "/usr/share/bede-vm/rootfs"
 WORK = Path("/var/tmp/bede-bounds")
-OUT = Path("/out")  #: of `bede vm run --out`: gets the samples
+OUT = Path("/out")  #: the machine's end of `bede vm run --out`: gets the samples
 MIB = 1 << 20
-REDIS_ELEMENTS = 8000  #: of 64 KiB
-PEAK = 0.97  #: of the highest total: until it is last seen the demand counts as high
+REDIS_ELEMENTS = 8000  #: of 64 KiB each
+PEAK = 0.97  #: share of the highest total: until it is last reached, the demand counts as high
 
 
 @dataclass(frozen=True)
 class Case:
-    """A load, its bound, and what must hold."""
+    """A load, its bound, and the limits for its figures."""
 
     name: str
     load: str  #: arguments of loads.py, or "redis"
     bound: int = 128  #: MiB; the demand is four times as much
-    overshoot: float = 0.01  #: highest, as a share of the bound
-    mean: float = 0.97  #: lowest mean of local usage while the demand is high, likewise
-    huge: bool = False  #: one huge page a CPU may be above the bound
-    cache: float = 0.0  #: lowest page cache kept, as a share of what the same run keeps unbounded
+    overshoot: float = 0.01  #: highest overshoot, as a share of the bound
+    mean: float = 0.97  #: lowest mean of local usage while the demand is high, as a share of the bound
+    huge: bool = False  #: a huge page for each CPU may be above the bound
+    cache: float = 0.0  #: lowest page cache that is kept, as a share of that in the same run without a bound
 
 
 CASES = {
@@ -57,21 +57,21 @@ CASES = {
 
 @dataclass(frozen=True)
 class Result:
-    """What the sampler and the container's parent saw; bytes and seconds."""
+    """The figures of the sampler and of the container's parent; bytes and seconds."""
 
     status: int
     output: str
     seconds: float
     samples: int
     highest: int  #: local usage
-    mean: float | None  #: local usage while the demand was high; None: it never was
+    mean: float | None  #: mean local usage while the demand was high; None: it never was
     total: int  #: highest local and far together
-    file: int  #: page cache at its highest
+    file: int  #: highest page cache
     swap: int
 
 
 def have_load_file() -> None:
-    """A file to read, on the disk only: its page cache would fill the local node for all that follows."""
+    """Make the file that loads read, and drop its page cache, which would fill the local node."""
     WORK.mkdir(exist_ok=True)
     load = WORK / "load.bin"
     if not load.exists():
@@ -80,14 +80,14 @@ def have_load_file() -> None:
 
 
 def forget_page_cache() -> None:
-    """Make room on the local node: what nobody has locked of the page cache is dropped."""
+    """Make room on the local node: drop all page cache that is not locked."""
     os.sync()
     Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
 
 @contextlib.contextmanager
 def swap() -> Iterator[None]:
-    """The machine has swap while the block runs."""
+    """Turn swap on while the block runs."""
     WORK.mkdir(exist_ok=True)
     file = WORK / "swap"
     subprocess.run(["dd", "if=/dev/zero", f"of={file}", "bs=1M", "count=128", "status=none"], check=True)
@@ -102,14 +102,14 @@ def swap() -> Iterator[None]:
 
 
 def command(case: Case) -> list[str]:
-    """What runs in the container."""
+    """The command of the container."""
     if case.load == "redis":
         return ["/usr/bin/redis-server", "--port", "0", "--unixsocket", "/data/redis.sock", "--save", ""]
     return ["/usr/bin/python3", f"{WORKLOADS}/loads.py", *case.load.split(), "wait"]
 
 
 def bundle(case: Case, bounded: bool) -> Path:
-    """The example's bundle with this load in it; without its hooks when it is not *bounded*."""
+    """The example's bundle with this load in it, without Bede's hooks unless *bounded*."""
     where = WORK / "bundle"
     where.mkdir(exist_ok=True)
     (where / "rootfs").mkdir(exist_ok=True)
@@ -131,7 +131,7 @@ def bundle(case: Case, bounded: bool) -> Path:
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    """Until *path* is there; a container that does not start is an error."""
+    """Wait until *path* exists. Raises RuntimeError if the container ends first."""
     deadline = time.monotonic() + 60
     while not path.exists():
         if process.poll() is not None:
@@ -142,24 +142,24 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 def load_redis() -> str:
-    """Fill it, look, and end it; what is there at the end."""
+    """Fill Redis and shut it down. Returns the number of elements it had at the end."""
     client = ["redis-cli", "-s", str(WORK / "redis.sock")]
     wait = subprocess.run([*client, "ping"], capture_output=True, text=True, check=False)
     while wait.stdout.strip() != "PONG":
         time.sleep(0.05)
         wait = subprocess.run([*client, "ping"], capture_output=True, text=True, check=False)
-    # Elements of one list: what was pushed can be counted, and no two are one.
+    # Elements of one list: they can be counted, and no element replaces another.
     benchmark = ["redis-benchmark", "-s", str(WORK / "redis.sock"), "-q", "-t", "rpush"]
     benchmark += ["-n", str(REDIS_ELEMENTS), "-d", "65536", "-P", "8", "-c", "4"]
     subprocess.run(benchmark, check=True, stdout=subprocess.DEVNULL)
-    time.sleep(0.1)  # longer would measure where its last page happened to leave it
+    time.sleep(0.1)  # a longer pause would measure where the last page happened to be
     count = subprocess.run([*client, "llen", "mylist"], capture_output=True, text=True, check=True)
     subprocess.run([*client, "shutdown", "nosave"], check=False, capture_output=True)
     return count.stdout.strip()
 
 
 def run(case: Case, bounded: bool = True) -> Result:
-    """The load in its container, from its first instruction to its end."""
+    """Run the load in its container, sampled from its first instruction to its end."""
     forget_page_cache()
     csv = WORK / "samples.csv"
     cgroup = Path(f"/sys/fs/cgroup/bede-bounds-{case.name}")
@@ -176,7 +176,7 @@ def run(case: Case, bounded: bool = True) -> Result:
         ["nice", "-n", "-20", sys.executable, "-m", "vmlab.demo.sampler", cgroup, csv],
         env={**os.environ, "PYTHONPATH": str(BEDE)},
     )
-    wait_for(csv, container)  # it has its handlers by then
+    wait_for(csv, container)  # by then the sampler has its signal handlers
     counted = load_redis() if case.load == "redis" else ""
     with contextlib.suppress(BrokenPipeError):
         output, _ = container.communicate("go\n", timeout=300)
@@ -224,7 +224,7 @@ def line(case: Case, result: Result, free: Result | None) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Print the table."""
+    """Print the table of *names*."""
     have_load_file()
     with swap():
         table(names)
@@ -232,7 +232,7 @@ def main(names: list[str]) -> int:
 
 
 def table(names: list[str]) -> None:
-    """A line a load; all of them where none is named."""
+    """Print a line for each load; for all loads if *names* is empty."""
     print(f"{os.uname().release}, {os.cpu_count()} CPUs")
     print("load     bound     overshoot          mean     total       cache    swap      time")
     for case in [CASES[name] for name in names] if names else CASES.values():

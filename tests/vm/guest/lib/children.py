@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers whose processes are children of every kind, and what the kernel says of where these are."""
+"""Containers with children of every kind, and the kernel's word on where these processes are."""
 
 import contextlib
 import os
@@ -12,12 +12,12 @@ from helpers import CGROUPS, WORK, WORKLOADS, cgroup_of, command_lines, run, wai
 
 KINDS = ("fork", "vfork", "spawn", "clone", "clone3", "newpid", "newcgroup", "own", "daemon", "thread")
 LEAVING = ("born-outside", "newpid-outside", "left", "daemon-outside")
-EACH = 8  #: MiB that each of them touches
+EACH = 8  #: MiB that each child touches
 BOUND = 32
 
 
 class Outside:
-    """A cgroup beside the container's, gone on leaving."""
+    """A cgroup beside the container's; a context manager that removes it."""
 
     path = CGROUPS / "outside"
 
@@ -54,7 +54,7 @@ def _host_pids(config):
 
 
 class Family:
-    """One container that runs ``kinds``, or another *command*; the kernel's word on each of its processes."""
+    """One container that runs ``kinds``, or another *command*."""
 
     def __init__(
         self, runtime, name, command, *, bound=BOUND, host_pids=False, privileged=True, private=False
@@ -62,7 +62,7 @@ class Family:
         shutil.copy(WORKLOADS / "kinds", WORK / "kinds")
         self.name = name
         self.runtime = runtime
-        self.lingers = host_pids  # what it started does not end with its first process
+        self.lingers = host_pids  # its children do not end with its first process
         options = ["-i"]
         if privileged:
             options += ["--privileged", f"--cgroupns={'private' if private else 'host'}"]
@@ -93,7 +93,7 @@ class Family:
             stream.close()
 
     def remove(self):
-        """Have its engine end it."""
+        """Have the engine remove the container."""
         engine = self.runtime.partition("-")[0]
         if engine in ("podman", "docker"):
             run(engine, "rm", "-f", self.name)
@@ -101,7 +101,7 @@ class Family:
             run(self.runtime, "delete", "-f", self.name)
 
     def until(self, last):
-        """Its lines up to the one that is *last*."""
+        """The container's output lines, up to the line *last*."""
         lines = []
         for line in self.process.stdout:
             if line.strip() == last:
@@ -111,7 +111,7 @@ class Family:
 
 
 def programs(word):
-    """The pids of all processes of ``kinds`` whose command line has *word*, as the host numbers them."""
+    """The host's pids of all processes of ``kinds`` whose command line has *word*."""
     return [
         pid
         for pid, words in command_lines()
@@ -120,12 +120,12 @@ def programs(word):
 
 
 def running(program):
-    """Processes of a program of that name."""
+    """The pids of processes that run *program*."""
     return [pid for pid, words in command_lines() if words[0].endswith(b"/" + program.encode())]
 
 
 def python(word):
-    """Processes of Python that run *word*."""
+    """The pids of Python processes that run *word*."""
     return [
         pid
         for pid, words in command_lines()
@@ -140,7 +140,7 @@ def inside(pids, cgroup):
 
 
 def outside_of(name):
-    """What `bede ps` says of the processes of the container called *name* that were outside, by id or end."""
+    """What `bede ps` reports of processes that were outside of the cgroup of the container *name*."""
     for one in helpers.listed().values():
         if one["id"].startswith(name) or name in one["cgroup"]:
             return one["outside"]
@@ -148,5 +148,5 @@ def outside_of(name):
 
 
 def settle():
-    """Let the sampler see what is there now."""
+    """Give the sampler time to see the present usage."""
     time.sleep(0.1)

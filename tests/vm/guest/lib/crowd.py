@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many small containers at once, on one bundle without anything but a static program."""
+"""Many small containers at once, on one bundle that has only a static program."""
 
 import concurrent.futures
 import contextlib
@@ -19,7 +19,7 @@ BUNDLE = WORK / "crowd"
 
 
 def make(bound, *command):
-    """The bundle of all of them: *command* of ``kinds`` under a *bound* in MiB."""
+    """Make the bundle of all the containers: *command* of ``kinds`` under a *bound* in MiB."""
     if not (BUNDLE / "rootfs").exists():
         for name in ("proc", "dev", "sys", "tmp"):
             (BUNDLE / "rootfs" / name).mkdir(parents=True)
@@ -29,7 +29,7 @@ def make(bound, *command):
 
 
 def rename(name):
-    """A bundle of its own for *name*, which shares the program: what a runtime keeps is by bundle, too."""
+    """Make a bundle for *name* alone, which shares the program: runtimes keep files by bundle, too."""
     where = WORK / f"crowd-{name}"
     where.mkdir(exist_ok=True)
     config = json.loads((BUNDLE / "config.json").read_text())
@@ -39,7 +39,7 @@ def rename(name):
 
 
 def once(name, runtime="crun"):
-    """Run one to its end; its status."""
+    """Run one container to its end. Returns its exit status."""
     done = run(runtime, "run", "--bundle", rename(name), name, timeout=300)
     shutil.rmtree(WORK / f"crowd-{name}", ignore_errors=True)
     assert done.returncode == 7, (name, done.returncode, done.stdout, done.stderr)
@@ -47,7 +47,7 @@ def once(name, runtime="crun"):
 
 
 def start(name):
-    """Start one that stays."""
+    """Start a container that stays."""
     done = run(
         "crun",
         "run",
@@ -64,20 +64,20 @@ def start(name):
 
 
 def remove(name):
-    """End it, and take it away."""
+    """End the container and remove it."""
     done = run("crun", "delete", "--force", name, timeout=300)
     assert done.returncode == 0, (name, done.stderr)
     shutil.rmtree(WORK / f"crowd-{name}", ignore_errors=True)
 
 
 def storm(action, names, at_once):
-    """*action* on each of *names*, so many at once."""
+    """Do *action* on each of *names*, at most *at_once* at the same time."""
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
         list(pool.map(action, names))
 
 
 def local_usage():
-    """{container: (local, bound, local and far)} in bytes, by the kernel, of all that have a record."""
+    """{container: (local, bound, local and far)} in bytes, of all with a record, as the kernel counts."""
     found = {}
     for path in RECORDS.glob("*.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):
@@ -89,7 +89,7 @@ def local_usage():
 
 
 class Traces:
-    """What a container must leave nothing of, counted before and after."""
+    """Counts of everything of which a container must leave nothing behind."""
 
     def __init__(self):
         agent = helpers.agent_pid()
@@ -100,7 +100,7 @@ class Traces:
         self.threads = len(os.listdir(f"/proc/{agent}/task")) if agent else 0
 
     def gone(self, before):
-        """Whether nothing is here that was not *before*."""
+        """Whether there is nothing that was not there *before*."""
         return all(found <= vars(before)[name] for name, found in vars(self).items())
 
     def __str__(self):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers that outlive the client that started them, and engines with other settings."""
+"""Containers that run on after the client that started them, and engines with other settings."""
 
 import contextlib
 import json
@@ -29,14 +29,14 @@ class Detached(Container):
         return self.process.poll() not in (None, 0)
 
     def killed(self):
-        """Kill it, and look at what its engine starts in its place from now on."""
+        """Kill the container's process, and refer to the one that the engine starts in its place."""
         before = self.pid
         (self.gate / "full").unlink()
         os.kill(before, signal.SIGKILL)
         self.found(before)
 
     def found(self, before=0):
-        """Look at the process that it runs in now, which is not *before*."""
+        """Refer to the container's present process, once that is not *before*."""
 
         def other():
             pid = self._find()
@@ -46,14 +46,14 @@ class Detached(Container):
         self.cgroup = cgroup_of(self.pid)
 
     def stop(self):
-        """Let it end by itself; its status."""
+        """Let the container end by itself. Returns its exit status."""
         (self.gate / "stop").touch()
         return int(run(self.engine, "wait", self.name).stdout)
 
 
 @contextlib.contextmanager
 def docker(**settings):
-    """Docker's daemon with other *settings* while the block runs."""
+    """Run Docker's daemon with other *settings* while the block runs."""
     before = DAEMON.read_text()
     DAEMON.write_text(json.dumps(json.loads(before) | {k.replace("_", "-"): v for k, v in settings.items()}))
     try:
@@ -65,6 +65,6 @@ def docker(**settings):
 
 
 def restart(unit):
-    """Restart a unit of systemd, however often that has been done."""
+    """Restart a systemd unit, also if that has been done often (systemd limits the rate)."""
     subprocess.run(["systemctl", "reset-failed", unit], check=False, stderr=subprocess.DEVNULL)
     subprocess.run(["systemctl", "restart", unit], check=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a container of 48 MiB is at its bound of 16, and whether an agent holds what is recorded."""
+"""Checks that a container of 48 MiB is at its bound of 16, and that an agent holds all that is recorded."""
 
 import helpers
 from helpers import MIB, all_placed, records, slack, wait_until
@@ -10,7 +10,7 @@ DEMAND = 48  # MiB
 
 
 def holds(container, bound=BOUND):
-    """That it is at its bound, by the counters and by the page tables, and goes on."""
+    """Check that the container is at its bound, by the counters and by the page tables, and goes on."""
     local, far = container.sample()
     assert local <= bound + slack(bound)
     assert far >= (DEMAND << 20) - bound - 4 * MIB
@@ -21,7 +21,7 @@ def holds(container, bound=BOUND):
 
 
 def fenced(container, bound=BOUND):
-    """Wait until its memory.high leaves it the room that its bound leaves, and no more."""
+    """Wait until the container's memory.high leaves the room that its bound leaves, and no more."""
 
     def stands():
         high, current = container.read("memory.high"), int(container.read("memory.current"))
@@ -31,7 +31,7 @@ def fenced(container, bound=BOUND):
 
 
 def adopted():
-    """Wait until an agent holds all that is recorded."""
+    """Wait until an agent holds all recorded containers."""
 
     wait_until(
         "an agent holds all containers",

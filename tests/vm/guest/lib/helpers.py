@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting containers of every runtime, and asking the kernel (never Bede) what became of them."""
+"""Starts containers of every runtime, and asks the kernel (not Bede) about them."""
 
 import contextlib
 import functools
@@ -25,15 +25,15 @@ WORK = Path("/tmp/bede-tests")
 PODMAN = ("podman-crun", "podman-runc")
 PLAIN = ("runc", "crun")
 RUNTIMES = (*PODMAN, "docker", "ctr", *PLAIN)
-#: what a container does before anything else; ctr's has no cgroup namespace of its own
+#: a container's first command, which prints its memory.high; ctr's containers have no cgroup namespace
 FIRST = "read -r line < /proc/self/cgroup; cat /sys/fs/cgroup${line#0::}/memory.high"
 #: whether this kernel holds bounds by itself
 IS_PATCHED = any(CGROUPS.glob("*/memory.node_limit"))
-DEADLINE = 120.0  #: seconds; for what takes one or two on a machine that is not emulated, nor shares its host
+DEADLINE = 120.0  #: seconds, for what takes one or two on a machine that is not emulated
 
 
 def wait_until(what, condition, seconds=DEADLINE):
-    """The first true value of *condition*; fails saying *what* did not happen."""
+    """Wait for the first true value of *condition* and return it; else fail and say *what* did not happen."""
     end = time.monotonic() + seconds
     pause = 0.005
     while True:
@@ -42,20 +42,20 @@ def wait_until(what, condition, seconds=DEADLINE):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds:.0f} s: {what}")
-        # Less and less often: with one CPU, asking holds up what is waited for.
+        # Ask less and less often: with one CPU, asking delays what is waited for.
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
 
 
 def run(*command, **options):
-    """A command to its end; its status, stdout and stderr as text."""
+    """Run a command to its end. Returns its status, stdout and stderr as text."""
     options = {"capture_output": True, "text": True, "timeout": 120, "stdin": subprocess.DEVNULL} | options
     return subprocess.run(command, check=False, **options)
 
 
 @contextlib.contextmanager
 def configured(text):
-    """The host's configuration is *text* while the block runs."""
+    """Make *text* the host's configuration while the block runs."""
     before = CONFIG.read_text() if CONFIG.exists() else None
     CONFIG.parent.mkdir(exist_ok=True)
     CONFIG.write_text(text)
@@ -76,7 +76,7 @@ def have_image(engine):
 
 
 def bundle(name, command, size, edit=None):
-    """A bundle made by the example's own script, with this machine's /usr; *edit* changes its config."""
+    """Make a bundle with the example's script, with this machine's /usr; *edit* changes its config."""
     where = WORK / name
     made = run(EXAMPLES / "runc" / "make-bundle", where, size or "64M", *command)
     assert made.returncode == 0, made.stderr
@@ -135,7 +135,7 @@ def command_line(runtime, name, command, annotations, options=(), edit=None):
 
 
 class Container:
-    """One container in the foreground of its own process; a context manager that leaves nothing behind."""
+    """One container in the foreground of a process; a context manager that leaves nothing behind."""
 
     def __init__(self, runtime, name, size, megabytes, annotations=None, options=(), edit=None, before=()):
         self.runtime, self.name = runtime, name
@@ -147,7 +147,7 @@ class Container:
         notes = ({"bede.local": size} if size else {}) | (annotations or {})
         self.line = [*before, *command_line(runtime, name, command, notes, options, edit)]
         if "-d" in options:
-            self.line.remove("--rm")  # no engine takes it with a restart policy, or lets it be checkpointed
+            self.line.remove("--rm")  # no engine allows it with a restart policy or for a checkpoint
         self.process = subprocess.Popen(
             self.line,
             stdin=subprocess.DEVNULL,
@@ -189,7 +189,7 @@ class Container:
         return 0
 
     def fill(self):
-        """Wait until it has written all its memory once; itself."""
+        """Wait until the container has written all its memory once. Returns self."""
         wait_until(f"{self.name} fills its memory", self._full)
         return self
 
@@ -199,14 +199,14 @@ class Container:
         return (self.gate / "full").exists()
 
     def progress(self):
-        """Rounds over its memory so far."""
+        """How often the container has gone over its memory so far."""
         try:
             return int((self.gate / "progress").read_text())
         except OSError:
             return 0
 
     def go_on(self, rounds=1):
-        """Wait until it has gone over its memory that much oftener."""
+        """Wait until the container has gone over its memory *rounds* more times."""
         before = self.progress()
         wait_until(f"{self.name} makes progress", lambda: self.progress() >= before + rounds)
 
@@ -215,18 +215,18 @@ class Container:
         return sample(self.cgroup)
 
     def read(self, file):
-        """One of its cgroup's files."""
+        """The text of one of the cgroup's files."""
         return (self.cgroup / file).read_text().strip()
 
     def stop(self):
-        """Let it end by itself; (status, stdout, stderr)."""
+        """Let the container end by itself. Returns (status, stdout, stderr)."""
         (self.gate / "stop").touch()
         out, err = self.process.communicate(timeout=DEADLINE)
         return self.process.returncode, out, err
 
 
 def sample(cgroup):
-    """(local, far) of a cgroup's directory in bytes, as the kernel says."""
+    """(local, far) in bytes of the cgroup with this directory, as the kernel says."""
     with contextlib.closing(Sampler(str(cgroup))) as sampler:
         return sampler.sample()[:2]
 
@@ -238,13 +238,13 @@ def cgroup_of(pid):
 
 
 def cgroups():
-    """All of this machine but units of systemd and what engines keep as the parent of their containers."""
+    """All cgroups but those of systemd's units and the parents that engines keep for their containers."""
     units = (".service", ".slice", ".socket", ".mount", "/default", "/libpod_parent")
     return {str(path) for path in CGROUPS.rglob("*/") if not str(path).endswith(units)}
 
 
 def command_lines():
-    """(pid, words) of each process there is, older numbers first."""
+    """(pid, words of the command line) of each process, in the order of pids."""
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         with contextlib.suppress(OSError):
             yield pid, Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
@@ -260,7 +260,7 @@ def processes(word):
 
 
 def slack(bound):
-    """What a bound may be passed by: one per cent, or 1 MiB where that is more."""
+    """The overshoot that is allowed: one per cent of the bound, or 1 MiB if that is more."""
     return max(bound // 100, MIB)
 
 
@@ -278,7 +278,7 @@ def numa_maps(pid):
 
 
 def all_placed(pid, size):
-    """numa_maps() at a moment at which none of *size* bytes is on its way from one node to another."""
+    """Wait until none of *size* bytes is on its way between nodes. Returns numa_maps() of that moment."""
 
     def whole():
         by_node = numa_maps(pid)
@@ -291,27 +291,27 @@ def records():
     """The records that are on disk now."""
     found = []
     for path in sorted(RECORDS.glob("*.json")):
-        with contextlib.suppress(FileNotFoundError):  # its container ends just now
+        with contextlib.suppress(FileNotFoundError):  # the container has just ended
             found.append(json.loads(path.read_text()))
     return found
 
 
 def nothing_left(cgroup=None):
-    """Wait until no record and no cgroup is left of a container that has ended."""
+    """Wait until no record, and no *cgroup* of a container that has ended, is left."""
     wait_until("the record is removed", lambda: not list(RECORDS.glob("*")), 20)
     if cgroup is not None:
         wait_until(f"{cgroup} is removed", lambda: not cgroup.exists(), 20)
 
 
 def listed():
-    """What `bede ps --json` prints, by container id; asked for as that does, without a program's start."""
-    from ocihook.watch import containers  # where the package is tested, only the package has it
+    """What `bede ps --json` prints, by container id, without starting a program for it."""
+    from ocihook.watch import containers  # in tests of the package only the package has this module
 
     return {one.id: one.as_json() for one in containers.listing()}
 
 
 def held_by_agent():
-    """The ids of what an agent holds now; None where none answers."""
+    """The ids of the containers that an agent holds now; None if no agent answers."""
     from ocihook.errors import BedeError
 
     try:
@@ -321,6 +321,6 @@ def held_by_agent():
 
 
 def agent_pid():
-    """The process that listens, by systemd; 0 when there is none."""
+    """The agent's pid, as systemd knows it; 0 if no agent runs."""
     done = run("systemctl", "show", "-p", "MainPID", "--value", "bede-agent.service")
     return int(done.stdout.strip() or 0)

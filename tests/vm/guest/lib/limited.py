@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cgroup with a limit by node, on the patched kernel, and a look at it every 10 ms."""
+"""A cgroup with memory.node_limit, on the patched kernel, sampled every 10 ms."""
 
 import contextlib
 import functools
@@ -18,10 +18,10 @@ from helpers import CGROUPS, MIB, WORKLOADS
 from vmlab.demo.sampler import parse_numa_stat
 
 CPUS = os.cpu_count() or 1
-SCANNING = Path("/sys/kernel/debug/sched/numa_balancing")  #: how often it looks at a task
+SCANNING = Path("/sys/kernel/debug/sched/numa_balancing")  #: how often it scans a task
 LOADS = [str(WORKLOADS / "loads")]
-SLOW = Path("/proc/lockdep").exists()  #: a kernel that checks all that it does
-PEAK = 0.9  #: of the highest total: until it is last seen the demand counts as high
+SLOW = Path("/proc/lockdep").exists()  #: a debug kernel, which checks everything it does
+PEAK = 0.9  #: share of the highest total: until it is last reached, the demand counts as high
 
 
 def pairs(text):
@@ -39,7 +39,7 @@ def keyed(path):
 
 
 def write(path, text):
-    """One write(2), so that its error is the kernel's answer."""
+    """Write *text* by one write(2), so that an error is the kernel's answer to it."""
     fd = os.open(path, os.O_WRONLY)
     try:
         os.write(fd, text.encode())
@@ -48,13 +48,13 @@ def write(path, text):
 
 
 def vmstat(*names):
-    """Some of /proc/vmstat."""
+    """The figures *names* of /proc/vmstat."""
     found = keyed(Path("/proc/vmstat"))
     return {name: found.get(name, 0) for name in names}
 
 
 def complaints():
-    """Lines of the kernel's log that tell of a mistake in it."""
+    """Lines of the kernel's log that report a fault of the kernel."""
     signs = ("WARNING:", "BUG:", "Oops", "possible recursive", "circular locking", "suspicious RCU", "UBSAN")
     log = subprocess.run(["dmesg"], capture_output=True, text=True, check=True).stdout
     return [line for line in log.splitlines() if any(sign in line for sign in (*signs, "blocked for more"))]
@@ -62,7 +62,7 @@ def complaints():
 
 @contextlib.contextmanager
 def undisturbed():
-    """Nothing is swapped, failed or killed meanwhile."""
+    """Check that nothing is swapped or killed while the block runs."""
     before = vmstat("pswpout", "oom_kill")
     yield
     assert vmstat("pswpout", "oom_kill") == before
@@ -70,7 +70,7 @@ def undisturbed():
 
 @contextlib.contextmanager
 def knobs(values):
-    """{path: text} in force while the block runs."""
+    """Write each text to its path for as long as the block runs."""
     before = {path: path.read_text() for path in values}
     try:
         for path, text in values.items():
@@ -82,7 +82,7 @@ def knobs(values):
 
 
 def slack(limit, huge=False):
-    """The overshoot in bytes that is allowed of *limit* MiB: 0.5 % or 1 MiB, with huge pages one a CPU."""
+    """Bytes that *limit* MiB may be exceeded by: 0.5 %, 1 MiB, or with *huge* a huge page for each CPU."""
     return max(limit * MIB * 0.005, MIB, CPUS * 2 * MIB if huge else 0)
 
 
@@ -91,7 +91,7 @@ wait_until = functools.partial(helpers.wait_until, seconds=120.0)
 
 @dataclass(frozen=True)
 class Samples:
-    """What memory.node_current said meanwhile: [(local, all nodes)] in bytes."""
+    """Samples of memory.node_current: [(local, all nodes)] in bytes."""
 
     rows: list
 
@@ -104,14 +104,14 @@ class Samples:
         return max(total for _, total in self.rows)
 
     def mean(self, limit):
-        """Of what is local while more is wanted; None if that never was."""
+        """The mean local usage while the demand was above *limit*; None if it never was."""
         last = max(n for n, (_, total) in enumerate(self.rows) if total >= PEAK * self.total)
         high = [local for local, total in self.rows[: last + 1] if total >= limit]
         return sum(high) / len(high) if high else None
 
 
 class Group:
-    """A cgroup below the root, made on entering and gone on leaving; node 0 is the local one."""
+    """A cgroup below the root; a context manager that makes and removes it. Node 0 is the local one."""
 
     def __init__(self, name="limited", limit=None):
         self.path = CGROUPS / name
@@ -129,7 +129,7 @@ class Group:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        bounds.forget_page_cache()  # or the page cache keeps the cgroup
+        bounds.forget_page_cache()  # else the cgroup would stay as long as its page cache
 
         def removed():
             with contextlib.suppress(OSError):
@@ -158,7 +158,7 @@ class Group:
         return keyed(self.path / "memory.node_events")
 
     def numa_stat(self):
-        """{node: bytes} on the LRU lists, by the kernel's statistics."""
+        """{node: bytes} on the LRU lists, from memory.numa_stat."""
         found = {}
         for nodes in parse_numa_stat(self.read("memory.numa_stat")).values():
             for node, value in nodes.items():
@@ -166,7 +166,7 @@ class Group:
         return found
 
     def start(self, *command, below="", env=(), stdin=subprocess.DEVNULL):
-        """A command that is born into the cgroup, or into one *below* it."""
+        """Start a command in the cgroup, or in one *below* it."""
         procs = self.path / below / "cgroup.procs"
         process = subprocess.Popen(
             command,
@@ -181,13 +181,13 @@ class Group:
         return process
 
     def fill(self, megabytes, *extra, hold=60):
-        """A load that has all of its anonymous memory and holds it."""
+        """Start a load, and wait until it has all of its anonymous memory, which it holds."""
         process = self.start(*LOADS, "anon", str(megabytes), "1", str(hold), *extra)
         wait_until("the load is filled", lambda: self.total() >= megabytes * MIB)
         return process
 
     def lead(self, megabytes, processes=1):
-        """Processes of `led.py` with so much memory together, all of them full."""
+        """Start processes of `led.py` with so much memory together, and wait until all have it."""
         share = str(megabytes // processes)
         command = [sys.executable, "-ISB", str(WORKLOADS / "led.py"), share]
         led = [self.start(*command, stdin=subprocess.PIPE) for _ in range(processes)]
@@ -197,7 +197,7 @@ class Group:
 
     @contextlib.contextmanager
     def sampled(self):
-        """Samples every 10 ms while the block runs."""
+        """Sample every 10 ms while the block runs."""
         rows = []
         done = threading.Event()
 
@@ -228,12 +228,12 @@ def ask(processes, line):
 
 
 def answer(process):
-    """Wait for a process of `led.py` to have done what it was asked."""
+    """Wait until a process of `led.py` has done what it was asked."""
     line = process.stdout.readline()
     assert line in ("full\n", "done\n"), line + process.stdout.read()
 
 
 def ended(process):
-    """Wait for a load; its status and words."""
+    """Wait for the end of a load. Returns its status and output."""
     out, _ = process.communicate(timeout=300)
     return process.returncode, out.strip()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent that stands still while more happens than its buffers hold, by the kernel's count of the lost."""
+"""Stops the agent while more happens than its buffers hold; the kernel counts the events that are lost."""
 
 import contextlib
 import ctypes
@@ -13,17 +13,17 @@ from helpers import agent_pid, wait_until
 
 TRACING = Path("/sys/kernel/tracing/instances/bede")
 NETLINK = Path("/proc/net/netlink")
-# Of the agent's two buffers, in place of its own sizes: so that some hundred events are too many.
+# Sizes of the agent's two buffers in these tests, so small that some hundred events are too many.
 MOVES_KIB = "4"
 FORKS_BYTES = 1 << 15
-CONNECTOR = "11"  # linux/netlink.h
+CONNECTOR = "11"  # NETLINK_CONNECTOR of linux/netlink.h
 PIDFD_GETFD = 438
 SO_RCVBUFFORCE = 33
 
 
 @contextlib.contextmanager
 def unwatched():
-    """However long the machine takes: systemd lets a service be that does not answer for a minute."""
+    """Turn systemd's watchdog off, which would restart an agent that does not answer for a minute."""
     subprocess.run(["systemctl", "service-watchdogs", "no"], check=True)
     try:
         yield
@@ -33,7 +33,7 @@ def unwatched():
 
 @contextlib.contextmanager
 def stopped():
-    """The agent, whose number this is, does nothing."""
+    """Stop the agent by a signal while the block runs. Yields its pid."""
     pid = agent_pid()
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -44,9 +44,9 @@ def stopped():
 
 @contextlib.contextmanager
 def standing_still():
-    """The agent is stopped, and has small buffers; its number, and its socket of the process connector.
+    """Stop the agent and make its buffers small. Yields its pid and its socket of the process connector.
 
-    This process keeps to CPU 0 meanwhile: the buffers of moves are one a CPU.
+    This process stays on CPU 0 meanwhile, because each CPU has its own buffer of moves.
     """
     pid, cpus = agent_pid(), os.sched_getaffinity(0)
     size = TRACING / "buffer_size_kb"
@@ -59,14 +59,14 @@ def standing_still():
         after.callback(size.write_text, kib)
         size.write_text(MOVES_KIB)
         connector = after.enter_context(_taken(pid, number))
-        room = connector.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)  # twice what was asked for
+        room = connector.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)  # twice what was set
         after.callback(connector.setsockopt, socket.SOL_SOCKET, SO_RCVBUFFORCE, room // 2)
         connector.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, FORKS_BYTES)
         yield pid, connector
 
 
 def moves():
-    """(lost, unread) of the moves that were made on CPU 0, so far; what is lost was not read either."""
+    """(lost, unread) events of moves on CPU 0 so far; the lost ones count as unread, too."""
     lines = (TRACING / "per_cpu/cpu0/stats").read_text().splitlines()
     found = dict(line.split(": ", 1) for line in lines)
     lost = int(found["overrun"])
@@ -74,22 +74,22 @@ def moves():
 
 
 def forks_lost(connector):
-    """How many events of processes did not fit into the buffer of *connector*, so far."""
+    """How many process events did not fit into the buffer of *connector* so far."""
     inode = str(os.fstat(connector.fileno()).st_ino)
     (drops,) = [int(words[8]) for words in _netlink() if words[9] == inode]
     return drops
 
 
 def _netlink():
-    """sk, Eth, Pid, Groups, Rmem, Wmem, Dump, Locks, Drops, Inode of every socket."""
+    """The columns sk, Eth, Pid, Groups, Rmem, Wmem, Dump, Locks, Drops, Inode of every netlink socket."""
     return [line.split() for line in NETLINK.read_text().splitlines()[1:]]
 
 
 def _number(pid):
-    """The descriptor by which the process *pid* hears of processes; None as long as it has none."""
+    """The descriptor of the process connector in the process *pid*; None if it has none yet."""
     links = {f"socket:[{words[9]}]" for words in _netlink() if words[1] == CONNECTOR}
     for fd in os.listdir(f"/proc/{pid}/fd"):
-        with contextlib.suppress(FileNotFoundError):  # it opens and closes others
+        with contextlib.suppress(FileNotFoundError):  # other descriptors come and go meanwhile
             if os.readlink(f"/proc/{pid}/fd/{fd}") in links:
                 return int(fd)
     return None
@@ -97,7 +97,7 @@ def _number(pid):
 
 @contextlib.contextmanager
 def _taken(pid, number):
-    """The very socket that is descriptor *number* of the process *pid*."""
+    """A duplicate of descriptor *number* of the process *pid*, which is a socket."""
     pidfd = os.pidfd_open(pid)
     fd = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, pidfd, number, 0)
     error = ctypes.get_errno()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of the far node that goes and comes, as a fabric's manager has it, and what the agent says of it."""
+"""Takes far memory away and gives it back, as a fabric's manager does, and reads the agent's journal."""
 
 import contextlib
 import os
@@ -12,23 +12,23 @@ from sampling import Sampling
 FAR = Path("/sys/devices/system/node/node1")
 HUGE = FAR / "hugepages/hugepages-2048kB/nr_hugepages"
 BLOCKS = Path("/sys/devices/system/memory")
-#: The kernel tries for ever to take a block away in which a page stays, until it is sent a signal.
+#: Then a signal ends the attempt: the kernel tries for ever if a page of the block cannot be moved.
 PATIENCE = 20  # seconds
 
 
 def offline(blocks):
-    """Those of *blocks* that the kernel could empty and take away; not every one can be."""
+    """Take *blocks* offline. Returns those of which the kernel could move all pages away."""
     return [block for block in blocks if _set(block, "offline")]
 
 
 def online(blocks, how="online"):
-    """Give *blocks* back."""
+    """Put *blocks* online again."""
     for block in blocks:
         assert _set(block, how), f"{block} does not come back"
 
 
 def far_blocks():
-    """All memory blocks of the far node that are there."""
+    """All memory blocks of the far node that are online."""
     return [BLOCKS / path.name for path in sorted(FAR.glob("memory[0-9]*"))]
 
 
@@ -42,9 +42,9 @@ def far_size():
 
 @contextlib.contextmanager
 def full():
-    """The far node without room: what is free is huge pages. A process that filled it would never end."""
+    """Fill the far node with reserved huge pages. A process that filled it would never end."""
     try:
-        HUGE.write_text("100000")  # as many as fit
+        HUGE.write_text("100000")  # more than fit, so as many as possible
         yield
     finally:
         HUGE.write_text("0")
@@ -52,7 +52,7 @@ def full():
 
 @contextlib.contextmanager
 def emptied():
-    """The far node without any block that can go; what is left is full. Yields those that are gone."""
+    """Take all blocks offline that can be, and fill the rest of the far node. Yields the blocks taken."""
     gone = offline(far_blocks())
     try:
         with full():
@@ -81,7 +81,7 @@ def _too_long(_number, _frame):
 
 
 class Journal:
-    """What the agent has said of capacity since this was made."""
+    """The agent's journal lines about capacity since this object was made."""
 
     def __init__(self):
         self.before = self._all()
@@ -91,25 +91,25 @@ class Journal:
         return [line for line in out.splitlines() if line.startswith("node ")]
 
     def lines(self):
-        """Those lines."""
+        """The lines so far."""
         return self._all()[len(self.before) :]
 
     def says(self, words):
-        """Wait until the newest one has *words*; all of them."""
+        """Wait until the newest line has *words*. Returns all lines."""
         wait_until(f"the agent says {words!r}", lambda: words in "".join(self.lines()[-1:]))
         return self.lines()
 
 
 def beyond(pid, whole, limit):
-    """Where the *whole* anonymous memory of *pid* is; None while more than *limit* of it is local."""
+    """{node: bytes} of the *whole* anonymous memory of *pid*; None while more than *limit* of it is local."""
     by_node = all_placed(pid, whole)
     return by_node if by_node.get(0, 0) <= limit else None
 
 
 def goes_and_comes(container, gone, bound):
-    """Take far memory from a container that fills what there is of it, and give it back; yields at each step.
+    """Take far memory away from a container that fills all of it, and give it back; yields at each step.
 
-    *gone* is what :func:`emptied` yields, less the first two blocks, which the container is in.
+    *gone* is what :func:`emptied` yields, without the first two blocks, which the container uses.
     """
     own, rest = gone[:2], gone[2:]
     limit = bound + slack(bound)
@@ -122,9 +122,9 @@ def goes_and_comes(container, gone, bound):
         yield "gone"
     assert sampling.highest <= limit
     online(taken)
-    # Of the process's own pages: page cache that is in the way is dropped, and comes back to nobody.
+    # Count the process's own pages: page cache may be dropped meanwhile, and does not come back.
     whole = sum(all_placed(container.pid, 0).values())
-    # Where the kernel puts what is in the way is another node, whatever bound that one has.
+    # The kernel moves these pages to another node, whatever bound the container has there.
     moved = offline(own)
     wait_until("what was put on the local node is far again", lambda: container.sample()[0] <= limit)
     with Sampling(container.cgroup) as sampling:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a test of the suite runs: a marker that names its kernels and topologies.
+"""A marker that names the kernels and topologies on which a test of the suite runs.
 
     pytestmark = on(STOCK)                              every test of this file
-    @on("debian-6.12")  @on(PATCHED, each=True)         this test, in place of what its file says
+    @on("debian-6.12")  @on(PATCHED, each=True)         this test, instead of what its file says
 
-The whole matrix is every kernel on every topology that the markers of a test name. `make test` takes one of
-each marker, the first, where the test is most likely to fail; of one with *each* all, of a *rarely* none.
-There it has one CPU, if its topology can do with one: two on one processor hold each other up. What needs two
-at the same time says so. In the rest of the matrix every machine has its topology's own.
-Parameters can be rare, too: that a test is of every engine is another dimension of the matrix.
+The whole matrix is every kernel on every topology that the markers of a test name. `make test` takes the
+first kernel of each marker, where the test is most likely to fail; all of a marker with *each*, none of one
+with *rarely*. There the machine has one CPU, if its topology allows that: two virtual CPUs on one processor
+delay each other. A test that needs two CPUs says so (*two*). In the rest of the matrix every machine has the
+CPUs of its topology. Parameters can be rare, too: to run a test with every engine is another dimension.
 """
 
 import itertools
@@ -19,23 +19,23 @@ import pytest
 STOCK = ("debian-6.12", "debian-7.3")
 PATCHED = ("bede-6.12", "bede-7.3")
 ALL = (*STOCK, *PATCHED)
-ONE_SOCKET = ("two-tier", "module", "single")  #: topologies that can do with one CPU
+ONE_SOCKET = ("two-tier", "module", "single")  #: topologies that work with one CPU
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One machine of the matrix. *quiet*: the test needs a host to itself, since an agent races a load."""
+    """One machine of the matrix. *quiet*: it needs the host to itself, since an agent races a load."""
 
     kernel: str
     topology: str
-    cpus: int = 0  #: 0 for those that the topology has
+    cpus: int = 0  #: 0: the CPUs of the topology
     quiet: bool = False
 
 
 def on(kernel=STOCK, topology="two-tier", *, first=None, each=False, rarely=False, quiet=False, two=False):
-    """The marker; *kernel* and *topology* are a name or several, *first* is the kernel that comes first.
+    """The marker. *kernel* and *topology* are one name or several; *first* is the kernel that comes first.
 
-    *two*: it needs two CPUs, as it is about what they do at the same time. A *quiet* one has them, too.
+    *two*: the test needs two CPUs, since it is about two things at the same time. *quiet* implies two CPUs.
     """
     kernels = (kernel,) if isinstance(kernel, str) else tuple(kernel)
     topologies = (topology,) if isinstance(topology, str) else tuple(topology)
@@ -45,19 +45,19 @@ def on(kernel=STOCK, topology="two-tier", *, first=None, each=False, rarely=Fals
 
 
 def rarely(*values):
-    """Parameters that run in the matrix alone; a tuple is a row of them."""
+    """Parameters that run in the rest of the matrix only, not in `make test`; a tuple is one set of them."""
     rows = [value if isinstance(value, tuple) else (value,) for value in values]
     return [pytest.param(*row, marks=pytest.mark.rarely) for row in rows]
 
 
 def name(nodeid):
-    """``FILE::TEST`` of a node's id, wherever the file lies; a parameter may have slashes of its own."""
+    """``FILE::TEST`` of a node id, without the file's directory; a parameter may contain slashes."""
     file, _, test = nodeid.partition("::")
     return f"{file.rpartition('/')[2]}::{test}"
 
 
 def cells(item):
-    """(all cells, those of `make test`) of a test; a test without a marker is a mistake."""
+    """(all cells, those of `make test`) of a test. A test without a marker is an error."""
     marks = _nearest(item)
     if not marks:
         raise pytest.UsageError(f"{item.nodeid} does not say where it runs: give it, or its file, on(…)")

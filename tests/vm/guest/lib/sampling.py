@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demo's independent sampler beside a container, as a process of its own."""
+"""Runs the demo's independent sampler beside a container, in a separate process."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ COLUMNS = HEADER.split(",")
 
 
 class Sampling:
-    """The independent sampler beside a container, from entering to leaving."""
+    """The sampler beside a container; a context manager that starts and ends it."""
 
     def __init__(self, cgroup):
         self.cgroup = cgroup
@@ -28,13 +28,13 @@ class Sampling:
 
     def __exit__(self, *exc):
         self.process.terminate()
-        # It ends well when the cgroup is gone, too, but by no mistake.
+        # Its status is also 0 if the cgroup is gone, but not after an error.
         assert self.process.wait() == 0, "the sampler did not see all of it"
         lines = self.csv.read_text().splitlines()[1:]
         self.rows = [dict(zip(COLUMNS, map(float, line.split(",")), strict=True)) for line in lines]
 
     def now(self):
-        """Local and far usage together by the kernel's own file, in bytes."""
+        """Local and far usage together, in bytes, from the kernel's file."""
         words = (self.cgroup / "memory.current").read_text()
         return int(words)
 

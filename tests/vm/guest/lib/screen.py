@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program on a terminal of its own, its keys pressed and its screen read: what Rich and bede use of one."""
+"""Runs a program on a pseudo terminal, presses keys and reads its screen, as far as Rich and bede use one."""
 
 import contextlib
 import fcntl
@@ -55,7 +55,7 @@ class Screen:
         self.row = self.column = 0
 
     def resize(self, width, height):
-        """Another size, of which the kernel tells the program."""
+        """Change the terminal's size; the kernel signals that to the program."""
         self.width, self.height = width, height
         fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
         self._clear()
@@ -69,7 +69,7 @@ class Screen:
         self.process.send_signal(number)
 
     def read(self, seconds=0.05):
-        """Take what comes within *seconds*; the screen as lines."""
+        """Read output for *seconds*. Returns the screen as lines."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if not select.select([self.master], [], [], left)[0]:
@@ -86,7 +86,7 @@ class Screen:
             if text[at] == "\x1b":
                 found = SEQUENCE.match(text, at)
                 if found is None:
-                    self._rest = text[at:]  # its end is still to come
+                    self._rest = text[at:]  # the rest of this sequence has not come yet
                     return
                 self._obey(found.group(1) or "", found.group(2) or "")
                 at = found.end()
@@ -114,7 +114,7 @@ class Screen:
             self.hidden = letter == "l"
 
     def until(self, what, condition):
-        """The screen's lines once *condition* of them is true; fails saying *what* is not there."""
+        """The screen's lines once *condition* is true of them; else fails and says *what* is missing."""
         found = []
 
         def there():
@@ -129,7 +129,7 @@ class Screen:
         return list(found)
 
     def ended(self, seconds=DEADLINE):
-        """Its exit status, when it has ended by itself."""
+        """Wait for the program to end by itself. Returns its exit status."""
         wait_until("it ends", lambda: self.read(0.02) and self.process.poll() is not None, seconds)
         self.read()
         return self.process.returncode
@@ -140,6 +140,6 @@ class Screen:
         return (self.alternate, self.hidden, termios.tcgetattr(self.slave)) == (False, False, self.before)
 
 
-#: ways to end a full-screen program, and the status that is to come of them
+#: ways to end a full-screen program, and the exit status expected of each
 ENDS = ((lambda s: s.press("q"), 0), (lambda s: s.press("\x03"), 0))
 ENDS += ((lambda s: s.signal(signal.SIGTERM), 128 + signal.SIGTERM),)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Debian package's whole life on a host without Bede: installed, upgraded, removed and purged.
+"""Installs, upgrades, removes and purges the Debian package on a host without Bede.
 
-tests/vm/test_package.py has a bare machine run this, with an older package and this checkout's at /share.
+tests/vm/test_package.py runs this in a bare machine, with an older package and this checkout's at /share.
 """
 
 import json
@@ -15,20 +15,20 @@ from helpers import MIB, agent_pid, records, run, slack, wait_until
 
 OLD, NEW = "/share/old.deb", "/share/new.deb"
 BOUND, DEMAND = 16 * MIB, 48
-OWN_HIGH = 512 * MIB  #: of one of the containers, which has a memory.high of its own
+OWN_HIGH = 512 * MIB  #: the memory.high that one of the containers has from its user
 LIBRARY = Path("/usr/lib/bede")
 CONF = Path("/etc/bede/config.yaml")
 HOOKS = Path("/usr/share/containers/oci/hooks.d")
 DAEMON = Path("/etc/docker/daemon.json")
 METRICS = "bede-metrics.service"
 UNITS = ("bede-agent.service", "bede-agent.socket")
-#: dpkg's own, containers', and what Python keeps of modules that are not Bede's
+#: files of dpkg, of containers, and bytecode of modules that are not Bede's
 IGNORED = ("/var/lib/dpkg", "/var/lib/containers", "/var/lib/docker", "/var/lib/containerd", "/var/log")
 IGNORED += ("/usr/lib/bede-tests",)
 
 
 def listing():
-    """Every file and directory that a package could have left."""
+    """Every file and directory that the package could have left behind."""
     found = set()
     for top in ("/etc", "/usr", "/var"):
         for where, directories, files in os.walk(top):
@@ -41,12 +41,12 @@ def listing():
 
 
 def dpkg(*words):
-    """dpkg, as an administrator without a terminal would call it."""
+    """Run dpkg as an administrator without a terminal would."""
     return run("dpkg", *words, env=dict(os.environ, DEBIAN_FRONTEND="noninteractive"))
 
 
 def done(*words):
-    """dpkg that must not fail; what it said."""
+    """Run dpkg, which must not fail. Returns its output."""
     found = dpkg(*words)
     assert found.returncode == 0, found.stdout + found.stderr
     return found.stdout + found.stderr
@@ -58,7 +58,7 @@ def pid_of(unit):
 
 
 def state(unit, question):
-    """`systemctl is-active`, `is-enabled` of a unit."""
+    """The answer of `systemctl QUESTION UNIT`, such as is-active or is-enabled."""
     return run("systemctl", question, unit).stdout.strip()
 
 
@@ -67,7 +67,7 @@ def version():
 
 
 class Watch(threading.Thread):
-    """The most local memory that a container held while something else went on."""
+    """Records the highest local usage of a container while something else happens."""
 
     def __init__(self, container):
         super().__init__()
@@ -87,17 +87,17 @@ class Watch(threading.Thread):
 
 
 def bound(*containers):
-    """That each container goes on, at its bound."""
+    """Check that each container goes on, at its bound."""
     for container in containers:
         container.go_on()
         assert container.sample()[0] <= BOUND + slack(BOUND)
 
 
-turned_on = set()  #: units that the administrator wants beside the agent; a removal does not forget it
+turned_on = set()  #: units that the administrator has enabled besides the agent; a removal keeps that
 
 
 def installed(expected):
-    """That the package of version *expected* is in place, and that the agent and what is wanted runs."""
+    """Check that version *expected* is installed, and that the agent and the enabled units run."""
     assert version() == f"bede {expected}"
     for unit in UNITS:
         assert (state(unit, "is-active"), state(unit, "is-enabled")) == ("active", "enabled"), unit
@@ -111,7 +111,7 @@ def installed(expected):
 
 
 def texts():
-    """Pages, completion, documents."""
+    """Check the manual pages, the completion and the documents."""
     pages = {path.name for path in Path("/usr/share/man").glob("man?/bede*")}
     assert {"bede.1.gz", "bede-ps.1.gz", "bede-set.1.gz", "bede-hook.8.gz", "bede-runtime.8.gz"} <= pages
     script = "/usr/share/bash-completion/completions/bede"
@@ -124,7 +124,7 @@ def texts():
 
 
 def upgrade(*containers):
-    """To the newer version, under containers that run."""
+    """Upgrade to the newer version while containers run."""
     assert run("systemctl", "enable", "--now", METRICS).returncode == 0
     turned_on.add(METRICS)
     metrics = pid_of(METRICS)
@@ -146,7 +146,7 @@ def upgrade(*containers):
 
 
 def refused(*containers):
-    """A removal while a container runs that only bede-runtime can stop, or Docker would not go on."""
+    """Check that a removal is refused if only bede-runtime can stop a container, or Docker would break."""
     assert run("bede", "configure", "docker").returncode == 0
     assert run("systemctl", "reload", "docker").returncode == 0
     runtimes = ("docker", "info", "--format", "{{json .Runtimes}}")
@@ -171,7 +171,7 @@ def refused(*containers):
 
 
 def remove(plain, limited):
-    """Containers that run are let go, and go on; the configuration stays."""
+    """Remove the package: containers go on without a bound, and the configuration stays."""
     edited, agent, metrics = CONF.read_text(), agent_pid(), pid_of(METRICS)
     said = done("-r", "bede")
     assert "2 containers let go" in said, said
@@ -189,14 +189,14 @@ def remove(plain, limited):
     assert not list(HOOKS.glob("bede*"))
     assert not DAEMON.exists() or "bede" not in DAEMON.read_text()
     assert CONF.read_text() == edited
-    # Hooks are in the containers' bundles still, and gone.
+    # The containers' bundles still name the hooks, which are gone.
     for container in (plain, limited):
         status, out, err = container.stop()
         assert (status, out.splitlines()[-1:]) == (7, [f"kept {DEMAND} MiB"]), err
 
 
 def main():
-    """All of it, one after the other."""
+    """Run all steps, one after the other."""
     Path("/usr/sbin/policy-rc.d").unlink(missing_ok=True)  # starts units at an installation, as a host does
     for excludes in Path("/etc/dpkg/dpkg.cfg.d").iterdir():
         if "path-exclude" in excludes.read_text():
@@ -236,7 +236,5 @@ def main():
 
 
 if __name__ == "__main__":
-    os.environ.pop(
-        "PYTHONPATH", None
-    )  # led here; what is started from here shall find only what is installed
+    os.environ.pop("PYTHONPATH", None)  # started programs must find installed modules only
     main()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the commands of the documentation's pages as a person would who follows them: pages.py PAGES.json.
+"""Run the commands of the documentation's pages as a person who follows them would: pages.py PAGES.json.
 
-The machine has no Bede to begin with; the Debian package lies in dist/. The shell is a login shell, as in
-`bede vm shell`: an image with this machine's Redis stands in there for the one that a registry would have.
+At first the machine has no Bede; the Debian package is in dist/. The shell is a login shell, as in
+`bede vm shell`: an image with this machine's Redis takes the place of the one in a registry.
 """
 
 import json
@@ -17,7 +17,7 @@ SECONDS = 300
 
 
 def follow(page, text):
-    """Run one page's commands in one shell, an example's beside its files; its status."""
+    """Run one page's commands in one shell, in an example's directory for an example. Returns the status."""
     print(f"== {page}", flush=True)
     where = Path("/root") / (Path(page).parent if page.startswith("examples/") else "")
     environment = dict(os.environ, HOME="/root", TERM="dumb", DEBIAN_FRONTEND="noninteractive")
@@ -36,7 +36,7 @@ def follow(page, text):
 
 
 def main():
-    Path("/usr/sbin/policy-rc.d").unlink(missing_ok=True)  # of the image's making; a host has none
+    Path("/usr/sbin/policy-rc.d").unlink(missing_ok=True)  # left from making the image; a host has none
     for directory in ("dist", "examples"):
         shutil.copytree(f"/share/{directory}", f"/root/{directory}")
     for page, text in json.loads(Path(sys.argv[1]).read_text()):

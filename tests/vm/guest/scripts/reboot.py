@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Containers that start at boot: bound before a reboot and after it.
 
-tests/vm/test_machine.py has a machine run this at each of its boots.
+tests/vm/test_machine.py runs this in a machine at each boot.
 """
 
 import os
@@ -21,11 +21,11 @@ OPTIONS = ("--restart", "always", "--stop-timeout", "1")
 NAMES = {"docker": "boot-docker", "podman-crun": "boot-podman"}
 STARTERS = ("docker.service", "podman-restart.service")
 REBOOT = Path("/run/bede-vm/reboot")
-LIMIT = "memory.node_limit"  #: where the kernel has it, it holds the bound and leaves no record
+LIMIT = "memory.node_limit"  #: on a kernel with this file, the kernel holds the bound and there is no record
 
 
 class AtBoot(Detached):
-    """A container that its engine has started, at boot."""
+    """A container that its engine has started at boot."""
 
     def __init__(self, runtime, name):
         self.name, self.gate, self.engine = name, helpers.WORK / f"{name}.gate", runtime.partition("-")[0]
@@ -39,7 +39,7 @@ class AtBoot(Detached):
 
 
 def check(containers):
-    """That each is at its bound, and that there is a record of each and of nothing else."""
+    """Check that each container is at its bound, and that there are records of these and of nothing else."""
     for container in containers:
         container.fill()
         container.go_on()
@@ -56,7 +56,7 @@ def check(containers):
 
 
 def before():
-    """Start both, see them bound, and have the machine rebooted."""
+    """Start both containers, check their bounds, and request a reboot."""
     helpers.WORK.mkdir()
     made = [Detached(runtime, name, "16M", DEMAND, OPTIONS) for runtime, name in NAMES.items()]
     check([container.__enter__() for container in made])
@@ -69,7 +69,7 @@ def before():
 
 
 def after():
-    """See what came up by itself, and end it."""
+    """Check the containers that the boot has started, and end them."""
     found = [AtBoot(runtime, name).__enter__() for runtime, name in NAMES.items()]
     check(found)
     for container in found:
@@ -80,7 +80,7 @@ def after():
 
 
 if __name__ == "__main__":
-    helpers.WORK = Path("/var/lib/bede-tests")  # outlives a reboot
+    helpers.WORK = Path("/var/lib/bede-tests")  # survives a reboot
     helpers.BALANCING.write_text("0")
     before() if os.environ["BEDE_VM_BOOT"] == "0" else after()
     sys.exit(0)

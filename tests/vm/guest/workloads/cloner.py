@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A child that clone3(2) puts into a cgroup at its birth: cloner.py CGROUP MB HOLD_SECONDS."""
+"""Starts a child directly in another cgroup, by clone3(2): cloner.py CGROUP MB HOLD_SECONDS."""
 
 import ctypes
 import mmap
@@ -17,7 +17,7 @@ def main():
     size = int(sys.argv[2]) << 20
     # struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, …, cgroup
     args = (ctypes.c_uint64 * 11)(CLONE_INTO_CGROUP, 0, 0, 0, SIGCHLD, 0, 0, 0, 0, 0, fd)
-    # PyDLL keeps the interpreter's lock, so the child has it too.
+    # PyDLL does not release the interpreter's lock, so the child has it, too.
     pid = ctypes.PyDLL(None).syscall(CLONE3, ctypes.byref(args), ctypes.c_size_t(ctypes.sizeof(args)))
     if pid == 0:
         region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory of which a part is hot: hot.py COLD_MB HOT_MB, led by lines on standard input.
+"""Memory of which a part is hot: hot.py COLD_MB HOT_MB, controlled by lines on standard input.
 
-It fills the cold part, then the hot one, says so, and writes to all of the hot one again and again. To
-"where" it answers how many of the hot pages are on node 0, and how many there are; "stop" ends it.
+It fills the cold part, then the hot part, prints a line, and writes to the hot part again and again. To
+"where" it answers with the number of hot pages on node 0 and the number of all hot pages; "stop" ends it.
 """
 
 import ctypes
@@ -12,7 +12,7 @@ import sys
 
 PAGE = 4096
 MADV_NOHUGEPAGE = 15
-MOVE_PAGES = 279  # of x86-64
+MOVE_PAGES = 279  # the system call's number on x86-64
 
 
 def part(megabytes):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that touch memory in huge pages together, and free nothing before all of it is there.
+"""Processes that touch memory in huge pages at the same time, and free nothing before all have theirs.
 
-huge.py PROCESSES MB: MB mebibytes each. It begins at a line of its input, says "full", and ends at another.
+huge.py PROCESSES MB: MB mebibytes each. It begins when a line comes in, prints "full", and ends at the next.
 """
 
 import mmap
@@ -23,10 +23,10 @@ def main():
             region = mmap.mmap(-1, size + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             region.madvise(MADV_HUGEPAGE)
             for offset in range(0, size, HUGE):
-                # Every small page of it: the kernel may have had no huge one.
+                # Touch every small page of it: the kernel may have had no huge page.
                 region[offset : offset + HUGE : SMALL] = b"\1" * (HUGE // SMALL)
             os.write(filled[1], b".")
-            os.read(ended[0], 1)  # the end of file, when the parent closes its side
+            os.read(ended[0], 1)  # returns at the end of file, when the parent closes its side
             os._exit(any(region[offset] != 1 for offset in range(0, size, HUGE)))
     os.close(filled[1])
     for _ in range(processes):

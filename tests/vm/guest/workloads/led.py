@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Anonymous memory that a test leads by the hand: led.py MB, then a line for each thing it shall do.
+"""Anonymous memory that a test controls: led.py MB, then a line of input for each action.
 
-It fills MB mebibytes in small pages and prints a line. Then it reads lines, and prints one when each is
-done: ``check`` reads all pages and compares, ``huge`` allows huge pages, ``hot FIRST LAST`` goes on writing
-to these mebibytes until the next line comes. It ends, with status 0, when there are no more lines.
+It fills MB mebibytes in small pages and prints a line. Then it reads lines, and prints a line when each
+action is done: ``check`` reads all pages and compares, ``huge`` allows huge pages, ``hot FIRST LAST`` goes on
+writing to these mebibytes until the next line comes. At the end of input it ends with status 0.
 """
 
 import mmap

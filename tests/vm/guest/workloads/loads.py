@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads for a bound: each allocates MB mebibytes its own way, checks what it wrote, and holds.
+"""Loads for a bound: each allocates MB mebibytes in its own way, holds them, and checks what it wrote.
 
 loads.py anon|shmem|read|mmap|write|workers MB [PROCESSES] [HOLD_SECONDS] [thp]
 """
@@ -14,7 +14,7 @@ MADV_HUGEPAGE, MADV_NOHUGEPAGE = 14, 15
 FILE = os.environ.get("BEDE_LOAD_FILE", "/data/load.bin")
 
 
-# *salt* is the number of the process: each has contents, and a part of the file, of its own.
+# *salt* is the number of the process: each process has its own contents, and its own part of the file.
 
 
 def fill(region, size, salt):
@@ -67,7 +67,7 @@ def mapped(size, salt, rest, thp):
 
 
 def write(size, salt, rest, thp):
-    """Through the page cache to a file that has no name."""
+    """Write through the page cache to a file without a name."""
     part = bytes(range(256)) * 4096
     fd = os.open(os.path.dirname(FILE), os.O_TMPFILE | os.O_RDWR, 0o600)
     left = size
@@ -95,13 +95,13 @@ def workers(size, salt, rest, thp):
 
 
 def several(kind, size, processes, rest, thp):
-    """As many processes, none of which gives anything back before the last has all of its own."""
+    """Run the load in so many processes. All keep their memory until the last one has its share."""
     filled, ended = os.pipe(), os.pipe()
     pids = []
 
     def together():
         os.write(filled[1], b".")
-        os.read(ended[0], 1)  # the end of file, when the parent closes its side
+        os.read(ended[0], 1)  # returns at the end of file, when the parent closes its side
 
     for n in range(processes):
         pid = os.fork()
@@ -112,7 +112,7 @@ def several(kind, size, processes, rest, thp):
         pids.append(pid)
     os.close(filled[1])
     for _ in pids:
-        os.read(filled[0], 1)  # nothing when a child died
+        os.read(filled[0], 1)  # reads nothing if a child died
     rest()
     os.close(ended[1])
     if any(os.waitpid(pid, 0)[1] for pid in pids):
