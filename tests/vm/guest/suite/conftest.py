@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs in the machine in a box: `bede vm run -- python3 -m pytest /usr/lib/bede/tests/vm/guest/suite`.
+"""The tests in the machine in a box: `bede vm run -- python3 -m pytest /usr/lib/bede/tests/vm/guest/suite`.
 
-Only those tests run that are of this machine's kernel and topology (`lib/on.py`), which `bede vm run` tells;
-with BEDE_ONLY, a list in JSON, only those of them that it names.
+Only the tests for this machine's kernel and topology run (`lib/on.py`); `bede vm run` passes these two in the
+environment. With BEDE_ONLY, a list in JSON, only the tests that it names run.
 """
 
 import json
@@ -27,7 +27,7 @@ import sockets
 
 from vmlab.demo import inside
 
-SECONDS = 400 * (6 if limited.SLOW else 1)  #: for one test, in the slowest machine seen so far
+SECONDS = 400 * (6 if limited.SLOW else 1)  #: for one test, in the slowest machine so far
 
 
 def pytest_addoption(parser):
@@ -61,14 +61,14 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(scope="session", autouse=True)
 def far_by_name():
-    """Where the firmware tells of no far memory, the configuration does."""
+    """On a machine whose nodes are one tier, let the configuration call node 1 far."""
     if sockets.is_one_tier():
         inside.call_far("1")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def kernel_without_complaints():
-    """A patched kernel has nothing to complain of, whatever its tests do; told with the last of them."""
+    """A patched kernel must log no fault, whatever the tests do; checked after the last test."""
     yield
     if helpers.IS_PATCHED:
         assert limited.complaints() == []
@@ -76,7 +76,7 @@ def kernel_without_complaints():
 
 @pytest.fixture(scope="module")
 def unbalanced():
-    """NUMA balancing promotes what a test has just seen demoted. Not for test_bounds.py: users have it on."""
+    """Turn NUMA balancing off, which promotes what a test has just seen demoted. Not in test_bounds.py."""
     before = helpers.BALANCING.read_text()
     helpers.BALANCING.write_text("0")
     yield
@@ -85,20 +85,20 @@ def unbalanced():
 
 @pytest.fixture(scope="module")
 def swap():
-    """Swap is on while the module's tests run, to be used or not."""
+    """Turn swap on while the module's tests run, whether they use it or not."""
     with bounds.swap():
         yield
 
 
 @pytest.fixture(scope="session")
 def load_file():
-    """The file that loads read."""
+    """Make the file that loads read."""
     bounds.have_load_file()
 
 
 @pytest.fixture(autouse=True)
 def clean(request):
-    """Every test starts and ends without a bound container, and with the agent as the machine has it."""
+    """Give every test an empty work directory, and check that it leaves no record behind."""
     helpers.WORK.mkdir(exist_ok=True)
     yield
     shutil.rmtree(helpers.WORK, ignore_errors=True)
@@ -108,7 +108,7 @@ def clean(request):
 
 @pytest.fixture(autouse=True)
 def in_time():
-    """A test that hangs fails, and those after it run."""
+    """Make a test that hangs fail, so that the tests after it run."""
 
     def late(_number, _frame):
         raise TimeoutError(f"the test has not ended in {SECONDS} s")
@@ -124,6 +124,6 @@ def in_time():
 
 @pytest.fixture
 def agent():
-    """The agent's unit; started again whatever the test does to it."""
+    """The agent's unit, which is started again after the test, whatever the test does to it."""
     yield "bede-agent.service"
     subprocess.run(["systemctl", "start", "bede-agent.socket", "bede-agent.service"], check=True)

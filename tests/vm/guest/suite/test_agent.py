@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agent's death, its absence, and a bound that changes; the kernel says what became of the container."""
+"""The agent's death, its absence, and a bound that changes; the kernel's figures show the effect."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def container():
 
 
 def holds(container, bound=BOUND):
-    """That it is below *bound* whenever one looks while it goes over its memory."""
+    """Check several times that the container is below *bound* while it goes over its memory."""
     for _ in range(10):
         assert container.sample()[0] <= bound + slack(bound)
     container.go_on()
@@ -42,7 +42,7 @@ def holds(container, bound=BOUND):
 
 
 def adopted(name="kept"):
-    """Wait until an agent answers that holds *name*."""
+    """Wait until an agent answers and holds *name*."""
 
     wait_until(f"an agent holds {name}", lambda: name in (helpers.held_by_agent() or ()))
 
@@ -84,12 +84,12 @@ def test_hook_starts_the_agent_that_systemd_has_stopped(agent):
 
 def test_hook_starts_an_agent_without_systemd(agent):
     subprocess.run(["systemctl", "stop", "bede-agent.socket", agent], check=True)
-    # Where a host has no systemd: the hook sees a machine without its directory.
+    # Simulate a host without systemd: hide systemd's directory from the hook.
     hidden = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /run/systemd && exec "$@"', "sh"]
     with Container("runc", "kept", "32M", 64, before=hidden) as container:
         adopted()
         assert not agent_pid()
-        # Beside it there is for a moment the process that subscribes for it.
+        # For a moment there is a second process, which subscribes for the agent.
         (own,) = wait_until(
             "it has subscribed", lambda: len(found := helpers.processes("agent")) == 1 and found
         )
@@ -109,7 +109,7 @@ def test_set_halves_and_raises(container):
         assert record["bound"] == bound
         wait_until(f"local usage is at most {size}", lambda b=bound: container.sample()[0] <= b + slack(b))
         assert listed()["kept"]["bound"] == bound
-    # What is far stays far, but there is room again for what is new.
+    # Far pages stay far, but there is room again for new ones.
     assert int(container.read("memory.high")) >= int(container.read("memory.current")) + 16 * MIB
     assert container.stop()[0] == 7
 
@@ -190,7 +190,7 @@ def test_only_root_reaches_the_socket():
     done = helpers.run("bede", "ps", user="nobody")
     assert done.returncode == 4
     assert done.stderr == "bede: only root may speak to the agent. Use sudo.\n"
-    # Not even with the path open to all: the agent asks the kernel who calls.
+    # Not even if everybody may open the path: the agent asks the kernel who its peer is.
     SOCKET.parent.chmod(0o755)
     SOCKET.chmod(0o666)
     try:
@@ -202,7 +202,7 @@ def test_only_root_reaches_the_socket():
 
 
 def test_balancing_does_not_keep_a_container_past_its_bound(container):
-    # What is promoted is charged already, so it passes no fence: the agent has to see it and act.
+    # A promoted page is charged already, so no fence stops it: the agent has to notice and demote.
     container.fill()
     helpers.BALANCING.write_text("1")
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bad input: one line that the runtime shows its user, the documented status, and nothing left."""
+"""Bad input: the runtime shows its user one line, the exit status is as documented, and nothing is left."""
 
 import json
 import os
@@ -29,7 +29,7 @@ BAD = (
 
 @pytest.fixture
 def config():
-    """Writes the host's configuration; takes it away afterwards."""
+    """A function that writes the host's configuration, which is removed afterwards."""
     os.makedirs("/etc/bede", exist_ok=True)
 
     def write(text, mode=0o644):
@@ -43,7 +43,7 @@ def config():
 
 @pytest.fixture
 def alone():
-    """A process that has a cgroup of its own, as a container's has."""
+    """The pid of a process in a cgroup of its own, as a container's process is."""
     group = helpers.CGROUPS / "alone"
     group.mkdir()
     sleeper = subprocess.Popen(["sleep", "60"])
@@ -55,7 +55,7 @@ def alone():
 
 
 def refused(done, *says):
-    """That one line of what a user sees says all that, and that there is no traceback."""
+    """Check that one line of the output has all the words *says*, and that there is no traceback."""
     text = (done.stdout + done.stderr).replace("\\n", "\n")
     assert done.returncode != 0, text
     assert "Traceback" not in text
@@ -77,7 +77,7 @@ def test_bad_annotation(annotations, wrong, todo):
 
 @pytest.mark.parametrize("runtime", ("podman-crun", "docker", *rarely("podman-runc", "ctr")))
 def test_engine_shows_what_its_runtime_was_told(runtime):
-    # Podman's hook finds this out; so does docker's and ctr's, since the wrapper knows no nodes.
+    # The hook notices this, also with docker and ctr, since the wrapper does not know the nodes.
     annotations, wrong, todo = BAD[-1]
     line = helpers.command_line(runtime, "refused", ["echo", "started"], annotations)
     before = helpers.cgroups()
@@ -124,7 +124,7 @@ def test_memory_that_is_not_delegated():
 
 
 def hook(stage, text=None, user=None, **changes):
-    """Call the hook as a runtime would, with a state of its own."""
+    """Call the hook as a runtime would, with a made-up state."""
     state = {"ociVersion": "1.0.2", "id": "by-hand", "status": "created", "pid": os.getpid()}
     state |= {"bundle": "/tmp/by-hand", "annotations": {"bede.local": "64M"}} | changes
     options = {} if user is None else {"user": user}

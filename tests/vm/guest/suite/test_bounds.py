@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What must hold for every kind of memory, by the sampler's figures; swap is on."""
+"""The limits that must hold for every kind of memory, by the sampler's figures; swap is on."""
 
 import os
 
@@ -10,11 +10,11 @@ import sockets
 from on import STOCK, on
 
 pytestmark = pytest.mark.usefixtures("swap", "load_file", "touched")
-#: What was nearest to its limit, or beyond it, on 7.3; on 6.12 the others, since its fence costs page cache.
+#: Loads that came nearest to their limits on 7.3; the others did on 6.12, where the fence costs page cache.
 NEWER = ("anon-8", "thp-8", "workers", "shmem")
-#: and without a lower tier, where many processes outrun the writer of cpuset.mems and page cache cannot move
+#: Without a lower tier: many processes are faster than the writer of cpuset.mems, and page cache cannot move.
 TWO_SOCKETS = ("anon-8", "thp-8", "read")
-#: Without a lower tier: of anonymous memory, and of files and shared memory; and the mean.
+#: Limits without a lower tier: overshoot of anonymous memory, of files and shared memory; and the mean.
 MOVED, MOVED_FILES, MOVED_MEAN = 0.02, 0.05, 0.95
 
 
@@ -23,7 +23,7 @@ def expected(case: bounds.Case) -> str:
 
 
 def where(case: bounds.Case) -> list[pytest.MarkDecorator]:
-    """On one kernel in `make test`, on all in the matrix; each has the host to itself."""
+    """The case runs on one kernel in `make test`, on all in the matrix, and has the host to itself."""
     first = "debian-7.3" if case.name in NEWER else "debian-6.12"
     rarely = case.name not in TWO_SOCKETS
     return [on(STOCK, first=first, quiet=True), on(STOCK, "two-socket", rarely=rarely, quiet=True)]
@@ -31,7 +31,7 @@ def where(case: bounds.Case) -> list[pytest.MarkDecorator]:
 
 @pytest.fixture(scope="module")
 def touched():
-    """Memory that the machine has used before: the first touch of a page is a fault of the host's, too."""
+    """Touch all memory once: the first touch of a guest's page is also a fault on the host, which is slow."""
     done = helpers.run(f"{helpers.WORKLOADS}/loads", "anon", "2200", "8", "0", "thp")
     assert done.returncode == 0, done.stderr
 
@@ -57,7 +57,7 @@ def test_the_bound_holds(case: bounds.Case) -> None:
     assert result.swap == 0
     assert result.status == 0, result.output
     assert result.output.startswith(expected(case))
-    # All that the load asked for was there at once, on one node or the other.
+    # All memory of the load was in use at the same time, on one node or the other.
     assert result.total >= 3.9 * bound * (0.9 if case.cache else 1)
     if free is not None:
         assert result.file >= case.cache * free.file

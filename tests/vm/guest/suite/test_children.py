@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever child a container has, however it was made, counts against its one bound: by the kernel's word."""
+"""Every child of a container, however made, counts against the container's bound, as the kernel says."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 @pytest.fixture
 def small_pages():
-    """What huge pages may be above a bound is a matter of test_bounds.py; here it is about whose they are."""
+    """Turn huge pages off: test_bounds.py tests how far they may exceed a bound."""
     before = THP.read_text().partition("[")[2].partition("]")[0]
     THP.write_text("never")
     yield
@@ -38,7 +38,7 @@ def small_pages():
 
 
 def within(sampling, bound=BOUND):
-    """That no sample was above the bound by more than the backend's own limit."""
+    """Check that no sample was above the bound by more than is allowed."""
     assert len(sampling.rows) > 10
     assert sampling.highest <= bound * MIB + slack(bound * MIB)
 
@@ -63,11 +63,11 @@ def test_every_kind_of_child(runtime):
             kinds = [line.split()[0] for line in lines]
             assert sorted(kinds) == sorted((*KINDS, *LEAVING))
             everybody = programs("all") + programs("touch")
-            assert len(everybody) == len(kinds)  # the thread is its process, which makes the children
+            assert len(everybody) == len(kinds)  # the thread counts as the first process
             wait_until("everybody is inside", lambda: inside(everybody, cgroup))
             children.settle()
         within(sampling)
-        # All but what the last four have charged outside before they were back.
+        # All memory but what the children that left have charged outside before they were back.
         assert sampling.total >= len(KINDS) * EACH * MIB
         seen = wait_until("bede ps counts them", lambda: children.outside_of(cgroup.name))
         assert seen["returned"] >= len(LEAVING)
@@ -77,7 +77,7 @@ def test_every_kind_of_child(runtime):
 
 
 def test_without_namespaces_of_its_own(agent):
-    """A container that shares the host's pid and cgroup namespaces is known by who was forked by whom."""
+    """A container in the host's pid and cgroup namespaces: its processes are known by their parents."""
     line = ["/gate/kinds", "all", str(EACH), "/sys/fs/cgroup/outside"]
     with Outside(), Family("crun", "no-namespaces", line, host_pids=True) as one:
         wait_until("it runs", lambda: programs("all"))
@@ -89,9 +89,9 @@ def test_without_namespaces_of_its_own(agent):
 
 @pytest.mark.parametrize("runtime", ("crun", "podman-crun"))
 def test_those_that_left_before_the_agent_heard(agent, runtime):
-    """A container does not wait for the agent, which may not get a processor for a while."""
+    """A container does not wait for the agent, which may get no CPU for a while."""
     line = ["/gate/kinds", "all", "1", "/sys/fs/cgroup/outside"]
-    hosts = runtime == "crun"  # without namespaces of its own but that of its files
+    hosts = runtime == "crun"  # shares all the host's namespaces but that of mounts
     with Outside() as outside, losing.unwatched(), contextlib.ExitStack() as after:
         with losing.stopped():
             one = after.enter_context(Family(runtime, f"late-{runtime}", line, host_pids=hosts))
@@ -102,7 +102,8 @@ def test_those_that_left_before_the_agent_heard(agent, runtime):
         wait_until("everybody is inside", lambda: inside(everybody, cgroup))
 
 
-#: What a systemd or a Podman in a container does: it hands its controllers down, and takes no process then.
+#: As systemd or Podman in a container do: the container's cgroup hands its controllers down, and then takes
+#: no process itself.
 TREE = """
 cd /sys/fs/cgroup && mkdir init work && echo 0 > init/cgroup.procs && echo +memory > cgroup.subtree_control
 (while [ ! -e /gate/go ]; do sleep 0.1; done; echo 0 > work/cgroup.procs; exec /gate/kinds once 96 1000) &
@@ -143,7 +144,7 @@ def test_moved_by_hand_comes_back_or_is_let_go(agent):
             subprocess.run(["systemctl", "restart", agent], check=True)
             wait_until("it is held again", lambda: children.outside_of("moved") is not None)
             (outside.path / "cgroup.procs").write_text(str(pid))
-            # Another one that may not stay is the sign that the agent has seen both.
+            # When another process, which may not stay, is back, the agent has seen both moves.
             other = sorted(programs("all"))[-2]
             (helpers.CGROUPS / "cgroup.procs").write_text(str(other))
             wait_until("the other is back", lambda: cgroup_of(other) != helpers.CGROUPS)
@@ -169,7 +170,7 @@ def test_lost_messages_lead_to_a_rescan(agent):
 
         with losing.unwatched():
             with losing.standing_still() as (stopped, connector):
-                # The buffer is full first; then all that is in it is lost, and with it that *pid* has left.
+                # Fill the buffer, move *pid*, and go on until all of the buffer is lost, that move included.
                 move_until_lost(losing.moves()[0] + 1)
                 there.write_text(str(pid))
                 move_until_lost(losing.moves()[1])

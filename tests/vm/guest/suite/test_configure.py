@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede configure` and `bede unconfigure` on the real engines, which say what they make of it."""
+"""`bede configure` and `bede unconfigure` on the real engines, which are asked what they have read."""
 
 import json
 import os
@@ -24,7 +24,7 @@ PODMAN = Path("/etc/containers")
 CRI = "io.containerd.grpc.v1.cri"
 USER = 12345
 SCRIPTS = Path("/etc/bede")
-#: It stands in for NVIDIA's runtime, which needs a GPU: like that one it changes the bundle and becomes runc.
+#: Replaces NVIDIA's runtime, which needs a GPU: like that one it changes the bundle and becomes runc.
 FAKE = Path("/usr/local/bin/fake-nvidia-container-runtime")
 FAKE_TEXT = """#!/usr/bin/python3
 import json, os, sys
@@ -41,7 +41,7 @@ os.execvp("runc", ["runc", *sys.argv[1:]])
 
 @pytest.fixture(scope="module", autouse=True)
 def as_before(tmp_path_factory):
-    """The files of all engines, and their daemons, are after these tests as they were before."""
+    """Restore the files of all engines after these tests, and restart their daemons."""
     places = [DOCKER.parent, CONTAINERD.parent, PODMAN, SHARE]
     kept = tmp_path_factory.mktemp("kept")
     for number, place in enumerate(places):
@@ -62,21 +62,21 @@ def bede(*words, status=0):
 
 
 def high(*command):
-    """memory.high of a container, by the kernel's own file in it; None where it is unbound."""
+    """memory.high of a container, read inside it from the kernel's file; None if it is not bound."""
     done = run(*command, IMAGE, *(["configured"] if command[0] == "ctr" else []), "sh", "-c", FIRST)
     assert done.returncode == 0, (command, done.stderr)
     return None if done.stdout.strip() == "max" else int(done.stdout)
 
 
 def bound(*command):
-    """Whether a container of *command* is held."""
+    """Whether a container that *command* starts is bound."""
     value = high(*command)
     assert value is None or (BOUND - 4) * MIB < value <= (BOUND + 4) * MIB
     return value is not None
 
 
 def gpu(*command):
-    """Whether the fake runtime has done its work for a container of *command*, and whether that is held."""
+    """Whether the fake runtime has changed a container that *command* starts, and whether it is bound."""
     words = [*command, IMAGE, *(["gpu"] if command[0] == "ctr" else [])]
     done = run(*words, "sh", "-c", f"{FIRST}; echo gpu: $FAKE_GPU")
     assert done.returncode == 0, (command, done.stderr)
@@ -85,7 +85,7 @@ def gpu(*command):
 
 
 def backups(place):
-    """What was kept of files in a directory or below."""
+    """The backup files in a directory or below."""
     return sorted(place.rglob("*.bede-*"))
 
 
@@ -101,7 +101,7 @@ def docker(*options):
 
 
 def info():
-    """(runtimes, default runtime) as the daemon says."""
+    """(runtimes, default runtime) as Docker's daemon reports them."""
     done = run("docker", "info", "--format", "[{{json .Runtimes}}, {{json .DefaultRuntime}}]")
     assert done.returncode == 0, done.stderr
     runtimes, default = json.loads(done.stdout)
@@ -109,7 +109,7 @@ def info():
 
 
 def dump():
-    """The CRI plugin's section as containerd says."""
+    """The CRI plugin's section as containerd reports it."""
     done = run("containerd", "config", "dump")
     assert done.returncode == 0, done.stderr
     return tomllib.loads(done.stdout)["plugins"][CRI]
@@ -202,15 +202,15 @@ def test_docker_gets_a_runtime_and_loses_it():
     assert DOCKER.stat().st_mode & 0o777 == 0o640
     assert bede("configure", "docker") == ["nothing to do"]
     assert len(backups(DOCKER.parent)) == 1
-    assert run("systemctl", "reload", "docker").returncode == 0  # which only sends a signal
+    assert run("systemctl", "reload", "docker").returncode == 0  # a reload only sends a signal
     wait_until("Docker has taken notice", lambda: "bede" in info()[0])
     assert bound(*docker("--runtime", "bede"))
     assert not bound(*docker())
     assert info()[0]["bede"]["path"] == "/usr/bin/bede-runtime"
-    bede("configure", "docker", "--set-default")  # what comes of it: the next test
+    bede("configure", "docker", "--set-default")  # the next test checks the result
     assert json.loads(DOCKER.read_text())["default-runtime"] == "bede"
     assert "do not start" in bede("unconfigure", "docker")[1]
-    # An empty "runtimes" goes with ours; all else is there to the byte.
+    # The empty "runtimes" is removed with Bede's; all else stays byte for byte.
     assert DOCKER.read_bytes() == before.replace(b',\n\t"runtimes": {}', b"")
 
 
@@ -239,7 +239,7 @@ def test_docker_s_default_runtime_does_its_work_beside_a_bound(fake):
     restart("docker")
     assert info()[1] == "bede"
     assert gpu(*docker()) == (True, True)
-    # One that runs is stopped by the script that has started it.
+    # A running container is stopped by the script that has started it.
     have_image("docker")
     running = run("docker", "run", "-d", "--name", "runs", "--network", "none", *NOTE, IMAGE, "sleep", "600")
     assert running.returncode == 0, running.stderr
@@ -274,7 +274,7 @@ def test_docker_s_own_validation_is_asked_first():
 
 
 def test_containerd_gets_a_runtime_class_and_loses_nothing():
-    # The example, as somebody may have installed it by hand, replaces the section of config.toml.
+    # The example, if installed by hand, replaces the section of config.toml.
     assert DROP_IN.exists()
     original = CONTAINERD.read_bytes() + b"# and a comment, at the end"
     CONTAINERD.write_bytes(original)
@@ -363,6 +363,6 @@ def test_what_containerd_does_not_take_is_said_in_one_line():
 
 
 def plugin():
-    """What containerd says of its CRI plugin, which reads the runtimes."""
+    """containerd's status of its CRI plugin, which reads the runtimes."""
     lines = [line.split() for line in run("ctr", "plugins", "ls").stdout.splitlines()]
     return next(words[-1] for words in lines if words[:2] == ["io.containerd.grpc.v1", "cri"])

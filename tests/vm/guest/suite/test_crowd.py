@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent that is killed at any moment, and one with many containers: nothing is lost, nothing is left.
+"""An agent that is killed at any moment, and an agent with many containers: nothing is lost, nothing is left.
 
-The short form is a part of every run; BEDE_SOAK=1 (`make soak`) is the long one.
+Every run has the short form; BEDE_SOAK=1 (`make soak`) chooses the long one.
 """
 
 import os
@@ -27,13 +27,13 @@ BOUND = 12
 
 @pytest.fixture
 def fresh(agent):
-    """An agent that is ready, and what there is beside it."""
+    """Wait until an agent is ready. Returns the traces of that moment."""
     wait_until("the agent has subscribed", lambda: len(helpers.processes("agent")) == 1)
     return crowd.Traces()
 
 
 class Life:
-    """Containers that start, run and end in threads of their own, until it is left."""
+    """Starts and ends containers in threads, until the context is left."""
 
     def __init__(self, workers):
         self.ended = threading.Event()
@@ -63,11 +63,11 @@ class Life:
 
 
 def above(usage):
-    """Those in *usage* that are above their bound.
+    """The containers in *usage* that are above their bound by more than is allowed.
 
-    There may be no agent. Then what is charged beyond the fence is answered by about as much demotion, and
-    nobody makes up for the rest (docs/holding.md): 3.3 MiB of 12 were seen at 21 beyond it. Without the fence
-    it would be all of that.
+    There may be no agent. Then the kernel demotes about as much as is charged beyond the fence, and nobody
+    makes up for the rest (docs/holding.md): with a bound of 12 MiB, 3.3 MiB above it were seen at 21 MiB
+    beyond the fence. Without the fence it would be all 21.
     """
     return {
         id: f"{local / MIB:.2f} of {bound / MIB:.0f} MiB"
@@ -82,8 +82,8 @@ def test_killed_at_any_moment(fresh, capsys):
     kills = seen = 0
     with Life(3) as life:
         while kills < KILLS and not life.errors:
-            # Each other one lives until it answers: without any agent for minutes, what grows beyond its
-            # fence is held back by the kernel for as long, and that is no loss.
+            # Every second agent lives until it answers. Without any agent for minutes, the kernel would hold
+            # containers that grow beyond their fences back for as long, which is no fault.
             if kills % 2:
                 wait_until("an agent answers", lambda: life.errors or helpers.held_by_agent() is not None)
             end = time.monotonic() + chance.uniform(0, 3)
@@ -112,7 +112,7 @@ def test_a_crowd(fresh, capsys):
     try:
         crowd.storm(crowd.start, names, AT_ONCE)
         wait_until("all are held", lambda: len(helpers.listed()) == CROWD)
-        time.sleep(8)  # an idle container is looked at less and less often, in the end each two seconds
+        time.sleep(8)  # until idle containers are looked at every two seconds only
         full, share = crowd.memory(pid), crowd.idle_share(pid, 10)
         assert agent_pid() == pid
     finally:
@@ -129,7 +129,7 @@ def test_a_crowd(fresh, capsys):
         idle = f"idle with {CROWD}: {100 * share:.2f} % of one CPU"
         print(f"\n{os.uname().release}: agent alone, with {CROWD}, without, with: {sizes} MiB; {idle}")
     assert again <= full + 4 * MIB, "its memory grows"
-    # Whole turns each tenth of a second were 1 % a container; this is some twentieth of it.
+    # A whole turn every tenth of a second would use 1 % for each container; idle ones use about 1/20 of that.
     assert share < 0.004 * CROWD
 
 
@@ -153,7 +153,7 @@ def test_cycles_leave_nothing(fresh, capsys):
 
 
 def test_closed_without_an_end(fresh):
-    """A container whose runtime was killed: no hook tells of its end, the kernel does."""
+    """A container whose runtime was killed: no hook reports its end, but the kernel does."""
     crowd.make(BOUND, "once", 4, "100000")
     crowd.start("orphan")
     wait_until("it is held", lambda: "orphan" in helpers.listed())

@@ -53,7 +53,7 @@ def test_this_host_can_hold_bounds():
     assert found["bede", "agent"]["fact"] == f"runs as process {helpers.agent_pid()}"
 
 
-@on("debian-6.12")  # the others need none of it
+@on("debian-6.12")  # the other kernels need nothing of this
 def test_it_changes_nothing_unless_told_to():
     before = DEMOTION.read_text(), LRU.read_text()
     DEMOTION.write_text("0")

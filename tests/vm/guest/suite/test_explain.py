@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede explain`, and containers called as their engines call them."""
+"""`bede explain`, which takes containers' names as their engines have them."""
 
 import json
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A far node that goes as a whole and comes back."""
+"""A far node that is taken away as a whole and comes back."""
 
 import subprocess
 
@@ -12,11 +12,11 @@ from sampling import Sampling
 pytestmark = [on(STOCK, "module"), pytest.mark.usefixtures("unbalanced")]
 BOUND = 16 * MIB
 DEMAND = 64  # MiB
-SIZE = 1024  # MiB: of the far node
+SIZE = 1024  # MiB of the far node
 
 
 def far_node_comes():
-    """Plug the memory in; what can be taken away again has to be movable."""
+    """Put the far node's memory online, as movable, so that it can be taken away again."""
     online(far_blocks(), "online_movable")
 
 
@@ -33,12 +33,12 @@ def test_far_node_goes_and_comes_back():
         blocks = far_blocks()
         assert offline(blocks) == blocks
         journal.says("node 1 is gone (far); no far memory is left, containers without their bounds: 1")
-        # Nobody is strangled for a bound that cannot be held, and nothing is dropped.
+        # No fence hinders the container while its bound cannot be held.
         assert (container.read("memory.high"), container.read("memory.swap.max")) == ("max", "max")
         assert listed() == {}
         container.go_on()
         wait_until("all of it is local", lambda: container.sample()[0] >= DEMAND * MIB)
-        # An agent that starts now has nothing to hold, and forgets nobody.
+        # An agent that starts now holds nothing, but keeps the record.
         before = agent_pid()
         subprocess.run(["systemctl", "restart", "bede-agent.service"], check=True)
         assert wait_until("another agent runs", agent_pid) != before

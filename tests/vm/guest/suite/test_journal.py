@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent tells the journal: one line an event, with fields; nothing where nothing happens."""
+"""The agent's lines in the journal: one for each event, with fields; none if nothing happens."""
 
 import json
 import time
@@ -11,7 +11,7 @@ pytestmark = on("debian-6.12")
 
 
 def events(container):
-    """The agent's events of one container, as the journal keeps them."""
+    """The agent's events about one container, from the journal."""
     done = run(
         "journalctl", "-q", "-o", "json", "--no-pager", "-u", "bede-agent", f"BEDE_CONTAINER={container}"
     )
@@ -28,7 +28,7 @@ def test_a_containers_life_is_three_lines():
         assert run("bede", "set", "told", "48M").returncode == 0
         before = lines()
         container.go_on(2)
-        time.sleep(3)  # several of the agent's own looks
+        time.sleep(3)  # time for several turns of the agent
         assert lines() == before
         container.stop()
     found = wait_until("its end is told", lambda: [*events("told")] if len(events("told")) >= 3 else None)

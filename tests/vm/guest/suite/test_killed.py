@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An agent that is killed over and over while its container grows fast: the kernel says what was local."""
+"""An agent that is killed again and again while its container grows fast; the kernel's figures count."""
 
 import contextlib
 import os
@@ -21,17 +21,17 @@ pytestmark = [on(STOCK, each=True, quiet=True), pytest.mark.usefixtures("unbalan
 BOUND = 128 * MIB
 KILLS = 20
 PROCESSES, EACH = 8, 180  #: MiB
-PAUSES = (0, 0.005, 0.02, 0.1, 0.5)  #: seconds that an agent lives once it has begun
+PAUSES = (0, 0.005, 0.02, 0.1, 0.5)  #: seconds that an agent lives after its first move of the fence
 
 
 def kill(cgroup, pause):
-    """Kill the agent *pause* seconds after it has first moved the fence of *cgroup*; was there one?"""
+    """Kill the agent *pause* seconds after it has first moved the fence of *cgroup*. False without an agent."""
     before = (cgroup / "memory.high").read_text()
     end = time.monotonic() + 2
     while (cgroup / "memory.high").read_text() == before and time.monotonic() < end:
         time.sleep(0.001)
     time.sleep(pause)
-    # The lowest is the agent; the one that subscribes for it may be there for a moment.
+    # The lowest pid is the agent; for a moment there may be a second process, which subscribes for it.
     for pid in helpers.processes("agent")[:1]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -40,7 +40,7 @@ def kill(cgroup, pause):
 
 
 def make_room():
-    """Let the kernel have huge pages, whatever earlier tests have left in its page cache."""
+    """Make free huge pages: drop the page cache that earlier tests have left, and compact memory."""
     subprocess.run(["sync"], check=True)
     bounds.forget_page_cache()
     Path("/proc/sys/vm/compact_memory").write_text("1")
@@ -53,12 +53,12 @@ def tell(process, word):
 
 
 def stat(cgroup, name):
-    """A figure of its memory.stat."""
+    """The figure *name* of the cgroup's memory.stat."""
     return int(dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())[name])
 
 
 def test_killed_over_and_over_with_huge_pages(agent, capsys):
-    """Each agent finds huge pages in flight, and leaves behind whatever fence it has just set."""
+    """Each agent finds huge pages in flight, and leaves its last fence behind when it is killed."""
     load = ["/usr/bin/python3", "-ISB", f"{WORKLOADS}/huge.py", str(PROCESSES), str(EACH)]
     make_room()
     line = ["bede", "run", "--local", "128M", "--name", "killed", "--", *load]
@@ -78,7 +78,7 @@ def test_killed_over_and_over_with_huge_pages(agent, capsys):
             tell(process, "end")
             process.wait(helpers.DEADLINE)
     finally:
-        with contextlib.suppress(FileNotFoundError):  # it has ended
+        with contextlib.suppress(FileNotFoundError):  # the cgroup has gone
             (cgroup / "cgroup.kill").write_text("1")
         process.kill()
         process.wait()

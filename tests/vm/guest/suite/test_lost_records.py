@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records that are lost, or hold something else, while a container runs: its fence never strangles it."""
+"""Records that are lost or damaged while a container runs: its fence never strangles it."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def changed(name, value):
     return lambda text: json.dumps({**json.loads(text), name: value})
 
 
-#: how a record comes to hold something else; None: it is lost
+#: ways to damage a record: functions from its text to another one; None: the record is lost
 SPOILED = {
     "empty": lambda text: "",
     "truncated": lambda text: text[: len(text) // 2],
@@ -39,7 +39,7 @@ USUAL = ("truncated", "unknown-version", "lost")
 
 
 def without_agent(act):
-    """Let *act* happen between the end of one agent, which is killed, and the start of the next."""
+    """Kill the agent, do *act*, and start the next agent."""
     subprocess.run(["systemctl", "kill", "-s", "KILL", UNITS[1]], check=True)
     subprocess.run(["systemctl", "stop", *UNITS], check=True, stderr=subprocess.DEVNULL)
     act()
@@ -48,7 +48,7 @@ def without_agent(act):
 
 
 def spoil(how):
-    """Have the only record be spoiled in that way."""
+    """Damage the only record in the way *how*."""
     (path,) = RECORDS.glob("*.json")
     act = SPOILED[how]
     if act is None:
@@ -58,7 +58,7 @@ def spoil(how):
 
 
 def outlives(runtime, how):
-    """That a bound is held again whose record was spoiled while there was no agent."""
+    """Check that a bound is held again after its record was damaged while there was no agent."""
     with Container(runtime, "spoiled", SIZE, DEMAND) as container:
         container.fill()
         (before,) = records()
@@ -112,7 +112,7 @@ def test_a_record_is_written_again_while_an_agent_holds_it(agent):
         (before,) = records()
         (path,) = RECORDS.glob("*.json")
         path.write_text("{")
-        (RECORDS / "other").touch()  # the directory changes, so the agent looks
+        (RECORDS / "other").touch()  # a change of the directory, so that the agent looks
         (RECORDS / "other").unlink()
         wait_until("it is written again", lambda: path.read_text() != "{")
         assert records() == [before]

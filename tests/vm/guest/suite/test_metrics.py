@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures for Prometheus, scraped by a real one, against what the kernel says."""
+"""The metrics, scraped by a real Prometheus and compared with the kernel's figures."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ DASHBOARD = json.loads((EXAMPLES / "prometheus/grafana-dashboard.json").read_tex
 
 @pytest.fixture(scope="module", autouse=True)
 def unit():
-    """The unit is off until somebody starts it."""
+    """The unit of the metrics, which is off until a test starts it."""
     assert run("systemctl", "is-active", UNIT).stdout.strip() == "inactive"
     subprocess.run(["systemctl", "start", UNIT], check=True)
     yield
@@ -36,7 +36,7 @@ def container():
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory):
-    """A real one with the example's configuration, but for how often it looks."""
+    """A real Prometheus with the example's configuration, except for its interval."""
     where = tmp_path_factory.mktemp("prometheus")
     text = (EXAMPLES / "prometheus/prometheus.yml").read_text()
     assert "scrape_interval: 15s" in text
@@ -64,7 +64,7 @@ def _answers(path):
 
 
 def query(expression):
-    """The series that Prometheus has of *expression*."""
+    """The series that Prometheus returns for *expression*."""
     text = get("http://127.0.0.1:9090/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
     answer = json.loads(text)
     assert answer["status"] == "success", answer
@@ -111,7 +111,7 @@ def test_a_real_prometheus_and_every_panel_of_the_dashboard(container, prometheu
                 expression = expression.replace(variable, ".*")
             found = query(expression)
             if IS_PATCHED and "stalls" in expression:
-                continue  # the agent's, of which there is none
+                continue  # a metric of the agent, and there is no agent
             assert found, f"{panel['title']}: nothing for {expression}"
             seen += 1
             for name in ("container", "name"):
@@ -122,7 +122,7 @@ def test_a_real_prometheus_and_every_panel_of_the_dashboard(container, prometheu
     assert abs(float(local["value"][1]) - container.sample()[0]) <= 4 * MIB
 
 
-@on("debian-6.12")  # the others need no agent
+@on("debian-6.12")  # the other kernels need no agent
 def test_without_an_agent_it_says_so(container, agent):
     subprocess.run(["systemctl", "stop", "bede-agent.socket", "bede-agent.service"], check=True)
     assert "\nbede_up 0.0\n" in get(URL)

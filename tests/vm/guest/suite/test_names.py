@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What containers are called: as their engines call them now, in every list and in the journal."""
+"""Containers' names: every list and the journal have the names that the engines have now."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ def listed():
 
 
 def said(container):
-    """The agent's lines of one container, by its whole id: (event, name, text)."""
+    """The agent's journal lines about the container with this full id: (event, name, text)."""
     line = ("journalctl", "-q", "-o", "json", "--no-pager", "-u", "bede-agent", f"BEDE_CONTAINER={container}")
     found = [json.loads(text) for text in run(*line).stdout.splitlines()]
     return [(one["BEDE_EVENT"], one.get("BEDE_NAME"), one["MESSAGE"]) for one in found]
@@ -39,7 +39,7 @@ def recorded(out):
     ],
 )
 def test_a_new_name_is_seen(runtime, options):
-    """By what looks now, by what has looked before, and by the agent."""
+    """By commands that start now, by commands that run already, and by the agent."""
     out = WORK / "renamed.csv"
     with Container(runtime, "before", "32M", 8, options=options) as container:
         container.fill()
@@ -60,7 +60,7 @@ def test_a_new_name_is_seen(runtime, options):
         assert recorder.wait() == 0
         container.stop()
     if IS_PATCHED:
-        return  # no agent has to be there
+        return  # there need be no agent
     told = wait_until("its end is told", lambda: said(one["id"]) if len(said(one["id"])) >= 3 else None)
     assert [(event, name) for event, name, _ in told] == [
         ("bound", "before"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The patched kernel's memory.node_limit: its files, and where pages are placed, by what the kernel says.
+"""The patched kernel's memory.node_limit: its files, and where pages are placed, by the kernel's figures.
 
-Swap is on. What moves pages is in test_node_limit_moves.py.
+Swap is on. The tests of moving pages are in test_node_limit_moves.py.
 """
 
 import errno
@@ -33,7 +33,7 @@ from on import PATCHED, on
 
 LIMIT = 100
 LOAD_FILE = {"BEDE_LOAD_FILE": str(bounds.WORK / "load.bin")}
-#: Else pages that are written to are spread over the nodes where the disk is slow.
+#: On a slow disk the kernel else spreads the dirty pages of a file over the nodes.
 UNSPREAD = {Path("/proc/sys/vm/dirty_ratio"): "90", Path("/proc/sys/vm/dirty_background_ratio"): "80"}
 NODE1 = Path("/sys/devices/system/node/node1/meminfo")
 
@@ -45,7 +45,7 @@ pytestmark = [on(PATCHED, each=True, two=True), pytest.mark.usefixtures("swap", 
     (
         ("anon 400 1", LIMIT),
         ("anon 400 8", LIMIT),
-        # one huge page less is 1 % of this
+        # a huge page is 1 % of this limit
         ("anon 600 1 1 thp", 200),
         ("anon 600 8 1 thp", 200),
         ("workers 400 1", LIMIT),
@@ -57,7 +57,7 @@ pytestmark = [on(PATCHED, each=True, two=True), pytest.mark.usefixtures("swap", 
 )
 def test_no_load_passes_the_limit(load, limit):
     huge = load.endswith("thp")
-    bounds.forget_page_cache()  # or the node is full before the limit is reached
+    bounds.forget_page_cache()  # else the node would be full before the limit is reached
     with knobs(UNSPREAD), Group(limit=f"N0={limit}M") as group, undisturbed():
         with group.sampled() as samples:
             status, out = ended(group.start(*LOADS, *load.split(), env=LOAD_FILE))
@@ -72,14 +72,14 @@ def test_no_load_passes_the_limit(load, limit):
         assert mean >= 0.98 * limit * MIB
         assert samples.total >= int(load.split()[1]) * 0.95 * MIB
         if load.startswith("read"):
-            # none of it was dropped, and the two ways of counting agree
+            # no page cache was dropped, and both counts agree
             file = {line.split()[0]: line for line in group.read("memory.numa_stat").splitlines()}["file"]
             assert sum(pairs(file.partition(" ")[2]).values()) >= 400 * MIB * 0.99
             wait_until("both counts agree", lambda: agree(group))
 
 
 def agree(group):
-    """Whether the exact counters and the statistics say the same, but for what the CPUs keep in batches."""
+    """Whether the exact counters and the statistics agree, except for what the CPUs keep in batches."""
     exact, statistics = group.current(), group.numa_stat()
     return all(abs(exact[node] - statistics[node]) <= CPUS * 128 * 4096 for node in exact)
 
@@ -109,7 +109,7 @@ def test_what_is_no_limit_is_refused_and_changes_nothing():
 
 
 def test_limits_are_delegated_like_those_of_all_memory():
-    """Whom a subtree is given to limits what is in it, and cannot lift the limit that is on it."""
+    """A user to whom a subtree is delegated can limit cgroups in it, but not lift the subtree's own limit."""
 
     def nobody(script):
         return subprocess.run(
@@ -141,7 +141,7 @@ def test_a_binding_to_a_full_node_places_there_and_moves_the_coldest_away(how):
 
 
 def test_a_cpuset_of_the_full_node_alone_is_kept_to():
-    """A cpuset says where memory may be at all: over the limit then, and nothing worse."""
+    """A cpuset of full nodes only: memory goes over the limit there, and nothing worse happens."""
     write("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset")
     with Group(limit=f"N0={LIMIT}M") as group, undisturbed():
         write(group.path / "cpuset.mems", "0")
@@ -155,7 +155,7 @@ def test_a_cpuset_of_the_full_node_alone_is_kept_to():
 
 
 def test_a_cpuset_below_the_limit_is_kept_to_by_moving_others():
-    """What another cgroup below the same limit has is moved away for it, by the kernel if not by the task."""
+    """Memory of another cgroup below the same limit is moved away, by the kernel if not by the task."""
     write("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset")
     with Group(limit=f"N0={LIMIT}M") as group, undisturbed():
         write(group.path / "cgroup.subtree_control", "+cpuset +memory")
@@ -177,7 +177,7 @@ def test_over_the_limit_rather_than_swap_or_fail_when_far_memory_is_full():
         with group.sampled() as samples:
             status, out = ended(group.start(*LOADS, "anon", "192"))
             events = group.events()
-        # kswapd may look after a node that is full, and swap what others have there: that is the host's own.
+        # On a full node kswapd may swap memory of other cgroups, which is not caused by the limit.
         assert group.read("memory.swap.peak") == "0\n"
         assert vmstat("oom_kill") == killed
         assert process.poll() is None
@@ -209,8 +209,8 @@ def far_free():
 
 
 def fill_far(hog, left):
-    """Anonymous memory of the group *hog*, bound to the far node, that leaves so many MiB free there."""
-    bounds.forget_page_cache()  # or there is room that MemFree does not tell of
+    """Fill the far node, except for *left* MiB, with memory of the group *hog*. Returns the process."""
+    bounds.forget_page_cache()  # else there would be room that MemFree does not show
     free = far_free()
     process = hog.start("numactl", "--membind=1", *LOADS, "anon", str(free - left), "1", "300")
     wait_until("the far node is nearly full", lambda: hog.total() >= (free - left - 1) * MIB)
@@ -224,8 +224,8 @@ def test_64_processes_in_16_cgroups_share_one_limit():
         for name in below:
             (group.path / name).mkdir()
         with group.sampled() as samples:
-            hold = "40" if SLOW else "8"  # all are there at once
-            # a quarter of them from outside, cloned into it by clone3 with CLONE_INTO_CGROUP
+            hold = "40" if SLOW else "8"  # long enough for all to exist at once
+            # A quarter of them is cloned into a cgroup from outside, by clone3 with CLONE_INTO_CGROUP.
             cloner = [sys.executable, "-ISB", str(WORKLOADS / "cloner.py")]
             cloned = [subprocess.Popen([*cloner, group.path / below[n], "6", hold]) for n in range(16)]
             forked = [group.start(*LOADS, "anon", "6", "1", hold, below=below[n % 16]) for n in range(48)]
@@ -237,14 +237,14 @@ def test_64_processes_in_16_cgroups_share_one_limit():
         print(f"highest {samples.highest / MIB:.2f} of {samples.total / MIB:.0f} MiB")
         assert samples.total >= 2 * LIMIT * MIB
         assert samples.highest <= LIMIT * MIB + slack(LIMIT)
-        bounds.forget_page_cache()  # of the programs' own files
+        bounds.forget_page_cache()  # drop the page cache of the programs' files
         wait_until(
             "nothing is left but what statistics show too", lambda: group.total() <= MIB and agree(group)
         )
 
 
 def test_cost_is_nothing_to_others():
-    """Without any limit anywhere no event is ever counted, and counting still is exact."""
+    """Without any limit no event is counted, and the counters are still exact."""
     with Group() as group:
         group.fill(64)
         assert group.read("memory.node_limit") == "N0=max N1=max\n"

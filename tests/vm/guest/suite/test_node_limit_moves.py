@@ -29,7 +29,7 @@ from on import PATCHED, on
 PROCESSES = 8
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 KHUGEPAGED = Path("/sys/kernel/mm/transparent_hugepage/khugepaged")
-#: NUMA balancing promotes, and scans fast enough for a test
+#: settings with which NUMA balancing promotes, and scans fast enough for a test
 PROMOTING = {
     BALANCING: "2",
     DEMOTION: "1",
@@ -42,7 +42,7 @@ pytestmark = [on(PATCHED), pytest.mark.usefixtures("swap")]
 
 
 def test_lowering_moves_the_excess_and_raising_lets_in():
-    bounds.forget_page_cache()  # or the local node has no room for all of it
+    bounds.forget_page_cache()  # else the local node has no room for all of it
     with Group(limit="N0=512M") as group, undisturbed():
         group.fill(506)
         before, total = group.local(), group.total()
@@ -58,7 +58,7 @@ def test_lowering_moves_the_excess_and_raising_lets_in():
         steered = group.events()["steered"]
         group.start(*LOADS, "anon", "100", "1", "60")
         wait_until("the second load is filled", lambda: group.total() >= total + 100 * MIB)
-        assert group.local() >= (256 + 90) * MIB  # all that is new, but for what the wait did not wait for
+        assert group.local() >= (256 + 90) * MIB  # all new memory, except what the wait may have missed
         assert group.events()["steered"] == steered
 
 
@@ -78,7 +78,7 @@ def test_the_coldest_pages_are_the_ones_that_move():
 
 
 def where(pid, size):
-    """The node of every page of the biggest anonymous mapping, by move_pages(2) without a target."""
+    """The node of every page of the largest anonymous mapping, from move_pages(2) without a target."""
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
         low, high = (int(part, 16) for part in line.split()[0].split("-"))
         if high - low >= size:

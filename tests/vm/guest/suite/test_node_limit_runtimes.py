@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each runtime on the patched kernel: the kernel holds the bound by itself, and no agent is running."""
+"""Each runtime on the patched kernel: the kernel holds the bound by itself, without an agent."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def limited(container, megabytes=BOUND):
 
 
 def bede_hooks():
-    """Of all running containers that a daemon keeps a bundle of, the hooks that are Bede's."""
+    """Bede's hooks in the bundles of all running containers that a daemon keeps."""
     found = []
     for tasks in TASKS:
         for path in Path(tasks).glob("*/config.json"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's own selftests, and what the patched kernel has to say of everything that was run on it."""
+"""The kernel's own selftests on the patched kernel."""
 
 import os
 import subprocess
@@ -12,9 +12,9 @@ from on import PATCHED, on
 
 pytestmark = [on(PATCHED, first="bede-7.3", two=True), pytest.mark.usefixtures("swap")]
 SELFTESTS = Path("/share/selftests")
-#: limited cgroups with charges that come and go, in test_node_limit; fewer where lockdep looks at each
+#: number of limited cgroups whose charges come and go in test_node_limit; fewer on kernels with lockdep
 CHURN = "1000" if SLOW else "10000" if os.environ.get("BEDE_SOAK") else "2000"
-#: of test_memcontrol, what fails in this machine on Debian's unmodified 6.12.118 as well
+#: numbers of the tests in test_memcontrol that also fail here on Debian's unmodified 6.12.118
 STOCK_FAILS = {3, 4, 7, 8, 9, 10, 12, 13, 14}
 
 
@@ -22,9 +22,9 @@ STOCK_FAILS = {3, 4, 7, 8, 9, 10, 12, 13, 14}
 def test_the_kernels_own_selftests(name):
     if not (SELFTESTS / name).exists():
         why = f"{SELFTESTS} is not there: it comes from a kernel that was built here"
-        # By hand one may have given no --share; a whole run always does.
+        # A run by hand may lack --share, so skip; a whole run always has it, so fail.
         (pytest.fail if "BEDE_ONLY" in os.environ else pytest.skip)(why)
-    # they make files where they are started
+    # the selftests make files in their working directory
     done = subprocess.run(
         [SELFTESTS / name],
         cwd=bounds.WORK,

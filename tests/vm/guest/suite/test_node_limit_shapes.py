@@ -16,7 +16,7 @@ three_node = on(PATCHED, "three-node")
 
 @pytest.fixture
 def on_first_node():
-    """Run on the CPU of node 0: both nodes have one, and memory is taken from the own node first."""
+    """Run on node 0's CPU: both nodes have one, and the kernel allocates on the CPU's own node first."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {0})
     yield
@@ -24,7 +24,7 @@ def on_first_node():
 
 
 def placed(group, megabytes):
-    """Samples of a load of eight processes that ends by itself."""
+    """Run a load of eight processes to its end. Returns the samples."""
     with group.sampled() as samples:
         status, out = ended(group.start(*LOADS, "anon", str(megabytes), "8"))
     assert status == 0, out
@@ -92,7 +92,7 @@ def test_on_three_nodes_without_a_limit_of_the_second():
         wait_until("the load is filled", lambda: group.total() >= 128 * MIB)
         current = group.current()
         assert current[0] <= 32 * MIB + slack(32)
-        assert current[1] >= 90 * MIB  # the nearest with room, not the far one
+        assert current[1] >= 90 * MIB  # on the nearest node with room, not on the far one
         process.kill()
 
 

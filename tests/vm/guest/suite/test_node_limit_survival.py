@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bound that the patched kernel holds, whatever engines, systemd and a shrinking far node do meanwhile."""
+"""The patched kernel holds a bound, whatever engines, systemd and a shrinking far node do meanwhile."""
 
 import contextlib
 import subprocess
@@ -18,7 +18,7 @@ DEMAND = 48  # MiB
 
 
 def limited(container):
-    """That the limit is what it was, and is kept, by the kernel's counters and by the page tables."""
+    """Check that the limit is unchanged and kept, by the kernel's counters and by the page tables."""
     assert pairs(container.read("memory.node_limit"))[0] == BOUND
     assert container.read("memory.high") == "max"
     container.go_on()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other limits than the bound keep their meaning: at them the kernel swaps as it would without Bede."""
+"""Limits other than the bound keep their meaning: at these the kernel swaps as it would without Bede."""
 
 import pytest
 from helpers import CGROUPS, MIB, Container, nothing_left, slack
@@ -12,7 +12,7 @@ CASES = [("memory.high", 256), ("memory.high", 32), ("memory.max", 256), ("memor
 
 
 def swaps(bound, edit):
-    """A container that comes to its limit has all of its memory, some of it in swap, and is held."""
+    """Check that a container at its limit keeps all of its memory, some of it in swap, and is held."""
     with Container("crun", "limited", f"{bound}M", DEMAND, edit=edit) as container:
         container.fill()
         container.go_on()
@@ -25,7 +25,7 @@ def swaps(bound, edit):
 
 @pytest.mark.parametrize(("name", "bound"), [CASES[0], *rarely(*CASES[1:])])
 def test_its_own(name, bound):
-    """Whether the bound is below that or above."""
+    """The bound may be below that limit or above it."""
 
     def edit(config):
         config["linux"]["resources"] = {"unified": {name: str(LIMIT * MIB)}}
@@ -35,7 +35,7 @@ def test_its_own(name, bound):
 
 @pytest.fixture
 def above():
-    """A cgroup with a limit, as a pod's or a slice's."""
+    """A parent cgroup with a limit, such as a pod's or a slice's."""
     parent = CGROUPS / "pod"
     parent.mkdir()
     yield parent

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers with and without a cgroup of their own: whose limits are written, as the kernel tells."""
+"""Containers with and without a cgroup of their own: which cgroup's limits Bede writes."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ LIMITS = ("memory.high", "memory.max", "memory.swap.max", "memory.node_limit", "
 
 @pytest.fixture
 def caller():
-    """The cgroup of whoever calls a runtime, with every controller."""
+    """The cgroup of the program that calls a runtime, with every controller."""
     group = CGROUPS / "caller"
     group.mkdir()
     controllers = (CGROUPS / "cgroup.controllers").read_text().split()
@@ -39,14 +39,14 @@ def caller():
 
 @pytest.fixture
 def by_crun():
-    """crun is the real runtime of bede-runtime."""
+    """Make crun the real runtime of bede-runtime."""
     before = helpers.CONFIG.read_text() if helpers.CONFIG.exists() else ""
     with helpers.configured(f"{before}\nruntime: crun\n"):
         yield
 
 
 def limits(group):
-    """What stands in the limits of a cgroup, and of the one above it."""
+    """{file: text} of the limits of a cgroup."""
     found = {}
     for name in LIMITS:
         with contextlib.suppress(FileNotFoundError):
@@ -60,7 +60,7 @@ def called(line, group):
 
 
 def refused(done, group, before):
-    """That it did not start, with one line that says why, and that its caller's limits are as they were."""
+    """Check that the container did not start, that one line says why, and that *group* has its old limits."""
     text = done.stdout + done.stderr
     assert done.returncode != 0, text
     assert "started" not in done.stdout
@@ -97,7 +97,7 @@ def test_in_the_cgroup_of_others(caller):
         {"bede.local": "64M"},
         edit=lambda config: config["linux"].update(cgroupsPath="/caller"),
     )
-    # runc may see to that by itself.
+    # runc may refuse this by itself.
     sleeper = subprocess.Popen(
         ["sleep", "300"], preexec_fn=lambda: write(caller / "cgroup.procs", str(os.getpid()))
     )
@@ -111,7 +111,7 @@ def test_in_the_cgroup_of_others(caller):
 
 
 def test_a_process_of_a_session(caller):
-    """The hook by hand: the shell's own background job."""
+    """The hook is run by hand for a background job of the shell."""
     before = limits(caller)
     state = '{"id": "job", "pid": \'$!\', "bundle": "/tmp/job", "annotations": {"bede.local": "64M"}}'
     script = f"sleep 60 & echo '{state}' | bede-hook createRuntime; status=$?; kill $!; exit $status"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rootless Podman: a user's own containers, held by the fence alone; else one clear line."""
+"""Rootless Podman: a user's own containers are held by the fence alone, or refused with one clear line."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ RUNTIME = Path(f"/run/user/{UID}")
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 MANAGER = f"user@{UID}.service"
 UNITS = {
-    # This machine has no logind and no session bus, which make these on a host where people log in.
+    # The machine has no logind and no session bus, which would set these up on a host where people log in.
     f"/run/systemd/system/{MANAGER}.d/runtime.conf": f"[Service]\nEnvironment=XDG_RUNTIME_DIR={RUNTIME}\n",
     "/run/systemd/user/dbus.socket": "[Socket]\nListenStream=%t/bus\n",
     "/run/systemd/user/dbus.service": "[Unit]\nRequires=dbus.socket\n[Service]\n"
@@ -33,7 +33,7 @@ LOAD = f"exec {WORKLOADS}/loads anon {DEMAND} 1 6"
 
 @pytest.fixture(scope="module")
 def bob():
-    """A user with a session of systemd and D-Bus, and an image; the words that run a command as that user."""
+    """A user with a systemd session, D-Bus and an image. Yields the words that run a command as that user."""
     for name, text in UNITS.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
@@ -42,7 +42,7 @@ def bob():
     (wants / "dbus.socket").symlink_to("../dbus.socket")
     subprocess.run(["useradd", "-m", USER], check=True)
     for name in ("/etc/subuid", "/etc/subgid"):
-        Path(name).write_text("")  # the machine has no newuidmap: one user is enough
+        Path(name).write_text("")  # the machine has no newuidmap, and one user is enough
     RUNTIME.mkdir(parents=True)
     os.chown(RUNTIME, UID, UID)
     RUNTIME.chmod(0o700)
@@ -73,7 +73,7 @@ def demotion():
 
 
 def start(bob, *options):
-    """The words that start a container with a bound."""
+    """The command that starts a container with a bound."""
     own = ["--annotation", f"bede.local={BOUND}M", "--network", "none", "-v", "/usr:/usr:ro"]
     return [*bob, "podman", "run", "--rm", *own, *options, "localhost/own", "sh", "-c", LOAD]
 
@@ -132,12 +132,12 @@ def test_a_users_record_that_holds_something_else_is_made_anew(bob, demotion):
 
 
 def rows(done):
-    """The containers that `bede ps` has printed."""
+    """The containers in the output of `bede ps`."""
     return done.stdout.splitlines()[1:] if done.returncode == 0 else []
 
 
 def said(done, words):
-    """That the one line of the hook says so; an engine may show it more than once."""
+    """Check that the hook's one line has *words*; an engine may show it more than once."""
     lines = {line[line.index("bede-hook:") :] for line in done.stderr.splitlines() if "bede-hook:" in line}
     assert len({line.partition(": OCI")[0].rstrip(".") for line in lines}) == 1, done.stderr
     assert all(words in line for line in lines)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede run`: a program without a container under a bound, as the kernel tells."""
+"""`bede run`: a program without a container under a bound, checked by the kernel's figures."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ UNSYSTEMD = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /run/systemd && e
 
 
 class Study:
-    """`bede run` of the workload that is led by the hand."""
+    """`bede run` of the workload that a test controls."""
 
     def __init__(self, *options, before=(), wrap=()):
         self.gate = WORK / "study.gate"
@@ -80,7 +80,7 @@ class Study:
 
 
 def held(study, bound=BOUND):
-    """That it is below *bound* by the kernel's counters, and the rest of it on the far node."""
+    """Check that local usage is below *bound* by the kernel's counters, and the rest on the far node."""
     local, far = study.sample()
     assert local <= bound + slack(bound)
     assert far >= DEMAND * MIB - bound - slack(bound)
@@ -136,7 +136,7 @@ def test_as_another_user():
 
 
 def test_what_follows_the_command_is_its_own():
-    """It runs as whom our options say, whatever its own are called."""
+    """Options after the command are the command's, even if `bede run` has options of the same names."""
     done = run("bede", "run", "--local", "32M", "--user", "nobody", "id", "--user")
     assert (done.returncode, done.stdout, done.stderr) == (0, "65534\n", "")
     done = run("bede", "run", "--local", "32M", "printf", "%s ", "--user", "root", "--", "-v")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each runtime holds the bound of the container it starts, by what the kernel says."""
+"""A container's bound is held with each runtime, by the kernel's figures."""
 
 import os
 
@@ -27,7 +27,7 @@ def held(container, bound=BOUND, demand=DEMAND):
 
 
 def recorded(container):
-    """Check that the record says what the kernel says."""
+    """Check that the record agrees with the kernel."""
     (record,) = records()
     assert record["pid"] == container.pid
     for name, inode in record["ns"].items():
@@ -37,7 +37,7 @@ def recorded(container):
 
 
 def everywhere(runtime):
-    """*runtime* as a parameter that two sockets have, too: here one shows what all come to."""
+    """*runtime* as a parameter that also runs on two sockets, where one runtime is enough for all."""
     seldom = runtime != "podman-crun"
     return pytest.param(runtime, marks=[on(STOCK), on("debian-7.3", "two-socket", rarely=seldom)])
 
@@ -69,12 +69,12 @@ def test_every_page_is_where_it_is_counted():
 
 @pytest.mark.parametrize("runtime", ("crun", "docker"))
 def test_container_without_annotation_is_untouched(runtime):
-    bounds.forget_page_cache()  # or the local node has no room for all of it
+    bounds.forget_page_cache()  # else the local node has no room for all of it
     with Container(runtime, "free", None, DEMAND) as container:
         container.fill()
         assert container.read("memory.high") == "max"
         assert records() == []
-        # Nobody keeps it off the other socket's processors. The statistics are two seconds behind at most.
+        # Nothing keeps the container off the other socket's CPUs. The statistics are at most two seconds old.
         nodes = slice(2 if sockets.is_one_tier() else 1)
         helpers.wait_until("all is counted", lambda: sum(container.sample()[nodes]) >= DEMAND << 20)
         status, out, _ = container.stop()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede set` and the restarts of engines: the bound is the one that was set, as the kernel tells."""
+"""`bede set` and restarts by engines: the bound stays as it was set, by the kernel's figures."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ SET = 32 * MIB
 
 
 def at(container, bound):
-    """Wait until it is at *bound*, and goes on there."""
+    """Wait until the container is at *bound*, and check that it goes on there."""
 
     def is_there():
         return 0.75 * bound <= container.sample()[0] <= bound + slack(bound)
@@ -37,12 +37,12 @@ def set_to(container, bound):
 
 
 def kept(container):
-    """The file that says what was set."""
+    """The file that keeps what `bede set` chose."""
     return BOUNDS / run(container.engine, "inspect", "--format", "{{.Id}}", container.name).stdout.strip()
 
 
 def restarted(container):
-    """Restart it by its engine, and wait until it has filled its memory again."""
+    """Let the engine restart the container, and wait until it has filled its memory again."""
     before = container.pid
     (container.gate / "full").unlink()
     done = run(container.engine, "restart", "-t", "0", container.name)
@@ -80,7 +80,7 @@ def test_what_was_set_is_for_that_container_alone():
         at(container, BOUND)
         set_to(container, "24M")
         assert kept(container).exists()
-        # Where there is no record nobody knows the bundle, by which Podman tells of the end.
+        # Without a record nobody knows the bundle, by which one sees that a container of Podman's has ended.
         assert before.exists() == IS_PATCHED
         set_to(container, "default")
         assert not kept(container).exists()

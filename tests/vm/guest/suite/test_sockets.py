@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bound without a lower tier, on a stock kernel: steered, moved, and what programs place themselves."""
+"""A bound without a lower tier, on a stock kernel: steering, moving, and program-bound memory."""
 
 import json
 import os
@@ -145,7 +145,7 @@ def test_what_is_executed_in_a_container_counts(engine):
             pid = wait_until("it runs", lambda: _pid_of(asleep))
             with open(f"/proc/{pid}/numa_maps") as file:
                 policy = {line.split()[1] for line in file}
-            # Podman calls its runtime without Bede in between, and no hook.
+            # For exec, Podman calls the runtime directly, and runs no hook.
             assert policy == ({"interleave=relative:1"} if engine == "docker" else {"default"})
         finally:
             inside.wait(timeout=60)
@@ -185,7 +185,7 @@ def test_a_killed_agent_at_home_strangles_nobody(agent):
 
 
 def test_systemd_leaves_the_cpuset_alone():
-    """It writes which controllers a slice hands on whenever it makes a unit there."""
+    """systemd rewrites which controllers a slice hands down whenever it makes a unit in the slice."""
     command = ["bede", "run", "--local", "32M", "--name", "beside", "--"]
     command += ["python3", "-ISB", f"{helpers.WORKLOADS}/hot.py", "64", "1"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -255,7 +255,7 @@ def counts():
 
 @pytest.fixture(scope="module", autouse=True)
 def before():
-    """What was swapped and killed before the first test of this file."""
+    """The counts of swapping and OOM kills before the first test of this file."""
     return counts()
 
 

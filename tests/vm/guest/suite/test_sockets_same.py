@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two sockets, one called far: the same configuration and commands give the same answers on every kernel."""
+"""Two sockets, one called far: the same configuration and commands have the same results on every kernel."""
 
 import json
 
@@ -34,7 +34,7 @@ def test_ps_set_and_explain(runtime):
         done = helpers.run("bede", "set", id, "16M")
         assert (done.returncode, done.stdout.split(": ", 1)[1]) == (0, "bound 16M\n"), done.stderr
         settled(container, 16 * MIB)
-        # What is just being moved is on no list already, and on its old node still.
+        # Pages that are just being moved are off the lists, but still on their old node.
         limit = 16 * MIB + slack(16 * MIB)
         wait_until("so say the page tables", lambda: numa_maps(container.pid)[0] <= limit)
         done = helpers.run("bede", "set", id, "64M")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two far nodes by name, a socket and the memory below it."""
+"""Two nodes that the configuration calls far: a socket, and memory of a lower tier."""
 
 import os
 

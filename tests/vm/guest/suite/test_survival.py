@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What engines and systemd do to a container while it is bound; the kernel says whether it stays so."""
+"""What engines and systemd do to a bound container; the kernel's figures say whether it stays bound."""
 
 import contextlib
 import subprocess
@@ -17,13 +17,13 @@ DRIVERS = ("systemd", *rarely("cgroupfs"))
 
 @pytest.fixture(scope="module", params=DRIVERS)
 def driver(request):
-    """Docker with one of its cgroup drivers, and containers that its daemon's restart leaves alone."""
+    """Docker with one of its cgroup drivers, and with containers that survive a restart of its daemon."""
     with docker(live_restore=True, exec_opts=[f"native.cgroupdriver={request.param}"]):
         yield request.param
 
 
 def limits(container):
-    """Its memory.max, in its own cgroup and in the scope above it, where crun may leave it."""
+    """memory.max in the container's cgroup and in the scope above it, where crun may write it."""
     return [(container.cgroup / where / "memory.max").read_text().strip() for where in (".", "..")]
 
 
@@ -43,7 +43,7 @@ def test_pause_and_unpause(runtime):
 
 
 def updated(runtime, agent):
-    """Another memory.max for a container that is at its bound."""
+    """Change memory.max of a container that is at its bound."""
     engine = runtime.partition("-")[0]
     with Container(runtime, "updated", SIZE, DEMAND, options=LIMIT) as container:
         container.fill()
@@ -57,7 +57,7 @@ def updated(runtime, agent):
         adopted()
         fenced(container)
         holds(container)
-        # What the engine wrote is no memory.high of the user's own.
+        # The value that the engine wrote is not the user's own memory.high.
         assert records()[0]["user_high"] is None
         assert container.stop()[0] == 7
     nothing_left(container.cgroup)
@@ -74,7 +74,7 @@ def test_another_memory_limit_by_docker(agent):
 
 
 def test_swap_limit_of_an_update_outlives_the_agent(agent):
-    # It has a limit of its own and is far from its bound: near it, the file keeps the kernel from swapping.
+    # It has a limit and is far from its bound, near which Bede closes swap by this file.
     with Container("docker", "swaps", "32M", 4, options=LIMIT) as container:
         container.fill()
         wait_until("its swap is its own", lambda: container.read("memory.swap.max") == str(512 * MIB))
@@ -91,7 +91,7 @@ def test_swap_limit_of_an_update_outlives_the_agent(agent):
 def test_fence_that_another_has_lifted_stands_again():
     with Container("crun", "lifted", SIZE, 8) as container:
         container.fill()
-        # Nothing moves, so nothing but the fence itself says that it is gone.
+        # A frozen container causes no events, so the agent has to read the file to notice the change.
         (container.cgroup / "cgroup.freeze").write_text("1")
         fenced(container)
         for _ in range(3):
@@ -102,7 +102,7 @@ def test_fence_that_another_has_lifted_stands_again():
 
 
 def test_users_memory_high_by_systemd_outlives_reload_and_agent(agent):
-    options = ("--cgroup-manager=systemd",)  # runc knows no cgroup below the scope
+    options = ("--cgroup-manager=systemd",)  # runc makes no cgroup below the scope
     with Container("podman-runc", "high", SIZE, 8, options=options) as container:
         container.fill()
         unit = container.cgroup.name
@@ -150,7 +150,7 @@ def test_dockerd_restarted_with_live_restore():
 
 
 def test_checkpoint_and_restore():
-    # crun runs no hook when it restores: README.md says so.
+    # Not crun, which runs no hooks when it restores (README.md).
     with Detached("podman-runc", "frozen", SIZE, DEMAND) as container:
         container.fill()
         holds(container)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Far memory that shrinks and grows under a bound container, and what the agent says of it."""
+"""Far memory that shrinks and grows while a container is bound, and what the agent logs about it."""
 
 import pytest
 from helpers import MIB, Container, listed, nothing_left

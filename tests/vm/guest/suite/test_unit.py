@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent may do once it has started: by the kernel's word, and by systemd's."""
+"""The agent's privileges after its start, as the kernel and systemd report them."""
 
 import os
 import re
@@ -11,11 +11,11 @@ from on import on
 pytestmark = on("debian-7.3")
 
 KEPT = {"CAP_DAC_OVERRIDE": 1, "CAP_SYS_PTRACE": 19, "CAP_SYS_NICE": 23}
-MOST = 3.0  #: of ten points of exposure; docs/threats.md says what they are for
+MOST = 3.0  #: highest allowed exposure, of ten points, by systemd-analyze; docs/threats.md explains them
 
 
 def status(pid):
-    """The fields of a process's status."""
+    """The fields of /proc/PID/status."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
@@ -32,7 +32,7 @@ def test_it_has_dropped_what_it_does_not_need():
 
 
 def test_it_can_write_to_nothing_but_what_it_is_for():
-    # In its own mount namespace, as root with all capabilities: read-only is read-only.
+    # In the agent's mount namespace not even root with all capabilities can write there.
     target = ["nsenter", "-t", str(agent_pid()), "-m", "touch"]
     for place in ("/etc", "/usr", "/var", "/sys/kernel/mm", "/proc/sys/vm"):
         done = run(*target, f"{place}/bede-was-here")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings that hold nothing back are told of, and all goes on; what turns local and far round is refused."""
+"""Bounds without an effect cause a warning only; a configuration that swaps local and far is refused."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from on import PATCHED, STOCK, on, rarely
 pytestmark = [on(STOCK), on(PATCHED, rarely=True)]
 
 LOCAL = int(Path("/sys/devices/system/node/node0/meminfo").read_text().split()[3]) // 1024
-#: the annotations, the engine's memory limit, and what is said
+#: (annotations, the engine's memory limit, the message)
 USELESS = (
     ({"bede.local": "128M"}, "64M", "its bound of 128M has no effect: its memory limit is 64M"),
     ({"bede.local": "100%"}, "64M", "its bound of 64M has no effect: its memory limit is 64M"),
@@ -21,7 +21,7 @@ KINDS = ("more", "all", "more than there is")
 
 
 def start(runtime, annotations, limit):
-    """What a container that says "started" comes to."""
+    """Run a container that prints "started". Returns its status, stdout and stderr."""
 
     def edit(config):
         if limit:
@@ -32,7 +32,7 @@ def start(runtime, annotations, limit):
     line = command_line(runtime, "useless", ["echo", "started"], annotations, engine, edit)
     if runtime not in PODMAN:
         return run(*line)
-    # A runtime's standard error is the container's for Podman, which shows of it what comes once it looks.
+    # With Podman the runtime writes to the container's stderr, of which Podman may miss the beginning.
     done = run(*(word for word in line if word != "--rm"))
     logs = run("podman", "logs", "useless")
     assert run("podman", "rm", "-f", "useless").returncode == 0
@@ -78,7 +78,7 @@ def test_of_a_bound_that_holds_there_is_no_word(runtime):
 def test_docker_shows_what_is_said():
     done = start("docker", *USELESS[0][:2])
     assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
-    # Where the kernel needs no hook it is the wrapper that says so.
+    # On a patched kernel there is no hook: the wrapper prints the warning.
     assert USELESS[0][2] in done.stderr
 
 
@@ -115,7 +115,7 @@ def test_the_journal_says_it():
 
 @pytest.fixture
 def far_and_near():
-    """Node 0, which alone has CPUs, is called far."""
+    """Call node 0 far, the only node with CPUs."""
     with configured("far_nodes: [0]\n"):
         yield
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede stats`, `top`, `record` and `plot` beside real containers: the kernel's files and the independent
-sampler say what is true.
+"""`bede stats`, `top`, `record` and `plot` beside real containers, compared with the kernel's files and the
+independent sampler.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from vmlab.demo import sampler
 pytestmark = [on(STOCK, first="debian-7.3"), pytest.mark.usefixtures("unbalanced")]
 BOUND = 32 * MIB
 PAGE = 4096
-#: What a container that goes over its memory may move between two looks, and what no kernel has counted yet.
+#: bytes that may move between two looks while a container goes over its memory, or that are not counted yet
 NEAR = 4 * MIB
 
 
@@ -39,7 +39,7 @@ def container():
 
 @pytest.fixture
 def cached():
-    """A directory on a disk, so that what is written there is page cache."""
+    """A directory on a disk, so that written files are in the page cache."""
     where = Path("/var/tmp/bede-cached")
     where.mkdir()
     yield where
@@ -47,20 +47,20 @@ def cached():
 
 
 def counted(container, *names):
-    """The sum in bytes of what ``memory.stat`` says of *names*, or of what begins with them."""
+    """The sum, in bytes, of the lines of ``memory.stat`` whose names begin with one of *names*."""
     lines = (line.split() for line in container.read("memory.stat").splitlines())
     return PAGE * sum(int(value) for name, value in lines if name.startswith(names))
 
 
 def stats(*words):
-    """What `bede stats --json` says, by container id."""
+    """The output of `bede stats --json`, by container id."""
     done = run("bede", "stats", "--json", "--interval", "0.1", *words)
     assert (done.returncode, done.stderr) == (0, "")
     return {one["id"]: one for one in json.loads(done.stdout)}
 
 
 def changed(container, size):
-    """Give it another bound, and wait until it is held."""
+    """Give the container another bound, and wait until it is held."""
     done = run("bede", "set", "kept", size)
     assert done.returncode == 0, done.stderr
     bound = int(size[:-1]) * MIB
@@ -82,7 +82,7 @@ def test_stats_says_what_the_kernel_says(container):
     assert one["oom_kill"] == 0
     total = int(container.read("memory.pressure").split("total=")[1].split()[0])
     assert one["pressure_some_us"] <= total
-    # Counted or not counted: never a 0 in place of what nobody counts.
+    # A figure that nobody counts is None, never 0.
     assert (one["steered"] is None) == (one["backend"] == "tier")
     assert (one["stalls"] is None) == (one["backend"] != "tier")
     head, line = run("bede", "stats", "--interval", "0.1").stdout.splitlines()
@@ -91,8 +91,8 @@ def test_stats_says_what_the_kernel_says(container):
 
 
 def by_numa_stat(cgroup):
-    """(local, far) in bytes on the lists of a cgroup, by its own memory.numa_stat."""
-    (cgroup / "cpu.stat").read_text()  # which brings it up to date on 6.12
+    """(local, far) in bytes on the lists of a cgroup, from its memory.numa_stat."""
+    (cgroup / "cpu.stat").read_text()  # on 6.12 this brings memory.numa_stat up to date
     lists = sampler.parse_numa_stat((cgroup / "memory.numa_stat").read_text()).values()
     return [sum(sizes.get(node, 0) for sizes in lists) for node in (0, 1)]
 
@@ -100,7 +100,7 @@ def by_numa_stat(cgroup):
 @on("debian-6.12")
 @on("debian-7.3")
 def test_what_an_earlier_run_of_that_name_has_left_is_not_counted(cached):
-    """Its page cache is charged to its cgroup still, which has been removed and had the same path."""
+    """The earlier run's page cache is still charged to a removed cgroup that had the same path."""
     for file in ("first", "second"):
         there = cached / file
         load = (
@@ -133,7 +133,7 @@ def test_what_is_demoted_is_counted_and_nothing_else(container):
     assert container.sample()[1] - far >= local - 16 * MIB - NEAR
 
     def agree():
-        moved = container.sample()[1] - far  # it may be more each time
+        moved = container.sample()[1] - far  # it may grow from one look to the next
         return abs(stats()["kept"]["demoted"] - before - moved) <= MIB
 
     wait_until("as much is counted as has become far", agree)
@@ -141,7 +141,7 @@ def test_what_is_demoted_is_counted_and_nothing_else(container):
 
 @pytest.fixture
 def soon():
-    """NUMA balancing looks at a task ten times as often as by default (kernel/sched/debug.c)."""
+    """Let NUMA balancing scan tasks ten times as often as by default (kernel/sched/debug.c)."""
     with knobs({SCANNING / name: "100" for name in ("scan_delay_ms", "scan_period_min_ms")}):
         yield
 
@@ -156,7 +156,7 @@ def test_what_is_promoted_is_counted(soon, container):
         wait_until("it is counted", lambda: stats()["kept"]["promoted"] >= before + NEAR)
     finally:
         helpers.BALANCING.write_text("0")
-    before = counted(container, "numa_pages_migrated")  # what was prepared for it goes on for a while
+    before = counted(container, "numa_pages_migrated")  # balancing goes on for a while after it is turned off
     promoted = stats()["kept"]["promoted"]
     assert before <= promoted <= counted(container, "numa_pages_migrated")
 
@@ -177,8 +177,8 @@ def test_stats_follows_who_comes_and_goes(container):
             wait_until("who came is seen", lambda: ",late," in (WORK / "all.csv").read_text())
         wait_until("kept is seen without it", lambda: ",kept," in (WORK / "all.csv").read_text()[-300:])
         assert container.stop()[0] == 7
-        assert one.wait(helpers.DEADLINE) == 0  # the one that was named has ended
-        assert everyone.poll() is None  # others may come
+        assert one.wait(helpers.DEADLINE) == 0  # its only container has ended
+        assert everyone.poll() is None  # it waits for other containers
         everyone.send_signal(signal.SIGINT)
         assert everyone.wait(helpers.DEADLINE) == 0
     finally:
@@ -249,7 +249,7 @@ def test_record_agrees_with_the_sampler(container):
     offset = found.start - (time.time() - time.monotonic()) - start
     compared = 0
     for point in one.points:
-        # What the sampler saw around then: usage is between the lowest and the highest of it.
+        # The recorded usage must be between the sampler's lowest and highest samples of that time.
         about = [row for row in rows if abs(row[0] - point.seconds - offset) < 0.5]
         if len(about) < 3:
             continue
@@ -301,22 +301,22 @@ def test_record_leaves_whole_lines_when_it_is_killed(container):
 
 
 def row_of(lines, name="kept"):
-    """The words of a container's line on the screen."""
+    """The words of the container's line on the screen."""
     return next((line.split() for line in lines if line.startswith(name)), [])
 
 
 def number(text):
-    """Bytes of what the screen calls 31.6M."""
+    """The number of bytes for a size such as 31.6M."""
     return float(text[:-1]) * {"K": 1 << 10, "M": MIB, "G": 1 << 30}[text[-1]]
 
 
 def agrees(container, lines):
-    """Whether the line of *container* on the screen says what the kernel says."""
+    """Whether the line of *container* on the screen agrees with the kernel."""
     words = row_of(lines)
     if "32M" not in words:
         return False
-    at = len(words) - 1 - words[::-1].index("32M")  # local usage may be called the same
-    used = next(word for word in reversed(words[:at]) if word[-1] in "KMG")  # per cent may be between them
+    at = len(words) - 1 - words[::-1].index("32M")  # the last 32M is the bound; local usage may read the same
+    used = next(word for word in reversed(words[:at]) if word[-1] in "KMG")  # per cent may be between
     local, far = container.sample()
     return abs(number(used) - local) <= NEAR and abs(number(words[at + 1]) - far) <= NEAR
 
