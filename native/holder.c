@@ -128,7 +128,7 @@ static void publish(struct bede_holder *holder)
 	stats->far = control->far;
 	stats->current = control->current;
 	stats->fence = holder->last_fence;
-	/* The owner is told at once of program-bound memory, a stall, the end of steering, changed limits. */
+	/* Tell the owner at once of program-bound memory, a stall, unsteered tasks, changed limits. */
 	bool placed = stats->program_bound && !holder->told;
 
 	holder->told = holder->told || placed;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands in the documentation, by where a test runs them."""
+"""The blocks of commands in the documentation, and where a test runs them."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 _FENCE = re.compile(r"^(`{3,})\s*(.*?)\s*$")
-#: How a block of commands is marked: as for every reader in the machine, or as what something else runs.
+#: the mark of a block → where it runs: in the machine, on this host, or by another test
 KINDS = {"sh": "machine", "{ .sh .host }": "host", "{ .sh .elsewhere }": "elsewhere"}
 
 
@@ -15,7 +15,7 @@ class Block(NamedTuple):
     """One fenced block of commands."""
 
     page: str
-    line: int  #: of its first command
+    line: int  #: line number of its first command
     kind: str  #: "machine", "host" or "elsewhere"
     text: str
 
@@ -41,7 +41,7 @@ def of(path: Path) -> list[Block]:
 
 
 def pages() -> list[Path]:
-    """Every page that tells people what to type."""
+    """Every page with commands for people."""
     return [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",

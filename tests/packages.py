@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clean copies of this checkout, and the Debian package that one makes."""
+"""Clean copies of this checkout, and the Debian package that is built from one."""
 
 import functools
 import os
@@ -11,20 +11,20 @@ from pathlib import Path
 from vmlab import cache
 
 ROOT = Path(__file__).resolve().parents[1]
-#: A build must do without what happens to be in somebody's environment.
+#: the environment of a build, which must not depend on the caller's
 BUILD = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
 
 
 @functools.cache
 def tracked() -> tuple[str, ...]:
-    """The files that a clean checkout would have, as they are here."""
+    """The paths of the files that git tracks, which a clean checkout has."""
     line = ["git", "-C", str(ROOT), "ls-files", "-z"]
     names = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split("\0")
     return tuple(sorted(name for name in names if name and (ROOT / name).exists()))
 
 
 def checkout(target: Path) -> Path:
-    """A clean checkout at *target*."""
+    """Make a clean checkout at *target*, with this checkout's files."""
     for name in tracked():
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def checkout(target: Path) -> Path:
 
 
 def debian(source: Path) -> Path:
-    """The Debian package of the clean checkout *source*, built unless the cache has one of the same files."""
+    """The Debian package of the clean checkout *source*; it is built unless the cache has it."""
     contents = cache.digest(cache.tree(source))
 
     def build(out: Path) -> None:
@@ -45,7 +45,7 @@ def debian(source: Path) -> Path:
 
 
 def built(source: Path) -> Path:
-    """The Debian package built in the checkout *source*; it lies beside that with a build's other files."""
+    """Build the Debian package of the checkout *source*. Returns its path, which is beside *source*."""
     line = ["dpkg-buildpackage", "-b", "-us", "-uc"]
     done = subprocess.run(line, cwd=source, env=BUILD, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -61,6 +61,6 @@ def version() -> str:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This environment, without what would lead Python to the checkout."""
+    """This process's environment, without the variables that make Python find the checkout."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     return kept | more

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put what libFuzzer finds to be new into the corpus: `python tests/fuzz/grow.py TARGET SECONDS`.
+"""Add to the corpus what libFuzzer finds: `python tests/fuzz/grow.py TARGET SECONDS`.
 
-HeldContainer are the smallest files that together reach what the corpus does not reach yet.
+It adds the smallest files that together reach code that the corpus does not reach yet.
 """
 
 import sys
@@ -11,11 +11,11 @@ from pathlib import Path
 import libfuzzer
 import seeds
 
-MOST = 40  #: files of one target; beyond that they say little that is new
+MOST = 40  #: most files of one target; more of them would add little
 
 
 def grow(target: str, seconds: str) -> None:
-    """Fuzz *target* for so long, then add to its corpus."""
+    """Fuzz *target* for so many seconds, then add to its corpus."""
     corpus = seeds.CORPUS / target
     with tempfile.TemporaryDirectory() as directory:
         program = libfuzzer.build(target, Path(directory))

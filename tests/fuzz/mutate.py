@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inputs made of the corpus: a file of it with some pieces taken out, put in or replaced."""
+"""Inputs made from the corpus: a file with some pieces removed, inserted or replaced."""
 
 import seeds
 from hypothesis import strategies as st
@@ -20,11 +20,11 @@ def _change(data: bytes, changes: list[tuple[int, int, bytes]]) -> bytes:
 
 
 def mutated(target: str) -> st.SearchStrategy[bytes]:
-    """What may have become of a file in the corpus of *target*."""
+    """Mutations of the files in the corpus of *target*."""
     files = [path.read_bytes() for path in seeds.files(target)]
     return st.builds(_change, st.sampled_from(files), st.lists(_CHANGE, max_size=4))
 
 
 def kernel(target: str) -> st.SearchStrategy[bytes]:
-    """The same, of a file that a kernel writes: by C strings, which hold no NUL."""
+    """Mutations without NUL: the kernel writes its files from C strings."""
     return mutated(target).map(lambda data: data.replace(b"\0", b""))

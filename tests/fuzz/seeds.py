@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The corpus in the repository, and how hard to fuzz: short in every `make test`, long in `make fuzz`."""
+"""The corpus in the repository, and how long to fuzz: short in `make test`, long in `make fuzz`."""
 
 import os
 from pathlib import Path
@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
-#: Seconds that each C target runs, and examples that each property gets, in the short form.
+#: the short form: seconds for each C target, and examples for each property
 SECONDS = int(os.environ.get("BEDE_FUZZ_SECONDS", "4"))
 EXAMPLES = int(os.environ.get("BEDE_FUZZ_EXAMPLES", "150"))
 LONG = "BEDE_FUZZ_EXAMPLES" in os.environ
 
-#: The short form looks at the same examples each time: what is new is found by the long one.
+#: The short form tries the same examples each time; the long form looks for new ones.
 FUZZ = settings(
     max_examples=EXAMPLES,
     derandomize=not LONG,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent reads: records on disk and packets; nothing of either ends it."""
+"""The agent's input, records on disk and packets: none of it may end the agent."""
 
 import contextlib
 import json
@@ -37,7 +37,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def check_record(run: Path, data: bytes) -> None:
-    """It is refused, or what is written again is read alike; the agent goes on in either case."""
+    """The record is refused, or is the same when written and read again; the agent goes on in both cases."""
     (run / "containers" / f"{KEY}.json").write_bytes(data)
     found, errors = records.listing()
     assert len(found) + len(errors) == 1
@@ -98,12 +98,12 @@ def test_packet(run: Path, data: bytes) -> None:
 
 @pytest.fixture
 def root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only root asks the agent."""
+    """Make this process seem to be root's, as only root asks the agent."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
 def check_answer(run: Path, data: bytes) -> None:
-    """An agent of any kind at the other end of the socket."""
+    """The client gets *data* as the agent's answer."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         (run / "agent.sock").unlink(missing_ok=True)
         listener.bind(f"{run}/agent.sock")

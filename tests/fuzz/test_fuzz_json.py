@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON from a runtime or a user: a value as the json module has it, or an InputError."""
+"""JSON from a runtime or a user gives the same value as the json module, or an InputError."""
 
 import contextlib
 import copy
@@ -21,7 +21,7 @@ LIMITS = {0: 64 << 20, 1: 1 << 20}
 
 
 def _json(data: bytes) -> Any:
-    """The value of *data* by the json module, "refused" where it has none."""
+    """The json module's value of *data*; "refused" if it has none."""
     try:
         return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError):
@@ -33,7 +33,7 @@ def check_json(data: bytes) -> None:
         found = fastjson.loads(data)
     except InputError:
         found = "refused"
-    # By their text: NaN is not equal to itself.
+    # Compare their texts, since NaN is not equal to itself.
     assert repr(found) == repr(_json(data))
 
 
@@ -63,9 +63,9 @@ def check_bundle(data: bytes) -> None:
 
 
 def check_edits(config: dict[str, Any]) -> None:
-    """To edit twice is to edit once, and each kernel's edit takes back the other's."""
+    """A second edit changes nothing, and the edit for one kernel undoes that for the other."""
     with contextlib.suppress(InputError):
-        bundle.edit_limits(config, {})  # without what an earlier edit has left
+        bundle.edit_limits(config, {})  # remove what an earlier edit has left
     for fence in (True, False):
         fenced, limited = copy.deepcopy(config), copy.deepcopy(config)
         try:
@@ -85,7 +85,7 @@ def check_edits(config: dict[str, Any]) -> None:
 
 
 def bare(value: Any) -> Any:
-    """*value* as far as it means anything: nothing empty, no memory.high of "max", and that in bytes."""
+    """*value* without what has no effect: empty values and a memory.high of "max"; memory.high in bytes."""
     if not isinstance(value, dict):
         return value
     found = {name: bare(inner) for name, inner in value.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text of the kernel: what it never writes is refused by a BedeError, or as a function documents it."""
+"""Text from the kernel: what it never writes raises a BedeError, or does what a function documents."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ MOST = 1 << 64
 
 
 class World:
-    """A directory that stands in for /proc, /sys and a cgroup."""
+    """A directory in place of /proc, /sys and a cgroup."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -92,7 +92,7 @@ def check_list(world: World, data: bytes) -> None:
 
 
 def check_numa_stat(world: World, data: bytes) -> None:
-    """Both readers of it, the hook's and the agent's, see the same or nothing."""
+    """The hook's parser and the agent's agree, or refuse the text."""
     text = data.decode("utf-8", "surrogateescape")
     try:
         lru, _ = native.parse_numa_stat(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C that reads kernel text, and the control law: the corpus again, then what libFuzzer makes of it."""
+"""The C parsers of kernel text, and the control law: runs the corpus, then what libFuzzer makes from it."""
 
 import tempfile
 from pathlib import Path

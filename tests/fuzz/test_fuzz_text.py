@@ -35,7 +35,7 @@ def test_a_size_is_its_number_times_its_unit(whole: int, fraction: str, unit: st
 
 
 def check_annotations(data: bytes) -> None:
-    """NAME=VALUE a line; None of them is no bound by mistake."""
+    """*data* has a line NAME=VALUE for each annotation. "No bound" must not result from a mistake."""
     lines = data.decode("utf-8", "surrogateescape").split("\n")
     given_ones = dict(line.split("=", 1) for line in lines if "=" in line)
     for limit in (None, 0, 1 << 30):

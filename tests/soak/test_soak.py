@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The long forms, each in a machine of its own, one after the other: `make soak`, an hour and more."""
+"""The long forms of tests, in one machine after the other: `make soak`, which takes an hour or more."""
 
 import os
 import sys

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Properties are tried with the same examples each time; tests/fuzz is where new ones are looked for."""
+"""Unit tests try properties with the same examples each time; tests/fuzz looks for new ones."""
 
 import hypothesis
 
-hypothesis.settings.register_profile("same", derandomize=True, deadline=None)  # a busy machine
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)  # the machine may be busy
 hypothesis.settings.load_profile("same")

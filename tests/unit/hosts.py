@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Another host, made of plain files, in place of this one."""
+"""Replaces this host by another one made of plain files."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import pytest
 
 from ocihook import host
 
-#: the kernel's directories by the short names that tests use for them
+#: short name in tests → the kernel's directory
 SHORT = {"node": host.NODES, "tiers": host.TIERS, "cgroup": host.CGROUP, "proc": "/proc"}
 
 
 def redirect(monkeypatch: pytest.MonkeyPatch, root: Path, **elsewhere: Path) -> None:
-    """Have the host's files looked for below *root*.
+    """Redirect the paths of the host's files to below *root*.
 
-    ``root/node`` and the others of SHORT, or what *elsewhere* names, are what they are short for.
+    ``root/node`` stands for the directory "node" of SHORT, and so on; *elsewhere* names other places.
     """
     monkeypatch.setattr(host, "ROOT", str(root))
     for name, path in SHORT.items():
@@ -25,6 +25,6 @@ def redirect(monkeypatch: pytest.MonkeyPatch, root: Path, **elsewhere: Path) -> 
 
 
 def put(root: Path, name: str, text: str) -> None:
-    """Have the host's file *name* below *root* hold *text*."""
+    """Write *text* to the host's file *name* below *root*."""
     (root / name[1:]).parent.mkdir(parents=True, exist_ok=True)
     (root / name[1:]).write_text(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files in examples/ are what engines accept, and name what Bede has."""
+"""The files in examples/ are accepted by engines, and name files that Bede has."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def test_podman_has_one_file_a_stage(stage: str) -> None:
     hook = json.loads((EXAMPLES / "podman" / f"bede-{stage.lower()}.json").read_text())
     assert hook["version"] == "1.0.0"
     assert hook["stages"] == [stage]
-    # No time-out of the runtime's: crun's is not to be relied on (docs/architecture.md).
+    # No timeout: crun's is not reliable (docs/architecture.md).
     assert hook["hook"] == {"path": "/usr/bin/bede-hook", "args": ["bede-hook", stage]}
     ((name, value),) = hook["when"]["annotations"].items()
     # Podman's regular expressions are not anchored.
@@ -36,7 +36,7 @@ def test_docker_and_containerd_name_the_wrapper() -> None:
     assert docker == {"runtimes": {"bede": {"path": "/usr/bin/bede-runtime"}}}
     containerd = tomllib.loads((EXAMPLES / "containerd/bede.toml").read_text())
     runtimes = containerd["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]["runtimes"]
-    # containerd 1 forgets its built-in runtime where a file names any.
+    # containerd 1 forgets its built-in runtime if a file names any.
     assert set(runtimes) == {"runc", "bede"}
     runtime = runtimes["bede"]
     assert runtime["runtime_type"] == "io.containerd.runc.v2"

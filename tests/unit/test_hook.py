@@ -29,7 +29,7 @@ BIN = Path(__file__).resolve().parents[2] / "bin"
 
 
 class World:
-    """A pretended host with one process, 7, in one container's cgroup, and a backend that keeps notes."""
+    """A host of plain files with one process, 7, in a container's cgroup, and a backend that keeps notes."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.monkeypatch = monkeypatch
@@ -63,7 +63,7 @@ class World:
         (self.proc / "7/stat").write_text(" ".join(["7 (sh) S", *["0"] * 18, str(ticks), "0\n"]))
 
     def patch(self) -> None:
-        """Make it a host whose kernel has memory.node_limit: node 0 is local, 1 is far."""
+        """Turn the host into one whose kernel has memory.node_limit: node 0 is local, 1 is far."""
         root = self.proc.parent
         (self.group / "memory.node_limit").write_text("N0=max")
         (root / "node").mkdir(exist_ok=True)
@@ -140,7 +140,7 @@ def _line(capfd: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize("stage", ["createRuntime", "prestart"])
 def test_a_start_puts_the_bound_in_force_and_on_record(world: World, stage: str) -> None:
     assert world.run(stage) == 0
-    # The fence before the record: whoever adopts a container takes a fence that comes later for the user's.
+    # The fence comes before the record: an agent that adopts the container takes a later one for the user's.
     assert world.calls == [("check",), ("engage", "/docker/web", 128 * M, TIERS, None, False)]
     record = world.record
     assert record is not None
@@ -152,7 +152,7 @@ def test_a_start_puts_the_bound_in_force_and_on_record(world: World, stage: str)
 
 
 class Marks:
-    """Attributes of the container's cgroup, kept here; and how it was when each was changed."""
+    """A mock of the cgroup's extended attribute, which notes the state of the host at each change."""
 
     def __init__(self, world: World) -> None:
         self.value: bytes | None = None
@@ -285,7 +285,7 @@ def test_a_host_that_keeps_it_waiting(
         time.sleep(60)
 
     monkeypatch.setattr(fence, "engage", wait)
-    # As crun calls it: with all signals blocked.
+    # crun calls the hook with all signals blocked.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     try:
         assert world.run("createRuntime") == 3
@@ -611,7 +611,7 @@ def test_nothing_is_written_in_a_cgroup_of_others(
     assert {file.name: file.read_text() for file in world.group.iterdir() if file.name in before} == before
     assert [entry for entry in written if not entry.startswith("read ")] == []
     assert (world.calls, world.told, world.record) == ([], [], None)
-    # What the wrapper has taken on for it would have it allocate far without a bound.
+    # The policy that the wrapper set would make it allocate on far nodes although it has no bound.
     assert (taken_back == [7, 7]) == (kernel == "migrate")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a host have one door, so that a test can show another host."""
+"""Code reaches the host's files in one way only, so that a test can replace the host."""
 
 import ast
 from pathlib import Path
@@ -15,7 +15,7 @@ MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "host.
 
 
 def _is_path(node: ast.AST) -> bool:
-    """Whether *node* is a path of the kernel's files, and no sentence about one."""
+    """Whether *node* is the path of a kernel file, not a sentence about one."""
     if isinstance(node, ast.JoinedStr):
         node = node.values[0]
     text = node.value if isinstance(node, ast.Constant) else None
@@ -23,7 +23,7 @@ def _is_path(node: ast.AST) -> bool:
 
 
 def _is_door(node: ast.AST) -> bool:
-    """Whether *node* is a call of host's, or gives a constant its value."""
+    """Whether *node* is a call of a function of `host`, or the value of a constant."""
     if isinstance(node, ast.Call):
         called = node.func
         return isinstance(called, ast.Attribute) and ast.unparse(called.value) == "host"
@@ -31,7 +31,7 @@ def _is_door(node: ast.AST) -> bool:
 
 
 def around(text: str) -> list[int]:
-    """The lines in which a path is used without the door."""
+    """The lines in which a path is used without `host`."""
     tree = ast.parse(text)
     behind = {id(below) for node in ast.walk(tree) if _is_door(node) for below in ast.walk(node)}
     return [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hook and the wrapper import, measured in an interpreter started as theirs is."""
+"""The modules that the hook and the wrapper import, in an interpreter started like theirs."""
 
 import json
 import os
@@ -35,7 +35,7 @@ FORBIDDEN = frozenset(
 STATE = {"id": "imports-test", "bundle": "/no/such/bundle", "pid": os.getpid(), "status": "created"}
 BOUND = {**STATE, "annotations": {"bede.local": "64M"}}
 
-# The program ends in os._exit; the list of modules has to be out by then.
+# The program ends by os._exit, so the list of modules has to be printed before.
 RUN = """
 import sys
 program = sys.argv[1]
@@ -83,7 +83,7 @@ def test_the_wrapper_imports_almost_nothing(tmp_path: Path) -> None:
 def test_the_wrapper_edits_a_bundle_without_more_imports(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(f"runtime: {tmp_path}/broken\n")
     (tmp_path / "config.yaml").chmod(0o644)
-    # What cannot be executed keeps the process ours, after the edit.
+    # A runtime that cannot be executed: after the edit, this process is still the wrapper.
     (tmp_path / "broken").write_text("no program")
     (tmp_path / "broken").chmod(0o755)
     (tmp_path / "config.json").write_text(json.dumps({"annotations": {"bede.local": "64M"}}))

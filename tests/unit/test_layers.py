@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (
-    ("demo",),  # of vmlab, as what follows
+    ("demo",),  # a package of vmlab, which follows
     ("vmlab",),
     ("cli", "hook", "runtime", "agent", "follow", "watch", "doctor", "metrics", "launch", "engines"),
     ("backends",),
@@ -17,8 +17,8 @@ LAYERS = (
     ("spec", "fs", "host", "config", "finding", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-#: Within a layer: the command line drives the other front doors, what watches asks the agent and the engines,
-#: the agent asks them for names, and files stand on errors.
+#: Allowed imports within a layer: the command line drives the other front doors, watch asks the agent and the
+#: engines, the agent asks the engines for names, and fs raises errors.
 SIDEWAYS = {
     *(("cli", room) for room in LAYERS[2]),
     *((room, "errors") for room in LAYERS[-1]),
@@ -32,7 +32,7 @@ SIDEWAYS = {
     ("host", "fs"),
     ("config", "host"),
 }
-#: Up, out of what is installed into what only a checkout has: these files, which nothing else needs.
+#: Allowed imports upwards, from the installed package into what only a checkout has.
 DOORS = {"ocihook/cli/vm.py": ("vmlab",), "ocihook/cli/demo.py": ("demo", "vmlab")}
 
 
@@ -55,7 +55,7 @@ def _imports(path: Path) -> set[str]:
 
 
 def _modules() -> list[Path]:
-    # What runs inside the virtual machine is no part of either package, only its payload.
+    # Programs inside the virtual machine belong to neither package: they are only its payload.
     found = [path for package in ("ocihook", "vmlab") for path in sorted((ROOT / package).rglob("*.py"))]
     return [path for path in found if "guest" not in path.relative_to(ROOT).parts]
 
@@ -64,7 +64,7 @@ def _wrong(source: str, imported: str) -> bool:
     if source == imported or imported in ("", "__version__", "_native"):
         return imported == "_native" and source != "native"
     if imported == "cli":
-        return True  # it drives them all
+        return True  # nobody may import the command line, which drives all others
     return LEVEL[imported] <= LEVEL[source] and (source, imported) not in SIDEWAYS
 
 

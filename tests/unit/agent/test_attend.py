@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent says of containers that ask for attention, with holders that tell what the test wants."""
+"""What the agent logs about containers that need attention; the holders are mocks."""
 
 import json
 import os
@@ -26,7 +26,7 @@ QUIET |= {"overshoot": 0, "program_bound": 0, "local": 100 * M, "bound": 32 * M}
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """(event, text and hint) of each line."""
+    """(event, text and hint) of each journal line."""
     lines: list[tuple[str, str]] = []
 
     def complain(error: AgentError, event: str, container: str) -> None:
@@ -87,7 +87,7 @@ def test_there_is_nothing_to_say_of_what_is_well(said: list[tuple[str, str]]) ->
 
 
 class Held:
-    """A container that takes any bound, in the cgroup *where*."""
+    """A held container in the cgroup *where*, which takes any bound (a mock)."""
 
     def __init__(self, where: Path, bound: int) -> None:
         self.record = SimpleNamespace(
@@ -171,7 +171,7 @@ def test_the_record_of_a_container_that_is_held_is_written_again(
 def test_a_new_container_is_held_by_the_settings_that_its_hook_has_read(
     said: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not by those that the agent began with: it would have no bound, and only the journal would say so."""
+    """With the agent's older settings it would have no bound, and only the journal would say so."""
     held = Held(tmp_path, 4096 * M)
     record = SimpleNamespace(
         **vars(held.record), cgroup_ino=1, backend="migrate", cpuset={}, pid=1, pid_start=1

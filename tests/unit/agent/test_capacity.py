@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent says of memory that comes and goes; events come from a socket of the test's own."""
+"""What the agent logs about memory that comes and goes; the test sends the events by a socket."""
 
 import errno
 import socket
@@ -151,7 +151,7 @@ def test_last_far_node_goes(
 
 
 class Overrun:
-    """A socket whose buffer was too small."""
+    """A socket that lost events because its buffer was too small."""
 
     def __init__(self) -> None:
         self.answers = [OSError(errno.ENOBUFS, ""), BlockingIOError()]

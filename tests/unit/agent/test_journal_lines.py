@@ -14,7 +14,7 @@ from ocihook.errors import AgentError
 
 @pytest.fixture
 def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> socket.socket:
-    """A socket in the journal's place, and a standard error that goes to it as far as one can tell."""
+    """A socket in place of the journal's, and an environment as if standard error went to the journal."""
     there = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     there.bind(str(tmp_path / "journal"))
     there.setblocking(False)
@@ -94,7 +94,7 @@ WHERE = f"/machine.slice/libpod-{ID}.scope"
 
 
 class Engine:
-    """What engines tell: names by cgroup, and that they have told."""
+    """The engines' answers: names by cgroup (a mock); `wait` returns after an answer."""
 
     def __init__(self) -> None:
         self.names = {WHERE: "web"}
@@ -142,9 +142,9 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_what_no_person_chose_is_shortened(
     plain: None, engine: Engine, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    journal.report("is bound", "bound", container=ID)  # before there is a thread for it
+    journal.report("is bound", "bound", container=ID)  # before the journal's thread has started
     with journal_thread.JournalThread():
-        journal.report("is bound", "bound", container=ID)  # nobody has told where it is
+        journal.report("is bound", "bound", container=ID)  # its cgroup is not known
         journal.know("shop-frontend-web-1", "/shop-frontend-web-1")
         journal.report("is bound", "bound", container="shop-frontend-web-1")
     assert _lines(capfd) == [
@@ -194,7 +194,7 @@ def test_nobody_waits_for_an_engine_and_the_order_stays(
         assert _lines(capfd) == []
         answers.set()
     assert _lines(capfd) == [f"container web (4f1c2d3e4f5a): line {number}" for number in range(200)]
-    # All that waits is one question.
+    # All lines that waited cost one question.
     assert questions == [[ID], [ID]]
 
 

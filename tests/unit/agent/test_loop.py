@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loop: descriptors, times, pauses."""
+"""The loop: descriptors, timers, pauses."""
 
 import os
 

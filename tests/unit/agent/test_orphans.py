@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fences without a record, on plain directories that stand in for cgroups."""
+"""Fences without a record, with plain directories in place of cgroups."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ M = 1 << 20
 
 
 class Host:
-    """Cgroups below *root*, with attributes that are kept here: not every file system has them."""
+    """Cgroups below *root*. Their attributes are kept here, since not every file system has such."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root / "cgroup"
@@ -57,7 +57,7 @@ class Host:
         return directory
 
     def bound(self, id: str, *, record: bool = True, marked: bool = True, **changes: Any) -> records.Record:
-        """A container that runs; *record* and *marked*: what there is of it."""
+        """Make a running container, with its record and its mark as *record* and *marked* say."""
         directory = self.group(id) if not (self.root / id).exists() else self.root / id
         fields: dict[str, Any] = {"pid": 7, "pid_start": 1, "ns": {}, "policy": {"bede.local": "64M"}}
         fields |= {"bound": 64 * M, "nodes": {}, "user_high": None, "created": 1.0}
@@ -155,7 +155,7 @@ def test_a_mark_that_may_not_be_removed_is_not_told_of_again(
     monkeypatch.setattr(os, "removexattr", refuse)
     orphans.settle()
     assert host.read("web") == "8192"
-    (host.root / "web/memory.swap.max").write_text("4096")  # its user's, since then
+    (host.root / "web/memory.swap.max").write_text("4096")  # the user has changed it since then
     orphans.settle()
     assert (host.read("web"), host.read("web", "memory.swap.max")) == ("8192", "4096")
     assert len(host.said) == 1
@@ -213,7 +213,7 @@ def test_a_container_that_starts_meanwhile_is_left_to_its_hook(
         id="web", bundle="/b", pid=8, pid_start=2, ns={}, cgroup="/old", cgroup_ino=9, policy={},
         bound=32 * M, nodes={}, user_high=None, created=2.0,
     )  # fmt: skip
-    # What was listed is older than what is there by the time that its cgroup is looked at.
+    # The list of records is older than the record that exists when the cgroup is looked at.
     monkeypatch.setattr(records, "listing", lambda: ([before], []))
     orphans.settle()
     assert host.read("web") == "9"

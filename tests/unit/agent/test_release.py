@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Letting go of every container, on plain directories that stand in for cgroups."""
+"""Releasing every container, with plain directories in place of cgroups."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede set` at the agent: what is held, recorded, and remembered; with a holder that takes notes."""
+"""`bede set` in the agent: the bound that is held, recorded and kept; with a mock of a holder."""
 
 import os
 from pathlib import Path
@@ -73,7 +73,7 @@ def test_a_bound_is_held_recorded_and_remembered(host: Host) -> None:
 
 
 def test_the_default_is_what_the_annotations_say(host: Host) -> None:
-    # As after a restart: the bound that was set is lower than what one node may hold.
+    # As after a restart: the bound that was set is lower than the bound of one node.
     chosen.write(ID, chosen.Chosen(32 * M))
     key = host.bound(bound=32 * M, nodes={0: 32 * M}).key
     host.registry.set(KEY, "default")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What systemd hears."""
+"""The agent's messages to systemd."""
 
 import os
 import socket

@@ -72,7 +72,7 @@ def test_what_the_kernel_keeps_for_itself_cannot_be_had(monkeypatch: pytest.Monk
 
 
 def test_with_room_enough_nobody_asks_what_the_kernel_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """/proc/zoneinfo is long on a host with many CPUs, and every container's start would read it."""
+    """/proc/zoneinfo is long on a host with many CPUs, and each container's start would have to read it."""
     monkeypatch.setattr(nodes, "room", lambda _: (10 * MIB, 100 * MIB))
     monkeypatch.delattr(nodes, "reserved")
     checks.room(TIERS)

@@ -25,7 +25,7 @@ def test_a_host_is_asked_by_the_children_of_the_root(tmp_path: Path) -> None:
     elsewhere.mkdir()
     (elsewhere / "memory.node_limit").touch()
     (tmp_path / "link").symlink_to(elsewhere)
-    # Neither what is deeper nor what a link leads to.
+    # Neither deeper cgroups nor symbolic links are looked at.
     assert choose.for_host(str(tmp_path), Config()).NAME == "tier"
     (tmp_path / "system.slice").mkdir()
     (tmp_path / "system.slice/memory.node_limit").touch()
@@ -42,7 +42,7 @@ def test_a_host_is_asked_by_the_children_of_the_root(tmp_path: Path) -> None:
         # A socket beside CXL memory: only the latter is a lower tier.
         ([(0, 1), (2,)], (1, 2), "migrate"),
         ([(0, 1), (2,)], (2,), "tier"),
-        # The upper of two tiers, called far.
+        # The configuration calls the upper of two tiers far.
         ([(0,), (1, 2)], (0,), "migrate"),
     ],
 )

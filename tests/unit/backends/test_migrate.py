@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steering: the policy's nodes, and the cpuset of a container on plain files (a mock of a cgroup)."""
+"""Steering: the policy's nodes, and a container's cpuset, with plain files in place of its cgroup."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +25,7 @@ PID = 7
 
 
 def meant(mask: int, allowed: list[int]) -> set[int]:
-    """The nodes that a relative policy means where *allowed* ones are: what mm/mempolicy.c does with it."""
+    """The nodes of a relative policy while *allowed* nodes are allowed, as mm/mempolicy.c computes them."""
     return {sorted(allowed)[bit % len(allowed)] for bit in range(64) if mask >> bit & 1}
 
 
@@ -74,7 +74,7 @@ class Place:
             (self.dir / f"cpuset.{name}").write_text(text)
         self.pin = self.dir.parent / f"bede.cpuset-{self.dir.stat().st_ino}"
         self.pin.mkdir()
-        (self.pin / "cgroup.subtree_control").write_text("\n")  # which mkdir does not make here
+        (self.pin / "cgroup.subtree_control").write_text("\n")  # in a real cgroup mkdir makes this file
         self.proc = root / "proc"
         for tid in (PID, PID + 1):
             (self.proc / f"{PID}/task/{tid}").mkdir(parents=True)
@@ -196,7 +196,7 @@ def test_pages_are_moved_where_its_cpuset_lets_them(place: Place) -> None:
 
 
 def test_the_controller_is_let_go_with_its_container(place: Place) -> None:
-    (place.pin / "cgroup.subtree_control").unlink()  # it is no file of the directory in a real one
+    (place.pin / "cgroup.subtree_control").unlink()  # in a real cgroup rmdir removes this file
     inode = place.dir.stat().st_ino
     cpuset.unpin("/system.slice/web.scope", inode + 1, str(place.mount))
     cpuset.unpin("/machine.slice/x/container", inode, str(place.mount))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The limits of a patched kernel, on directories of plain files that stand in for a host."""
+"""The limits of a patched kernel, with plain files in place of a host's."""
 
 import os
 from pathlib import Path
@@ -199,7 +199,7 @@ def test_nothing_is_in_force_where_nothing_can_be(host: Host) -> None:
 
 def test_what_is_bound_is_in_force(host: Host) -> None:
     for annotations in ({"bede.local": "64M"}, {"bede.local": "64M", "bede.local.0": "16M"}):
-        # Shorter than what is written over it: a plain file keeps the rest, the kernel's does not.
+        # Shorter than the new text: a plain file, unlike the kernel's, would keep the rest of a longer one.
         host.limit("N0=max")
         assert not host.holds(annotations)
         host.bind(annotations)

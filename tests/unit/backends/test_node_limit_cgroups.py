@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede ps` and `bede set` where the kernel holds the bounds, with a tree of plain files for its cgroups."""
+"""`bede ps` and `bede set` on a kernel that holds the bounds, with plain files in place of cgroups."""
 
 import errno
 import json
@@ -34,7 +34,7 @@ HELD = {
 
 
 class Host:
-    """Nodes 0 and 1 are local, 2 is far; there is no agent until a test says so."""
+    """A host: nodes 0 and 1 are local, 2 is far; there is no agent unless a test makes one."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.mount = root / "cgroup"
@@ -353,7 +353,7 @@ def test_a_bound_that_was_set_is_remembered_with_the_first_one(
     assert found is not None
     assert (found.bound, found.limits) == (512 * M, first)
     capsys.readouterr()
-    # As after a restart: by then what stands there was chosen, too.
+    # As after a restart, where the hook has written the chosen bound.
     assert main.main(["set", ID, "default"]) == 0
     assert capsys.readouterr().out == f"{ID[:12]}: bound 128M\n"
     assert (host.limit(where), chosen.read(ID)) == (first, None)

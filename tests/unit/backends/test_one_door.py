@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nobody outside of backends/ asks which backend it is: docs/architecture.md, "One door a backend"."""
+"""No code outside of backends/ compares backends: docs/architecture.md, "One door a backend"."""
 
 import ast
 import inspect
@@ -20,7 +20,7 @@ MODULES = [
 
 
 def _is_name(node: ast.expr) -> bool:
-    """Whether *node* is a backend's name, or where one is kept."""
+    """Whether *node* is a backend's name, or something that holds one."""
     if isinstance(node, ast.Constant):
         return node.value in NAMES
     if isinstance(node, (ast.Tuple, ast.Set, ast.List)):
@@ -29,7 +29,7 @@ def _is_name(node: ast.expr) -> bool:
 
 
 def comparisons(text: str) -> list[int]:
-    """The lines in which a backend's name is compared, or one backend is imported."""
+    """The lines in which a backend's name is compared, or a single backend is imported."""
     found = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Compare):
@@ -74,7 +74,7 @@ def test_each_offers_the_same(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tier", "migrate", "node_limit", "of-another-version"])
 def test_people_are_told_of_each_without_the_extension(name: str) -> None:
-    """The doctor is for hosts where it cannot be loaded, too."""
+    """The doctor also works on hosts where the extension cannot be loaded."""
     code = (
         "import sys; sys.modules['ocihook._native'] = None\n"
         "from ocihook import config\n"

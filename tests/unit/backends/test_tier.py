@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The first fence, on a directory of plain files that stands in for a cgroup."""
+"""The first fence, with plain files in place of a cgroup's."""
 
 import os
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def high(cgroup: Cgroup) -> str:
 
 def test_the_fence_is_the_bound_and_what_is_far(cgroup: Cgroup) -> None:
     fence.engage(cgroup, 64 * MIB, TIERS, None)
-    # Not what is neither: 2 MiB of kernel memory that may be given back.
+    # The 2 MiB of kernel memory do not count: they are on no node's list, and may be given back.
     assert high(cgroup) == str(64 * MIB + 2 * MIB)
 
 
@@ -53,7 +53,7 @@ def test_nobody_may_swap_at_the_fence(cgroup: Cgroup, limit: str, swap: str) -> 
     for name, text in (("memory.max", limit), ("memory.swap.current", "5"), ("memory.swap.max", "max")):
         (Path(cgroup.mount) / name).write_text(text)
     fence.engage(cgroup, 64 * MIB, TIERS, None)
-    # A file keeps what is longer than what is written.
+    # Compare the beginning only: a plain file keeps the rest of a longer text.
     assert (Path(cgroup.mount) / "memory.swap.max").read_text()[:1] == swap[:1]
     assert high(cgroup) == str(66 * MIB)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who shares a container's cgroup, on directories that stand in for cgroups and processes."""
+"""Which processes share a container's cgroup, with directories in place of cgroups and processes."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ RUNTIME, FIRST = 50, 7
 
 
 class World:
-    """A cgroup with the first process of a container in it, which runtime 50 makes; we are its hook."""
+    """A cgroup with a container's first process. Its runtime is process 50, whose hook is this process."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
@@ -62,7 +62,7 @@ def test_its_first_process_alone(world: World) -> None:
 def test_what_it_has_made_itself_belongs_to_it(world: World) -> None:
     world.born(8, FIRST, "/web", "own")
     world.born(9, 8, "/web/below", "host")
-    world.born(10, 1, "/web/below", "own")  # whose parent has ended
+    world.born(10, 1, "/web/below", "own")  # a process whose parent has ended
     world.check(0)
 
 

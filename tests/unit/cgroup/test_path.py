@@ -10,7 +10,7 @@ from ocihook.errors import BedeError, HostError, InputError
 
 
 class Host:
-    """A pretended /proc and cgroup v2 mount."""
+    """A mock of /proc and of a cgroup v2 mount."""
 
     def __init__(self, root: Path, root_in_hierarchy: str = "/") -> None:
         self.proc = root / "proc"

@@ -42,7 +42,7 @@ def test_each_is_open_at_its_turn_and_closed_after_it(mount: Path) -> None:
 
 
 def test_what_is_below_a_cgroup_without_the_controller_is_not_looked_at(mount: Path) -> None:
-    # No kernel makes this one; it shows where the walk ends.
+    # The kernel would not have this file there; it shows that the walk does not get there.
     (mount / "off/below" / NAME).touch()
     assert _paths(mount) == ALL
 

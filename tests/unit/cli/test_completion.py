@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bede completion` prints, in a shell that completes with it."""
+"""The output of `bede completion`, used by real shells."""
 
 import argparse
 import contextlib
@@ -20,7 +20,7 @@ COMPLETE = """
 . "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE=${LINE-$*}
 _shtab_bede; printf '%s\\n' "${COMPREPLY[@]}"
 """
-#: what a zsh does first that completes LINE as if Tab were pressed, and writes what is added to OFFERED
+#: makes zsh complete LINE as if Tab were pressed, and write the offered words to the file OFFERED
 ZSHRC = """
 fpath=($ZDOTDIR $fpath)
 autoload -U compinit && compinit -u -D
@@ -46,7 +46,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def offered(script: Path, *words: str, path: str = os.environ["PATH"], line: str = "") -> list[str]:
-    """What bash offers for the last of *words*; *line* is all of the line, where there is more."""
+    """The words that bash offers for the last of *words*; *line* is the whole line, if it has more."""
     done = subprocess.run(
         ["bash", "-c", COMPLETE, str(script), *words],
         capture_output=True,
@@ -90,7 +90,7 @@ def test_bash_offers_commands_options_and_choices(script: Path) -> None:
 
 @pytest.fixture
 def containers(tmp_path: Path) -> str:
-    """A PATH whose `bede` lists three containers, and whose `sudo` another user's one."""
+    """A PATH with a `bede` that lists three containers, and a `sudo` that lists another user's."""
     for name, words, lines in (
         ("bede", "ps --names", "shop-frontend-web-1 shop-frontend-web-2 4f1c2d3e4f5a"),
         ("sudo", "-n bede ps --names", "roots"),
@@ -128,7 +128,7 @@ def test_zsh_offers_containers(containers: str, words: list[str], tmp_path: Path
 
 
 def zsh_offers(path: str, directory: Path, words: list[str]) -> list[str]:
-    """What zsh's own completion adds for the word after *words*."""
+    """The words that zsh offers after *words*."""
     if shutil.which("zsh") is None:
         pytest.skip("there is no zsh here")
     (directory / "_bede").write_text(completion.script("zsh"))
@@ -142,7 +142,7 @@ def zsh_offers(path: str, directory: Path, words: list[str]) -> list[str]:
         ["zsh", "-d", "-i"], stdin=zsh, stdout=zsh, stderr=zsh, env=environment, start_new_session=True
     ) as process:
         os.close(zsh)
-        with contextlib.suppress(OSError):  # EIO is its end
+        with contextlib.suppress(OSError):  # EIO: the shell has ended
             while os.read(terminal, 4096):
                 pass
         assert process.wait(60) == 0
@@ -186,7 +186,7 @@ def test_without_shtab_there_is_one_error(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_what_a_container_is_called_is_never_run(shell: str, tmp_path: Path) -> None:
-    """A cgroup can be called anything by whoever may make it, and root presses Tab."""
+    """A user who may make cgroups can give them any name, and root presses Tab."""
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell} here")
     listed = "abc\\nweb\\n$(touch\\ pwned)\\n$(touch${IFS}pwned)\\n`id`\\nabd\\n-n"

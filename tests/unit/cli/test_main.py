@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every command has in common: one shape of errors, detail, and whatever there is to write on."""
+"""What all commands have in common: the form of errors, --verbose, and output to any kind of file."""
 
 import os
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the options of `bede` end and those of the command begin that it runs."""
+"""The options of `bede run` end where those of its command begin."""
 
 import pytest
 
@@ -10,7 +10,7 @@ LOCAL = ("--local", "64M")
 
 
 def argv(*words: str) -> list[str]:
-    """The command in `bede` *words*."""
+    """The command that `bede` *words* would run."""
     found: list[str] = main.command_parser(words[0]).parse_args(words[1:]).argv
     return found
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede stats`, `record` and `top` beside containers that are files of the test's."""
+"""`bede stats`, `record` and `top` with containers made of plain files."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ LISTED = {"local": 0, "far": 0, "runtime": "runc"}
 
 @pytest.fixture(autouse=True)
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The one bound container of this host: its cgroup."""
+    """The cgroup of this host's only bound container."""
     monkeypatch.setattr(path, "mount_point", lambda: str(tmp_path))
     monkeypatch.setattr(containers, "listing", lambda: [from_json(ONE | LISTED)])
     monkeypatch.setattr(nodes, "find", lambda far: nodes.Tiers((0,), (1,)))
@@ -181,7 +181,7 @@ FRONTEND = [f"shop-frontend-web-{number}" for number in (1, 2, 3)]
 
 @pytest.fixture
 def listed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What `bede ps` finds: three containers that were given their ids, as runc's are."""
+    """The listing of `bede ps`: three containers whose ids people chose, as with runc."""
     found = [ONE | LISTED | {"id": id, "name": "", "cgroup": f"/{id}"} for id in FRONTEND]
     monkeypatch.setattr(containers, "listing", lambda: [from_json(one) for one in found])
     return found

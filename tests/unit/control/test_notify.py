@@ -60,7 +60,7 @@ def test_only_a_start_starts_an_agent(
 
 def test_the_agent_is_started_detached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notify, "SYSTEMD", str(tmp_path / "none"))
-    # The writing end of a pipe would keep a runtime waiting for the end of its hook's output.
+    # If the agent inherited a pipe for the hook's output, the runtime would wait until the agent ends.
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
     os.mkfifo(tmp_path / "answer")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where `packages` is, which the tests in the machine use too."""
+"""Makes `packages` importable, which the tests in tests/vm use, too."""
 
 import sys
 from pathlib import Path

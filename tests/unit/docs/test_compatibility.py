@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What docs/compatibility.md promises is there."""
+"""Everything that docs/compatibility.md promises exists."""
 
 import json
 import os
@@ -34,7 +34,7 @@ PAGE = (ROOT / "docs/compatibility.md").read_text()
 
 
 def promised(what: str) -> set[str]:
-    """The words in the table's row that is about *what*."""
+    """The words in the row of the table about *what*."""
     (cell,) = re.findall(rf"(?m)^\| {re.escape(what)} \| (.*) \|$", PAGE)
     words = set(re.findall(r"`([^`]+)`", cell))
     assert words
@@ -42,7 +42,7 @@ def promised(what: str) -> set[str]:
 
 
 def of_the_agent() -> Status:
-    """A container in the agent's answer."""
+    """The status of a container that an agent holds."""
     stats = native.Stats(*[0] * len(native.Stats._fields))
     record = records.Record(
         id="web", bundle="/b", pid=1, pid_start=1, ns={}, cgroup="/web", cgroup_ino=1, policy={},
@@ -52,7 +52,7 @@ def of_the_agent() -> Status:
 
 
 def of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> Status:
-    """One that the kernel bounds by itself."""
+    """The status of a container whose bound the kernel holds by itself."""
     for name, value in (("node_limits", {0: 1}), ("node_usage", {0: 1}), ("node_events", {"demoted": 1})):
         monkeypatch.setattr(memory, name, lambda fd, value=value: value)
     with Cgroup("/sys/fs/cgroup", "/web", os.open("/", os.O_PATH)) as cgroup:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The documentation as a site: built strictly, whole, and readable without a network."""
+"""The documentation as a site: it is built strictly, complete, and readable without a network."""
 
 import re
 import runpy
@@ -13,12 +13,12 @@ import pytest
 from ocihook.cli import main
 
 ROOT = Path(__file__).resolve().parents[3]
-#: pages that lie outside of docs/ → their names in the site
+#: pages outside of docs/ → their names in the site
 OUTSIDE: dict[str, str] = runpy.run_path(str(ROOT / "docs/links.py"))["PAGES"]
 
 
 def build(settings: Path, target: Path) -> subprocess.CompletedProcess[str]:
-    """mkdocs at its strictest. Not with -q: what is not said is not counted as a warning either."""
+    """Run mkdocs as strictly as possible. Without -q, which also keeps warnings from being counted."""
     line = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", str(settings), "-d", str(target)]
     return subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
 
@@ -83,7 +83,7 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
 
 
 def test_no_link_leads_nowhere() -> None:
-    """Of the pages as they are in a checkout, which GitHub-like sites show."""
+    """Checks the pages as they are in a checkout, as hosting sites show them."""
     for page in [
         *(ROOT / name for name in OUTSIDE),
         *ROOT.glob("examples/*/README.md"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor's findings, of pretended hosts."""
+"""The doctor's findings about hosts made of plain files."""
 
 import json
 import os
@@ -32,7 +32,7 @@ FILES = {
 
 
 class Host:
-    """Two nodes, the second of which is far; all is well until a test changes a file."""
+    """A host with two nodes, the second of which is far; all is well until a test changes a file."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
@@ -62,7 +62,7 @@ class Host:
         monkeypatch.setattr(host.client, "ask", lambda message, timeout: {"pid": 7})
 
     def file(self, where: str) -> Path:
-        """The file that is short for *where*."""
+        """The file that *where* abbreviates."""
         first, _, rest = where.partition("/")
         return self.root / FILES.get(first, f"/{first}")[1:] / rest
 
@@ -122,7 +122,7 @@ def test_what_is_found(there: Host, where: str, text: str, name: str, verdict: s
         assert (there.find(name).verdict, words in there.find(name).fact) == (verdict, True)
     report = examine.examine()
     assert report.can_hold == (verdict != BAD)
-    # The verdict says why.
+    # The verdict gives the reason.
     assert any(words in reason for reason in report.reasons) == (verdict == BAD)
 
 
@@ -130,7 +130,7 @@ def test_what_is_found(there: Host, where: str, text: str, name: str, verdict: s
     ("free", "low", "verdict", "fact"),
     [
         (512, 0, GOOD, "512 of 1024 MiB of far memory can be had"),
-        # What only the kernel itself may have is looked at where there is little left.
+        # The kernel's own reserve counts only if little memory is left.
         (120, 100, GOOD, "120 of 1024 MiB of far memory can be had"),
         (90, 0, WARN, "nearly full: 90 of 1024 MiB of far memory can be had"),
         (90, 50, WARN, "nearly full: 40 of 1024 MiB of far memory can be had"),
@@ -195,7 +195,7 @@ def test_an_engine_is_told_with_what_is_behind_and_what_is_wrong(
 
 
 class Sockets(Host):
-    """Two equal nodes with two CPUs each, the second of which is called far; root asks."""
+    """A host with two equal nodes of two CPUs; the configuration calls the second far, and root asks."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(root, monkeypatch)
@@ -321,10 +321,10 @@ def test_what_is_in_the_way_of_a_user_is_not_in_the_way_of_the_host(
     told = json.loads(capsys.readouterr().out)
     assert (told["can_hold"], told["reasons"]) == (None, [found.fact])
     assert main.main(["doctor"]) == 4
-    said = "".join(capsys.readouterr().out.rpartition("\n\n")[2].split())  # the path here is a long one
+    said = "".join(capsys.readouterr().out.rpartition("\n\n")[2].split())  # a long path breaks lines
     words = f"whether bounds can be held on this host, only root can tell: {found.fact}"
     assert said == words.replace(" ", "")
-    # What is in everybody's way is told of a user, too.
+    # A fault that concerns everybody is reported to users, too.
     there.put("tiers/memory_tier1/nodelist", "\n")
     there.put("tiers/memory_tier0/nodelist", "0-1\n")
     assert main.main(["doctor"]) == 3
@@ -333,7 +333,7 @@ def test_what_is_in_the_way_of_a_user_is_not_in_the_way_of_the_host(
 def test_a_configuration_that_only_root_may_read_is_no_verdict(
     sockets: Sockets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may well name the far nodes that are missing without it."""
+    """The configuration may name far nodes, so without it nobody can say that there are none."""
 
     def load() -> config.Config:
         raise AccessError(f"{config.PATH} cannot be read: Permission denied")
@@ -345,7 +345,7 @@ def test_a_configuration_that_only_root_may_read_is_no_verdict(
     report = examine.examine()
     assert report.can_hold is None
     assert any("Permission denied" in reason for reason in report.reasons)
-    monkeypatch.setattr(os, "access", lambda path, mode: True)  # somebody else's file, which all can read
+    monkeypatch.setattr(os, "access", lambda path, mode: True)  # refused because of its owner
     assert examine.examine().can_hold is False
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Engines' files in a directory of the test's own; no engine is asked anything."""
+"""Engines' files in a temporary directory; no engine is asked anything."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ocihook.engines import containerd_files, crio, docker, edits, podman, progr
 
 @pytest.fixture(autouse=True)
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A host without engines, where Bede is in /usr/bin; its /etc."""
+    """The /etc of a host without engines, where Bede is in /usr/bin."""
     etc = tmp_path / "etc"
     etc.mkdir()
     monkeypatch.setattr(edits, "program", lambda name: f"/usr/bin/{name}")

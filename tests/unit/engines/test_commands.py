@@ -12,7 +12,7 @@ from ocihook.engines import backups, containerd_dump, docker, engine, podman, pr
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs that are there but say nothing."""
+    """Engines' programs that exist but print nothing."""
     monkeypatch.setattr(programs, "find", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(programs, "output", lambda *words, **options: "")
 
@@ -118,7 +118,7 @@ def test_what_is_behind_is_said_each_time(capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(behind)
     assert lines[1:] == ["nothing to do"]
-    # The engine reads no script: it has nothing to take notice of.
+    # The engine does not read the script, so it need not be reloaded.
     assert main.main(["configure", "docker", "--real", "other"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"wrote {real.script('docker')}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""containerd's files get a runtime class, lose no setting, and come back byte for byte."""
+"""containerd's files get a runtime class, lose no setting, and are restored byte for byte."""
 
 import copy
 import tomllib
@@ -52,7 +52,7 @@ RUNC: dict[str, Any] = {
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A containerd that merges as 1.7 does files of version 2, and as 2 does those of version 3."""
+    """A mock of containerd, which merges files of version 2 as 1.7 does, and of version 3 as 2 does."""
 
     def dump(files: list[File], version: int) -> dict[str, Any]:
         name = containerd_files.plugin(version)
@@ -67,7 +67,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> None:
         said = copy.deepcopy(given.get(name, {}))
         runtimes = toml.get(said, "containerd", "runtimes")
         if runtimes and version == 2:
-            known["containerd"]["runtimes"] = {}  # as in 1.7: a map that is named replaces the built-in one
+            known["containerd"]["runtimes"] = {}  # as in 1.7: a map in a file replaces the built-in one
         given[name] = containerd._merged(known, said)
         return {"version": version, "imports": [file.path for file in files], "plugins": given}
 
@@ -314,7 +314,7 @@ NVIDIA = """
 def test_a_default_handler_with_another_program_goes_behind(
     default: bool, version: int, plugin: str, drop_in: bool
 ) -> None:
-    """Without it what that does for every pod would be lost under bede, without a word."""
+    """Otherwise pods under bede would silently lack what that program does for every pod."""
     imports = 'imports = ["conf.d/*.toml"]\n' if drop_in else ""
     text = f"version = {version}\n{imports}" + NVIDIA.format(plugin)
     path = put(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The drop-in of CRI-O, against what its documentation says: there is no package of it to ask."""
+"""The drop-in for CRI-O, compared with its documentation, since there is no package of CRI-O."""
 
 import tomllib
 from pathlib import Path
@@ -15,10 +15,10 @@ HANDLER = {
     "runtime_path": str,
     "runtime_type": str,  # "oci" or "vm" (or "pod")
     "runtime_root": str,
-    "runtime_config_path": str,  # of "vm" alone
+    "runtime_config_path": str,  # for "vm" only
     "inherit_default_runtime": bool,
     "privileged_without_host_devices": bool,
-    "allowed_annotations": list,  # CRI-O's own experimental ones; others are passed on
+    "allowed_annotations": list,  # experimental ones of CRI-O; it passes on all others
     "monitor_path": str,
     "monitor_cgroup": str,
     "monitor_exec_cgroup": str,
@@ -29,7 +29,7 @@ HANDLER = {
     "default_annotations": dict,
     "stream_websockets": bool,
 }
-#: Such a file as packages of CRI-O come with.
+#: a file such as packages of CRI-O have
 PACKAGE = """[crio.image]
 signature_policy = "/etc/crio/policy.json"
 
@@ -88,7 +88,7 @@ def test_the_handler_is_the_default_ones_with_another_program(default: bool) -> 
             "allowed_annotations": ["io.containers.trace-syscall"],
         }
     }
-    # bede-runtime itself would look on PATH, and for runc first.
+    # Without this, bede-runtime would look on PATH, and for runc first.
     assert (
         Path(real.script("crio"))
         .read_text()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""daemon.json gets one member, and loses it again."""
+"""One member is added to daemon.json and removed again."""
 
 import json
 from pathlib import Path
@@ -167,7 +167,7 @@ def first_line() -> str:
 
 @pytest.mark.parametrize("default", [False, True])
 def test_a_default_runtime_that_is_another_wrapper_goes_behind(default: bool) -> None:
-    """Without it what it does for every container would be lost under bede, without a word."""
+    """Otherwise containers under bede would silently lack what that runtime does for every container."""
     path = put(NVIDIA)
     plan = docker.configure(default)
     (note,) = plan.notes

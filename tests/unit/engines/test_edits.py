@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files are written whole, keep what they had, and what they were is kept."""
+"""Files are written as a whole, keep their other content, and are backed up."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from ocihook.engines import edits
 from ocihook.engines.edits import Edit
 from ocihook.errors import AccessError, InputError, RuntimeMissingError
 
-PROGRAM = edits.program  # before the fixture of all these tests replaces it
+PROGRAM = edits.program  # the real function, which these tests' fixture replaces
 
 
 def test_mode_is_kept_and_the_old_text_beside_it(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_only_backups_of_the_same_file_go_and_never_the_one_just_made(tmp_path: 
     for name in others:
         (tmp_path / name).write_text("")
     (tmp_path / "one.bede-20250101000000").symlink_to("two.bede-20260101000000")
-    # of a clock that was wrong
+    # made while the clock was wrong
     future = [f"one.bede-2999010100000{digit}" for digit in range(5)]
     for name in future:
         (tmp_path / name).write_text("")

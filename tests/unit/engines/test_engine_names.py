@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers' names, of pretended processes and a pretended Docker."""
+"""Containers' names, from mocks of processes and of Docker."""
 
 import http.server
 import json
@@ -21,7 +21,7 @@ WHERE = f"/libpod-{ID}.scope/container"
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Process 7 in the container's cgroup, 6 its runtime, 5 its conmon."""
+    """A host: process 7 is in the container's cgroup, 6 is its runtime, 5 its conmon."""
     cgroup = tmp_path / f"cgroup/libpod-{ID}.scope/container"
     cgroup.mkdir(parents=True)
     (cgroup / "cgroup.procs").write_text("7\n8\n")
@@ -47,7 +47,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _store(host: Path, *names: str, file: str = "storage/overlay-containers/containers.json") -> Path:
-    """Podman's storage, as it is when container ID has *names*."""
+    """Write Podman's storage file, in which container ID has *names*."""
     (host / file).write_text(json.dumps([{"id": "cd" * 32, "names": ["db"]}, {"id": ID, "names": names}]))
     return host / file
 
@@ -82,7 +82,7 @@ def test_what_has_ended_has_none(host: Path) -> None:
 
 
 def test_an_init_system_in_a_container_does_not_hide_it(host: Path) -> None:
-    """It leaves no process in the container's own cgroup."""
+    """An init system leaves no process in the container's own cgroup."""
     (host / f"cgroup{WHERE}/cgroup.procs").write_text("")
     below = host / f"cgroup{WHERE}/init.scope"
     below.mkdir()
@@ -107,7 +107,7 @@ def test_a_new_name_is_seen(host: Path, file: str) -> None:
 
 
 def test_a_look_that_brings_no_news_is_cheap(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once a second, of perhaps hundreds of containers: nothing is climbed, and no storage is read."""
+    """Once a second, for perhaps hundreds of containers: no parents are followed, and no storage is read."""
     _store(host, "shop")
     names.of([(ID, WHERE)])
     read: list[str] = []
@@ -131,7 +131,7 @@ def test_storage_of_another_form_is_left_alone(host: Path, text: str) -> None:
 
 
 def test_storage_that_is_not_ours_is_not_read(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another user's Podman, whose words would tell root what to open."""
+    """Another user's Podman could tell root which file to open."""
     _store(host, "evil")
     uid = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
@@ -187,13 +187,13 @@ def test_dockers_own_name_is_the_one_without_a_link(docker: type[_Docker]) -> No
 
 
 def test_one_without_a_name_takes_nobody_elses(docker: type[_Docker]) -> None:
-    """As a container that Docker is removing."""
+    """Such as a container that Docker is just removing."""
     docker.answer = [{"Id": "cd" * 32, "Names": None}, None, {"Id": ID, "Names": ["/cache"]}]
     assert names.of([(ID, f"/docker/{ID}")]) == {f"/docker/{ID}": "cache"}
 
 
 def test_docker_is_asked_wherever_its_containers_are(docker: type[_Docker]) -> None:
-    """By `--cgroup-parent`, without systemd's driver; Kubernetes' are never its."""
+    """They may be anywhere (`--cgroup-parent`, another driver), but never among Kubernetes' cgroups."""
     docker.answer = [{"Id": ID, "Names": ["/cache"]}]
     where = f"/mine/{ID}"
     assert names.of([(ID, where), (ID, f"/kubepods/pod7/{ID}"), ("web", "/default/web")]) == {where: "cache"}

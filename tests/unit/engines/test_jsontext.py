@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One member changes, and every other byte stays."""
+"""An edit changes one member and no other byte."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ STYLES = (
 
 @st.composite
 def written(draw: st.DrawFn, value: Any) -> str:
-    """*value* as JSON, with any space where JSON may have some."""
+    """*value* as JSON, with any white space where JSON allows it."""
 
     def space() -> str:
         return draw(SPACE)
@@ -47,7 +47,7 @@ def written(draw: st.DrawFn, value: Any) -> str:
 
 @st.composite
 def files(draw: st.DrawFn) -> str:
-    """A file with an object, as people and programs write them."""
+    """A file with a JSON object, as people and programs write it."""
     value = draw(st.dictionaries(NAMES, VALUES, max_size=4))
     style = draw(st.sampled_from((None, *STYLES)))
     text = draw(written(value)) if style is None else json.dumps(value, **style)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Podman's hooks: put where it looks, and masked where a package has put them."""
+"""Podman's hooks are put where Podman looks, and a package's hooks are masked."""
 
 import json
 import re
@@ -16,7 +16,7 @@ EXAMPLES = Path(__file__).resolve().parents[3] / "examples/podman"
 
 @pytest.fixture(autouse=True)
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A Podman that reads the list returned, and what our drop-in makes of it."""
+    """A mock of Podman, which reads hooks from the returned list of directories and from Bede's drop-in."""
     listed = [podman.SHARE]
     known = {"append": True}
 

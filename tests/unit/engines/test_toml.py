@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A block goes to the end of a file, and leaves no trace when it goes."""
+"""A block is added at the end of a file, and is removed without a trace."""
 
 import tomllib
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fixture of :mod:`world` for all tests of what is followed."""
+"""The fixture of :mod:`world` for all tests in this directory."""
 
 import sys
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cgroups that a patched kernel limits, found from a process in them; plain files stand in for them."""
+"""Cgroups that a patched kernel limits, found from their processes; with plain files in place of cgroups."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_young_cgroup_is_looked_at_again(host: Host, monkeypatch: pytest.Monke
     assert host.find(100, discovery) is None
     host.group("/web", f"N0={M} N1={M} N2=max")
     assert host.find(100, discovery) == "/web"
-    # An old one is believed for a moment.
+    # An answer about an old cgroup is kept for a moment.
     monkeypatch.setattr(discover, "_YOUNG", 0.0)
     host.group("/old", "N0=max N1=max N2=max")
     host.world.processes[101] = Process("/old")

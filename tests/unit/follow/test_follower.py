@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is brought back, who is left alone, and where to."""
+"""Which processes are brought back and where to, and which are left alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HOME = "/pod/web"
 
 
 class Host:
-    """A follower in a world with one container: process 100 in HOME."""
+    """A follower in a world with one container, whose first process is 100 in HOME."""
 
     def __init__(
         self, world: World, ns: dict[str, int] = OWN, exempt: tuple[str, ...] = (), parent: int = 1
@@ -41,7 +41,7 @@ class Host:
     def born(
         self, pid: int, cgroup: str, parent: int = 100, ns: dict[str, int] | None = None, now: int = 0
     ) -> str:
-        """A fork event of *pid*, whose parent is *now* another; where the process is after that."""
+        """Report that *parent* forked *pid*, whose parent may be *now* by then. Returns its cgroup."""
         process = Process(cgroup, dict(ns or self.world.processes[parent].ns), parent=now or parent)
         self.world.put(pid, process)
         self.follower.handle([Event("fork", pid, parent, time.monotonic_ns())])
@@ -111,7 +111,7 @@ def test_another_container_that_shares_its_pid_namespace_is_a_guest(world: World
     host = Host(world)
     guest = {"pid": OWN["pid"], "cgroup": 21, "mnt": 31}
     assert host.born(101, "/pod/other", parent=1, ns=guest) == "/pod/other"
-    # With the container's own files it is a child that has made a cgroup namespace for itself.
+    # With the container's mount namespace it is a child that has made a cgroup namespace for itself.
     assert host.born(102, "/elsewhere", ns={**guest, "mnt": OWN["mnt"]}) == HOME
 
 
@@ -119,7 +119,7 @@ def test_what_enters_from_outside_is_given_time(world: World) -> None:
     host = Host(world)
     assert host.born(101, "/runtime", parent=1, ns=OWN) == "/runtime"
     assert host.born(102, "/runtime", parent=1, ns=OWN) == "/runtime"
-    world.processes[102].cgroup = HOME  # its runtime has put it there
+    world.processes[102].cgroup = HOME  # its runtime has put it into its cgroup
     first, second = host.due
     first()
     second()
@@ -134,7 +134,7 @@ def test_without_a_pid_namespace_the_cgroup_namespace_tells(world: World) -> Non
 
 def test_without_any_the_lineage_tells(world: World) -> None:
     host = Host(world, dict(HOST))
-    # A daemon: its parent, which nobody has seen outside, has ended.
+    # A daemon: its parent has ended, and was never seen outside of the cgroup.
     host.born(101, HOME)
     del world.processes[101]
     world.processes[102] = Process("/elsewhere", dict(HOST), parent=100)
@@ -168,7 +168,7 @@ def test_an_orphan_that_nobody_heard_of_is_known_by_its_files(world: World) -> N
 
 @pytest.mark.parametrize("whose", [1, 50, 60])
 def test_the_files_of_others_are_no_sign(world: World, whose: int) -> None:
-    """Those of the host, those of the unit that its runtime is in; nor where its parent is gone."""
+    """The mount namespace of the host, or of the runtime's unit, is no sign, nor is that of an orphan."""
     world.put(50, Process("/runtime", {**HOST, "mnt": 30}))
     world.put(101, Process("/elsewhere", dict(world.processes.get(whose, world.processes[50]).ns)))
     host = Host(world, dict(world.processes[101].ns), parent=whose)
@@ -187,7 +187,7 @@ def test_a_number_that_is_used_again_is_another_process(world: World) -> None:
 def test_a_number_whose_reuse_nobody_told_of_is_a_strangers(world: World) -> None:
     host = Host(world, dict(HOST))
     host.born(101, HOME)
-    # It ended, and the fork that used its number again was lost.
+    # The process ended, and the event of the fork that used its pid again was lost.
     world.put(101, Process("/elsewhere", dict(HOST), parent=1, start=8))
     host.follower.rescan()
     assert world.processes[101].cgroup == "/elsewhere"
@@ -265,7 +265,7 @@ def test_a_stranger_that_got_the_number_is_taken_back(world: World) -> None:
         write(name, text, dir_fd=dir_fd)
         if not host.due:
             host.due.append(lambda: None)
-            # The process has ended; its number is a child of 50 by now, and that is what was moved.
+            # The process has ended. Its pid now belongs to a child of 50, which the write has moved.
             world.processes[101].ns, world.processes[101].parent = dict(HOST), 50
 
     pytest.MonkeyPatch().setattr("ocihook.follow.follower.fs.write", reused)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tracepoint's text tells."""
+"""Parsing the tracepoint's text."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes without a kernel (a mock of ``ocihook.cgroup.procfs``): what each is in, and who forked it."""
+"""Processes without a kernel (a mock of ``ocihook.cgroup.procfs``), with their cgroups and parents."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class World:
         return Cgroup(str(self.root), path, os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
 
     def put(self, pid: int, process: Process) -> None:
-        """From now on *process* has the number *pid*."""
+        """Give *process* the number *pid* from now on."""
         self.processes[pid] = process
         cgroup = self.open(process.cgroup)
         assert cgroup is not None
@@ -92,7 +92,7 @@ class World:
         self.processes[int(text)].cgroup = target
 
     def family(self, id: str, pid: int) -> Family:
-        """The family of *pid* in its present cgroup; namespaces that are not the host's are its own."""
+        """The family of *pid*, in its present cgroup, with the namespaces that are not the host's."""
         cgroup = self.open(self.processes[pid].cgroup)
         assert cgroup is not None
         made = Family(id, cgroup, pid)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that waits to become a command."""
+"""The child process that waits to become a command."""
 
 import os
 import signal
@@ -55,7 +55,7 @@ def test_why_it_cannot_become_its_command(program: str, number: int) -> None:
 
 
 def test_no_descriptor_is_handed_on() -> None:
-    # Whoever started the tests may have left some open.
+    # The program that started the tests may have left some open.
     ours = [int(name) for name in os.listdir("/proc/self/fd")]
     before = [fd for fd in ours if Path(f"/proc/self/fd/{fd}").exists() and os.get_inheritable(fd)]
     code = f"import os, sys; sys.exit(len(set(map(int, os.listdir('/proc/self/fd'))) - {{3, *{before}}}))"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures for Prometheus: what they are called, where they are answered."""
+"""The metrics for Prometheus: their names, and where they are served."""
 
 import re
 import socket
@@ -121,7 +121,7 @@ def test_where_not(given: str) -> None:
 
 
 def served(where: str | tuple[str, int] = ("127.0.0.1", 0)) -> str:
-    """Where it answers, in a thread that ends with the tests."""
+    """Serve the metrics in a thread that ends with the tests. Returns the address."""
     there = threading.Event()
     url: list[str] = []
 
@@ -182,7 +182,7 @@ def test_a_cgroups_name_is_anybodys(monkeypatch: pytest.MonkeyPatch, one: None) 
 
 
 def test_two_cgroups_are_never_one_series(monkeypatch: pytest.MonkeyPatch, one: None) -> None:
-    """Prometheus would drop what is there twice; whoever may make cgroups chooses what they are called."""
+    """Prometheus would drop series that appear twice, and users who may make cgroups choose their names."""
     hostile = [from_json({**ONE, "cgroup": f"/a{char}"}) for char in "\x01\x02"]
     monkeypatch.setattr(collect.containers, "listing", lambda: hostile)
     series = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The native code, built once with each kind of sanitizers."""
+"""Builds the native code once with each kind of sanitizers."""
 
 import subprocess
 from pathlib import Path
@@ -11,7 +11,7 @@ NATIVE = HERE.parents[2] / "native"
 
 
 def build(name: str, sanitizers: str, into: Path) -> Path:
-    """`NAME.c` and the native code with *sanitizers*, every finding fatal."""
+    """Build `NAME.c` and the native code with *sanitizers*, of which every finding is fatal."""
     program = into / name
     sources = [path for path in sorted(NATIVE.glob("*.c")) if "_native" not in path.name]
     flags = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{NATIVE}"]

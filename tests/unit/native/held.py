@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A holder without demotion on plain files in place of a cgroup's (a mock), and what it shall see."""
+"""A holder without demotion on plain files in place of a cgroup's, which the test writes (a mock)."""
 
 import os
 import time
@@ -9,11 +9,11 @@ from pathlib import Path
 from ocihook.native import Holder, Stats
 
 MIB = 1 << 20
-SECONDS = 30  #: a machine may be busy; a turn takes less than a millisecond
+SECONDS = 30  #: enough on a busy machine: a turn takes less than a millisecond
 
 
 def use(cgroup: Path, local: int, more: int = 0) -> None:
-    """So many MiB are local, and so many more charged. The widths stay, so no text is read in part."""
+    """Write *local* MiB as local usage, and *more* MiB charged; with one width, so no read is partial."""
     for name, text in (
         ("memory.numa_stat", f"inactive_anon N0={local * MIB:012} N1=0\n"),
         ("memory.current", f"{(local + more) * MIB:012}\n"),
@@ -24,7 +24,7 @@ def use(cgroup: Path, local: int, more: int = 0) -> None:
 
 
 class Held:
-    """It holds *bound* MiB. A context manager: leaving ends it."""
+    """A holder with a bound of *bound* MiB; a context manager that ends it."""
 
     def __init__(self, cgroup: Path, bound: int) -> None:
         self.cgroup = cgroup
@@ -41,15 +41,15 @@ class Held:
         os.close(self.fd)
 
     def use(self, local: int) -> None:
-        """So many MiB are local from now on."""
+        """Write a local usage of *local* MiB."""
         use(self.cgroup, local)
 
     def set(self, bound: int) -> None:
-        """Another bound, in MiB."""
+        """Set another bound, in MiB."""
         self.holder.set(bound * MIB, {})
 
     def until(self, seen: Callable[[Stats], bool]) -> Stats:
-        """Its stats as soon as they are as they shall be."""
+        """Wait until *seen* is true of the holder's stats, and return these."""
         end = time.monotonic() + SECONDS
         while not seen(stats := self.holder.stats()):
             assert time.monotonic() < end, stats
@@ -57,6 +57,6 @@ class Held:
         return stats
 
     def looked(self) -> Stats:
-        """Its stats after another whole turn."""
+        """The holder's stats after another whole turn."""
         rounds = self.holder.stats().rounds
         return self.until(lambda stats: stats.rounds > rounds + 1)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A model: a container that allocates on many processors, the kernel's part in holding it, the control law.
+"""A model of a container that allocates on many CPUs, of the kernel's part in holding it, and of the agent's.
 
-Time goes in steps of :data:`STEP`. Whoever runs charges what he touches in batches of 64 pages, of which his
-processor keeps the rest; what he has touched shows in memory.numa_stat by 64 pages a processor. Past the
-fence he demotes as much as he charges before he goes on. The law is asked when it wants to be.
+Time goes in steps of :data:`STEP`. A task charges the pages it touches in batches of 64; its CPU keeps the
+rest of a batch. Touched pages show in memory.numa_stat in batches of 64 for each CPU. Beyond the fence, a
+task demotes as much as it charges before it goes on. The control law is asked at the times that it wants.
 """
 
 import random
@@ -18,12 +18,12 @@ MIB = 1 << 20
 HUGE = 2 * MIB
 NONE = 2**64 - 1
 STEP = 0.0005  #: seconds
-COPY = 1 << 30  #: bytes a second that one who demotes moves
-FILL = 2 << 30  #: bytes a second that all who allocate touch together: memory has only so much bandwidth
+COPY = 1 << 30  #: bytes a second that one task demotes
+FILL = 2 << 30  #: bytes a second that all tasks touch together: the memory's bandwidth
 
 
 def new_law(bound: int, cpus: int) -> Any:
-    """What an agent knows that has just begun."""
+    """The control law's state in an agent that has just begun."""
     law: Any = _native.ffi.new("struct bede_control *")
     law.local_mask, law.far_mask, law.bound, law.cpus, law.kernel = 0b1, 0b10, bound, cpus, 0
     for node in range(_native.lib.BEDE_MAX_NODES):
@@ -33,16 +33,16 @@ def new_law(bound: int, cpus: int) -> Any:
 
 @dataclass
 class Cpu:
-    """What one processor has: charges that nobody has used yet, and pages that no statistics show yet."""
+    """One CPU: charges that are not used yet (stock), and pages that no statistics show yet (unseen)."""
 
     stock: float = 0
     unseen: float = 0
-    owes: float = 0  #: to be demoted before it goes on
+    owes: float = 0  #: bytes that its task has to demote before it goes on
 
 
 @dataclass
 class Machine:
-    """*cpus* allocate at once; the law is told of *told*."""
+    """A machine in which *cpus* CPUs allocate at once; the law believes that *told* do."""
 
     cpus: int
     bound: int
@@ -51,8 +51,8 @@ class Machine:
     far: float = 0
     charged: float = 0
     fence: float = 0
-    worst: float = 0  #: the most that was local past the bound
-    held: list[float] = field(default_factory=list)  #: what was local since the bound was reached
+    worst: float = 0  #: highest overshoot, in bytes
+    held: list[float] = field(default_factory=list)  #: local usage in each step since the bound was reached
 
     def __post_init__(self) -> None:
         self.law = new_law(self.bound, self.told or self.cpus)
@@ -62,7 +62,7 @@ class Machine:
         self.due = 0.0
 
     def run(self, demand: int) -> "Machine":
-        """Until so much is in use."""
+        """Run until *demand* bytes are in use."""
         now = 0.0
         while self.local + self.far < demand:
             now += STEP
@@ -116,25 +116,25 @@ class Machine:
 
     @property
     def over(self) -> float:
-        """As a share of the bound."""
+        """The highest overshoot, as a share of the bound."""
         return max(self.worst, 0) / self.bound
 
     @property
     def mean(self) -> float:
-        """Likewise, of what is local while the bound is reached."""
+        """The mean local usage once the bound is reached, as a share of the bound."""
         return sum(self.held) / len(self.held) / self.bound
 
 
 @dataclass
 class Task:
-    """It charges a huge page, demotes as much where that is past the fence, and then fills it."""
+    """A task: charges a huge page, demotes as much if that is beyond the fence, and then fills the page."""
 
     unfilled: float = 0
     owes: float = 0
 
 
 class Killed:
-    """*tasks* of huge pages on two processors, under agents that live and are missing for so many seconds."""
+    """*tasks* that fill huge pages on two CPUs; agents live, and then are missing, for so many seconds."""
 
     def __init__(
         self, seed: int, tasks: int, bound: int, life: tuple[float, float], gap: tuple[float, float]
@@ -148,7 +148,7 @@ class Killed:
         self.law = new_law(bound, 2)
 
     def run(self, demand: int) -> "Killed":
-        """Until so much is in use."""
+        """Run until *demand* bytes are in use."""
         now = end = 0.0
         alive = False
         while self.local + self.far < demand:
@@ -201,5 +201,5 @@ class Killed:
 
     @property
     def over(self) -> float:
-        """As a share of the bound."""
+        """The highest overshoot, as a share of the bound."""
         return max(self.worst, 0) / self.bound

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A backend is a file of its own, and a line in one table: the holder knows none of them."""
+"""A backend is a file of its own and a line in one table: the holder names no backend."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 NATIVE = Path(__file__).resolve().parents[3] / "native"
-PARTS = ["demoter", "mover", "steering", "switcher"]  #: what only one of them is made of
+PARTS = ["demoter", "mover", "steering", "switcher"]  #: parts that belong to one backend only
 
 
 def _backends() -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control law: where the fence belongs, and who has to give pages."""
+"""The control law: where the fence belongs, and which node has to give pages."""
 
 from typing import Any
 
@@ -156,7 +156,7 @@ def test_promotion_has_no_fence_and_so_gets_a_wider_margin() -> None:
     assert promoted.excess()[0] > 5 * charged.excess()[0]
 
 
-#: processors, and bounds in MiB, of which there are two at least for each: no less can be held so closely
+#: (CPUs, bound in MiB), at least 2 MiB for each CPU: a smaller bound cannot be held so closely
 SIZES = [
     (cpus, bound)
     for cpus in (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -167,7 +167,7 @@ SIZES = [
 
 @pytest.mark.parametrize(("cpus", "bound"), SIZES)
 def test_on_many_processors_at_once(cpus: int, bound: int) -> None:
-    """Each may have a batch charged, one that no statistics show yet, and one on its way past the fence."""
+    """Each CPU may have one batch charged, one that no statistics show, and one on its way past the fence."""
     machine = Machine(cpus, bound * MIB).run(2 * bound * MIB)
     assert machine.over < 0.01
     assert machine.mean > 0.98 - 3 * BATCH * cpus / (bound * MIB) / 2
@@ -181,7 +181,7 @@ def test_the_hosts_processors_cost_who_has_few_of_them(cpus: int) -> None:
 
 
 def test_what_is_charged_but_on_no_list_yet_counts_also_later() -> None:
-    """A next agent has seen nothing of the past, and may be the next that is killed: then its fence stays."""
+    """The next agent knows nothing of the past, and may be killed, too: then its fence stays."""
     law = Law()
     law.raw.kernel = 0
     for size in range(0, 100, 4):
@@ -204,6 +204,6 @@ def test_who_begins_at_the_bound_has_seen_no_demotion_get_going() -> None:
 
 @pytest.mark.parametrize("life", [(0.02, 0.15), (0.05, 0.9)], ids=["short", "long"])
 def test_agents_that_are_killed_over_and_over(life: tuple[float, float]) -> None:
-    """Each finds huge pages in flight of which it has not seen the like, and leaves its fence behind."""
+    """Each agent finds huge pages in flight that it knows nothing about, and leaves its fence behind."""
     runs = [Killed(seed, 8, 128 * MIB, life, (0.1, 0.8)).run(1024 * MIB) for seed in range(6)]
     assert max(run.over for run in runs) < 0.02

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many processors a container allocates on at once, by its cgroup and those above."""
+"""The number of CPUs on which a container allocates at once, from its cgroup and those above."""
 
 import os
 import time
@@ -38,7 +38,7 @@ def test_a_list_of_processors(text: str, count: int) -> None:
     ("text", "count"),
     [
         ("max 100000\n", NO_QUOTA),
-        ("200000 100000\n", 40),  # two on average; 40 slices, each on another
+        ("200000 100000\n", 40),  # two CPUs on average, but 40 slices, each on another CPU
         ("1000 100000\n", 1),
         ("5001 100000\n", 2),
         ("0 100000\n", 0),
@@ -51,7 +51,7 @@ def test_a_quota(text: str, count: int) -> None:
 
 
 class Tree:
-    """Cgroups /pod/web of plain files; what is above the root is none."""
+    """The cgroup /pod/web and those above it, of plain files; above the root is no cgroup."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.root = tmp_path / "top"
@@ -100,7 +100,7 @@ def test_every_quota_counts(tree: Tree) -> None:
 
 
 def test_a_container_is_held_by_its_own_which_may_change(tree: Tree, cgroup: Path) -> None:
-    """The more processors, the more of the bound is left for what is charged on each and not used yet."""
+    """The more CPUs, the more of the bound is left free for charges that are not used yet on each."""
     for file in cgroup.iterdir():
         (tree.web / file.name).write_text(file.read_text())
     (tree.root / "cpuset.cpus.effective").write_text("0-255\n")

@@ -18,7 +18,7 @@ LRU_GEN = """memcg     7 /a
 
 @pytest.fixture
 def lru_gen(tmp_path: Path) -> Path:
-    """What stands in for the kernel's file; commands are written over its text."""
+    """A file in place of the kernel's lru_gen; commands overwrite its text."""
     file = tmp_path / "lru_gen"
     file.write_text(LRU_GEN)
     return file
@@ -34,7 +34,7 @@ def test_a_holder_lives_and_ends_clean(harness: Path, cgroup: Path, lru_gen: Pat
     assert done.returncode == 0, done.stderr
     local, far, fence, error = map(int, done.stdout.split())
     assert (local, far, error) == (1044480, 409600, 0)
-    # The fence is the total and what is left of the bound less its guard, in whole pages.
+    # The fence is the total usage plus what is left of the bound, less a margin, in whole pages.
     assert 1600000 - 4096 <= fence <= 1600000 + (1 << 20) - 1044480
     assert (cgroup / "memory.high").read_text().startswith("max")
 
@@ -77,5 +77,5 @@ def test_nothing_is_touched_by_two_threads_at_once(
     assert rounds > 10
     assert tries > 0 or way
     assert error == -errno.EINVAL
-    # Whoever holds no more has left it where its tasks can allocate.
+    # After its end, cpuset.mems has far nodes as well, where the tasks can allocate.
     assert not way or (cgroup / "cpuset.mems").read_text().startswith("0-1")

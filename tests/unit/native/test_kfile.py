@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two kernel texts the control loop lives on."""
+"""Parsing the two kernel files on which the control loop depends."""
 
 import errno
 import subprocess
@@ -97,7 +97,7 @@ def test_lru_gen_of_another_cgroup_is_not_looked_at(harness: Path, tmp_path: Pat
     )
 
 
-#: /a was removed while it had pages of files (once with more in swap, so with a number), and made again.
+#: /a was removed and made again, twice. Both left page cache; the second has swapped pages, so a number.
 USED_AGAIN = """memcg     0 /a
  node     0
           1       9000          0       10000
@@ -125,9 +125,9 @@ memcg    75 /c
 @pytest.mark.parametrize(
     ("inode", "shown"),
     [
-        ("0", ["74 0 1 20 30", "0 0 1 0 9"]),  # numbers that are no inodes: the youngest
+        ("0", ["74 0 1 20 30", "0 0 1 0 9"]),  # the numbers are no inodes: the last one counts
         ("4711", ["74 0 1 20 30", "0 0 1 0 9"]),
-        ("61", ["61 0 1 0 40"]),  # they are inodes, and this is the one that somebody still has open
+        ("61", ["61 0 1 0 40"]),  # the numbers are inodes: this is the removed one, which is still open
     ],
 )
 def test_a_removed_cgroup_is_not_the_one_that_has_its_name_now(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a holder remembers of usage past the bound, and where its fence is meanwhile."""
+"""The overshoot that a holder remembers, and where its fence is meanwhile."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ def files(cgroup: Path) -> Path:
 
 @pytest.fixture
 def held(files: Path) -> Iterator[Held]:
-    """One of 12 MiB under a bound of 16."""
+    """A holder of 12 MiB with a bound of 16."""
     with Held(files, 16) as one:
         yield one
 
@@ -49,7 +49,7 @@ def test_what_cannot_be_brought_below_a_lowered_bound_is_kept_in_mind(held: Held
 
 
 def test_a_lifted_fence_leads_by_little(held: Held) -> None:
-    """An agent that is killed leaves it where it is."""
+    """A killed agent leaves the lifted fence where it is."""
     held.looked()
     held.set(8)
     for local in (12, 14, 40):
@@ -77,7 +77,7 @@ def test_who_is_found_above_the_bound_has_not_stalled_already(files: Path) -> No
 
 
 def test_the_first_fence_counts_what_is_charged_and_on_no_list_yet(files: Path) -> None:
-    """Nobody moves it again if this agent is killed."""
+    """If this agent is killed, nobody moves the fence again."""
     (files / "memory.stat").write_text(f"anon 0\nkernel {MIB}\nsock 0\n")
     use(files, 100, 17)
     with Held(files, 128) as one:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is counted again where memory.numa_stat is behind, on plain files in place of a cgroup's (a mock)."""
+"""Counting again if memory.numa_stat is out of date, on plain files in place of a cgroup's (a mock)."""
 
 import subprocess
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 PAGE = 4096
 LRU_GEN = "memcg 7 /a\n node 0\n 3 1 10 20\n 4 1 1 2\n node 1\n 0 1 0 5\nmemcg 8 /a/b\n node 0\n 1 1 7 0\n"
-COUNTED = (40 * PAGE, 7 * PAGE)  #: two pages of node 1 are unevictable, and on no generation
+COUNTED = (40 * PAGE, 7 * PAGE)  #: two pages of node 1 are unevictable, so in no generation
 BEHIND = (33 * PAGE, 2 * PAGE)
 
 Look = tuple[int, int, int]
@@ -31,7 +31,7 @@ def cgroup(tmp_path: Path) -> Path:
 
 
 def look(harness: Path, cgroup: Path, lru_gen: Path, seen: Seen, current: int, *at_us: int) -> list[Look]:
-    """Each time's usage of the two nodes, and the times that lru_gen was read until then."""
+    """For each time *at_us*: the usage of both nodes, and how often lru_gen was read so far."""
     (cgroup / "memory.numa_stat").write_text(
         f"active_anon N0={seen[0]} N1={seen[1] - 2 * PAGE}\nunevictable N0=0 N1={2 * PAGE}\n"
     )

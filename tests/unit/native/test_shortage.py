@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How short the host is of memory, by texts of /proc/meminfo."""
+"""The host's level of shortage, from texts of /proc/meminfo."""
 
 import subprocess
 from pathlib import Path
@@ -10,7 +10,7 @@ PLENTY, SCARCE, GONE = "0", "1", "2"
 
 
 def levels(harness: Path, tmp_path: Path, texts: list[str]) -> list[str]:
-    """The level after each text of the file."""
+    """The level after a look at each of the *texts*."""
     for number, text in enumerate(texts):
         (tmp_path / str(number)).write_text(text)
     paths = [tmp_path / str(number) for number in range(len(texts))]
@@ -20,7 +20,7 @@ def levels(harness: Path, tmp_path: Path, texts: list[str]) -> list[str]:
 
 
 def meminfo(available: int) -> str:
-    """Of a host of 64 MB."""
+    """The text of /proc/meminfo on a host of 64 MB."""
     return (
         f"MemTotal:       65536 kB\nMemFree:          100 kB\nMemAvailable: {available} kB\nBuffers: 1 kB\n"
     )

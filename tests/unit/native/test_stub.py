@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ocihook/_native.pyi` against the cdefs, and against the extension as it was built."""
+"""`ocihook/_native.pyi` agrees with the cdefs and with the built extension."""
 
 import ast
 import subprocess
@@ -13,7 +13,7 @@ STUB = TOP / "ocihook/_native.pyi"
 
 
 def _names() -> dict[str, list[str]]:
-    """What each class of the stub has."""
+    """The names in each class of the stub."""
     return {
         one.name: [part.target.id for part in one.body if isinstance(part, ast.AnnAssign)]
         for one in ast.parse(STUB.read_text()).body
@@ -30,7 +30,7 @@ def test_the_stub_is_what_the_cdefs_give(tmp_path: Path) -> None:
 def test_the_extension_has_what_the_stub_names() -> None:
     names = _names()
     assert sorted(names.pop("_Lib")) == sorted(dir(_native.lib))
-    del names["_FFI"]  # cffi's
+    del names["_FFI"]  # a class of cffi
     assert names
     for name, fields in names.items():
         assert fields == [field for field, _ in _native.ffi.typeof(f"struct {name}").fields]

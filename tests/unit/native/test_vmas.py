@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a container may be moved, and in which order, by texts as the kernel writes them."""
+"""Which memory of a container may be moved, and in which order, from texts as the kernel writes them."""
 
 import os
 import subprocess
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-#: A program and its data, a heap, memory without a policy, a mapped file, memory with a policy of its own,
-#: huge pages of hugetlbfs, and a stack of which nothing is there.
+#: A program and its data, a heap, memory without a policy, a mapped file, program-bound memory, huge pages of
+#: hugetlbfs, and a stack without pages in memory.
 MAPS = """\
 00400000-00420000 r--p 00000000 fe:00 11 /usr/bin/python3.13
 00420000-0061c000 r-xp 00020000 fe:00 11 /usr/bin/python3.13
@@ -48,7 +48,7 @@ def parse(harness: Path, tmp_path: Path, maps: str, numa: str) -> list[tuple[str
 
 def test_what_may_be_moved(harness: Path, tmp_path: Path) -> None:
     *ranges, (mapped, own) = parse(harness, tmp_path, MAPS, NUMA)
-    # Neither the program itself nor what has a policy, nor huge pages, nor what is not there.
+    # Without the program itself, program-bound memory, huge pages, and memory that is not there.
     assert [start for _, _, start, _ in ranges] == ["93a000", "1c00000", "7f0000000000", "7f0000200000"]
     assert {pid for pid, *_ in ranges} == {"7"}
     assert int(own) == 1000 * PAGE
@@ -75,7 +75,7 @@ def test_the_processes_of_cgroups_below_count(harness: Path, tmp_path: Path) -> 
     (tmp_path / "link").symlink_to(tmp_path / "below")
     (tmp_path / "cgroup.procs").write_text(f"{os.getpid()}\n")
     (tmp_path / "below/cgroup.procs").write_text("")
-    (tmp_path / "below/deeper/cgroup.procs").write_text("4194304\n")  # nobody has this number
+    (tmp_path / "below/deeper/cgroup.procs").write_text("4194304\n")  # no process has this pid
     found = run(harness, "tree", tmp_path)
     assert [pid for pid, _ in found] == [str(os.getpid()), "4194304"]
     assert found[1][1] == "0"

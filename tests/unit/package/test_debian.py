@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Debian package: what is in it, and that its texts are those of the program. tests/vm installs it."""
+"""The Debian package: its content, and that its texts agree with the program. tests/vm installs it."""
 
 import argparse
 import gzip
@@ -19,7 +19,7 @@ UNITS = sorted(path.name for path in (packages.ROOT / "ocihook/agent/units").ite
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the package was built."""
+    """The directory in which the package was built."""
     work = tmp_path_factory.mktemp("debian")
     packages.built(packages.checkout(work / "bede"))
     return work
@@ -27,7 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def root(built: Path) -> Path:
-    """Its files, unpacked."""
+    """The directory with the unpacked files of the package."""
     (deb,) = built.glob("bede_*.deb")
     subprocess.run(["dpkg-deb", "-R", deb, built / "root"], check=True)
     return built / "root"
@@ -35,7 +35,7 @@ def root(built: Path) -> Path:
 
 @pytest.fixture
 def parsers(monkeypatch: pytest.MonkeyPatch) -> dict[str, argparse.ArgumentParser]:
-    """Page → whose it is, of each command that the package has."""
+    """Manual page → argument parser, for each command in the package."""
     installed = {name: text for name, text in main.COMMANDS.items() if name not in main.CHECKOUT_ONLY}
     monkeypatch.setattr(main, "commands", lambda: installed)
     names = [name for name in main.commands() if f"ocihook/cli/{name}.py" in packages.tracked()]
@@ -99,7 +99,7 @@ def test_the_agent_alone_is_started(root: Path) -> None:
     there = root / "usr/lib/systemd/system"
     assert sorted(path.name for path in there.iterdir()) == UNITS
     started = re.findall(r"deb-systemd-invoke \$_dh_action (.*?) >", (root / "DEBIAN/postinst").read_text())
-    # What is not enabled is not started by that, and nothing else is enabled.
+    # This command starts enabled units only, and only these two are enabled.
     assert sorted(" ".join(started).replace("'", "").split()) == UNITS
     enabled = re.findall(r"was-enabled '(\S+)'; then\n\s*# Enables", (root / "DEBIAN/postinst").read_text())
     assert enabled == ["bede-agent.service", "bede-agent.socket"]
@@ -116,7 +116,7 @@ def test_the_configuration_is_a_conffile_that_says_the_defaults(root: Path) -> N
     text = (root / "etc/bede/config.yaml").read_text()
     assert yaml.safe_load(text) is None
     defaults, plain = config.Config(), config.parse(text)
-    # What is commented out says the default too; of runtime it is whichever is there.
+    # Commented lines have the defaults, too, except that of runtime, which depends on the host.
     said = config.parse(re.sub(r"(?m)^#(\w+:)", r"\1", text))
     for name in config.Config.__slots__:
         assert getattr(plain, name) == getattr(defaults, name)
@@ -137,7 +137,7 @@ def test_there_is_a_page_of_each_command_that_says_what_its_help_says(
         assert done.stderr == ""
         page = " ".join(done.stdout.replace("‐", "-").replace("−", "-").split())
         assert f"NAME {name} - " in page
-        said = re.sub(r"(?m)^usage:|:$", "", parser.format_help())  # the headings are of another kind here
+        said = re.sub(r"(?m)^usage:|:$", "", parser.format_help())  # a manual page has other headings
         for word in re.findall(r"[\w.,:`/-]+", said):
             assert word.lower() in page.lower(), f"{name}: {word!r} of --help is missing"
         for action in parser._actions:

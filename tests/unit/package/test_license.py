@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every file says under which license it is."""
+"""Every file names its license."""
 
 import re
 
@@ -7,7 +7,7 @@ import packages
 
 ROOT = packages.ROOT
 LINE = "SPDX-License-Identifier: Apache-2.0"
-#: the package's own, which debian/copyright tells of; what a fuzzer found; the kernel's
+#: files of the package, which debian/copyright covers; the fuzzers' corpus; patches of the kernel
 OTHERS = ("debian/", "tests/fuzz/corpus/", "kernel-patch/")
 
 

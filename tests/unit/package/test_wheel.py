@@ -13,7 +13,7 @@ import packages
 import pytest
 
 CHECKOUT_ONLY = ("ocihook/cli/vm.py", "ocihook/cli/demo.py")
-#: imports every module of the package there is, and says where one was found that is not in *root*
+#: imports every module of the package, and reports each that was found outside of *root*
 IMPORT_ALL = """
 import importlib, pkgutil, sys, ocihook
 for one in pkgutil.walk_packages(ocihook.__path__, "ocihook."):
@@ -25,7 +25,7 @@ for one in pkgutil.walk_packages(ocihook.__path__, "ocihook."):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with an sdist, and with the wheel that was built from that."""
+    """A directory with an sdist and the wheel that was built from it."""
     work = tmp_path_factory.mktemp("build")
     line = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(work / "dist")]
     done = subprocess.run(
@@ -42,7 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh virtual environment with the wheel in it; its requirements are those of this one."""
+    """A new virtual environment with the wheel, which takes its requirements from this environment."""
     venv = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     (wheel,) = made.glob("*.whl")
@@ -50,13 +50,13 @@ def installed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     line += ["--no-deps", "--no-index", "--disable-pip-version-check", str(wheel)]
     subprocess.run(line, check=True, env=packages.environment())
     (site,) = venv.glob("lib/python*/site-packages")
-    # A path in a .pth file adds what is installed there, but not the checkout that is installed as editable.
+    # A .pth file adds the packages in this directory, but not the checkout, which is installed as editable.
     (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return venv
 
 
 def run(venv: Path, *words: str, data: bytes = b"") -> tuple[int, str, str]:
-    """Status, stdout and stderr of a program of *venv*, run from elsewhere."""
+    """Run a program of *venv* in another directory. Returns status, stdout and stderr."""
     line = [str(venv / "bin" / words[0]), *words[1:]]
     environment = packages.environment(PYTHONDONTWRITEBYTECODE="1")
     done = subprocess.run(line, input=data, capture_output=True, cwd="/", env=environment, check=False)
@@ -113,7 +113,7 @@ def test_the_installed_command_works_without_what_is_only_in_a_checkout(installe
     assert "Traceback" not in err
 
 
-#: of a host with one node; what somebody reads there must not name what is only in a checkout
+#: prints the error of a host with one node, which must not name commands of a checkout
 ONE_NODE = """
 import sys
 from ocihook.topology import nodes
@@ -141,7 +141,7 @@ def test_no_word_of_what_is_installed_names_what_is_not(installed: Path, tmp_pat
 
 
 def test_the_installed_hook_and_wrapper_find_the_package(installed: Path) -> None:
-    # Their first line is as it was in the checkout, so it is this Python's only by its version.
+    # Their first line is the checkout's, so they run by this Python only if the versions agree.
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     for name in ("bede-hook", "bede-runtime"):
         program = installed / "bin" / name

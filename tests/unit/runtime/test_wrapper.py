@@ -19,7 +19,7 @@ BIN = Path(__file__).resolve().parents[3] / "bin"
 ID = "4f" * 32
 BOUND = {"ociVersion": "1.0.2", "annotations": {"bede.local": "128M"}, "process": {"args": ["é", "\u2028"]}}
 
-# A mock of runc: it keeps its arguments and the config.json it was given.
+# A mock of runc, which keeps its arguments and the config.json it was given.
 MOCK = """#!/bin/sh
 for argument in "$@"; do printf '%s\\n' "$argument"; done > "$MOCK_NOTES/argv"
 cp "$MOCK_BUNDLE/config.json" "$MOCK_NOTES/config.json" 2>/dev/null
@@ -110,7 +110,7 @@ def test_the_real_runtime_sees_the_hooks_and_its_own_arguments(stage: Stage) -> 
     assert sorted(hooks) == ["createRuntime", "poststart", "poststop"]
     assert all(hook[0]["path"] == str(BIN / "bede-hook") for hook in hooks.values())
     assert stage.seen["process"] == BOUND["process"]
-    # systemd would put its own copy of memory.high back.
+    # No fence in the bundle: systemd would later restore its own copy of it.
     assert "linux" not in stage.seen
 
 
@@ -317,7 +317,7 @@ def _script(stage: Stage, real: str) -> Path:
 
 
 def test_a_script_puts_another_runtime_behind_for_its_engine_alone(stage: Stage) -> None:
-    """The kernel runs what stands in its first line."""
+    """The kernel runs the program in the script's first line."""
     other = stage.mock("fake-nvidia-container-runtime")
     (stage.path / "runc").write_text("#!/bin/sh\nexit 1\n")
     stage.write(BOUND)
@@ -347,7 +347,7 @@ def test_a_runtime_behind_that_is_not_there_is_one_line(stage: Stage, real: str)
 
 
 class Patched:
-    """The wrapper in this process, on a kernel with memory.node_limit; node 0 is local, 1 is far."""
+    """Runs the wrapper in this process, on a kernel with memory.node_limit; node 0 is local, 1 is far."""
 
     def __init__(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stage = stage
@@ -498,7 +498,7 @@ def test_what_a_patched_kernel_cannot_hold_is_refused_before_the_start(
 def test_a_bound_that_holds_nothing_back_is_told_by_the_wrapper_and_started(
     patched: Patched, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Whose hooks a patched kernel needs not."""
+    """A patched kernel needs no hooks, so the wrapper prints the warning."""
     patched.stage.write({**BOUND, "linux": {"resources": {"memory": {"limit": 64 << 20}}}})
     patched.create()
     assert len(patched.ran) == 1

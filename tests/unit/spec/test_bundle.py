@@ -56,7 +56,7 @@ def test_prestart_is_createRuntime_under_its_old_name(path: str) -> None:
     assert "createRuntime" not in config["hooks"]
     assert len(config["hooks"]["prestart"]) == 1
     assert [len(config["hooks"][stage]) for stage in ("poststart", "poststop")] == [1, 1]
-    # A fence that no --user-high tells of would be taken for the user's own.
+    # No fence: without --user-high the hook would take it for the user's own limit.
     assert "linux" not in config
 
 
@@ -165,7 +165,7 @@ def test_the_users_limits_keep_their_meaning(given: str, expected: str) -> None:
     unified = config["linux"]["resources"]["unified"]
     assert unified == {"memory.node_limit": expected, "pids.max": "7"}
     assert not bundle.edit_limits(config, {0: 128 * M})
-    # Another bound is compared with what the user wrote, not with the bound before it.
+    # A new bound is compared with the user's limit, not with the bound before it.
     bundle.edit_limits(config, {0: 16 * M})
     bundle.edit_limits(config, {0: 128 * M})
     assert unified["memory.node_limit"] == expected
@@ -200,7 +200,7 @@ def test_the_edit_for_one_kernel_takes_back_that_for_the_other(
 
 
 def _bytes(high: str | None) -> str | None:
-    """As the fence hands a larger one on; what is below the bound is not touched."""
+    """memory.high as an edit hands it on: in bytes if it is larger than the bound, else unchanged."""
     return str(1024 * M) if high == "1G" else high
 
 
@@ -266,7 +266,7 @@ def test_processors_come_with_the_limits_and_go_with_them() -> None:
     assert bundle.edit_limits(config, {0: 128 * M}, "0-3")
     assert config["linux"]["resources"]["cpu"] == {"cpus": "0-3"}
     assert not bundle.edit_limits(config, {0: 128 * M}, "0-3")
-    # The host has got another one.
+    # The host has another set of CPUs by now.
     assert bundle.edit_limits(config, {0: 128 * M}, "0-1")
     assert config["linux"]["resources"]["cpu"] == {"cpus": "0-1"}
     assert bundle.edit_limits(config, {})

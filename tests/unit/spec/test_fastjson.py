@@ -70,7 +70,7 @@ def test_what_is_no_json_value_is_a_type_error() -> None:
 
 @pytest.mark.parametrize("text", ["{", "[1,", '"a', '{"a":1,}', "tru"])
 def test_errors_are_clear_before_json_was_ever_imported(text: str) -> None:
-    # Up to Python 3.12 the C scanner cannot even raise its own error then.
+    # Up to Python 3.12 the C scanner cannot even raise its own exception in this case.
     code = f"""
 import sys
 from ocihook.errors import InputError

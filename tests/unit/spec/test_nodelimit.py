@@ -17,7 +17,7 @@ PAGE = nodelimit.PAGE
         ("N0=128M", {0: 128 * M}),
         ("  N10=0\tN2=1G ", {10: 0, 2: 1024 * M}),
         ("", {}),
-        # The largest that the kernel keeps, short of "max".
+        # The largest value below "max" that the kernel keeps.
         ("N0=9223372036854767616 N1=0", {0: (1 << 63) - 8192, 1: 0}),
     ],
 )
@@ -48,7 +48,7 @@ def test_what_the_kernel_would_refuse(text: str) -> None:
         (128 * M, (0, 1), {0: 32 * M}, {0: 32 * M, 1: 96 * M}),
         (128 * M, (0, 1), {1: 96 * M}, {0: 64 * M, 1: 64 * M}),
         (128 * M, (0, 1), {0: 32 * M, 1: 16 * M}, {0: 32 * M, 1: 16 * M}),
-        # What the smallest leaves makes the share larger than the next one's own bound.
+        # What the smallest bound leaves makes the share larger than the next node's bound.
         (120 * M, (0, 2, 3), {0: 10 * M, 2: 50 * M}, {0: 10 * M, 2: 50 * M, 3: 60 * M}),
         (10 * PAGE, (0, 1, 2), {}, {0: 3 * PAGE, 1: 3 * PAGE, 2: 4 * PAGE}),
         (PAGE + 1, (0, 1), {}, {0: 0, 1: PAGE}),
@@ -77,7 +77,7 @@ def test_a_split_is_whole_pages_within_every_bound_and_wastes_none(
     assert sum(limits.values()) == min(bound // PAGE, possible) * PAGE
     level = max(limits.values())
     for node, value in limits.items():
-        # Whoever has less than the others has a bound of its own to thank for it.
+        # A node has less than the others only because of its own bound.
         assert value + PAGE >= level or value == own[node] // PAGE * PAGE
 
 
@@ -86,7 +86,7 @@ def test_own_bounds_are_read_from_the_split_they_made() -> None:
     assert nodelimit.own_of(nodelimit.split(128 * M, (0, 1, 2), own)) == own
     assert nodelimit.own_of(nodelimit.split(10 * PAGE, (0, 1, 2), {})) == {}
     assert nodelimit.own_of({}) == {}
-    # One that an even share does not reach is forgotten.
+    # A node's bound that is larger than an even share leaves no trace.
     assert nodelimit.own_of(nodelimit.split(64 * M, (0, 1), {0: 48 * M})) == {}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bounds that outlive a restart."""
+"""Bounds that `bede set` chose, which survive a restart."""
 
 import json
 import os
@@ -118,7 +118,7 @@ def test_containers_that_podman_has_removed_are_forgotten(bounds: Path, tmp_path
     bundle = tmp_path / f"overlay-containers/{ID}/userdata"
     bundle.mkdir(parents=True)
     chosen.write(ID, chosen.Chosen(64 * M, str(bundle)))
-    chosen.write(OTHER, chosen.Chosen(64 * M, f"/run/task/{OTHER}"))  # which comes again
+    chosen.write(OTHER, chosen.Chosen(64 * M, f"/run/task/{OTHER}"))  # a bundle path that is used again
     assert sorted(os.listdir(bounds)) == [ID, OTHER]
     bundle.rmdir()
     chosen.write(OTHER, chosen.Chosen(32 * M, f"/run/task/{OTHER}"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A user sees a hook's words whatever the runtime does with them."""
+"""A user sees a hook's message, whatever the runtime does with it."""
 
 import json
 import os
@@ -11,7 +11,7 @@ CHILD = "from ocihook.state import report; report.{}('bede-hook: what. do this.'
 
 
 def run_runtime(how: str, log: Path, stderr: str) -> subprocess.CompletedProcess[str]:
-    """A runtime that runs a hook which says something, with *stderr* for the hook's standard error."""
+    """Run a runtime with a hook that prints a message; *stderr* is the hook's standard error."""
     runtime = f"""
 import os, subprocess, sys
 subprocess.run([sys.executable, "-c", {CHILD.format(how)!r}], stderr={stderr})

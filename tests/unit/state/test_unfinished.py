@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Temporary files of killed writers."""
+"""Temporary files that killed writers have left."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Root, a rootless user's root, and somebody else."""
+"""Root, root in a rootless user's namespace, and another user."""
 
 import os
 from pathlib import Path

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Local and far nodes, from a sysfs that the test makes."""
+"""Local and far nodes, from plain files in place of sysfs."""
 
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def test_what_is_near_to_every_cpu_cannot_be_called_far(
         assert todo in error.value.hint
     else:
         assert nodes.find(far).far == far
-    # CPUs can go offline under containers that are bound.
+    # CPUs can go offline while containers are bound.
     assert nodes.present(far).far == far
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A machine of which a script plays QEMU."""
+"""A machine with a script in place of QEMU."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 
 from vmlab import qemu, topology
 
-#: A mock of QEMU: finds the sockets in its arguments as QEMU does, then plays the machine.
+#: A mock of QEMU: finds the sockets in its arguments as QEMU does, then acts as the machine.
 MOCK = """#!{python}
 import os, re, socket, sys, time
 fds = {{m[1]: int(m[2]) for a in sys.argv if (m := re.match(r"socket,id=([^,]+),fd=(\\d+)", a))}}
@@ -21,7 +21,7 @@ say = lambda name, data: port[name].sendall(data)
 
 @pytest.fixture
 def mock_machine(tmp_path: Path) -> Callable[[str], qemu.Machine]:
-    """What the Python text given plays; `say` is how it speaks on a port."""
+    """Makes a machine that runs the given Python text, in which `say` writes to a port."""
 
     def made(body: str) -> qemu.Machine:
         script = tmp_path / "mock-qemu"

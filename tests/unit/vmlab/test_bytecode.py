@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the machine need not compile."""
+"""Bytecode that the host compiles for the machine."""
 
 import importlib.util
 import sys
@@ -13,7 +13,7 @@ from vmlab.progress import Progress
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache, and in it this host's own Python where Debian's would be unpacked."""
+    """The cache, in which this host's own Python takes the place of Debian's."""
     monkeypatch.setattr(cache, "root", lambda: tmp_path)
     monkeypatch.setattr(debian, "ensure", lambda *_: Path("/"))
     monkeypatch.setattr(bytecode, "_python", lambda _: [sys.executable])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine's `bede-image`: what is in the image of Redis. The programs are this host's here."""
+"""The machine's `bede-image`: the content of the Redis image. Here the programs are this host's."""
 
 import io
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recipes of kernels: what decides that one is built anew, and what is refused."""
+"""Recipes of kernels: what makes a kernel be built again, and what is refused."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A command's status told apart from a lost machine, with a mock in QEMU's place."""
+"""A command's status differs from a lost machine; with a mock in QEMU's place."""
 
 import io
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is unpacked over the machine's root."""
+"""The files that are unpacked over the machine's root."""
 
 import io
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A machine that never comes up is started once more, and no more than that."""
+"""A machine that does not come up is started once more, and only once."""
 
 from collections.abc import Callable
 from pathlib import Path

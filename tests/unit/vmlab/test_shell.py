@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`bede vm shell` on a terminal of the test's, with a mock in QEMU's place; and its side in the machine."""
+"""`bede vm shell` on a pseudo terminal, with a mock in QEMU's place; and its part in the machine."""
 
 import io
 import os
@@ -22,7 +22,7 @@ RUNNER = image.GUEST / "root/usr/lib/bede-vm/runner.py"
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
-    """The terminal of whoever runs the test: its keyboard and screen."""
+    """The person's side of the terminal: its keyboard and screen."""
     ours, theirs = pty.openpty()
     monkeypatch.setattr("sys.stdin", os.fdopen(theirs))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -31,7 +31,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
 
 
 def shown(mock: qemu.Machine, monkeypatch: pytest.MonkeyPatch, options: run.Options) -> tuple[int, bytes]:
-    """The shell's status, and what it has shown."""
+    """The shell's status, and its output."""
     screen = io.BytesIO()
     monkeypatch.setattr("sys.stdout", SimpleNamespace(buffer=screen))
     monkeypatch.setattr(run, "prepare", lambda *_, **__: mock)

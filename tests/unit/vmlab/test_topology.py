@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The nodes that QEMU is told of."""
+"""QEMU's arguments for the nodes."""
 
 import pytest
 

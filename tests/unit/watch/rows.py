@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows as a look gives them, for tests of what is made of them."""
+"""Makes rows as a look at containers would, for tests of tables and charts."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ QUIET = Counters(demoted=0, promoted=0, pressure=Pressure(0.0, 0.0, 0, 0), high=
 
 
 def row(name: str = "web", bound: float = 128, local: float = 64, far: float = 0, **more: Any) -> Row:
-    """A container of *bound*, *local* and *far* MiB; *more* of :class:`Row`, or of its container."""
+    """A row of *bound*, *local* and *far* MiB; *more* are fields of :class:`Row` or of its container."""
     one = {
         "id": more.pop("id", name),
         "name": name,

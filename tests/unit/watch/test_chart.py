@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is drawn, and on what."""
+"""The charts, and the pages that contain them."""
 
 import html.parser
 import importlib.util
@@ -49,7 +49,7 @@ def test_rates_are_averages_between_counters() -> None:
     windows = chart.windows([point(at / 100, demoted=at * MIB) for at in range(1000)], 10.0)
     assert all(one.end - one.begin >= chart.LEAST_WINDOW - 0.001 for one in windows[:-1])
     assert all(one.demoted == pytest.approx(100) for one in windows)
-    assert {one.steered for one in windows} == {None}  # this kernel does not count it
+    assert {one.steered for one in windows} == {None}  # this kernel does not count steered pages
 
 
 def test_a_counter_that_begins_anew_is_no_negative_rate() -> None:
@@ -60,7 +60,7 @@ def test_a_counter_that_begins_anew_is_no_negative_rate() -> None:
 def test_overshoot_is_of_the_bound_of_its_moment() -> None:
     assert chart.overshoot([point(0, 40), point(1, 33)]) == (8 * MIB, 25.0)
     lowered = [point(0, 30), point(1, 30, bound=16), point(2, 15, bound=16), point(3, 17, bound=16)]
-    assert chart.overshoot(lowered)[0] == MIB  # what was there before had to go first
+    assert chart.overshoot(lowered)[0] == MIB  # usage from before the bound was lowered is no overshoot
     assert chart.overshoot([point(0, 30), point(1, 30, 16), point(9, 20, 16)])[0] == 4 * MIB
 
 
@@ -109,7 +109,7 @@ def test_choosing() -> None:
 
 
 class Reader(html.parser.HTMLParser):
-    """Collects the elements, and what could fetch anything."""
+    """Collects the elements, and attributes that could make a browser fetch anything."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ def test_page_needs_nothing_and_obeys_nobody() -> None:
     assert reader.tags.count("script") == 2
     assert "img" not in reader.tags
     for word in ("http:", "https:", "//", "url(", "@import", "fetch(", "XMLHttp"):
-        assert word not in re.sub(r" // .*", "", text), word  # the script has comments
+        assert word not in re.sub(r" // .*", "", text), word  # without the script's comments
     assert "default-src 'none'" in text
     data = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
     assert len(data["cells"]) == 3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counters out of the texts that kernels gave: Debian's 6.12 and 7.3, and the patched 7.3."""
+"""Counters from texts of real kernels: Debian's 6.12 and 7.3, and the patched 7.3."""
 
 import os
 from dataclasses import replace
@@ -26,7 +26,7 @@ HELD = Status("kept", "/kept", 0, 0, 0, "tier", stalls=3, fence_events=62)
 
 @pytest.fixture
 def one_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A host with one node that has processors."""
+    """A host with one node that has CPUs."""
     monkeypatch.setattr(counters, "_one_near", lambda: True)
 
 
@@ -50,11 +50,11 @@ def test_demotions_are_the_sum_of_whoever_asked() -> None:
 @pytest.mark.parametrize(
     ("near", "mode", "promoted"),
     (
-        ("0", "1", 20800),  # whatever moved, moved to the one node with processors
+        ("0", "1", 20800),  # all moves were to the only node with CPUs
         ("0", "2", 20800),
         ("0-1", "2", 20797),
         ("0-1", "3", 20797),
-        ("0-1", "1", None),  # it may have moved from one of them to the other
+        ("0-1", "1", None),  # moves may have been between these two nodes
         ("0-1", "0", None),
     ),
 )
@@ -108,7 +108,7 @@ def test_beside_a_limit_of_the_kernel(kept: Path) -> None:
     found = counters.read(replace(HELD, backend="node_limit", inode=kept.stat().st_ino))
     assert found is not None
     assert (found.steered_bytes, found.promotion_denied, found.over) == (17098 * PAGE, 5 * PAGE, 0)
-    assert (found.stalls, found.fence_events) == (None, None)  # no agent counts them
+    assert (found.stalls, found.fence_events) == (None, None)  # there is no agent to count them
 
 
 def test_without_pressure_and_events(kept: Path) -> None:
@@ -121,7 +121,7 @@ def test_without_pressure_and_events(kept: Path) -> None:
 
 def test_gone(kept: Path) -> None:
     assert counters.read(replace(HELD, cgroup="/other")) is None
-    assert counters.read(replace(HELD, inode=kept.stat().st_ino + 1)) is None  # another of the same name
+    assert counters.read(replace(HELD, inode=kept.stat().st_ino + 1)) is None  # another cgroup of this path
     (kept / "memory.stat").unlink()
     assert counters.read(HELD) is None
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is told of a container's bound, of pretended ones."""
+"""The explanation of a container's bound, for mocks of containers."""
 
 from pathlib import Path
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys from a terminal of the test's own."""
+"""Keys from a pseudo terminal."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def terminal() -> Iterator[tuple[int, int]]:
 def test_parse() -> None:
     assert parse("q") == ["q"]
     assert parse("\x1b[A\x1b[Bx\x1bOC\x1b[6~\x1b[5~") == ["up", "down", "x", "right", "page-down", "page-up"]
-    assert parse("\x1b[1;5Cz\x1b[15~") == ["z"]  # sequences that mean nothing here are no letters
+    assert parse("\x1b[1;5Cz\x1b[15~") == ["z"]  # unknown sequences are not taken for letters
     assert parse("\x03\n\t") == ["\x03"]
 
 
@@ -43,7 +43,7 @@ def test_keys_come_at_once_and_unechoed(terminal: tuple[int, int]) -> None:
         assert keys.wait(10) == ["s", "right"]
     assert termios.tcgetattr(slave) == before
     os.write(slave, b".")
-    assert os.read(master, 10) == b"."  # and nothing of what was typed
+    assert os.read(master, 10) == b"."  # nothing that was typed is echoed
 
 
 def test_signals_wake_and_their_old_meaning_comes_back(terminal: tuple[int, int]) -> None:
@@ -51,7 +51,7 @@ def test_signals_wake_and_their_old_meaning_comes_back(terminal: tuple[int, int]
     with Keys(terminal[1]) as keys:
         os.kill(os.getpid(), signal.SIGWINCH)
         assert keys.wait(60) == []
-        assert keys.signals == set()  # the window's size ends nothing, whenever it changes
+        assert keys.signals == set()  # a change of the window's size ends nothing
         os.kill(os.getpid(), signal.SIGTERM)
         assert keys.wait(60) == []
         assert keys.signals == {signal.SIGTERM}

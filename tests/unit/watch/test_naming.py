@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What containers are called where there is little room, and where two are called the same."""
+"""Containers' titles if there is little room, or if two have the same name."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +36,7 @@ def test_two_runtimes_with_one_id_are_told_apart_by_their_cgroups() -> None:
 def test_a_name_that_two_engines_use_has_its_id_behind_it() -> None:
     found = [one("ab" * 32, "web"), one("cd" * 32, "web"), one("ef" * 32, "db"), one("77" * 32)]
     assert naming.titles(found) == [f"web {'ab' * 6}", f"web {'cd' * 6}", "db", "77" * 6]
-    # An id that is another's name is the same.
+    # The same if one's id is the other's name.
     assert len(set(naming.titles([one("web"), one("cd" * 32, "web")]))) == 2
 
 
@@ -67,7 +67,7 @@ def test_what_differs_still_does(texts: list[str], width: int) -> None:
     found = naming.fit(texts, width)
     assert all(len(text) <= width for text in found)
     assert all(text == short for text, short in zip(texts, found, strict=True) if len(text) <= width)
-    if "…" not in "".join(texts):  # else a whole one may look as if it were cut
+    if "…" not in "".join(texts):  # else an uncut text may look like a cut one
         assert len(set(found)) == len(set(texts))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is recorded is read back, and what is no recording is named by its line."""
+"""A recording is read back; for another file the error names the line."""
 
 import contextlib
 

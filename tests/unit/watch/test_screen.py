@@ -99,7 +99,7 @@ def test_bars_are_as_wide_as_they_should(local: int, bound: int, width: int, fan
 def test_order() -> None:
     names = [one.name for one in Order("demoted").sorted(ROWS)]
     assert names[0] == "db"
-    assert names[-1] == ROWS[2].name  # of which nothing is known
+    assert names[-1] == ROWS[2].name  # this row has no figures
     assert Order("name").sorted(ROWS)[0].name == "db"
     assert Order("overshoot").sorted(ROWS)[0] is ROWS[2]
     chosen = Order()

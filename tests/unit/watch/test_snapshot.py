@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at containers whose cgroups are files of the test's."""
+"""Looks at containers whose cgroups are plain files."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ from ocihook.watch.snapshot import Snapshots
 
 
 class Host:
-    """Containers, as cgroups in a directory and as a listing."""
+    """A host's containers: their cgroups in a directory, and the agent's listing."""
 
     def __init__(self, where: Path) -> None:
         self.where = where
@@ -77,7 +77,7 @@ def test_rates_are_of_the_time_between_looks(host: Host) -> None:
         host.count("web", 10)
         (second,) = snapshots.take()
         assert second.demoting == pytest.approx(10 * PAGE / (second.clock - first.clock))
-        assert second.promoting is None  # nobody counts it
+        assert second.promoting is None  # this host does not count it
 
 
 def test_one_that_ends_is_left_out_and_its_successor_begins_anew(host: Host) -> None:
@@ -113,7 +113,7 @@ def test_who_comes_is_seen_and_an_agent_that_is_away_is_no_end(host: Host) -> No
 
 def test_one_that_was_named_is_looked_at_while_it_is_there(host: Host) -> None:
     with Roster(["web"], seconds=0.005) as found, Snapshots(found) as snapshots:
-        host.listed.clear()  # an agent that has just begun knows of nobody
+        host.listed.clear()  # an agent that has just started knows no containers
         host.asked.clear()
         wait_for(host.asked.is_set)
         wait_for(lambda: len(snapshots.take()) == 1)

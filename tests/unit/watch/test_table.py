@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people and programs read of containers."""
+"""The table for people, and JSON and CSV for programs."""
 
 import csv
 import json
@@ -56,7 +56,7 @@ def test_lines_stand_below_each_other() -> None:
     for name in ("BOUND", "LOCAL", "FAR"):
         end = head.index(name) + len(name)
         assert all(line[end - 1] != " " and line[end : end + 1] in ("", " ") for line in lines)
-    # A line that is printed later stands below those.
+    # A table that is printed later has the same columns.
     assert table.lines([row("x")], widths)[0] == head
 
 
@@ -68,7 +68,7 @@ def test_names_cannot_speak_to_the_terminal() -> None:
     line.encode()
     assert printable("plain ñ 研") == "plain ñ 研"
     assert escaped("plain ñ 研") == "plain ñ 研"
-    # Nor do two become one by it.
+    # Escaping keeps different paths different.
     assert table.csv_line(["/a\x01"]) != table.csv_line(["/a\x02"])
 
 
@@ -89,7 +89,7 @@ def test_csv_is_one_line_and_read_back(words: list[str]) -> None:
 
 def test_rates() -> None:
     assert rate(100, 300, 2.0) == 100
-    assert rate(300, 40, 2.0) == 20  # the counter has begun anew
+    assert rate(300, 40, 2.0) == 20  # the counter has started again from 0
     assert rate(None, 1, 1.0) is None
     assert rate(1, None, 1.0) is None
     assert rate(1, 2, 0.0) is None

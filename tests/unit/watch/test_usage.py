@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Local and far usage out of the kernel's files."""
+"""Local and far usage from the kernel's files."""
 
 import contextlib
 import os
@@ -33,7 +33,7 @@ memcg    13 /kept-other
  node     0
           1          9       1000        1000
 """
-#: /kept of three times: the first was removed and holds page cache, the second also has something in swap.
+#: /kept, three times: the first was removed and has page cache, the second also has swapped pages.
 USED_AGAIN = b"""memcg     0 /kept
  node     0
           1          9          0       10751
@@ -61,7 +61,7 @@ NUMA = "anon N0=1 N1=1\ninactive_anon N0=4096 N1=8192\nactive_file N0=0 N1=4096\
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cgroup]:
-    """The cgroup /kept, open, of a host without anything exact."""
+    """The open cgroup /kept of a host that has neither node limits nor lru_gen."""
     hosts.redirect(monkeypatch, tmp_path)
     directory = tmp_path / "kept"
     directory.mkdir()
@@ -91,7 +91,7 @@ def test_a_cgroup_called_like_a_head_is_none() -> None:
 
 
 def test_a_removed_cgroup_is_not_the_one_that_has_its_name_now() -> None:
-    """But what was removed below it is still charged to it."""
+    """Removed cgroups below the living one, however, are still charged to it."""
     assert usage.generations(USED_AGAIN, KEPT) == {"/kept": {0: 12, 1: 8}}
     assert usage.generations(USED_AGAIN, {"/kept": 4711}) == {"/kept": {0: 12, 1: 8}}
     assert usage.generations(USED_AGAIN, {"/kept": 61}) == {"/kept": {0: 40}}, "numbered by inodes"
@@ -119,7 +119,7 @@ def test_statistics_where_there_are_no_generations(kept: Cgroup, tmp_path: Path)
     whole = {"/kept": (4096 + 12288, 8192 + 4096)}
     assert look(kept) == whole
     hosts.put(tmp_path, host.LRU_GEN, LRU.decode())
-    assert look(kept) == whole  # they are off, and the file is empty of pages
+    assert look(kept) == whole  # generations are turned off, so the file has no pages
     hosts.put(tmp_path, host.LRU_GEN_ENABLED, "0x0007\n")
     hosts.put(tmp_path, host.LRU_GEN, "memcg nonsense /kept\n node x\n")
     assert look(kept) == whole

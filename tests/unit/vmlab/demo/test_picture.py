@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The picture is a PNG of the right size, whatever there is to draw."""
+"""The picture is a PNG of the right size, whatever the samples are."""
 
 import struct
 from pathlib import Path

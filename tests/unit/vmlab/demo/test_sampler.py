@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sampler reads the kernel's words right."""
+"""The sampler parses the kernel's files correctly."""
 
 import io
 
@@ -64,7 +64,7 @@ def test_a_cgroup_that_is_there_twice_counts_once() -> None:
 
 
 def test_a_removed_cgroup_is_not_the_one_that_has_its_name_now() -> None:
-    """But what was removed below it is still charged to it."""
+    """Removed cgroups below the living one, however, are still charged to it."""
     names = ("0 /a", "0 /a/b", "61 /a", "12 /ab", "74 /a", "0 /a/b", "0 /a/b", "75 /c")
     text = b"".join(
         f"memcg {name}\n node 0\n 1 9 0 {10**n}\n node 1\n 1 9 {10**n} 0\n".encode()

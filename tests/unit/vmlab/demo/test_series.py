@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What samples say about a bound."""
+"""The verdict on a bound that follows from samples."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_what_is_no_csv_of_the_sampler_is_refused(text: str) -> None:
 
 
 def test_mean_runs_from_the_crossing_to_the_end_weighted_by_time() -> None:
-    # crosses at 1 s; 1 s at 100, then 2 s at 94; what is before and after does not count
+    # crosses at 1 s; 1 s at 100, then 2 s at 94; samples before and after do not count
     samples = [at(0, 10), at(1, 100, 50), at(2, 94, 60), at(4, 94, 60), at(5, 1, 1)]
     verdict = series.judge(samples, BOUND, ended=4.0)
     assert verdict.crossed == 1

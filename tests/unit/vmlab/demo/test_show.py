@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the machine tells becomes a story, files, a verdict and an exit status."""
+"""The machine's output becomes a story, files, a verdict and an exit status."""
 
 import io
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The live view fits its terminal and tells the truth in a log."""
+"""The live view fits its terminal; in a log it is plain lines."""
 
 import io
 

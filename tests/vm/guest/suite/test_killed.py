@@ -25,7 +25,7 @@ PAUSES = (0, 0.005, 0.02, 0.1, 0.5)  #: seconds that an agent lives after its fi
 
 
 def kill(cgroup, pause):
-    """Kill the agent *pause* seconds after it has first moved the fence of *cgroup*. False without an agent."""
+    """Kill the agent *pause* seconds after its first move of the fence of *cgroup*. False without one."""
     before = (cgroup / "memory.high").read_text()
     end = time.monotonic() + 2
     while (cgroup / "memory.high").read_text() == before and time.monotonic() < end:
