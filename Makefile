@@ -1,18 +1,18 @@
-# `make demo`: see it work. `make test`: check a change. `make test-all`: check everything, on every kernel.
-# The rest is parts of these.
+# `make demo` shows Bede at work, `make test` checks a change, `make test-all` checks everything on every kernel.
+# The other targets are parts of these, or longer forms.
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Debian packages: to build the extension and python-prctl, and to build and boot the machine in a box.
+# Debian packages to build the extension and python-prctl, and to build and boot the machine in a box,
 PACKAGES := gcc libc6-dev libcap-dev python3-dev python3-venv mmdebstrap e2fsprogs uidmap
-# and the patched kernels
+# to build the patched kernels,
 PACKAGES += make flex bison bc libelf-dev ccache patch xz-utils
-# and the fuzz targets in C: clang, and what -fsanitize=fuzzer links
+# to build the fuzz targets in C: clang, and the libraries of -fsanitize=fuzzer,
 PACKAGES += clang libclang-rt-dev
-# and the Debian package
+# and to build the Debian package.
 PACKAGES += build-essential debhelper dh-python dpkg-dev fakeroot help2man lintian man-db python3-all-dev
 PACKAGES += python3-cffi python3-prometheus-client python3-rich python3-setuptools python3-shtab python3-tomlkit zsh
-# Stamps carry a hash of what they were made from, so a checkout's time stamps do not matter.
+# The name of a stamp has a hash of the files it depends on, so the times of a checkout's files do not matter.
 hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
 BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
@@ -25,7 +25,7 @@ demo: build
 
 test: lint unit vm-test
 
-# Each guest test on every kernel and topology that it names; the slices are what that has beyond `make test`.
+# Each guest test on every kernel and topology that it names. The slices divide what `make test` leaves out.
 test-all: lint unit
 	$(BIN)/pytest -q -s tests/vm --part all
 
@@ -47,34 +47,34 @@ format: build
 unit: build
 	$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder tests/fuzz tests/unit
 
-# The same fuzzing as in `unit`, for long: FUZZ_SECONDS each C target, FUZZ_EXAMPLES each property in Python.
+# The fuzzing of `unit`, for longer: FUZZ_SECONDS for each C target, FUZZ_EXAMPLES for each property in Python.
 FUZZ_SECONDS ?= 300
 FUZZ_EXAMPLES ?= 20000
 fuzz: build
 	BEDE_FUZZ_SECONDS=$(FUZZ_SECONDS) BEDE_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -v tests/fuzz
 
-# -s: what machines say appears as it comes, since this takes minutes.
+# -s: the machines' output appears as it comes, since this takes minutes.
 vm-test: build
 	$(BIN)/pytest -q -s tests/vm
 
-# The patched kernels' suite again, on kernels that notice every mistake; takes long, so not a part of `test`.
+# The tests of the patched kernels, on kernels that notice every mistake; too slow for `test`.
 kernel-debug: build
 	BEDE_DEBUG_KERNELS=1 $(BIN)/pytest -q -s tests/vm/test_suite.py --part all
 
-# The long form of what `test` has a short form of: hundreds of kills, a crowd, thousands of cycles, fork storms.
+# The long form of some tests: hundreds of kills, many containers, thousands of cycles, fork storms.
 soak: build
 	BEDE_SOAK=1 $(BIN)/pytest -q tests/soak
 
-# A copy of what is tracked: what else lies in a checkout shall not get into a package.
+# A copy of the tracked files: other files of a checkout must not get into a package.
 CLEAN := build/package/bede
 clean-copy = rm -rf $(CLEAN) && mkdir -p $(CLEAN) dist && git ls-files -z | xargs -0 cp --parents -t $(CLEAN)
 
-# The wheel, by way of the sdist.
+# The wheel, built from the sdist.
 wheel: build
 	@$(clean-copy)
 	@$(BIN)/python -m build --no-isolation --outdir dist $(CLEAN)
 
-# The Debian package, with the host's own Python.
+# The Debian package, built with the host's own Python.
 deb: packages
 	@$(clean-copy)
 	@cd $(CLEAN) && env PATH=/usr/sbin:/usr/bin:/sbin:/bin dpkg-buildpackage -b -us -uc
@@ -84,7 +84,7 @@ deps: packages $(VENV_STAMP)
 
 build: deps $(BUILD_STAMP) build/guest/kinds build/guest/steady build/guest/loads
 
-# What the tests in the machine run in containers: static, since those may have no libraries.
+# Programs that the tests in the machine run in containers: static, since containers may have no libraries.
 build/guest/%: tests/vm/guest/workloads/%.c Makefile
 	@mkdir -p build/guest
 	@gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -pthread -o $@ $<
@@ -111,7 +111,7 @@ $(BUILD_STAMP):
 	@if [ -e native/build.py ]; then $(BIN)/python setup.py -q build_ext --force --inplace; fi
 	@rm -f .venv/stamp-build-* && touch $@
 
-# After a change of native/*.cdef.h: what mypy knows of the extension.
+# Makes the extension's type stub for mypy, after a change of native/*.cdef.h.
 stub: $(VENV_STAMP)
 	$(BIN)/python native/stub.py ocihook/_native.pyi
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The package `bede`: Python in `ocihook`, C in `native` through cffi, front doors in `bin`."""
+"""The package `bede`: Python in `ocihook`, C in `native` by cffi, and programs in `bin`."""
 
 import re
 from pathlib import Path
@@ -10,15 +10,15 @@ from setuptools.command.build_py import build_py
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "ocihook/__init__.py").read_text())
 assert VERSION is not None
-#: What stands on `vmlab` needs the checkout around it, and is in the sdist alone, as that is.
+#: commands that use `vmlab`, which needs a checkout: these are in the sdist, but not in the wheel
 CHECKOUT_ONLY = ("vm", "demo")
 
 
 class BuildPy(build_py):
-    """Leaves out the commands of what is only in a checkout."""
+    """Leaves out the commands that need a checkout."""
 
     def finalize_options(self) -> None:
-        """An installation that is the checkout (pip's -e) has `vmlab`, too."""
+        """Add `vmlab` if the checkout itself is installed (pip's -e)."""
         if self.editable_mode:
             self.distribution.packages.append("vmlab")
         super().finalize_options()
@@ -30,7 +30,7 @@ class BuildPy(build_py):
 
 
 def examples() -> list[tuple[str, list[str]]]:
-    """Where examples go, and their files."""
+    """(target directory, files) of each example."""
     found = sorted(path for path in (HERE / "examples").iterdir() if path.is_dir())
     return [
         (
@@ -45,8 +45,8 @@ setup(
     name="bede",
     version=VERSION[1],
     description="Hold a container's local memory (DRAM) to a bound on tiered-memory hosts",
-    # Of what is installed; the sdist has the kernel's patches too, which are GPL-2.0-only. Unknown to
-    # setuptools before 77, Debian 12's, which only says so.
+    # The license of the installed files; the sdist also has patches of the kernel, which are GPL-2.0-only.
+    # setuptools before 77 (Debian 12 has an older one) does not know this argument, and only warns.
     license_expression="Apache-2.0",
     license_files=["LICENSE"],
     classifiers=[
@@ -65,14 +65,14 @@ setup(
     cffi_modules=["native/build.py:ffi"],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     scripts=["bin/bede"],
-    # As data, not as scripts: an installer would rewrite their first line and lose its -IS, and every
-    # container's start would pay for site-packages.
+    # Not as scripts: an installer would rewrite their first line without -IS, and every start of a container
+    # would spend time on site-packages.
     data_files=[("bin", ["bin/bede-hook", "bin/bede-runtime"]), *examples()],
     install_requires=[
         "cffi>=1.15,<3",  # loads the extension that holds a bound; Debian 12 has 1.15
         "pyroute2>=0.7.7,<0.10",  # subscribes to the kernel's process connector
-        "pyyaml>=6,<7",  # the agent checks that YAML reads the configuration as the hook does
-        "python-prctl>=1.8,<2",  # the agent names itself and drops what it does not need
+        "pyyaml>=6,<7",  # the agent checks that a YAML parser reads the configuration as the hook does
+        "python-prctl>=1.8,<2",  # the agent sets its name and drops privileges that it does not need
         "rich>=13.3,<16",  # `bede top`
         "tomlkit>=0.11,<1",  # edits containerd's configuration, keeping its comments and order
         "prometheus-client>=0.16,<1",  # the text that Prometheus reads
@@ -80,20 +80,20 @@ setup(
     extras_require={
         "dev": [
             "pytest>=8,<10",  # runs every test
-            "pytest-xdist>=3,<4",  # unit tests on all processors
+            "pytest-xdist>=3,<4",  # unit tests on all CPUs
             "build>=1,<2",  # makes the wheel and the sdist
             "hypothesis>=6,<7",  # properties of the parsers
             "ruff>=0.8,<1",  # linter and formatter
-            "clang-format>=23,<24",  # C's formatter; each version decides a little differently
-            "codespell>=2.4.3,<3",  # spelling, British; older versions know only how to make it American
+            "clang-format>=23,<24",  # formatter for C; each version formats a little differently
+            "codespell>=2.4.3,<3",  # British spelling; older versions only know American
             "mypy>=1.13,<3",  # types
             "types-PyYAML>=6,<7",  # yaml's types
             "types-cffi>=1.15,<3",  # cffi's types
             "types-setuptools>=68",  # setup.py's types
             "setuptools>=77,<82",  # builds the extension in place
         ],
-        "plot": ["matplotlib>=3.6,<4"],  # pictures, of `bede plot` and of the demo
-        "completion": ["shtab>=1.5,<2"],  # shells' completion from the argument parsers
+        "plot": ["matplotlib>=3.6,<4"],  # pictures of `bede plot` and of the demo
+        "completion": ["shtab>=1.5,<2"],  # makes shells' completion from the argument parsers
         "docs": ["mkdocs>=1.6,<2"],  # the site made of docs/
     },
 )

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The figures behind the promises: every load of tests/vm/guest/lib/bounds.py on every kernel.
+"""Measures how well bounds are held: every load of tests/vm/guest/lib/bounds.py on every kernel.
 
     bench/bounds.py [--kernel NAME]... [--topology NAME] [LOAD...]
 
-Boots one machine a kernel and prints what an independent 10 ms sampler saw there. In two-socket the
-configuration calls the second node far, and without the patches pages are moved.
+Boots one machine for each kernel and prints the figures of an independent 10 ms sampler. In two-socket the
+configuration calls the second node far, and without the patches Bede moves pages.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 KERNELS = ("debian-6.12", "debian-7.3")
 INSIDE = "/usr/lib/bede/tests/vm/guest/lib/bounds.py"
-#: and the nodes that have to be called far
+#: topology → the nodes that the configuration has to call far
 TOPOLOGIES = {"two-tier": "", "two-socket": "1"}
 FIRST = """\
 import os, sys
@@ -27,7 +27,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 
 
 def main() -> int:
-    """Run them one after the other: two machines at once would disturb each other."""
+    """Run the machines one after the other: two at once would disturb each other."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instructions (or ns) a page fault: touch and give back anonymous memory, a line of figures a round.
+/* Instructions (or ns) for each page fault: touches and unmaps anonymous memory, and prints a line each round.
  *
  *	faults MB ROUNDS
  */

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the hook and the wrapper cost a container's start, against a bare interpreter.
+"""Measures how long the hook and the wrapper delay a container's start, relative to a bare interpreter.
 
 Usage: bench/hook_start.py [ROUNDS]
 
-Every round starts each program once, in turn, so that a busy machine slows all of them alike; printed are
-the medians and the ratio to ``python3 -IS -c pass``, which has to stay below 2.
-The createRuntime path goes as far as this host lets it; on one with cgroup v1 it ends at that message. The
-"whole" rows run it to its end on a pretended /proc, cgroup and agent socket, with the backend left out.
+Every round starts each program once, in turn, so that a busy machine slows all of them alike. It prints the
+medians, and the median ratio to ``python3 -IS -c pass`` of the same round, which has to stay below 2.
+The createRuntime path goes as far as this host allows: with cgroup v1 it ends with an error about that. The
+"whole" rows run it to its end, on plain files in place of /proc and the cgroup, with a mock of the agent's
+socket and without the backend.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ BIN = Path(__file__).resolve().parent.parent / "bin"
 PYTHON = "/usr/bin/python3"
 LIMIT = 2.0
 
-# The front door's own steps, but with every path of the kernel's moved below a directory.
+# The steps of bin/bede-hook, with every path of a kernel file redirected to a directory.
 WHOLE = """
 import os, sys
 root, package, stage = sys.argv[1:]
@@ -45,9 +46,9 @@ os._exit(hook.main(["/usr/bin/bede-hook", stage]))
 
 
 def main() -> int:
-    """Print the table; the exit status is 1 when a ratio is not below 2."""
+    """Print the table. Returns the exit status: 1 if a ratio is not below 2."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 101
-    # In memory, as /run is: a disk's fsync is none of the hook's cost.
+    # In memory, as /run is: a disk's fsync does not count as the hook's time.
     memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=memory) as directory, _agent(directory):
         cases = _cases(Path(directory))
@@ -72,7 +73,7 @@ def main() -> int:
 
 @contextlib.contextmanager
 def _agent(directory: str) -> Iterator[None]:
-    """Somebody who takes the hook's messages, as the agent does."""
+    """Receive the hook's messages, as the agent does."""
     (Path(directory) / "run").mkdir()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(directory + "/run/agent.sock")
@@ -90,7 +91,7 @@ def _accept(listener: socket.socket) -> None:
 
 
 def _pretend(root: Path) -> None:
-    """A host with cgroup v2, and process 7 in a container's cgroup on it."""
+    """Make the files of a host with cgroup v2, and of process 7 in a container's cgroup."""
     group = root / "cgroup/docker/web"
     for directory in (group, root / "proc/self", root / "proc/7/ns", root / "run/containers"):
         directory.mkdir(parents=True)
@@ -122,7 +123,7 @@ def _cases(directory: Path) -> dict[str, tuple[list[str], bytes]]:
         config = {"ociVersion": "1.2.0", "process": {"args": ["true"] * 200}, "annotations": annotations}
         (bundles[name] / "config.json").write_text(json.dumps(config))
     _pretend(directory)
-    # A real runtime that costs nothing, so that what is left is the wrapper's own.
+    # A real runtime that takes no time, so that the rest is the wrapper's time.
     settings = directory / "config.yaml"
     settings.write_text("runtime: /bin/true\n")
     settings.chmod(0o644)

@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What the patched kernel costs where its limits are not reached: instructions a page fault.
+"""Measures what the patches cost while no limit is reached: instructions for each page fault.
 
 Usage: bench/kernel_cost.py [6.12|7.3] [PAIRS]
 
-A pair is two machines started at the same time, one with the patches and one without, of the same source,
-configuration and compiler. Their clock counts instructions (QEMU's icount), so that neither the host's load
-nor the two machines disturb each other. How long some paths are is chance, and stays so for a while: in which
-of its slots a CPU keeps the cgroup's charges, say; it makes steps of 15 instructions a fault. So a kernel is
-booted anew for each pair, and a figure is the mean of several processes, which take turns on both CPUs.
+A pair is two machines started at the same time, with and without the patches, whose kernels have the same
+source, configuration and compiler. Their clock counts instructions (QEMU's icount), so that the host's load
+and the other machine do not matter. Chance decides how long some paths are, and they stay so for a while: for
+example, in which of its slots a CPU keeps the cgroup's charges, which makes steps of 15 instructions for each
+fault. So each pair boots the kernels anew, and a figure is the mean of several processes, which take turns on
+both CPUs.
 
-A fault is: touch a page of fresh anonymous memory, in a cgroup three levels deep; "and back" adds its share
-of unmapping it again. A process's figure is the median of its rounds.
+A fault is: touch a page of fresh anonymous memory, in a cgroup three levels deep; "and back" adds the page's
+share of unmapping. A process's figure is the median of its rounds.
 """
 
 import statistics
@@ -56,11 +57,11 @@ CASES = {
     "elsewhere": "a limit on another cgroup",
     "set": "a limit on an ancestor, not reached",
 }
-Figures = dict[str, tuple[float, float]]  #: case → instructions a fault, and with its unmapping
+Figures = dict[str, tuple[float, float]]  #: case → instructions for each fault, without and with unmapping
 
 
 def measure(kernel: str, share: str) -> Figures:
-    """The figures of one machine."""
+    """Run one machine. Returns its figures."""
     script = SCRIPT.replace("MB", str(MB)).replace("ROUNDS", str(ROUNDS)).replace("PROCESSES", str(PROCESSES))
     line = [str(BEDE), "vm", "run", "--quiet", "--count-instructions", "--kernel", kernel, "--share", share]
     done = subprocess.run([*line, "--", "sh", "-c", script], capture_output=True, text=True, check=False)
@@ -81,7 +82,7 @@ def measure(kernel: str, share: str) -> Figures:
 
 
 def spread(values: list[float], sign: str = "") -> str:
-    """Median, and from lowest to highest."""
+    """The median, the lowest and the highest of *values*, as text."""
     return f"{statistics.median(values):{sign}.2f} ({min(values):{sign}.2f} to {max(values):{sign}.2f})"
 
 
