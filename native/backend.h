@@ -15,10 +15,7 @@ struct bede_params;
 /* turn runs in the holder's thread, the others in the caller's. turn and set run under the holder's lock. */
 struct bede_backend_ops {
 	const char *name; /* the name in a container's record */
-	/*
-	 * Allocate holder->state, which is the backend's own, and start threads. Returns 0 or a negative
-	 * errno.
-	 */
+	/* Allocate holder->state, the backend's own, and start threads. Returns 0 or a negative errno. */
 	int (*create)(struct bede_holder *holder, const struct bede_params *params);
 	/*
 	 * Act on a measurement: move the fence, and set the holder's busy, lifted, steered and stats. *room
@@ -26,7 +23,7 @@ struct bede_backend_ops {
 	 * due.
 	 */
 	int (*turn)(struct bede_holder *holder, uint64_t *room);
-	/* The bound is no longer before. NULL if the backend need not do anything. */
+	/* Note that the bound has changed from before. NULL: the backend need not do anything. */
 	void (*set)(struct bede_holder *holder, uint64_t before);
 	/*
 	 * End threads and free holder->state. Returns 0 or a negative errno; -ETIMEDOUT if a thread hangs: it

@@ -13,10 +13,10 @@
 #include "units.h"
 
 #define SLICE_US 30000	    /* most time for one task, since what is needed may have changed by then */
-#define READ_US 1000000	    /* how old the list of VMAs may be, */
-#define READ_COST 10	    /* or so many times as long as reading it took, if that is more */
-#define BARREN_US 40000	    /* rest after a whole round that moved nothing; */
-#define MOST_US 2000000	    /* it is doubled after the next such round, up to this */
+#define READ_US 1000000	    /* age at which the list of VMAs is read again ... */
+#define READ_COST 10	    /* ... but not before so many times the time that reading it took */
+#define BARREN_US 40000	    /* first rest after a whole round that moved nothing; doubled each time ... */
+#define MOST_US 2000000	    /* ... up to this */
 #define EXCHANGE_US 1000000 /* most time for one exchange */
 #define FRESH_US 3000000    /* heat that was measured so recently still holds */
 #define STALE_US 15000000   /* heat that was measured so long ago is useless */
@@ -397,7 +397,7 @@ int bede_mover_stop(struct bede_mover *mover)
 	mover->measuring = 0;
 	pthread_cond_signal(&mover->wanted);
 	pthread_mutex_unlock(&mover->lock);
-	/* Moving a page may wait for a server, if the page is of a file on a network. */
+	/* The thread may hang: moving a page of a network file waits for its server. */
 	int err = bede_thread_end(mover->thread);
 
 	if (err)

@@ -186,7 +186,7 @@ int bede_steering_start(struct bede_steering *steering, int dir, int wake, const
 	err = err ? err : bede_switcher_start(&steering->switcher, fd, wake, home, away);
 	if (err)
 		return err;
-	/* An earlier agent may have left either list. A list of somebody else's stays. */
+	/* An earlier agent may have left either list. A list of another program's stays. */
 	int there = bede_switcher_look(&steering->switcher);
 
 	steering->is_away = there == 1;
