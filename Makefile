@@ -82,12 +82,12 @@ deb: packages
 
 deps: packages $(VENV_STAMP)
 
-build: deps $(BUILD_STAMP) build/guest/kinds build/guest/steady build/guest/loads
+build: deps $(BUILD_STAMP) build/guest/kinds build/guest/steady build/guest/loads build/guest/patterns
 
 # Programs that the tests in the machine run in containers: static, since containers may have no libraries.
-build/guest/%: tests/vm/guest/workloads/%.c Makefile
+build/guest/%: tests/vm/guest/workloads/%.c vmlab/model/mark.h Makefile
 	@mkdir -p build/guest
-	@gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -pthread -o $@ $<
+	@gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -pthread -Ivmlab/model -o $@ $< -lm
 
 packages:
 	@missing=""; \

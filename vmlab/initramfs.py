@@ -33,12 +33,12 @@ def cpio(entries: list[Entry]) -> bytes:
     return bytes(out)
 
 
-def build(busybox: Path, kernel: Kernel) -> bytes:
-    """The initramfs for one kernel."""
+def build(busybox: Path, kernel: Kernel, *, mapped: bool = False) -> bytes:
+    """The initramfs for one kernel; *mapped*: whose disks are in its physical addresses."""
     entries = [Entry(name, stat.S_IFDIR | 0o755) for name in DIRECTORIES]
     entries.append(Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)))
     entries.append(Entry("bin/busybox", stat.S_IFREG | 0o755, busybox.read_bytes()))
     entries.append(Entry("init", stat.S_IFREG | 0o755, (GUEST / "init").read_bytes()))
-    for module in kernel.modules:
+    for module in (kernel.mapped or ()) if mapped else kernel.modules:
         entries.append(Entry(f"modules/{module.name}", stat.S_IFREG | 0o644, module.read_bytes()))
     return cpio(entries)

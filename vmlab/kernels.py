@@ -21,6 +21,7 @@ class Kernel:
     name: str
     image: Path
     modules: tuple[Path, ...]  #: uncompressed, in the order in which they are to be loaded
+    mapped: tuple[Path, ...] | None = None  #: the same where disks are mapped; None if it has no such driver
 
 
 Source = Callable[[str, Path, Progress], Kernel]
@@ -29,7 +30,8 @@ Source = Callable[[str, Path, Progress], Kernel]
 def debian(name: str, image: Path, progress: Progress) -> Kernel:
     """Debian's own kernel, unmodified: it was unpacked when the image was built."""
     where = image / "kernels" / name
-    return Kernel(name, where / "vmlinuz", tuple(sorted(where.glob("*.ko"))))
+    disk, mapped = (tuple(sorted((where / kind).glob("*.ko"))) for kind in (".", "mapped"))
+    return Kernel(name, where / "vmlinuz", disk, mapped)
 
 
 def built(recipe: kernel_build.Recipe) -> Source:

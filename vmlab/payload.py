@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vmlab.image import GUEST
@@ -41,10 +41,12 @@ class Job:
     env: dict[str, str]
     tty: tuple[int, int] | None = None
     bare: bool = False  #: leave out all of Bede, as on a host before its installation
+    model: Mapping[str, Path] = field(default_factory=dict)  #: files for a modelled machine, by name in it
 
     def json(self) -> bytes:
         """The job in the form that `runner.py` in the machine reads."""
-        return json.dumps({"argv": self.argv, "env": self.env, "tty": self.tty}).encode()
+        told = {"argv": self.argv, "env": self.env, "tty": self.tty, "model": bool(self.model)}
+        return json.dumps(told).encode()
 
 
 def _files(where: Path, pattern: str) -> Iterator[Path]:
@@ -90,7 +92,7 @@ def _links(files: dict[str, Path]) -> dict[str, str]:
 def build(job: Job, bytecode: Mapping[str, Path] | None = None) -> bytes:
     """The payload as a tar for a disk. With *bytecode* of its modules the machine need not compile them."""
     out = io.BytesIO()
-    files = {**members(job.bare), **(bytecode or {})}
+    files = {**members(job.bare), **(bytecode or {}), **job.model}
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         made: set[str] = set()
         for name, path in files.items():

@@ -11,6 +11,7 @@ from vmlab.topology import Topology
 
 TOOLS = {"setpriv": "util-linux"}
 TRIAL_SECONDS = 15.0
+SECTION = 128 << 20  #: bytes; SECTION_SIZE_BITS in arch/x86/include/asm/sparsemem.h
 #: The kernel's messages go to the console: that is all that a lost machine leaves behind.
 APPEND = (
     "console=ttyS0 panic=-1 loglevel=6 rdinit=/init systemd.unit=bede-run.target "
@@ -46,6 +47,8 @@ class Machine:
     monitor: int | None = None  #: descriptor of the socket behind QEMU's monitor
     append: str = ""
     reboots: bool = False  #: a reset boots again; else a reset ends QEMU, and so does a panic
+    extra: tuple[str, ...] = ()  #: further arguments of QEMU
+    mapped: bool = False  #: the disks are in the physical addresses: reading one is a copy by the CPU
 
 
 def accelerator(name: str) -> list[str]:
@@ -69,14 +72,13 @@ def arguments(machine: Machine) -> list[str]:
     args += ["-nodefaults", "-no-user-config", "-display", "none"]
     args += [] if machine.reboots else ["-no-reboot"]
     args += accelerator(machine.accel)
-    args += machine.topology.arguments()
+    mapped = machine.disks if machine.mapped else ()
+    args += machine.topology.arguments(sum(map(mapped_size, mapped)) >> 20)
     args += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd)]
-    args += ["-append", " ".join(filter(None, (APPEND, machine.topology.kernel, machine.append)))]
+    names = "bede.mapped=" + ",".join(disk.serial for disk in mapped) if mapped else ""
+    args += ["-append", " ".join(filter(None, (APPEND, machine.topology.kernel, names, machine.append)))]
     for disk in machine.disks:
-        mode = "snapshot=on,cache=unsafe" if disk.throwaway else "readonly=on"
-        path = str(disk.path).replace(",", ",,")
-        args += ["-drive", f"if=none,id={disk.serial},format=raw,{mode},file={path}"]
-        args += ["-device", f"virtio-blk-pci,drive={disk.serial},serial={disk.serial}"]
+        args += _mapped(disk) if machine.mapped else _virtio(disk)
     if machine.console is not None:
         args += ["-chardev", f"socket,id=console,fd={machine.console}", "-serial", "chardev:console"]
     if machine.monitor is not None:
@@ -87,7 +89,31 @@ def arguments(machine: Machine) -> list[str]:
         ident = name.replace(".", "-")
         args += ["-chardev", f"socket,id={ident},fd={fd}"]
         args += ["-device", f"virtserialport,chardev={ident},name={name}"]
-    return args
+    return [*args, *machine.extra]
+
+
+def mapped_size(disk: Disk) -> int:
+    """The size in bytes of *disk* where it is mapped: whole sections, as the kernel has it of memory."""
+    return -(-disk.path.stat().st_size // SECTION) * SECTION
+
+
+def _mapped(disk: Disk) -> list[str]:
+    # Private: what the machine writes goes with it.
+    path = str(disk.path).replace(",", ",,")
+    what = f"memory-backend-file,id={disk.serial},mem-path={path},size={mapped_size(disk)}"
+    return [
+        *("-object", f"{what},share=off,readonly=on,rom=off"),
+        *("-device", f"virtio-pmem-pci,memdev={disk.serial}"),
+    ]
+
+
+def _virtio(disk: Disk) -> list[str]:
+    mode = "snapshot=on,cache=unsafe" if disk.throwaway else "readonly=on"
+    path = str(disk.path).replace(",", ",,")
+    return [
+        *("-drive", f"if=none,id={disk.serial},format=raw,{mode},file={path}"),
+        *("-device", f"virtio-blk-pci,drive={disk.serial},serial={disk.serial}"),
+    ]
 
 
 def best_accelerator(program: list[str], kernel: Path) -> str:

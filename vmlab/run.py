@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 from ocihook.errors import InputError, MachineError
 from vmlab import bytecode, cache, emulator, image, initramfs, kernels, machine, payload, qemu, topology
+from vmlab.model.machine import Model, Wish
+from vmlab.model.plugin import APPEND
 from vmlab.progress import Progress
 
 PASSED = ("TERM", "COLUMNS", "LINES", "NO_COLOR", "COLORTERM")
@@ -44,6 +46,8 @@ class Options:
     swap: int = 0  #: MiB of the swap disk; 0: none
     quiet: bool = False
     count: bool = False  #: the clock counts instructions: see `qemu.accelerator`
+    model: Wish | None = None  #: a model of what memory costs; the clock counts instructions then, too
+    qemu: tuple[str, ...] = ()  #: further arguments of QEMU
     reboots: int = 0  #: how many reboots the command may ask for
     bare: bool = False  #: a machine without Bede
     packages: tuple[str, ...] = ()  #: Debian packages, in addition to those that the machine has
@@ -79,7 +83,9 @@ def run(options: Options) -> int:
     """Boot, run the command, and return its status."""
     progress = Progress(options.quiet)
     with cache.scratch() as work, terminated(), left_behind(options.out, work) as tar:
-        made = prepare(options, work, progress)
+        wish = options.model
+        model = None if wish is None else Model.prepared(wish, machine_nodes(options), work)
+        made = prepare(options, work, progress, model=model)
         sinks: dict[str, BinaryIO] = {
             "bede.stdout": sys.stdout.buffer,
             "bede.stderr": sys.stderr.buffer,
@@ -101,23 +107,35 @@ def run(options: Options) -> int:
             for note in exc.__notes__:
                 progress.stage(note)
             result = once()
+        if model is not None:
+            model.finish(progress)
     return result.status
 
 
-def prepare(
-    options: Options, work: Path, progress: Progress, tty: tuple[int, int] | None = None
-) -> qemu.Machine:
-    """Make the image and the kernel if they are missing, and the machine's own disks in *work*."""
-    image.need(qemu.TOOLS | image.TOOLS)
+def machine_nodes(options: Options) -> topology.Topology:
+    """The machine's memory and CPUs."""
     nodes = topology.find(options.topology)
     if options.memory is not None:
         nodes = nodes.resized(options.memory)
-    if options.cpus is not None:
-        nodes = nodes.with_cpus(options.cpus)
+    return nodes if options.cpus is None else nodes.with_cpus(options.cpus)
+
+
+def prepare(
+    options: Options,
+    work: Path,
+    progress: Progress,
+    tty: tuple[int, int] | None = None,
+    model: Model | None = None,
+) -> qemu.Machine:
+    """Make what is missing of image and kernel, and put the machine's own disks into *work*."""
+    image.need(qemu.TOOLS | image.TOOLS)
+    nodes = machine_nodes(options)
     root = image.ensure(progress, options.packages)
     kernel = kernels.ensure(options.kernel, root, progress)
-    (work / "initrd").write_bytes(initramfs.build(root / "busybox", kernel))
-    job = payload.Job(options.argv, environment(options), tty, options.bare)
+    mapped = model is not None and kernel.mapped is not None
+    (work / "initrd").write_bytes(initramfs.build(root / "busybox", kernel, mapped=mapped))
+    files = {} if model is None else model.members()
+    job = payload.Job(options.argv, environment(options), tty, options.bare, files)
     compiled = bytecode.of(payload.members(options.bare), progress)
     (work / "payload").write_bytes(payload.build(job, compiled))
     disks = [qemu.Disk("root", root / "root.img", throwaway=True), qemu.Disk("payload", work / "payload")]
@@ -128,10 +146,22 @@ def prepare(
         with (work / "swap").open("wb") as file:
             file.truncate(options.swap << 20)
         disks.append(qemu.Disk("swap", work / "swap", throwaway=True))
+    for disk in disks if mapped else ():
+        if disk.path.stat().st_size != qemu.mapped_size(disk):
+            os.truncate(disk.path, qemu.mapped_size(disk))
     program = emulator.program(emulator.ensure(progress))
-    accel = "count" if options.count else qemu.best_accelerator(program, kernel.image)
+    counts = options.count or model is not None
     return qemu.Machine(
-        program, nodes, kernel.image, work / "initrd", tuple(disks), accel, reboots=options.reboots > 0
+        program,
+        nodes,
+        kernel.image,
+        work / "initrd",
+        tuple(disks),
+        "count" if counts else qemu.best_accelerator(program, kernel.image),
+        append="" if model is None else APPEND,
+        reboots=options.reboots > 0,
+        mapped=mapped,
+        extra=(*options.qemu, *(() if model is None else model.arguments())),
     )
 
 

@@ -8,6 +8,7 @@ from ocihook.errors import InputError
 MIB = 1 << 20
 MOST_CPUS = 64
 MAX_MEMORY = "8G"  #: most memory of a machine with slots, the modules included
+MAPPED_GAPS = 1024  #: MiB that QEMU may leave between disks that are mapped
 #: latency in ns and bandwidth as QEMU writes them into the HMAT: own node, other socket, far memory
 NEAR, CROSS, FAR = (10, "10G"), (15, "8G"), (30, "4G")
 
@@ -54,15 +55,16 @@ class Topology:
             nodes[index] = replace(nodes[index], cpus=tuple(range(place * each, (place + 1) * each)))
         return replace(self, nodes=tuple(nodes))
 
-    def arguments(self) -> list[str]:
-        """QEMU's arguments for these nodes."""
+    def arguments(self, mapped: int = 0) -> list[str]:
+        """QEMU's arguments for these nodes; *mapped*: MiB of disks in the physical addresses."""
         cpus = sum(len(node.cpus) for node in self.nodes)
         sockets = sum(bool(node.cpus) for node in self.nodes)
         args = ["-machine", "q35" + (",hmat=on" if self.hmat else "")]
         args += ["-smp", f"{cpus},sockets={sockets},cores={cpus // sockets},threads=1"]
         size = sum(node.size for node in self.nodes if not node.module)
         slots = sum(node.module for node in self.nodes)
-        args += ["-m", f"{size}M" + (f",slots={slots},maxmem={MAX_MEMORY}" if slots else "")]
+        room = f",maxmem={size + mapped + MAPPED_GAPS}M" if mapped else ""
+        args += ["-m", f"{size}M" + (f",slots={slots},maxmem={MAX_MEMORY}" if slots else room)]
         for i, node in enumerate(self.nodes):
             args += ["-object", f"memory-backend-ram,id=m{i},size={node.size}M"]
             numa = f"node,nodeid={i}" + ("" if node.module else f",memdev=m{i}")
@@ -79,6 +81,32 @@ class Topology:
             if node.module:
                 args += ["-device", f"pc-dimm,id=module{i},memdev=m{i},node={i}"]
         return args + (self._hmat() if self.hmat else [])
+
+    def far(self) -> frozenset[int]:
+        """The nodes that stand for far memory: those without CPUs; where all have some, all but the first."""
+        nodes = range(len(self.nodes))
+        without = frozenset(node for node in nodes if not self.nodes[node].cpus)
+        return without or frozenset(nodes[1:])
+
+    def physical(self) -> list[tuple[int, int, int]]:
+        """(node, start, end) of the physical addresses; a node may have two ranges.
+
+        Below 4 GiB a q35 machine has a hole for devices (QEMU, hw/i386/pc_q35.c).
+        """
+        if any(node.module for node in self.nodes):
+            raise InputError(f"{self.name} plugs memory in, whose addresses are not known beforehand")
+        size = sum(node.size for node in self.nodes) * MIB
+        low = 0x80000000 if size >= 0xB0000000 else 0xB0000000
+        found, start = [], 0
+        for number, node in enumerate(self.nodes):
+            end = start + node.size * MIB
+            if start < low:
+                found.append((number, start, min(end, low)))
+            if end > low:
+                above = (1 << 32) - low
+                found.append((number, max(start, low) + above, end + above))
+            start = end
+        return found
 
     def _hmat(self) -> list[str]:
         args = []

@@ -125,11 +125,12 @@ def boot(
     bare: bool = False,
     quiet: bool = False,
     environment: dict[str, str] | None = None,
+    more: tuple[str, ...] = (),
 ) -> Boot:
     """Run *command* in a machine; with *live* its output is also printed as it comes.
 
     *share* is at /share in the machine; with a patched kernel, that kernel's files are there instead. A
-    *bare* machine has no Bede.
+    *bare* machine has no Bede. *more* are further options of `bede vm run`.
     """
     options = ["--share", str(share)] if share else []
     if kernel in kernels.RECIPES:  # build it first, so that this does not count as the machine's time
@@ -141,6 +142,7 @@ def boot(
     line += ["vm", "run", "--kernel", kernel, *options]
     line += ["--bare"] if bare else []
     line += ["--cpus", str(cpus)] if cpus else []
+    line += more
     line += ["--reboots", str(reboots), "--topology", topology, "--timeout", str(seconds)]
     asked = time.monotonic()
     cell = Cell(kernel, topology, cpus, quiet)

@@ -8,6 +8,22 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 # ---- kernels: the newest of each series, unpacked but not installed -------------------------------
 sed -n 's/\(trixie\) main.*/\1-backports main/p' /etc/apt/sources.list | sed -n 1p >/etc/apt/sources.list.d/backports.list
 apt-get -qq update
+unpack_modules() { # NAME DIRECTORY MODULE...: with what they need, in the order in which the initramfs has to load them
+    into=/bede-out/kernels/$1/$2
+    shift 2
+    mkdir -p "$into"
+    n=0
+    for wanted in "$@"; do modprobe -S "$release" --show-depends "$wanted"; done | awk '!seen[$2]++' |
+        while read -r verb path _; do
+            [ "$verb" = insmod ] || continue
+            n=$((n + 1))
+            module=$into/$n-$(basename "$path" | sed 's/\.ko.*//').ko
+            case $path in
+            *.xz) python3 -c 'import lzma, sys; sys.stdout.buffer.write(lzma.open(sys.argv[1]).read())' "$path" >"$module" ;;
+            *) cp "$path" "$module" ;;
+            esac
+        done
+}
 fetch_kernel() { # NAME SERIES
     echo "I: kernel $1"
     image=$(apt-cache search --names-only "^linux-image-$2\\..*-cloud-amd64$" | cut -d' ' -f1 | sort -V | tail -n 1)
@@ -25,17 +41,8 @@ fetch_kernel() { # NAME SERIES
         if [ -e "$vmlinuz" ]; then mv "$vmlinuz" "/bede-out/kernels/$1/vmlinuz"; fi
     done
     depmod "$release"
-    # in the order in which the initramfs has to load them
-    n=0
-    modprobe -S "$release" --show-depends virtio_blk | while read -r verb path _; do
-        [ "$verb" = insmod ] || continue
-        n=$((n + 1))
-        module=/bede-out/kernels/$1/$n-$(basename "$path" | sed 's/\.ko.*//').ko
-        case $path in
-        *.xz) python3 -c 'import lzma, sys; sys.stdout.buffer.write(lzma.open(sys.argv[1]).read())' "$path" >"$module" ;;
-        *) cp "$path" "$module" ;;
-        esac
-    done
+    unpack_modules "$1" . virtio_blk
+    unpack_modules "$1" mapped nd_pmem virtio_pmem
     echo "$release" >"/bede-out/kernels/$1/release"
     rm -rf /tmp/debs /tmp/kernel
 }

@@ -25,7 +25,7 @@ def test_the_job_and_the_checkout_are_in_it_but_not_the_machine_builder() -> Non
 def test_the_job_is_what_the_runner_reads() -> None:
     file = contents().extractfile("etc/bede-vm/run.json")
     assert file is not None
-    assert json.load(file) == {"argv": ["sh", "-c", "exit 3"], "env": {"A": "b"}, "tty": None}
+    assert json.load(file) == {"argv": ["sh", "-c", "exit 3"], "env": {"A": "b"}, "tty": None, "model": False}
 
 
 def test_units_are_masked_by_links() -> None:

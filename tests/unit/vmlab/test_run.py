@@ -26,7 +26,7 @@ if os.path.exists("{tmp_path}/second"):
 open("{tmp_path}/second", "w").close()
 time.sleep(60)
 """)
-    monkeypatch.setattr(run, "prepare", lambda *_: made)
+    monkeypatch.setattr(run, "prepare", lambda *_, **__: made)
     assert run.run(run.Options(["true"])) == 3
     shown = capfd.readouterr()
     assert shown.out == "done\n"
@@ -34,12 +34,12 @@ time.sleep(60)
 
 
 def test_twice_is_too_often(mock_machine: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "prepare", lambda *_: mock_machine("time.sleep(60)"))
+    monkeypatch.setattr(run, "prepare", lambda *_, **__: mock_machine("time.sleep(60)"))
     with pytest.raises(machine.NeverUpError):
         run.run(run.Options(["true"]))
 
 
 def test_a_machine_that_ends_by_itself_is_not(mock_machine: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "prepare", lambda *_: mock_machine("sys.exit(1)"))
+    monkeypatch.setattr(run, "prepare", lambda *_, **__: mock_machine("sys.exit(1)"))
     with pytest.raises(machine.MachineError, match="QEMU failed with status 1"):
         run.run(run.Options(["true"]))

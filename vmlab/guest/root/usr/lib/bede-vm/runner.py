@@ -20,6 +20,7 @@ import time
 CONFIG = "/etc/bede-vm/run.json"
 REBOOT = "/run/bede-vm/reboot"
 BOOTS = "/var/lib/bede-vm/boots"  #: on the disk, whose content survives a reboot
+MARK = "/usr/local/bin/bede-mark"
 CHUNK = 1 << 16
 
 
@@ -207,7 +208,12 @@ def main() -> None:
     out, err, tar = Port("bede.stdout"), Port("bede.stderr"), Port("bede.out")
     config["env"]["BEDE_VM_BOOT"] = str(count_boots())
     status.write(b"ready\n")
+    if config["model"]:
+        subprocess.run([MARK, "--flush-tlbs"], check=True)
+        subprocess.run([MARK, "--begin"], check=True)
     code = run(config, out, err)
+    if config["model"]:
+        subprocess.run([MARK, "end"], check=True)
     if os.path.exists(REBOOT):
         status.write(b"reboot\n")
         subprocess.run(["systemctl", "reboot"], check=True)

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * patterns KIND MIB ROUNDS [ARG]: accesses memory in a way whose cost is known, and marks each round for the model.
+ *
+ * chase   each access's address is what the one before it loaded: nothing hides the latency
+ * stream  reads everything in its order: a prefetcher hides all of it
+ * random  reads lines whose order is known beforehand: an out-of-order CPU hides a part
+ * half    reads the first half in its order, and never the second
+ * zipf    pages by a Zipf distribution of exponent 0.99, scattered over the memory; ARG: accesses a round
+ */
+#define _GNU_SOURCE
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "mark.h"
+
+#define LINE 64U
+#define PAGE 4096U
+
+static uint64_t state = 88172645463325252ULL;
+
+static uint64_t next_random(void)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	return state ^= state << 17;
+}
+
+/* A permutation of 0 .. n-1 that is one cycle (Sattolo), or any. */
+static uint32_t *shuffled(size_t n, size_t apart)
+{
+	uint32_t *order = malloc(n * sizeof(*order));
+
+	for (size_t i = 0; i < n; i++)
+		order[i] = (uint32_t)i;
+	for (size_t i = n - 1; i > 0; i--) {
+		size_t j = next_random() % (i + 1 - apart);
+		uint32_t other = order[j];
+
+		order[j] = order[i];
+		order[i] = other;
+	}
+	return order;
+}
+
+static void mark(const char *kind, int round)
+{
+	char label[64];
+
+	snprintf(label, sizeof(label), "%s %d", kind, round);
+	BEDE_MARK(BEDE_MARK_REPORT, label);
+}
+
+static uint64_t chase(char *memory, size_t size, int rounds)
+{
+	size_t lines = size / LINE;
+	uint32_t *next = shuffled(lines, 1);
+	void **at = (void **)memory;
+
+	for (size_t i = 0; i < lines; i++)
+		*(void **)(memory + i * LINE) = memory + next[i] * (size_t)LINE;
+	free(next);
+	mark("chase", 0);
+	for (int round = 1; round <= rounds; round++) {
+		for (size_t i = 0; i < lines; i++)
+			at = *at;
+		mark("chase", round);
+	}
+	return (uint64_t)at;
+}
+
+static uint64_t stream(const char *memory, size_t size, int rounds)
+{
+	const uint64_t *words = (const uint64_t *)memory;
+	uint64_t sum = 0;
+
+	mark("stream", 0);
+	for (int round = 1; round <= rounds; round++) {
+		for (size_t i = 0; i < size / sizeof(*words); i += LINE / sizeof(*words))
+			sum += words[i];
+		mark("stream", round);
+	}
+	return sum;
+}
+
+static uint64_t random_lines(const char *memory, size_t size, int rounds)
+{
+	size_t lines = size / LINE;
+	uint32_t *order = shuffled(lines, 0);
+	uint64_t sum = 0;
+
+	mark("random", 0);
+	for (int round = 1; round <= rounds; round++) {
+		for (size_t i = 0; i < lines; i++)
+			sum += (uint64_t)memory[order[i] * (size_t)LINE];
+		mark("random", round);
+	}
+	free(order);
+	return sum;
+}
+
+static uint64_t zipf(char *memory, size_t size, int rounds, size_t accesses)
+{
+	size_t pages = size / PAGE, table = 1 << 20;
+	uint32_t *order = shuffled(pages, 0), *drawn = malloc(table * sizeof(*drawn));
+	double *cumulated = malloc(pages * sizeof(*cumulated)), sum = 0;
+	uint64_t result = 0;
+
+	for (size_t i = 0; i < pages; i++)
+		cumulated[i] = sum += pow((double)(i + 1), -0.99);
+	for (size_t i = 0; i < table; i++) {
+		double want = (double)(next_random() >> 11) * 0x1p-53 * sum;
+		size_t low = 0, high = pages - 1;
+
+		while (low < high) {
+			size_t middle = (low + high) / 2;
+
+			if (cumulated[middle] < want)
+				low = middle + 1;
+			else
+				high = middle;
+		}
+		drawn[i] = order[low];
+	}
+	for (size_t i = 0; i < pages; i++)
+		memory[i * PAGE] = 1;
+	free(cumulated);
+	free(order);
+	mark("zipf", 0);
+	for (int round = 1; round <= rounds; round++) {
+		for (size_t i = 0; i < accesses; i++)
+			result += (uint64_t)
+				memory[drawn[i % table] * (size_t)PAGE + (next_random() & 63) * LINE]++;
+		BEDE_MARK(BEDE_MARK_EPOCH, 0);
+		mark("zipf", round);
+	}
+	return result;
+}
+
+int main(int argc, char **argv)
+{
+	size_t size = argc > 3 ? strtoul(argv[2], NULL, 10) << 20 : 0;
+	int rounds = argc > 3 ? atoi(argv[3]) : 0;
+	char *memory;
+	uint64_t result;
+
+	if (!size || rounds < 1) {
+		fputs("usage: patterns KIND MIB ROUNDS [ARG]\n", stderr);
+		return 2;
+	}
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED || madvise(memory, size, MADV_NOHUGEPAGE))
+		return 1;
+	memset(memory, 1, size);
+	if (!strcmp(argv[1], "chase"))
+		result = chase(memory, size, rounds);
+	else if (!strcmp(argv[1], "stream"))
+		result = stream(memory, size, rounds);
+	else if (!strcmp(argv[1], "random"))
+		result = random_lines(memory, size, rounds);
+	else if (!strcmp(argv[1], "half"))
+		result = stream(memory, size / 2, rounds);
+	else if (!strcmp(argv[1], "zipf"))
+		result = zipf(memory, size, rounds, argc > 4 ? strtoul(argv[4], NULL, 10) : 1000000);
+	else
+		return 2;
+	return result == 42;
+}
