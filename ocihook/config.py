@@ -81,7 +81,7 @@ def load(path: str | None = None) -> Config:
     try:
         return parse(data.decode("utf-8"), path)
     except UnicodeDecodeError:
-        raise InputError(f"{path} is not UTF-8 text") from None
+        raise InputError(f"{path} is not UTF-8 text", "Save the file as UTF-8") from None
 
 
 def parse(text: str, path: str = PATH) -> Config:
@@ -94,7 +94,7 @@ def parse(text: str, path: str = PATH) -> Config:
             config.runtime = _runtime(value, where)
         elif key == "on_unsupported":
             if value not in ("refuse", "warn"):
-                raise InputError(f"{where}: on_unsupported is neither refuse nor warn")
+                raise InputError(f"{where}: on_unsupported is neither refuse nor warn", "Write one of them")
             config.on_unsupported = str(value)
         elif key == "far_nodes":
             config.far_nodes = _nodes(value, where)
@@ -150,7 +150,7 @@ def _lines(text: str, path: str) -> "list[tuple[int, str, Scalar | list[Scalar]]
                 f"{where}: not of the form key: value", "One key: value a line, without indentation"
             )
         if key in keys:
-            raise InputError(f"{where}: {key[:40]} is set a second time")
+            raise InputError(f"{where}: {key[:40]} is set a second time", "Remove one of the two lines")
         keys.add(key)
         text = rest.strip(" ")
         # YAML reads null there, which none of the settings is.
@@ -183,7 +183,7 @@ def _end(rest: str, where: str) -> None:
     if rest.strip(" ") and not rest.startswith(" #") and not rest.lstrip(" ").startswith("#"):
         raise InputError(f"{where}: cannot read {rest.strip()[:40]!a}", "Quote values that hold spaces")
     if rest.startswith("#"):
-        raise InputError(f"{where}: a comment needs a space before its #")
+        raise InputError(f"{where}: a comment needs a space before its #", "Add a space, or quote the value")
 
 
 def _scalar(text: str, where: str, stops: str) -> "tuple[Scalar, str]":

@@ -51,7 +51,9 @@ class HeldContainer:
         """From now on hold the bound that its annotations asked for. Raises BedeError, OSError."""
         policy = annotation.parse(self.record.policy)
         if policy is None:
-            raise InputError("its record does not say what was asked for", "Give it a bound as a size")
+            raise InputError(
+                "the container's record has no annotation that asks for a bound", "Give the bound as a size"
+            )
         self.set(*policy.resolve(memory.container_limit(self.cgroup)))
 
     def choose(self, bound: int | None) -> None:
@@ -66,8 +68,8 @@ class HeldContainer:
         for node, value in own.items():
             if value > bound:
                 raise InputError(
-                    f"the bound of node {node} is {value} bytes, more than that",
-                    "Bounds of single nodes are given at the container's start",
+                    f"the bound {bound} is smaller than the container's bound of node {node}, {value}",
+                    f"Give {value} bytes or more, or start the container with a smaller bound of that node",
                 )
         before = self.record.bound, self.record.nodes
         self.record.bound, self.record.nodes = bound, own

@@ -176,7 +176,8 @@ def _settings() -> config.Config:
     try:
         return config.load()
     except BedeError as error:
-        complain(InputError(f"{error.message}; the agent goes on as without it", error.hint), "config")
+        text = f"{error.message}; the agent ignores the file and uses the defaults"
+        complain(InputError(text, error.hint), "config")
         return config.Config()
 
 
@@ -187,7 +188,9 @@ def _only_one() -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise AgentError("the agent is running already") from None
+        raise AgentError(
+            "the agent is running already", "Stop it first: systemctl stop bede-agent.socket bede-agent"
+        ) from None
     return fd
 
 
@@ -215,9 +218,8 @@ def _check_config() -> None:
     try:
         text = Path(config.PATH).read_text()
         if (yaml.safe_load(text) or {}) != config.read_flat(text):
-            report(
-                f"{config.PATH}: YAML would read this otherwise than Bede; write it more plainly", "config"
-            )
+            text = "a YAML library reads this file differently from Bede; write its values more plainly"
+            report(f"{config.PATH}: {text}", "config")
     except (FileNotFoundError, BedeError):
         return  # loading the configuration has reported that
     except (OSError, ValueError, yaml.YAMLError) as error:

@@ -29,7 +29,7 @@ def settle(*, remove: bool = True) -> None:
         if remove:
             settling.remove()
     except OSError as error:
-        complain(InputError(f"fences without a record are not looked for: {error}"), "bad_record")
+        complain(InputError(f"the agent cannot look for fences without a record: {error}"), "bad_record")
     except BedeError as error:
         complain(error, "bad_record")
 

@@ -161,9 +161,8 @@ class Registry:
             for event, trouble in container.troubles(stats):
                 self._complain(trouble, event, container.record.id, about=f"{key} {event}")
             if error:
-                self._complain(
-                    AgentError(f"{os.strerror(-error)}; held anew"), "held_anew", container.record.id
-                )
+                why = AgentError(f"its holder ended ({os.strerror(-error)}); the agent starts a new one")
+                self._complain(why, "held_anew", container.record.id)
                 self._forget(key)
                 self.adopt(container.record)
 

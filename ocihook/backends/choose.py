@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from ocihook.config import Config
 
 
-def named(name: str) -> "Backend":
-    """The backend called *name*, loaded when it is first asked for.
+NAMES = ("node_limit", "tier", "migrate")  #: all backends; a test compares these with :func:`named`
 
-    Another version of Bede may have others, in its records and its agent's answers: ``tier`` stands in for
-    those, since a fence holds a bound wherever the kernel can demote.
+
+def named(name: str) -> "Backend":
+    """Import the backend package called *name* and return it; an unknown name returns ``tier``.
+
+    An unknown name is no mistake: the record of a running container, and the answer of a running agent, can
+    be from another version of Bede, which may have other backends. Such a container must not stay without a
+    bound, and ``tier`` holds one wherever the kernel demotes.
     """
     if name == "migrate":
         from ocihook.backends import migrate

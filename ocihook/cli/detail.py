@@ -7,7 +7,7 @@ import traceback
 from ocihook import fs
 from ocihook.errors import printable
 
-HELP = "tell on standard error what is read and written, and more of errors"
+HELP = "print to standard error each file that is read or written, and where an error comes from"
 _LONGEST = 160
 
 

@@ -16,7 +16,7 @@ from ocihook.topology import nodes
 COMMANDS = {
     "ps": "show the bound containers and what they hold",
     "top": "watch the bound containers, full screen",
-    "stats": "print what the bound containers hold and do, once or again and again",
+    "stats": "print what the bound containers hold and do, once or at each interval",
     "set": "change a running container's bound",
     "explain": "show what holds a container's bound, what was asked for, and who set it",
     "run": "run a command under a bound, without a container",

@@ -17,21 +17,23 @@ OWN = "OWN"  #: a column after LOCAL, if any container has such memory
 DETAILS = """\
   CONTAINER  its id, only the beginning of a generated one: `bede set` and other commands take both
   NAME       its current name in its engine; "-" if it has none, such as containers of runc, crun and ctr
-  OVERSHOOT  the most that local usage has exceeded the bound of its moment since this agent holds it, or
-             exceeds it now. After a bound was lowered, the most of the first 5 s is shown but not kept.
-             node_limit: only what exceeds it now
+  OVERSHOOT  how far local usage was above the bound in force at that moment: the most since this agent began
+             to hold the container. What exceeds a bound in the first 5 s after it was lowered is shown, but
+             not remembered. With node_limit: how far local usage is above the bound now
   OUTSIDE    processes that had left the container's cgroup and were put back, and what they charged elsewhere
   OWN        local memory that programs have placed by policies of their own (numactl, mbind): it stays there.
              Shown only if there is any, and if the agent moves pages
-  BACKEND    what holds the bound: node_limit, tier or migrate; "not steered": its pages can only be moved
-"""
+  BACKEND    what holds the bound: {backends}; "not steered": its pages can only be moved
+""".format(backends=", ".join(choose.NAMES))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How to print."""
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON list, sizes in bytes")
-    form.add_argument("--names", action="store_true", help="only what each can be called, a line each")
+    form.add_argument(
+        "--names", action="store_true", help="print only the containers' names and ids, one a line"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

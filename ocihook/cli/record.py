@@ -50,16 +50,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("containers", nargs="*", metavar="CONTAINER", help="only these (default: all)")
     add("-o", "--output", required=True, metavar="FILE", help="the CSV to write; - is standard output")
     add("--force", action="store_true", help="replace FILE if it is there")
-    add("--interval", type=float, default=0.1, metavar="SECONDS", help="between two looks (default: 0.1)")
-    add("--seconds", type=float, metavar="N", help="end after that long")
-    add("-q", "--quiet", action="store_true", help="say nothing of what was recorded")
+    add(
+        "--interval",
+        type=float,
+        default=0.1,
+        metavar="SECONDS",
+        help="time between two measurements (default: 0.1)",
+    )
+    add("--seconds", type=float, metavar="N", help="stop after N seconds")
+    add("-q", "--quiet", action="store_true", help="do not print the lines at the start and at the end")
 
 
 def run(args: argparse.Namespace) -> int:
     """Record until interrupted, the time is over, or the containers have ended."""
     roster.check(args.interval, LEAST)
     if args.seconds is not None and not args.seconds > 0:
-        raise InputError(f"a recording of {args.seconds:g} s cannot be", "Give --seconds more than 0")
+        raise InputError(f"the duration {args.seconds:g} s is out of range", "Give --seconds more than 0")
     with Roster(args.containers) as found, _output(args.output, args.force) as lines, _stopping() as stopped:
         if not args.quiet and terminal.is_terminal(sys.stderr):
             _say(_begun(args, found))

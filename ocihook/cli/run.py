@@ -26,10 +26,12 @@ examples:
 def add_arguments(parser: Parser) -> None:
     """The bound, and the command."""
     add = parser.add_argument
-    add("--local", required=True, metavar="SIZE", help="as the annotation bede.local, but no share: 2G, 512M")
+    local = "the bound: 2G, 512M (as in the annotation bede.local, but not a share of a memory limit)"
+    add("--local", required=True, metavar="SIZE", help=local)
     add("--name", metavar="NAME", help="what bede ps calls it (default: run-PID)")
     add("--user", metavar="USER", help="run it as this user (default: as root)")
-    add("argv", nargs="+", metavar="COMMAND", help="with its options; what is before it is for bede run")
+    words = "the command to run, followed by its own options; options of bede run go before it"
+    add("argv", nargs="+", metavar="COMMAND", help=words)
     parser.runs_command = True
 
 

@@ -44,9 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="JSON, sizes in bytes")
     form.add_argument("--csv", action="store_true", help="CSV, sizes in bytes")
-    parser.add_argument("-f", "--follow", action="store_true", help="again and again, until interrupted")
     parser.add_argument(
-        "--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)"
+        "-f", "--follow", action="store_true", help="print again after each interval, until interrupted"
+    )
+    parser.add_argument(
+        "--interval",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="time between two measurements (default: 1)",
     )
 
 

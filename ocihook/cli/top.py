@@ -50,7 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("containers", nargs="*", metavar="CONTAINER", help="only these (default: all)")
     add("--sort", default="local", metavar="KEY", help=f"{', '.join(order.KEYS)}, or its letter")
-    add("--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)")
+    add(
+        "--interval",
+        type=float,
+        default=1.0,
+        metavar="SECONDS",
+        help="time between two measurements (default: 1)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -23,9 +23,9 @@ def look(tiers: Tiers) -> Iterator[Finding]:
         "memory",
         "tiers",
         NOTE,
-        f"an emulation: the configuration calls {far} far, and the kernel knows no lower tier of it."
+        f"an emulation: the configuration calls {far} far, but the kernel has no lower memory tier for it."
         f" Distances: {_distances(tiers)}",
-        'What such a machine shows and what not: Bede\'s documentation, "Studies by emulation"',
+        'Read "Studies by emulation" in Bede\'s documentation: it says what such a machine shows',
     )
     beside = [cpu for node in tiers.far for cpu in nodes.read_list(f"{host.NODES}/node{node}/cpulist")]
     if near := cpus.near(tiers):
@@ -33,16 +33,16 @@ def look(tiers: Tiers) -> Iterator[Finding]:
             "memory",
             "cpus",
             GOOD,
-            f"containers get {'CPU' if near.isdigit() else 'CPUs'} {near}, beside no far node, unless their"
-            " users choose others",
+            f"containers run on {'CPU' if near.isdigit() else 'CPUs'} {near}, which belong to local nodes,"
+            " unless their users choose others",
         )
     elif beside:
         yield Finding(
             "memory",
             "cpus",
             WARN,
-            "all of them are beside far nodes, so far is not far",
-            "Call nodes far that leave some CPUs to the local ones",
+            "every CPU belongs to a far node, so no container's far memory is really far",
+            "Choose far_nodes so that some CPUs belong to local nodes",
         )
 
 

@@ -145,8 +145,8 @@ def engines() -> Iterator[Finding]:
                 "engine",
                 found.name,
                 WARN,
-                f"{version}configured, but its default runtime {found.lost} is not behind bede-runtime: what"
-                f" that does is missing from containers under bede; {found.note}",
+                f"{version}configured, but bede-runtime does not start its default runtime {found.lost}, so"
+                f" containers under bede lack what that runtime does; {found.note}",
                 f"bede configure {found.name}",
             )
         elif found.configured:

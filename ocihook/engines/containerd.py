@@ -69,8 +69,8 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
     behind, notes = real.choose(NAME, _known(table), default, wanted, replaced)
     if replaced and behind is None:
         raise InputError(
-            f'the default runtime of containerd is "{default}", which cannot go behind bede',
-            "Take default_runtime_name out of its files first, or leave --set-default away",
+            f'bede-runtime cannot start "{default}", the default runtime of containerd',
+            "Remove default_runtime_name from its files first, or run without --set-default",
         )
     wrapper = edits.program(real.WRAPPER)
     script, left = real.edit(NAME, behind, wrapper)
@@ -179,7 +179,10 @@ def _check(before: dict[str, Any], planned: list[File], version: int) -> None:
     if not containerd_files.is_ours(toml.get(containerd_dump.cri(after), "runtimes", "bede")):
         lost.append("the runtime bede")
     if lost:
-        raise InputError(f"containerd would go without {lost[0]}", "Write the runtime into its files by hand")
+        raise InputError(
+            f"with the new files containerd would lose the setting {lost[0]}",
+            "Write the runtime into its files by hand",
+        )
 
 
 def _in_files(files: list[File], version: int) -> dict[str, Any]:

@@ -48,10 +48,12 @@ def dump(files: list[File], version: int) -> dict[str, Any] | None:
             for path, file in zip(copies, files, strict=True):
                 why = why.replace(path, file.path)
             raise InputError(
-                f"containerd does not take its configuration: {why}", "Correct it first"
+                f"containerd refuses its configuration: {why}", "Correct the file first"
             ) from None
         except tomllib.TOMLDecodeError as error:
-            raise InputError(f"containerd's config dump is not TOML: {error}") from None
+            raise InputError(
+                f"the output of containerd config dump is not TOML: {error}", "Run that command to see it"
+            ) from None
 
 
 def cri(dumped: dict[str, Any] | None) -> dict[str, Any]:

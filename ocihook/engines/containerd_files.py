@@ -111,7 +111,7 @@ def with_default(text: str, name: str, path: str, replaced: str) -> str | None:
     if default not in (None, "", BUILT_IN, "bede", replaced):
         raise InputError(
             f'the default runtime in {path} is "{default}"',
-            "Take default_runtime_name out of it first, or leave --set-default away",
+            "Remove default_runtime_name from that file first, or run without --set-default",
         )
     if default is not None:
         text = _with_value(text, default, "bede")

@@ -65,8 +65,8 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
     behind, notes = real.choose(_NAME, _known(data), default, wanted, replaced)
     if replaced and behind is None:
         raise InputError(
-            f'the default runtime in {PATH} is "{replaced}", which cannot go behind bede',
-            f"Take {_DEFAULT} out of it first, or leave --set-default away",
+            f'bede-runtime cannot start "{replaced}", the default runtime in {PATH}',
+            f"Remove {_DEFAULT} from that file first, or run without --set-default",
         )
     wrapper = edits.program(real.WRAPPER)
     script, left = real.edit(_NAME, behind, wrapper)
@@ -163,7 +163,7 @@ def _load(text: str) -> dict[str, Any]:
     try:
         return jsontext.load(text)
     except ValueError as error:
-        raise InputError(f"{PATH} is not what Docker reads: {error}", "Correct it first") from None
+        raise InputError(f"Docker cannot read {PATH}: {error}", "Correct the file first") from None
 
 
 def _runtimes(data: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _runtimes(data: dict[str, Any]) -> dict[str, Any]:
     if runtimes is None:  # which Docker takes for nothing
         return {}
     if not isinstance(runtimes, dict):
-        raise InputError(f'"runtimes" in {PATH} is not a JSON object', "Correct it first")
+        raise InputError(f'"runtimes" in {PATH} is not a JSON object', "Correct the file first")
     return runtimes
 
 
@@ -193,4 +193,6 @@ def _validate(text: str) -> None:
                     programs.output(PROGRAM, "--validate", "--config-file", path)
                 except RuntimeMissingError as error:
                     why = error.message.rpartition("failed: ")[2].replace(path, PATH)
-                    raise InputError(f"dockerd would not take it: {why}", "Correct the file first") from None
+                    raise InputError(
+                        f"dockerd refuses the new file: {why}", "Correct the file first"
+                    ) from None

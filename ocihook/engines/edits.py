@@ -49,9 +49,14 @@ def program(name: str) -> str:
         if os.path.isfile(path):
             # An engine that runs as root will execute it, so only root may be able to replace it.
             if os.geteuid() == 0 and (where := _open_to_others(os.path.realpath(path))):
-                raise AccessError(f"others than root can change {where}", "Install Bede, and use that one")
+                raise AccessError(
+                    f"users other than root can change {where}, which root would run",
+                    "Install Bede where only root can write, and run that installation",
+                )
             return path
-    raise RuntimeMissingError(f"{name} is not beside {own}", "Install all of Bede")
+    raise RuntimeMissingError(
+        f"the program {name} is missing beside {own}", "Install Bede again, with all of its programs"
+    )
 
 
 def _open_to_others(path: str) -> str | None:
@@ -71,7 +76,7 @@ def read(path: str) -> str | None:
     try:
         real = os.path.realpath(path)
         if os.path.exists(real) and not stat.S_ISREG(os.stat(real).st_mode):
-            raise InputError(f"{path} is not a regular file")
+            raise InputError(f"{path} is not a regular file", "Put a regular file in its place, or remove it")
         return fs.read(real)
     except FileNotFoundError:
         return None
@@ -130,7 +135,10 @@ def _write(edit: Edit) -> str:
         finally:
             os.close(at)
     except OSError as error:
-        raise AccessError(f"{edit.path} cannot be written: {error.strerror}") from None
+        raise AccessError(
+            f"{edit.path} cannot be written: {error.strerror}",
+            "Run it as root, on a file system that can be written",
+        ) from None
     return f"{'removed' if edit.after is None else 'wrote'} {edit.path}{said}"
 
 

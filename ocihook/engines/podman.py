@@ -55,7 +55,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
     """
     if wanted is not None:
         raise InputError(
-            "Podman runs Bede's hooks, and starts its own runtime whichever that is", "Leave --real away"
+            "--real is not for Podman, which runs Bede's hooks with any runtime", "Run it without --real"
         )
     notes = ("Podman needs no default runtime: an annotation alone is enough",) if set_default else ()
     base = _without_ours()
@@ -77,7 +77,8 @@ def unconfigure() -> Plan:
     later = base[base.index(own) :] if own in base else []
     if any(os.path.dirname(path) in later for path in active):
         raise InputError(
-            f"hooks_dir names {own} before others, so nothing there masks Bede's hooks", "Put it last"
+            f"hooks_dir names {own} before the package's directory, so files there cannot disable its hooks",
+            f"Name {own} last in hooks_dir",
         )
     notes = (f"Files in {own} now mask those of a package in {os.path.dirname(active[0])}",)
     return Plan(_files({stage: mask(stage) for stage in bundle.STAGES}, base), notes=notes)

@@ -63,7 +63,7 @@ def choose(
     if program is None:
         what = f"the runtime {name} of {engine} is not a program alone, so bede-runtime cannot start it"
         if wanted:
-            raise InputError(what, "Name another")
+            raise InputError(what, "Name another runtime")
         return None, (f"Containers under bede do without the default runtime of {engine}: {what}",)
     by_itself = not program or is_found(program)
     if by_itself and name == default and not replaced:
@@ -116,8 +116,9 @@ def text(engine: str, real: Real, wrapper: str) -> str:
     plain = real.program.isprintable() and real.program == real.program.strip() and names.isprintable()
     if len(os.fsencode(first)) > _LONGEST or not plain:
         raise InputError(
-            f"the path of the runtime {real.name[:80]!a} of {engine} cannot stand in a script's first line",
-            "Give it a shorter, plain path",
+            f"the path of runtime {real.name[:80]!a} of {engine} is too long or has characters that the first"
+            " line of a script cannot have",
+            "Give it a shorter path of printable characters",
         )
     lines = [first, f"# Made by bede configure {engine}: its runtime bede, with another one behind it."]
     lines.append(f"{_NAME}{real.name}")
@@ -139,11 +140,11 @@ def edit(engine: str, real: Real | None, wrapper: str = "") -> tuple[Edit, tuple
     if old and (real is None or old.program != real.program) and is_used(engine):
         if real is not None:
             raise InputError(
-                f"containers of {engine} run by {path}, which cannot stop them if it names another runtime",
-                "Stop them first",
+                f"running containers of {engine} need {path} as it is: {engine} stops them by it",
+                "Stop these containers first",
             )
         after = "\n".join([(before or "").partition("\n")[0], _LEFT, ""])
-        notes = (f"{path} stays while containers run by it: bede unconfigure {engine} removes it then",)
+        notes = (f"{path} stays while containers run by it; later, bede unconfigure {engine} removes it",)
     return Edit(path, before, after, ours=old is not None or before is None, mode=0o755), notes
 
 

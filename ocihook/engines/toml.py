@@ -21,7 +21,7 @@ def load(text: str, path: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{path} is not TOML: {error}", "Correct it first") from None
+        raise InputError(f"{path} is not TOML: {error}", "Correct the file first") from None
 
 
 def append(text: str, body: str) -> str:

@@ -78,7 +78,7 @@ def _scope(pid: int, unit: str, what: str) -> str:
     while time.monotonic() < end:
         where = procfs.cgroup_of(pid)
         if where is None:
-            raise HostError("the process ended before it was in its cgroup")
+            raise HostError("the process ended before systemd moved it into its cgroup", "Run it again")
         if where.endswith("/" + unit):
             return where
         time.sleep(0.005)

@@ -22,12 +22,13 @@ _HIGH = "memory.high"
 #: An annotation whose presence means that the bundle has our limits: the user's ``memory.node_limit``, or "".
 _USER_LIMIT = "bede-user-node-limit"
 _CPUS = "bede-cpus"  #: likewise for ``linux.resources.cpu.cpus``: the user has set none
+_HINT = "Correct the config.json of the bundle, or let the engine make the container again"
 
 
 def policy_of(config: "Any") -> annotation.Policy | None:
     """The policy in the annotations of *config*; None when it has none of Bede's. Raises InputError."""
     if not isinstance(config, dict):
-        raise InputError("config.json is not a JSON object")
+        raise InputError("config.json is not a JSON object", _HINT)
     return annotation.parse(check_annotations(config.get("annotations")))
 
 
@@ -38,7 +39,7 @@ def memory_limit(config: "dict[str, Any]") -> int | None:
     if limit is None or limit == -1:
         return None
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
-        raise InputError("linux.resources.memory.limit of config.json is not a number of bytes")
+        raise InputError("linux.resources.memory.limit of config.json is not a number of bytes", _HINT)
     return limit or None
 
 
@@ -46,7 +47,7 @@ def cpuset(config: "dict[str, Any]") -> str:
     """``linux.resources.cpu.mems``, a kernel list; "" when every node is allowed. Raises InputError."""
     mems = _cpu(config).get("mems")
     if mems is not None and not isinstance(mems, str):
-        raise InputError("linux.resources.cpu.mems of config.json is not a string")
+        raise InputError("linux.resources.cpu.mems of config.json is not a string", _HINT)
     return mems or ""
 
 
@@ -54,7 +55,7 @@ def cgroup(config: "dict[str, Any]") -> str:
     """``linux.cgroupsPath``; "" where the runtime chooses it. Raises InputError."""
     where = _section(config, "linux").get("cgroupsPath")
     if where is not None and not isinstance(where, str):
-        raise InputError("linux.cgroupsPath of config.json is not a string")
+        raise InputError("linux.cgroupsPath of config.json is not a string", _HINT)
     return where or ""
 
 
@@ -73,7 +74,7 @@ def edit_limits(config: "dict[str, Any]", limits: dict[int, int], near: str = ""
     if limits:
         given = unified.get(nodelimit.NAME)
         if given is not None and not isinstance(given, str):
-            raise InputError(f'"{nodelimit.NAME}" in config.json is not a string')
+            raise InputError(f'"{nodelimit.NAME}" in config.json is not a string', _HINT)
         value = nodelimit.dump(nodelimit.smaller(nodelimit.parse(given or ""), limits))
         unified = _make_unified(config)
         unified[nodelimit.NAME] = value
@@ -238,7 +239,7 @@ def _section(parent: "dict[str, Any]", name: str) -> "dict[str, Any]":
     if child is None:
         return {}
     if not isinstance(child, dict):
-        raise InputError(f'"{name}" in config.json is not a JSON object')
+        raise InputError(f'"{name}" in config.json is not a JSON object', _HINT)
     return child
 
 
@@ -247,7 +248,7 @@ def _hooks(config: "dict[str, Any]", stage: str) -> "list[Any]":
     if hooks is None:
         return []
     if not isinstance(hooks, list):
-        raise InputError(f'"hooks.{stage}" in config.json is not a JSON array')
+        raise InputError(f'"hooks.{stage}" in config.json is not a JSON array', _HINT)
     return hooks
 
 

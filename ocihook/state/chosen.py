@@ -172,4 +172,4 @@ def _parse(raw: "Any") -> Chosen:
 
 
 def _denied(error: OSError) -> AccessError:
-    return AccessError(f"{records.RUN}/{_WHERE} cannot be used: {error.strerror}", "Bede runs as root")
+    return AccessError(f"{records.RUN}/{_WHERE} cannot be used: {error.strerror}", "Run Bede as root")

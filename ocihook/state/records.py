@@ -120,7 +120,7 @@ def denied(error: OSError) -> AccessError:
     """The error for a directory of records that cannot be used."""
     return AccessError(
         f"{RUN}/containers cannot be used: {error.strerror}",
-        "Bede runs as root of the host, or as a user who has a /run/user/UID of its own",
+        "Run Bede as root of the host, or as a user who has a directory /run/user/UID",
     )
 
 

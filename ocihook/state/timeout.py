@@ -24,4 +24,7 @@ def end() -> None:
 
 
 def _too_late(number: int, frame: object) -> None:
-    raise HostError(f"not done after {SECONDS} s", "Look for what the host waits for, and start it again")
+    raise HostError(
+        f"the hook did not finish within {SECONDS} s",
+        "Find out what delays this host, and start the container again",
+    )

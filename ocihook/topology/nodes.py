@@ -162,7 +162,10 @@ def present(far_nodes: tuple[int, ...] = ()) -> Tiers:
     memory = with_memory()
     left = tuple(node for node in far_nodes if node in memory)
     if far_nodes and not left:
-        raise HostError(f"none of the far nodes {', '.join(map(str, far_nodes))} has memory now")
+        raise HostError(
+            f"none of the far nodes {', '.join(map(str, far_nodes))} has memory now",
+            f"Bring their memory online, or name other far_nodes in {CONFIG}",
+        )
     return _find(left)  # whatever CPUs are offline for a while, what is bound stays so
 
 

@@ -59,6 +59,6 @@ class Roster:
 
 
 def check(seconds: float, least: float) -> None:
-    """Raises InputError unless *seconds* can be an interval, of *least* seconds or more."""
+    """Check that *seconds* is an interval from *least* seconds to a day. Raises InputError if not."""
     if not least <= seconds <= 86400:
-        raise InputError(f"an interval of {seconds:g} s cannot be", f"Give {least:g} to 86400 seconds")
+        raise InputError(f"the interval {seconds:g} s is out of range", f"Give {least:g} to 86400 seconds")

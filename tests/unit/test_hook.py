@@ -293,7 +293,7 @@ def test_a_host_that_keeps_it_waiting(
         assert signal.alarm(0) == 0
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    assert "not done after 1 s" in _line(capfd)
+    assert "did not finish within 1 s" in _line(capfd)
     assert (world.record, world.high) == (None, "max")
 
 

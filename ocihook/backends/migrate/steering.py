@@ -111,24 +111,35 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
         mems = fs.read(MEMS, dir_fd=cgroup.fd).strip()
         allowed = nodes.parse_list(fs.read("cpuset.mems.effective", dir_fd=cgroup.fd))
     except OSError as error:
-        raise HostError(f"its cpuset cannot be used: {error.strerror}") from None
+        raise HostError(
+            f"its cpuset cannot be used: {error.strerror}", "Run bede doctor, which checks that controller"
+        ) from None
     if mems:
         return  # its user has chosen its nodes
     wanted = mask(allowed, tiers.far)
     if wanted is None:
-        raise HostError("no policy covers all of its local nodes")
+        raise HostError(
+            "no memory policy can switch between all of its local nodes and its far ones",
+            "Name other far_nodes in Bede's configuration, or allow the container more nodes",
+        )
     far = [node for node in tiers.far if node in allowed]
     try:
         if not _has_policy(state.pid, far):
             if state.status not in _NOT_STARTED:
-                raise HostError("it runs already, without the policy that steers")
+                raise HostError(
+                    "it runs already, and its first process lacks the memory policy that steers it",
+                    "Start the container again",
+                )
             _inject(state.pid, wanted)
         home = nodes.format_list([node for node in allowed if node not in far])
         fs.write(MEMS, home, dir_fd=cgroup.fd)
     except ImportError as error:
         raise HostError(f"Bede's native part cannot be used: {error}", "Install python3-cffi") from None
     except OSError as error:
-        raise HostError(f"its processes do not take the policy: {error.strerror}") from None
+        raise HostError(
+            f"Bede cannot give its processes the memory policy: {error.strerror}",
+            "If kernel.yama.ptrace_scope is 3, boot with a lower value: Bede needs ptrace",
+        ) from None
     given |= {HOME: home, AWAY: nodes.format_list(allowed), MASK: str(wanted)}
 
 

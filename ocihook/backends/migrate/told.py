@@ -43,8 +43,8 @@ def examine(tiers: Tiers | None) -> Iterator[Finding]:
             "memory",
             "steering",
             WARN,
-            "no policy means all local nodes or all far ones by turns here: pages are only moved",
-            f"Call other nodes far than {nodes.in_words(tiers.far)}",
+            "no memory policy can switch between all local nodes and the far ones, so pages are only moved",
+            f"Name other nodes than {nodes.in_words(tiers.far)} as far_nodes in the configuration",
         )
     if tiers is not None:
         yield _damon()
@@ -61,8 +61,9 @@ def troubles(record: Record, tiers: Tiers, stats: Stats) -> Iterator[tuple[str, 
         yield (
             "not_steered",
             AgentError(
-                "it is not steered any more, only moved: its cpuset was changed, or nodes came or went",
-                "Start it anew",
+                "Bede no longer steers where it allocates, and only moves its pages: its cpuset was changed,"
+                " or nodes came or went",
+                "Start the container again",
             ),
         )
 
@@ -149,7 +150,7 @@ def _stalled(tiers: Tiers, stats: Stats) -> AgentError:
         f"it is above its bound, since its pages cannot be moved ({telling.far_words(tiers)})",
         "Free far memory"
         if full
-        else "Page cache that no process has mapped cannot be: let memory.reclaim of its cgroup drop some",
+        else "To drop page cache that no process has mapped, write an amount to its memory.reclaim",
     )
 
 

@@ -61,7 +61,7 @@ def attended(backend: str, **stats: Any) -> Registry:
     [
         ("tier", {}, "nothing of it can be demoted (5 of 2048 MiB of far memory can be had)"),
         ("migrate", {}, "its pages cannot be moved (5 of 2048 MiB of far memory can be had). Free far"),
-        ("migrate", {"local": 36 * M}, "Page cache that no process has mapped cannot be"),
+        ("migrate", {"local": 36 * M}, "page cache that no process has mapped"),
         ("migrate", {"program_bound": 8 * M}, "its pages cannot be moved"),
         ("migrate", {"program_bound": 64 * M}, "64 MiB are where its programs bind them"),
     ],

@@ -99,7 +99,7 @@ def test_what_is_refused_is_not_remembered(host: Host) -> None:
             host.registry.set(KEY, size)
     host.registry.containers.clear()
     host.bound(policy={})
-    with pytest.raises(InputError, match="does not say"):
+    with pytest.raises(InputError, match="has no annotation"):
         host.registry.set(KEY, "default")
     assert host.held == []
     assert chosen.read(ID) is None

@@ -62,6 +62,12 @@ def test_what_counts_as_asking(text: str) -> None:
     assert comparisons(text)
 
 
+def test_the_list_of_names_is_complete() -> None:
+    folder = PACKAGE / "backends"
+    assert {path.parent.name for path in folder.glob("*/__init__.py")} == set(choose.NAMES) == NAMES
+    assert [choose.named(name).NAME for name in choose.NAMES] == [*choose.NAMES]
+
+
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_each_offers_the_same(name: str) -> None:
     functions = {

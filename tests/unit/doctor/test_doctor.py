@@ -174,7 +174,12 @@ Node 1, zone   Normal
     [
         ({}, GOOD, "1.0: configured; a note", ""),
         ({"behind": "fake (/x)"}, GOOD, "1.0: configured; a note; behind bede-runtime: fake (/x)", ""),
-        ({"lost": "fake"}, WARN, "default runtime fake is not behind bede-runtime", "bede configure docker"),
+        (
+            {"lost": "fake"},
+            WARN,
+            "bede-runtime does not start its default runtime fake",
+            "bede configure docker",
+        ),
         ({"error": HostError("it is wrong", "Mend it")}, WARN, "1.0: it is wrong", "Mend it"),
         ({"configured": False}, WARN, "annotations do nothing", "bede configure docker"),
     ],
@@ -231,7 +236,7 @@ def test_an_emulation_is_called_one(sockets: Sockets, patched: bool) -> None:
     assert "an emulation: the configuration calls node 1 far" in tiers.fact
     assert tiers.fact.endswith("Distances: node 0 to node 1 21 both ways; node 0 to itself 10")
     cpus = sockets.find("cpus")
-    assert (cpus.verdict, "get CPUs 0-1," in cpus.fact) == (GOOD, True)
+    assert (cpus.verdict, "run on CPUs 0-1," in cpus.fact) == (GOOD, True)
     backend = sockets.find("backend").fact
     assert backend.startswith("node_limit: " if patched else "migrate: far nodes are named")
     assert backend.endswith("(local: node 0; far: node 1)")
@@ -244,7 +249,7 @@ def test_an_emulation_is_called_one(sockets: Sockets, patched: bool) -> None:
     [
         ("node/node1/distance", "31 10\n", "tiers", NOTE, "node 0 to node 1 21, back 31;"),
         ("node/node1/distance", "", "tiers", NOTE, "node 0 to node 1 21, back unknown;"),
-        ("node/node1/cpulist", "0-3\n", "cpus", WARN, "far is not far"),
+        ("node/node1/cpulist", "0-3\n", "cpus", WARN, "every CPU belongs to a far node"),
         ("damon/nr_kdamonds", "1\n", "damon", WARN, "used by somebody else"),
         ("modules/damon_reclaim/parameters/enabled", "Y\n", "damon", WARN, "used by damon_reclaim"),
         ("modules/damon_reclaim/parameters/enabled", "N\n", "damon", GOOD, "tells the agent"),

@@ -125,7 +125,7 @@ def test_what_is_behind_is_said_each_time(capsys: pytest.CaptureFixture[str]) ->
     assert [line.partition(" docker")[0] for line in lines[1:]] == ["Behind bede-runtime"]
     assert main.main(["configure", "podman", "--real", "fake"]) == 2
     assert capsys.readouterr().err == (
-        "bede: Podman runs Bede's hooks, and starts its own runtime whichever that is. Leave --real away.\n"
+        "bede: --real is not for Podman, which runs Bede's hooks with any runtime. Run it without --real.\n"
     )
 
 

@@ -257,7 +257,7 @@ def test_a_script_stays_as_long_as_a_container_is_to_be_stopped_by_it(host: Path
     task = host.parent / "tasks/x/runtime"
     task.parent.mkdir(parents=True)
     task.write_text(real.script("docker"))
-    with pytest.raises(InputError, match="cannot stop them"):
+    with pytest.raises(InputError, match="stops them by it"):
         docker.configure(False, "other")
     plan = docker.unconfigure()
     assert any("stays while" in note for note in plan.notes)

@@ -92,7 +92,7 @@ def test_a_program_of_ours_is_beside_bede_itself(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(edits, "ROOT", str(tmp_path / "nowhere"))
     monkeypatch.setattr(edits.os, "geteuid", lambda: 1000)
     assert PROGRAM("bede-hook") == str(there / "bede-hook")
-    with pytest.raises(RuntimeMissingError, match="not beside"):
+    with pytest.raises(RuntimeMissingError, match="missing beside"):
         PROGRAM("bede-runtime")
 
 
@@ -101,7 +101,7 @@ def test_root_names_no_program_that_others_can_write(tmp_path: Path, monkeypatch
     path.write_text("")
     path.chmod(0o775)
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "bede")])
-    with pytest.raises(AccessError, match="others than root"):
+    with pytest.raises(AccessError, match="users other than root"):
         PROGRAM("bede-hook")
 
 

@@ -113,7 +113,7 @@ def test_a_packages_hooks_are_enough_and_can_be_masked(host: Path) -> None:
 def test_a_mask_that_would_mask_nothing_is_refused(engine: list[str]) -> None:
     package()
     engine.insert(0, podman._own())
-    with pytest.raises(InputError, match="before others"):
+    with pytest.raises(InputError, match="cannot disable its hooks"):
         podman.unconfigure()
 
 

@@ -200,7 +200,7 @@ def test_closed_pipes_and_what_is_refused(container):
     there.write_text("mine")
     for words, status, says in (
         (("stats", "nobody"), 2, "no bound container is called 'nobody'"),
-        (("stats", "--interval", "0"), 2, "an interval of 0 s"),
+        (("stats", "--interval", "0"), 2, "the interval 0 s is out of range"),
         (("record", "nobody", "-o", "-"), 2, "no bound container is called 'nobody'"),
         (("record", "-o", str(there)), 2, "is there already"),
         (("top",), 2, "bede stats --follow"),
