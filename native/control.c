@@ -8,7 +8,7 @@
 #define MIB (1024 * 1024ULL)
 #define HUGE_PAGE (2 * MIB)
 /* Pages of one CPU: 64 (MEMCG_CHARGE_BATCH) charged but not used, and 128 that no statistics show yet. */
-#define CHARGE_BATCH (3 * 64)
+#define UNCOUNTED_PAGES (3 * 64)
 /* Between two measurements: at least, at most, and at most near the bound while anything changes. */
 #define MIN_WAIT_US 1000
 #define MAX_WAIT_US 100000
@@ -117,7 +117,7 @@ static double left_behind(const struct bede_control *control)
 static uint64_t limit(const struct bede_control *control)
 {
 	double bound = (double)control->bound;
-	double charged = (double)minimum(control->cpus * CHARGE_BATCH * PAGE, control->bound / 128);
+	double charged = (double)minimum(control->cpus * UNCOUNTED_PAGES * PAGE, control->bound / 128);
 	double always = control->flight < bound * 0.05 ? control->flight : bound * 0.05;
 	double soft = control->open ? 0 : bound * 0.03 * control->file_share;
 	double back = always * 0.3 - left_behind(control);

@@ -151,7 +151,7 @@ static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
 		state->lowered = false;
 }
 
-static void see(struct bede_holder *holder)
+static void read_mover_counts(struct bede_holder *holder)
 {
 	struct migrate *state = holder->state;
 	struct bede_stats *stats = &holder->stats;
@@ -197,7 +197,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	holder->control.open = holder->steered && !steering->is_away;
 	uint64_t left = bede_control_room(control);
 
-	see(holder);
+	read_mover_counts(holder);
 	if (holder->steered)
 		steer(holder, left, &ask);
 	bool at_home = holder->steered && (!steering->is_away || (steering->switching && steering->waits_us));

@@ -37,9 +37,9 @@ static long move_pages(struct bede_pages *pages, const int *nodes, int *status)
 	if (nodes && faccessat(pages->proc, "pagemap", F_OK, 0))
 		return -ESRCH;
 	long result = syscall(SYS_move_pages, pages->pid, pages->count, pages->at, nodes, status,
-			      !nodes	   ? 0 :
-			      pages->alone ? MOVE :
-					     MOVE_ALL);
+			      !nodes		   ? 0 :
+			      pages->unshared_only ? MOVE :
+						     MOVE_ALL);
 
 	return result < 0 ? -errno : result;
 }
@@ -152,7 +152,7 @@ static int look(struct bede_pages *pages, const struct bede_range *range, uint64
 int bede_pages_find(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
 {
 	pages->count = 0;
-	pages->alone = range->alone;
+	pages->unshared_only = range->unshared_only;
 	int err = look(pages, range, at);
 
 	/* The process may have executed another program: its files are to be opened again. */

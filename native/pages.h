@@ -19,8 +19,8 @@ struct bede_pages {
 	int pid;	    /* the process ... */
 	int proc; /* ... and its open /proc/PID, which never stands for a later process with that pid */
 	int pagemap;
-	bool alone;   /* as in bede_range, of the pages found last */
-	bool no_scan; /* the kernel has no PAGEMAP_SCAN (before 6.7) */
+	bool unshared_only; /* as in bede_range, of the pages found last */
+	bool no_scan;	    /* the kernel has no PAGEMAP_SCAN (before 6.7) */
 	size_t count;
 	void *at[BEDE_BATCH];
 	int node[BEDE_BATCH]; /* or a negative errno, for a page that cannot be moved */

@@ -272,7 +272,7 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 		int err = bede_ranges_add(&vmas->ranges,
 					  (struct bede_range){ .pid = process->pid,
 							       .heat = BEDE_UNKNOWN_HEAT,
-							       .alone = vma.inode && !is_memory(map),
+							       .unshared_only = vma.inode && !is_memory(map),
 							       .nodes = placed.nodes,
 							       .start = vma.start,
 							       .end = vma.end });

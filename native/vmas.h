@@ -18,9 +18,9 @@
 /* A part of the address space of one process. */
 struct bede_range {
 	int pid;
-	unsigned heat;	/* in how many samples of one measurement the range was in use */
-	bool alone;	/* of a file: leave pages that other processes map, too: they may be others' */
-	uint64_t nodes; /* bit n: some of it was on node n when it was read */
+	unsigned heat;	    /* in how many samples of one measurement the range was in use */
+	bool unshared_only; /* of a file: leave pages that other processes map, too: they may be others' */
+	uint64_t nodes;	    /* bit n: some of it was on node n when it was read */
 	uint64_t start;
 	uint64_t end;
 };

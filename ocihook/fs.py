@@ -94,7 +94,7 @@ def open_directory(path: str, *, dir_fd: int | None = None) -> int:
     return os.open(path, _DIRECTORY, dir_fd=dir_fd)
 
 
-def walk(dir_fd: int, path: str) -> int:
+def open_below(dir_fd: int, path: str) -> int:
     """A descriptor of *path* below *dir_fd*, opened part by part: no links, no ``..``. Raises OSError."""
     fd = os.dup(dir_fd)
     try:

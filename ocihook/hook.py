@@ -37,7 +37,7 @@ def _run(argv: list[str]) -> int:
         stage, high_given, user_high = _arguments(argv[1:])
         state = oci.parse(_stdin())
         if stage in _START:
-            return _create(state, high_given, user_high, _sibling(argv[0]))
+            return _create(state, high_given, user_high, _bede_program(argv[0]))
         if stage == "poststart":
             return _poststart(state)
         return _poststop(state)
@@ -192,7 +192,7 @@ def _tell(op: str, key: str, bede: str) -> None:
         )
 
 
-def _sibling(program: str) -> str:
+def _bede_program(program: str) -> str:
     return os.path.join(os.path.dirname(os.path.realpath(program)), "bede")
 
 

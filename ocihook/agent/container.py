@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ocihook import native
 from ocihook.backends import checks, choose, holding
-from ocihook.backends.backend import Agent
+from ocihook.backends.backend import AgentServices
 from ocihook.cgroup import memory, path
 from ocihook.control.status import Status
 from ocihook.errors import BedeError, InputError
@@ -37,7 +37,9 @@ class HeldContainer:
         def warn(text: str, event: str) -> None:
             report(text, event, WARNING, record.id)
 
-        self.holder = self.backend.hold(cgroup, record, tiers, Agent(notify_fd, move_rate << 20, warn))
+        self.holder = self.backend.hold(
+            cgroup, record, tiers, AgentServices(notify_fd, move_rate << 20, warn)
+        )
 
     def look_after(self) -> None:
         """Put back what others have taken from the container."""

@@ -39,7 +39,7 @@ def run() -> int:
     # Only the host's root may receive the kernel's process events.
     if not rootless:
         agent.sources.subscribe()
-    orphans.settle()
+    orphans.restore_lost_records()
     # Before more threads start: each thread has its own capabilities, inherited from its creator.
     _confine()
     with JournalThread():
@@ -83,7 +83,7 @@ class Agent:
         self.families = Families()
         self.registry = Registry(settings, self.families)
         self.follower = Follower(self.families, Reporter(), settings, self.loop.after)
-        self.sources = Sources(self.loop, self.follower, self._hear)
+        self.sources = Sources(self.loop, self.follower, self._answer_clients)
         self.follower.on_found = self._found
         self._vanish = Vanish(self.loop, self.families, self.sources.rescan)
         self._memory = capacity.Watch(settings.far_nodes)
@@ -95,7 +95,7 @@ class Agent:
     def serve(self, listener: socket.socket) -> None:
         """Answer clients at *listener* from now on, and start the periodic work."""
         self._listener = listener
-        self.loop.add(listener.fileno(), self._hear)
+        self.loop.add(listener.fileno(), self._answer_clients)
         self.loop.add(self.registry.notify_fd, self._attend)
         self.loop.add(_signals(), self.loop.stop)
         self.loop.add(self._memory.fileno(), self._memory_changes)
@@ -109,7 +109,7 @@ class Agent:
         self.sources.close()
         self.loop.close()
 
-    def _hear(self) -> None:
+    def _answer_clients(self) -> None:
         if self._listener is not None:
             server.drain(self.registry, self._listener)
             self.sources.adjust()

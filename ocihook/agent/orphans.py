@@ -16,7 +16,7 @@ from ocihook.journal import WARNING, complain, report
 from ocihook.state import chosen, mark, record, records
 
 
-def settle(*, remove: bool = True) -> None:
+def restore_lost_records(*, remove: bool = True) -> None:
     """Restore the record of each fence, or remove the fence; to be called before any container is adopted.
 
     With *remove*, also remove malformed records whose container is not found.

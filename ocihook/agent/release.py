@@ -20,7 +20,7 @@ def release_all() -> int:
     if that failed for one; the others are done all the same.
     """
     unfinished.remove()
-    orphans.settle(remove=False)
+    orphans.restore_lost_records(remove=False)
     found, errors = records.listing()
     for record in found:
         try:

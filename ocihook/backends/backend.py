@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ocihook.topology.nodes import Tiers
 
 
-class Start:
+class BundleEdit:
     """A container that a runtime is about to make, as the wrapper sees it."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Start:
         self.warn = warn  #: gets warnings about what works less well
 
 
-class Asked:
+class BindRequest:
     """A bound that the hook or `bede run` asks for, and the process that it is for."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Asked:
         self.warn = warn  #: gets a line about what works less well
 
 
-class Agent:
+class AgentServices:
     """What the agent gives to a backend that holds a container in it."""
 
     def __init__(self, notify_fd: int, move_rate: int, warn: "Callable[[str, str], None]") -> None:
@@ -120,8 +120,8 @@ if TYPE_CHECKING:
 
         # A container's start
 
-        def prepare(self, start: Start) -> bool:
-            """Change the bundle of *start*, before there is a process; whether it was changed.
+        def prepare(self, edit: BundleEdit) -> bool:
+            """Change the bundle of *edit*, before there is a process; whether it was changed.
 
             Raises BedeError.
             """
@@ -132,7 +132,7 @@ if TYPE_CHECKING:
         def check(self, config: Config, cgroup_fd: int) -> Tiers:
             """Like :meth:`possible`, for the container in that cgroup; enables what is off on the host."""
 
-        def bind(self, cgroup: Cgroup, asked: Asked) -> Record | None:
+        def bind(self, cgroup: Cgroup, request: BindRequest) -> Record | None:
             """Put a bound in force, completely or not at all; its record, None where none is needed.
 
             Raises BedeError.
@@ -154,7 +154,7 @@ if TYPE_CHECKING:
 
         # The agent
 
-        def hold(self, cgroup: Cgroup, record: Record, tiers: Tiers, agent: Agent) -> Holder:
+        def hold(self, cgroup: Cgroup, record: Record, tiers: Tiers, agent: AgentServices) -> Holder:
             """Begin to hold the bound of *record*; enable again what the host may have disabled.
 
             Raises OSError, BedeError.

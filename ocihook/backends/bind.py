@@ -3,7 +3,7 @@
 
 from ocihook import config as configuration
 from ocihook.backends import choose
-from ocihook.backends.backend import UNTOLD, Asked
+from ocihook.backends.backend import UNTOLD, BindRequest
 from ocihook.cgroup import own, path, process
 from ocihook.cgroup.path import Cgroup
 from ocihook.errors import HostError, InputError
@@ -40,8 +40,8 @@ def bind(
         start, namespaces = process.identity(state.pid)
         with path.find(state.pid) as cgroup:
             _alone(cgroup, state, maker)
-            asked = Asked(state, start, namespaces, policy, config, user_high, runtime, warn)
-            return choose.for_cgroup(cgroup.fd, config).bind(cgroup, asked)
+            request = BindRequest(state, start, namespaces, policy, config, user_high, runtime, warn)
+            return choose.for_cgroup(cgroup.fd, config).bind(cgroup, request)
     except BaseException:
         # Not the one that was to bind: the wrapper acts before a cgroup tells which that is.
         choose.stock(config).abandon(state)

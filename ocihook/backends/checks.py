@@ -19,19 +19,19 @@ def far_room(tiers: Tiers) -> tuple[int, int]:
     return free, total
 
 
-def numbers(tiers: Tiers) -> Tiers:
+def require_low_node_numbers(tiers: Tiers) -> Tiers:
     """*tiers*, if an agent can hold all of its nodes: its sets have one bit for each. Raises HostError."""
-    beyond = [node for node in (*tiers.local, *tiers.far) if node >= nodes.HELD]
+    beyond = [node for node in (*tiers.local, *tiers.far) if node >= nodes.MOST_NODES]
     if beyond:
         raise HostError(
             f"memory node {beyond[0]} of this host cannot be held: on this kernel Bede can hold nodes 0 to"
-            f" {nodes.HELD - 1}",
+            f" {nodes.MOST_NODES - 1}",
             "Boot a kernel with memory.node_limit, or take the memory of that node offline",
         )
     return tiers
 
 
-def room(tiers: Tiers) -> None:
+def require_far_room(tiers: Tiers) -> None:
     """Raises HostError if far memory is full."""
     free, total = far_room(tiers)
     if total and free < total // FULL:
@@ -41,7 +41,7 @@ def room(tiers: Tiers) -> None:
         )
 
 
-def cpuset(mems: str, tiers: Tiers) -> None:
+def require_far_node_in_cpuset(mems: str, tiers: Tiers) -> None:
     """Raises HostError if the cpuset's nodes, the kernel list *mems* ("" for all), include no far one."""
     try:
         allowed = nodes.parse_list(mems)
@@ -69,7 +69,7 @@ def useless(bound: int, own: dict[int, int], limit: int | None, local: tuple[int
     return ""
 
 
-def local(bounds: dict[int, int], tiers: Tiers) -> None:
+def require_local_nodes(bounds: dict[int, int], tiers: Tiers) -> None:
     """Raises InputError if a node in *bounds* is not local."""
     for node in bounds:
         if node not in tiers.local:

@@ -8,7 +8,7 @@ from ocihook.topology.nodes import Tiers
 CPUS = "cpuset.cpus"
 
 
-def near(tiers: Tiers) -> str:
+def cpus_off_far_nodes(tiers: Tiers) -> str:
     """The kernel list of the online CPUs that are on no far node; "" where all of them are, or none is."""
     beside: set[int] = set()
     for node in tiers.far:

@@ -4,7 +4,7 @@
 import time
 
 from ocihook.backends import checks, fence, undo
-from ocihook.backends.backend import UNTOLD, Asked
+from ocihook.backends.backend import UNTOLD, BindRequest
 from ocihook.cgroup import memory, process
 from ocihook.errors import BedeError, HostError, InputError
 from ocihook.state import mark, records, report
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def bind(
     cgroup: "Cgroup",
-    asked: Asked,
+    request: BindRequest,
     backend: "Backend",
     before_fence: "Callable[[records.Record, Tiers], None] | None" = None,
 ) -> records.Record | None:
@@ -30,37 +30,37 @@ def bind(
     *before_fence* does what is special to *backend*, and stores in the record what it will need later.
     Raises BedeError.
     """
-    state = asked.state
+    state = request.state
     before = records.read_or_none(records.key_of(state.id, state.bundle))
-    if before is not None and before.pid == state.pid and before.pid_start == asked.start:
+    if before is not None and before.pid == state.pid and before.pid_start == request.start:
         return None
-    dirty = asked.user_high != UNTOLD
-    user_high = asked.user_high if dirty else memory.high(cgroup.fd)
+    dirty = request.user_high != UNTOLD
+    user_high = request.user_high if dirty else memory.high(cgroup.fd)
     record = None
     try:
-        tiers = backend.check(asked.config, cgroup.fd)
+        tiers = backend.check(request.config, cgroup.fd)
         limit = memory.container_limit(cgroup)
-        bound, nodes = asked.policy.resolve(limit)
-        checks.local(nodes, tiers)
+        bound, nodes = request.policy.resolve(limit)
+        checks.require_local_nodes(nodes, tiers)
         useless = checks.useless(bound, nodes, limit, tiers.local)
         record = records.Record(
             id=state.id,
             bundle=state.bundle,
             pid=state.pid,
-            pid_start=asked.start,
-            ns=asked.namespaces,
+            pid_start=request.start,
+            ns=request.namespaces,
             cgroup=cgroup.path,
             cgroup_ino=cgroup.inode,
-            policy=asked.policy.given,
+            policy=request.policy.given,
             bound=bound,
             nodes=nodes,
             user_high=user_high,
             user_swap_max=memory.limit_or_none(cgroup.fd, "memory.swap.max"),
             created=time.time(),
             backend=backend.NAME,
-            runtime=asked.runtime,
+            runtime=request.runtime,
         )
-        require_alive(asked)
+        require_alive(request)
         # Write the fence before the record and the mark: an agent that finds one of these takes a memory.high
         # that changes later for the user's. A fence without them stays only if this hook fails half-way, and
         # then the container does not start.
@@ -76,14 +76,14 @@ def bind(
         if isinstance(error, OSError):
             raise refused(cgroup, error) from None
         raise
-    warn_useless(asked, useless)
+    warn_useless(request, useless)
     return record
 
 
-def require_alive(asked: Asked) -> None:
+def require_alive(request: BindRequest) -> None:
     """Check that the pid was not reused while we read about its process. Raises InputError."""
-    if not process.is_same(asked.state.pid, asked.start):
-        raise InputError(f"process {asked.state.pid} is gone, the container has ended")
+    if not process.is_same(request.state.pid, request.start):
+        raise InputError(f"process {request.state.pid} is gone, the container has ended")
 
 
 def refused(cgroup: "Cgroup", error: OSError) -> HostError:
@@ -91,10 +91,12 @@ def refused(cgroup: "Cgroup", error: OSError) -> HostError:
     return HostError(f"cgroup {cgroup.directory} does not take a bound: {error.strerror}")
 
 
-def warn_useless(asked: Asked, why: str) -> None:
+def warn_useless(request: BindRequest, why: str) -> None:
     """Warn the user that the bound has no effect, and *why*, if so."""
     if why:
-        asked.warn(InputError(f"container {asked.state.id}: {why}", "Ask for less than that").line("bede"))
+        request.warn(
+            InputError(f"container {request.state.id}: {why}", "Ask for less than that").line("bede")
+        )
 
 
 def _undo(state: "State", cgroup: "Cgroup", user_high: int | None, record: records.Record | None) -> None:

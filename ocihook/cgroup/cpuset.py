@@ -26,7 +26,7 @@ def enable(cgroup: "Cgroup", *, own: bool) -> None:
                 fs.write("cgroup.subtree_control", "+cpuset", dir_fd=fd)
             if depth == len(parts) and _is_of_systemd(cgroup.path):
                 _pin(fd, _name(cgroup.inode) if own else _PIN)
-            below = fs.walk(fd, part)
+            below = fs.open_below(fd, part)
             os.close(fd)
             fd = below
     finally:
@@ -53,7 +53,7 @@ def unpin(path: str, inode: int, mount: str) -> None:
     try:
         root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fd = fs.walk(root, above)
+            fd = fs.open_below(root, above)
             try:
                 os.rmdir(_name(inode), dir_fd=fd)
             finally:

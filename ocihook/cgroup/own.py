@@ -43,7 +43,7 @@ def is_free(mount: str, where: str) -> bool:
     try:
         root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fd = fs.walk(root, where)
+            fd = fs.open_below(root, where)
         finally:
             os.close(root)
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def members(cgroup: "Cgroup") -> "Iterator[int]":
     while waiting:
         below = waiting.pop()
         try:
-            fd = fs.walk(cgroup.fd, below)
+            fd = fs.open_below(cgroup.fd, below)
             try:
                 words = fs.read("cgroup.procs", dir_fd=fd).split()
                 waiting += tree.below(fd, below + "/")

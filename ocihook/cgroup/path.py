@@ -96,7 +96,7 @@ def open_below(path: str) -> Cgroup | None:
         top = mount_point()
         root = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return Cgroup(top, path, fs.walk(root, path))
+            return Cgroup(top, path, fs.open_below(root, path))
         finally:
             os.close(root)
     except OSError as error:
@@ -181,7 +181,7 @@ def _open(mount: str, path: str) -> int:
     try:
         root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            return fs.walk(root, path)
+            return fs.open_below(root, path)
         finally:
             os.close(root)
     except FileNotFoundError:

@@ -24,7 +24,7 @@ def having(mount: str, name: str) -> "Iterator[Cgroup]":
         while waiting:
             path = waiting.pop()
             try:
-                cgroup = Cgroup(mount, path, fs.walk(root, path))
+                cgroup = Cgroup(mount, path, fs.open_below(root, path))
             except OSError:
                 continue
             with cgroup:

@@ -2,10 +2,8 @@
 """`bede configure ENGINE`: edits an engine's files, so that annotations of its containers reach Bede."""
 
 import argparse
-import importlib
 import os
 import sys
-from types import ModuleType
 
 from ocihook.engines import edits, engine, programs, real
 from ocihook.engines.edits import Plan
@@ -59,28 +57,23 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the engine's files, or show what would be written."""
-    module = engine_module(args.engine)
+    chosen = engine.named(args.engine)
     if not args.dry_run:
-        if programs.find(module.PROGRAM) is None:
+        if programs.find(chosen.PROGRAM) is None:
             raise RuntimeMissingError(
-                f"{args.engine} is not installed: there is no {module.PROGRAM}",
+                f"{args.engine} is not installed: there is no {chosen.PROGRAM}",
                 "Install it first, or use --dry-run",
             )
         need_root(args.engine)
-    carry_out(module.configure(args.set_default, args.real), args.dry_run)
-    if not args.dry_run and not module.state().configured:
-        print(f"bede configure: not in effect yet: {module.state().note}", file=sys.stderr)
+    carry_out(chosen.configure(args.set_default, args.real), args.dry_run)
+    if not args.dry_run and not chosen.state().configured:
+        print(f"bede configure: not in effect yet: {chosen.state().note}", file=sys.stderr)
     return 0
-
-
-def engine_module(name: str) -> ModuleType:
-    """The module of the engine called *name*."""
-    return importlib.import_module(f"ocihook.engines.{name}")
 
 
 def need_root(name: str) -> None:
     """Raises AccessError unless this user may change the engine's files."""
-    if os.geteuid() != 0 and not engine_module(name).FOR_USERS:
+    if os.geteuid() != 0 and not engine.named(name).FOR_USERS:
         raise AccessError(f"only root can change the files of {name}", "Run it as root, or with --dry-run")
 
 

@@ -4,6 +4,7 @@
 import argparse
 
 from ocihook.cli import configure
+from ocihook.engines import engine
 
 DETAILS = """\
 It removes from the files, as they are now, what `bede configure` wrote, and what is empty without that. It
@@ -33,6 +34,5 @@ def run(args: argparse.Namespace) -> int:
     """Remove it from the engine's files, or show what would change."""
     if not args.dry_run:
         configure.need_root(args.engine)
-    module = configure.engine_module(args.engine)
-    configure.carry_out(module.unconfigure(), args.dry_run)
+    configure.carry_out(engine.named(args.engine).unconfigure(), args.dry_run)
     return 0

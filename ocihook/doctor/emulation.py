@@ -28,7 +28,7 @@ def look(tiers: Tiers) -> Iterator[Finding]:
         'Read "Studies by emulation" in Bede\'s documentation: it says what such a machine shows',
     )
     beside = [cpu for node in tiers.far for cpu in nodes.read_list(f"{host.NODES}/node{node}/cpulist")]
-    if near := cpus.near(tiers):
+    if near := cpus.cpus_off_far_nodes(tiers):
         yield Finding(
             "memory",
             "cpus",

@@ -46,7 +46,7 @@ def beside(found: nodes.Tiers | None) -> Iterator[Finding]:
 def _far(tiers: nodes.Tiers) -> Finding:
     """How much far memory is available."""
     try:
-        checks.room(tiers)
+        checks.require_far_room(tiers)
     except HostError as error:
         return of_error("memory", "far", error)
     free, total = checks.far_room(tiers)

@@ -93,7 +93,7 @@ def _member(where: str) -> int:
                     break
                 below = waiting.pop(0)
                 with contextlib.suppress(OSError):
-                    fd = fs.walk(cgroup.fd, below)
+                    fd = fs.open_below(cgroup.fd, below)
                     try:
                         text = fs.read_or("cgroup.procs", "", dir_fd=fd)
                         if pid := fs.number(text.partition("\n")[0]):

@@ -12,19 +12,19 @@ from __future__ import annotations
 from typing import Any
 
 from ocihook.engines import containerd_dump, containerd_files, edits, programs, real, toml
-from ocihook.engines.containerd_dump import PROGRAM
 from ocihook.engines.containerd_files import BUILT_IN, HEAD, NAME, RUNC, File
 from ocihook.engines.edits import Edit, Plan
-from ocihook.engines.engine import Engine, class_note
+from ocihook.engines.engine import EngineState, class_note
 from ocihook.engines.engine import version as version_of
 from ocihook.errors import BedeError, InputError
 
+PROGRAM = containerd_dump.PROGRAM
 FOR_USERS = False  #: whether other users than root have files of their own for it
 THEN = "systemctl restart containerd"
 ANNOTATIONS = ["bede.*"]
 
 
-def state() -> Engine:
+def state() -> EngineState:
     """containerd on this host, by its files."""
     configured = default = False
     note = "ctr needs nothing; for Kubernetes run: bede configure containerd"
@@ -46,7 +46,7 @@ def state() -> Engine:
     note = class_note(configured, default, note)
     installed = programs.find(PROGRAM) is not None
     own_version = version_of(PROGRAM) if installed else ""
-    return Engine(NAME, own_version, installed, configured, default, note, behind, lost, failed)
+    return EngineState(NAME, own_version, installed, configured, default, note, behind, lost, failed)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ocihook.engines import edits, podman, programs, real, toml
 from ocihook.engines.edits import Edit, Plan
-from ocihook.engines.engine import Engine, class_note, version
+from ocihook.engines.engine import EngineState, class_note, version
 from ocihook.errors import BedeError, InputError
 
 MAIN = "/etc/crio/crio.conf"  #: tests point these elsewhere
@@ -40,7 +40,7 @@ COPIED = (
 )
 
 
-def state() -> Engine:
+def state() -> EngineState:
     """CRI-O on this host, by its files."""
     configured = default = False
     note = "run: bede configure crio"
@@ -61,7 +61,7 @@ def state() -> Engine:
         configured = default = False
     note = class_note(configured, default, note)
     installed = programs.find(PROGRAM) is not None
-    return Engine(_NAME, version(PROGRAM), installed, configured, default, note, behind, lost, failed)
+    return EngineState(_NAME, version(PROGRAM), installed, configured, default, note, behind, lost, failed)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:

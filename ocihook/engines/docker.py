@@ -15,7 +15,7 @@ from typing import Any
 from ocihook import fs
 from ocihook.engines import edits, jsontext, programs, real
 from ocihook.engines.edits import Edit, Plan
-from ocihook.engines.engine import Engine, version
+from ocihook.engines.engine import EngineState, version
 from ocihook.errors import BedeError, InputError, RuntimeMissingError
 
 PATH = "/etc/docker/daemon.json"  #: tests point it elsewhere
@@ -27,7 +27,7 @@ _DEFAULT = "default-runtime"
 _BUILT_IN = ("runc", "io.containerd.runc.v2")
 
 
-def state() -> Engine:
+def state() -> EngineState:
     """Docker on this host, by its daemon's file."""
     configured = default = False
     note = "run: bede configure docker"
@@ -48,7 +48,7 @@ def state() -> Engine:
     if default:
         note = "an annotation is enough: bede is the default runtime"
     installed = programs.find(PROGRAM) is not None
-    return Engine(_NAME, version(PROGRAM), installed, configured, default, note, behind, lost, failed)
+    return EngineState(_NAME, version(PROGRAM), installed, configured, default, note, behind, lost, failed)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:

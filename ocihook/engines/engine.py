@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state of the container engines of this host."""
+"""What a container engine is for Bede: a module in this folder that offers what :class:`Engine` states."""
 
 from __future__ import annotations
 
-import importlib
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ocihook.engines import programs
 from ocihook.errors import BedeError
 
-#: each is the module `ocihook.engines.NAME`
-NAMES = ("podman", "docker", "containerd", "crio")
+if TYPE_CHECKING:
+    from ocihook.engines.edits import Plan
+
+NAMES = ("podman", "docker", "containerd", "crio")  #: all engines, in the order of `bede doctor`
 _VERSION = re.compile(r"\bv?(\d+\.\d[^\s,]*)")
 
 
-class Engine(NamedTuple):
-    """A container engine, and whether annotations of its containers reach Bede."""
+class EngineState(NamedTuple):
+    """What `bede doctor` shows of an engine: above all whether annotations of its containers reach Bede."""
 
     name: str
     version: str  #: "" if unknown
@@ -29,6 +30,47 @@ class Engine(NamedTuple):
     error: BedeError | None = None  #: why its configuration cannot be read or used
 
 
+class Engine(Protocol):
+    """The interface of each engine's module; :func:`named` makes mypy compare the modules with it."""
+
+    PROGRAM: str  #: the program whose presence on this host means that the engine is installed
+    FOR_USERS: bool  #: whether users other than root have files of their own for the engine
+
+    def state(self) -> EngineState:
+        """Read the engine's files. Returns its state; an error in a file goes into ``EngineState.error``."""
+
+    def configure(self, set_default: bool, wanted: str | None = None) -> Plan:
+        """Plan the edits after which annotations reach Bede. Returns the plan; changes nothing itself.
+
+        With *set_default*, bede becomes the engine's default runtime. *wanted* names the runtime that
+        bede-runtime will start; None means the engine's default one. Raises BedeError.
+        """
+
+    def unconfigure(self) -> Plan:
+        """Plan the edits that undo :meth:`configure`. Returns the plan. Raises BedeError."""
+
+
+def named(name: str) -> Engine:
+    """Import the module of the engine called *name*, one of :data:`NAMES`. Returns the module."""
+    if name == "podman":
+        from ocihook.engines import podman
+
+        return podman
+    if name == "docker":
+        from ocihook.engines import docker
+
+        return docker
+    if name == "containerd":
+        from ocihook.engines import containerd
+
+        return containerd
+    if name == "crio":
+        from ocihook.engines import crio
+
+        return crio
+    raise LookupError(name)
+
+
 def class_note(configured: bool, default: bool, otherwise: str) -> str:
     """How pods of a CRI engine reach its runtime class bede; *otherwise* if it has none."""
     if default:
@@ -36,9 +78,9 @@ def class_note(configured: bool, default: bool, otherwise: str) -> str:
     return "pods name the runtime class bede, and have the annotation" if configured else otherwise
 
 
-def all_states() -> list[Engine]:
+def all_states() -> list[EngineState]:
     """Every engine that Bede knows, installed or not."""
-    return [importlib.import_module(f"ocihook.engines.{name}").state() for name in NAMES]
+    return [named(name).state() for name in NAMES]
 
 
 def version(program: str) -> str:

@@ -17,7 +17,7 @@ import tempfile
 
 from ocihook.engines import edits, programs
 from ocihook.engines.edits import Edit, Plan
-from ocihook.engines.engine import Engine, version
+from ocihook.engines.engine import EngineState, version
 from ocihook.errors import BedeError, InputError
 from ocihook.spec import bundle
 
@@ -31,7 +31,7 @@ _HEAD = "# Made by bede configure podman: where Bede's hooks are."
 _DIRECTORIES = re.compile(r"--hooks-dir\b.*\(default \[(.*)\]\)")
 
 
-def state() -> Engine:
+def state() -> EngineState:
     """Podman on this host, for the current user."""
     note = "run: bede configure podman"
     installed = programs.find(PROGRAM) is not None
@@ -45,7 +45,9 @@ def state() -> Engine:
             note = (
                 f"only {len(found)} of {len(bundle.STAGES)} hooks are in effect; run: bede configure podman"
             )
-    return Engine("podman", version(PROGRAM) if installed else "", installed, configured, configured, note)
+    return EngineState(
+        "podman", version(PROGRAM) if installed else "", installed, configured, configured, note
+    )
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:

@@ -35,7 +35,7 @@ _LONGEST = 250  # the kernel reads 256 bytes of a first line
 _SHAPE = re.compile(rf"#!/\S*{WRAPPER}{_OPTION}(.+)\n")
 
 
-class Real(NamedTuple):
+class RealRuntime(NamedTuple):
     """A runtime of an engine that bede-runtime starts."""
 
     name: str  #: in the engine's configuration
@@ -46,7 +46,7 @@ class Real(NamedTuple):
 
 def choose(
     engine: str, known: dict[str, str | None], default: str, wanted: str | None, replaced: str = ""
-) -> tuple[Real | None, tuple[str, ...]]:
+) -> tuple[RealRuntime | None, tuple[str, ...]]:
     """(the runtime for bede-runtime to start, None if it finds that by itself; messages about it).
 
     *known* has the program of each of the engine's runtimes by name: "" for the built-in one, None for one
@@ -68,7 +68,7 @@ def choose(
     by_itself = not program or is_found(program)
     if by_itself and name == default and not replaced:
         return None, ()
-    chosen = Real(name, program or "runc", replaced)
+    chosen = RealRuntime(name, program or "runc", replaced)
     where = script(engine)
     return chosen, (f"Behind bede-runtime {engine} has its runtime {name} ({chosen.program}), by {where}",)
 
@@ -97,19 +97,19 @@ def is_ours(program: object) -> bool:
     return re.fullmatch(rf"{WRAPPER}(-[a-z]+)?", os.path.basename(str(program))) is not None
 
 
-def read(engine: str) -> Real | None:
+def read(engine: str) -> RealRuntime | None:
     """The runtime in the script of *engine*; None if there is none. Raises AccessError, InputError."""
     text = edits.read(script(engine))
     found = _SHAPE.match(text or "")
     if text is None or found is None:
         return None
     said = {start: line for start in (_NAME, _DEFAULT) for line in text.split("\n") if line.startswith(start)}
-    return Real(
+    return RealRuntime(
         said.get(_NAME, "").removeprefix(_NAME), found[1], said.get(_DEFAULT, "").removeprefix(_DEFAULT)
     )
 
 
-def text(engine: str, real: Real, wrapper: str) -> str:
+def text(engine: str, real: RealRuntime, wrapper: str) -> str:
     """The script of *engine* for *real*. Raises InputError if a first line cannot name it."""
     first = f"#!{wrapper}{_OPTION}{real.program}"
     names = real.name + real.default
@@ -127,7 +127,7 @@ def text(engine: str, real: Real, wrapper: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def edit(engine: str, real: Real | None, wrapper: str = "") -> tuple[Edit, tuple[str, ...]]:
+def edit(engine: str, real: RealRuntime | None, wrapper: str = "") -> tuple[Edit, tuple[str, ...]]:
     """(the edit after which *engine* has a script for *real*, or none if that is None; messages about it).
 
     A script that running containers use is kept. Raises AccessError, InputError.

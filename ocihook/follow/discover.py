@@ -66,7 +66,7 @@ class Discovery:
         part = ""
         try:
             for name in where.strip("/").split("/"):
-                below = fs.walk(fd, name)
+                below = fs.open_below(fd, name)
                 os.close(fd)
                 fd = below
                 part += "/" + name

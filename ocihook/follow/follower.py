@@ -202,7 +202,7 @@ def _targets(family: Family, parent: int) -> Iterator[int]:
         if where is not None and family.contains(where) and where not in tried:
             tried.add(where)
             try:
-                yield fs.walk(family.cgroup.fd, where[len(family.cgroup.path) :])
+                yield fs.open_below(family.cgroup.fd, where[len(family.cgroup.path) :])
             except OSError:
                 continue
         if pid == parent and family.cgroup.path not in tried:
@@ -214,7 +214,7 @@ def _targets(family: Family, parent: int) -> Iterator[int]:
             return
         below = waiting.pop(0)
         try:
-            fd = fs.walk(family.cgroup.fd, below)
+            fd = fs.open_below(family.cgroup.fd, below)
         except OSError:
             continue
         waiting += reversed(tree.below(fd, below + "/"))

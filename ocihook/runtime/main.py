@@ -102,10 +102,10 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
         if policy is None:
             return
         from ocihook.backends import choose  # every start of a container would pay for it
-        from ocihook.backends.backend import Start
+        from ocihook.backends.backend import BundleEdit
 
         own = _has_own(call, config)
-        start = Start(
+        edit = BundleEdit(
             call.container,
             config,
             policy,
@@ -116,7 +116,7 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
             own and _can_fence(call),
             lambda error: _report(call, error, "warning"),
         )
-        changed = choose.for_host(host.path(host.CGROUP), settings).prepare(start)
+        changed = choose.for_host(host.path(host.CGROUP), settings).prepare(edit)
         if not changed:
             return
         try:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MACHINE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "vmlab/guest")
 #: Nodes below this one can be held by the agent. BEDE_MAX_NODES of native/kfile.h decides; the start path,
 #: which needs the number as well, loads no C, and a test compares the two.
-HELD = 64
+MOST_NODES = 64
 
 
 class Tiers:

@@ -102,7 +102,7 @@ def promoted(stat: dict[str, int]) -> int | None:
     every page that it moved was promoted; if several have, some pages went from one of these to another.
     """
     counted = PROMOTED
-    if _one_near():
+    if _one_local_cpu_node():
         counted = MIGRATED if MIGRATED in stat else PROMOTED
     elif not (host.balancing() or 0) & host.TIERING:
         return None
@@ -110,7 +110,7 @@ def promoted(stat: dict[str, int]) -> int | None:
 
 
 @functools.cache
-def _one_near() -> bool:
+def _one_local_cpu_node() -> bool:
     with_cpu = set(nodes.read_list(f"{host.NODES}/has_cpu"))
     return len(with_cpu.intersection(nodes.with_memory())) == 1
 

@@ -83,7 +83,7 @@ def check_list(world: World, data: bytes) -> None:
         assert nodes.parse_list(",".join(map(str, found))) == found
         assert len(found) <= 1024
     with contextlib.suppress(HostError):
-        checks.cpuset(text, nodes.Tiers((0,), (1,)))
+        checks.require_far_node_in_cpuset(text, nodes.Tiers((0,), (1,)))
     world.write("has_memory", data)
     for far in ((), (1,)):
         with contextlib.suppress(HostError):

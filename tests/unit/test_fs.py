@@ -90,17 +90,17 @@ def test_replace_is_not_led_astray_by_a_planted_temporary(tmp_path: Path) -> Non
     assert (tmp_path / "file").read_text() == "new"
 
 
-def test_walk_refuses_links_and_parents(tmp_path: Path) -> None:
+def test_open_below_refuses_links_and_parents(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     (tmp_path / "a/link").symlink_to("b")
     root = fs.open_directory(str(tmp_path))
     try:
-        below = fs.walk(root, "/a//./b")
+        below = fs.open_below(root, "/a//./b")
         assert os.fstat(below).st_ino == (tmp_path / "a/b").stat().st_ino
         os.close(below)
         for path in ("a/link", "../x", "a/../a", "a/none"):
             with pytest.raises(OSError):
-                fs.walk(root, path)
+                fs.open_below(root, path)
     finally:
         os.close(root)
 

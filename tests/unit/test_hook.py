@@ -622,7 +622,7 @@ LASTING = "4f" * 32
 def test_a_bound_that_was_set_is_that_of_the_next_start(world: World, stage: str) -> None:
     chosen.write(LASTING, chosen.Chosen(32 * M))
     annotations = {"bede.local": "128M", "bede.local.0": "64M"}
-    world.monkeypatch.setattr(checks, "local", lambda nodes, tiers: None)
+    world.monkeypatch.setattr(checks, "require_local_nodes", lambda nodes, tiers: None)
     assert world.run(stage, id=LASTING, annotations=annotations) == 0
     record = records.read(records.key_of(LASTING, "/b"))
     assert record is not None

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocihook.backends.backend import Agent, Asked, Explanation, Start
+    from ocihook.backends.backend import AgentServices, BindRequest, BundleEdit, Explanation
     from ocihook.cgroup.path import Cgroup
     from ocihook.config import Config
     from ocihook.control.status import Status
@@ -41,14 +41,14 @@ def examine(tiers: "Tiers | None") -> "Iterator[Finding]":
     return told.examine(tiers)
 
 
-def prepare(start: "Start") -> bool:
+def prepare(edit: "BundleEdit") -> bool:
     """Give this process the policy, which the container's tasks inherit; else like ``tier``."""
     from ocihook.backends.migrate import steering
     from ocihook.spec import bundle
 
     # The hook will check whether the tasks have it.
-    steering.take(steering.host_mask(start.config, bundle.cpuset(start.bundle)) or 0)
-    return tier.prepare(start)
+    steering.take(steering.host_mask(edit.config, bundle.cpuset(edit.bundle)) or 0)
+    return tier.prepare(edit)
 
 
 def prepare_exec(container: str) -> None:
@@ -70,20 +70,20 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
             "Run the container as root, whose agent may move its pages",
         )
     tiers = possible(config)
-    checks.room(tiers)
-    checks.cpuset(fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd), tiers)
+    checks.require_far_room(tiers)
+    checks.require_far_node_in_cpuset(fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd), tiers)
     return tiers
 
 
-def bind(cgroup: "Cgroup", asked: "Asked") -> "Record | None":
+def bind(cgroup: "Cgroup", request: "BindRequest") -> "Record | None":
     """Steer the container if possible, then do as ``tier``."""
     from ocihook.backends import migrate, start
     from ocihook.backends.migrate import steering
 
     def steer(record: "Record", tiers: "Tiers") -> None:
-        steering.steer_or_warn(cgroup, asked, tiers, record.cpuset)
+        steering.steer_or_warn(cgroup, request, tiers, record.cpuset)
 
-    return start.bind(cgroup, asked, migrate, steer)
+    return start.bind(cgroup, request, migrate, steer)
 
 
 def abandon(state: "State") -> None:
@@ -100,7 +100,7 @@ def forget(record: "Record") -> None:
     cpuset.unpin(record.cgroup, record.cgroup_ino, path.mount_point())
 
 
-def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
+def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "AgentServices") -> "Holder":
     """Start to steer and to move pages; enables the cpuset controller again. Raises OSError."""
     from ocihook import host, native
     from ocihook.backends import holding

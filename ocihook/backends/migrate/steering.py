@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from types import ModuleType
 
-    from ocihook.backends.backend import Asked
+    from ocihook.backends.backend import BindRequest
     from ocihook.cgroup.path import Cgroup
     from ocihook.config import Config
     from ocihook.spec.state import State
@@ -106,7 +106,7 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
     try:
         cpuset.enable(cgroup, own=True)
         all_cpus = fs.read("cpuset.cpus.effective", dir_fd=cgroup.fd).strip()
-        if cpus.keep(cgroup.fd, cpus.near(tiers)):
+        if cpus.keep(cgroup.fd, cpus.cpus_off_far_nodes(tiers)):
             given |= {CPUS: all_cpus, NEAR: fs.read(cpus.CPUS, dir_fd=cgroup.fd).strip()}
         mems = fs.read(MEMS, dir_fd=cgroup.fd).strip()
         allowed = nodes.parse_list(fs.read("cpuset.mems.effective", dir_fd=cgroup.fd))
@@ -143,14 +143,14 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
     given |= {HOME: home, AWAY: nodes.format_list(allowed), MASK: str(wanted)}
 
 
-def steer_or_warn(cgroup: "Cgroup", asked: "Asked", tiers: Tiers, given: dict[str, str]) -> None:
+def steer_or_warn(cgroup: "Cgroup", request: "BindRequest", tiers: Tiers, given: dict[str, str]) -> None:
     """Steer the container; if that fails, warn its user: moving alone holds the bound, at a higher cost."""
     try:
-        steer(cgroup, asked.state, tiers, given)
+        steer(cgroup, request.state, tiers, given)
     except HostError as error:
-        unsteer(asked.state)
-        warning = HostError(f"container {asked.state.id} is not steered: {error.message}", error.hint)
-        asked.warn(warning.line("bede"))
+        unsteer(request.state)
+        warning = HostError(f"container {request.state.id} is not steered: {error.message}", error.hint)
+        request.warn(warning.line("bede"))
 
 
 def unsteer(state: "State") -> None:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocihook.backends.backend import Asked, Explanation, Start
+    from ocihook.backends.backend import BindRequest, BundleEdit, Explanation
     from ocihook.cgroup.path import Cgroup
     from ocihook.config import Config
     from ocihook.control.status import Change, Status
@@ -43,15 +43,15 @@ def examine(tiers: "Tiers | None") -> "Iterator[Finding]":
     return told.examine()
 
 
-def prepare(start: "Start") -> bool:
+def prepare(edit: "BundleEdit") -> bool:
     """Let the runtime write the limits; or the hook, which can check the cgroup, if others may be in it."""
     from ocihook.spec import bundle
 
-    if not start.own:
-        return bundle.edit(start.bundle, start.hook, False)
+    if not edit.own:
+        return bundle.edit(edit.bundle, edit.hook, False)
     from ocihook.backends.node_limit import limits
 
-    return bundle.edit_limits(start.bundle, *limits.of_start(start))
+    return bundle.edit_limits(edit.bundle, *limits.of_start(edit))
 
 
 def prepare_exec(container: str) -> None:
@@ -66,21 +66,21 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
     return limits.check(config, fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd))
 
 
-def bind(cgroup: "Cgroup", asked: "Asked") -> None:
+def bind(cgroup: "Cgroup", request: "BindRequest") -> None:
     """Write the limits. Raises BedeError."""
     from ocihook.backends import fence, start
     from ocihook.backends.backend import UNTOLD
     from ocihook.backends.node_limit import limits
 
-    start.require_alive(asked)
+    start.require_alive(request)
     try:
         # First undo the wrapper's fence: then a single write remains, which succeeds or changes nothing.
-        if asked.user_high != UNTOLD:
-            fence.release(cgroup.fd, asked.user_high)
-        useless = limits.bind(cgroup, asked.policy, asked.config)
+        if request.user_high != UNTOLD:
+            fence.release(cgroup.fd, request.user_high)
+        useless = limits.bind(cgroup, request.policy, request.config)
     except OSError as error:
         raise start.refused(cgroup, error) from None
-    start.warn_useless(asked, useless)
+    start.warn_useless(request, useless)
 
 
 def abandon(state: "State") -> None:

@@ -17,7 +17,7 @@ from ocihook.topology.nodes import Tiers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ocihook.backends.backend import Start
+    from ocihook.backends.backend import BundleEdit
     from ocihook.cgroup.path import Cgroup
     from ocihook.config import Config
     from ocihook.spec.annotation import Policy
@@ -32,14 +32,14 @@ def check(config: "Config", mems: str) -> Tiers:
             f"Name the far ones in the configuration of Bede, as far_nodes: [{memory_nodes[-1]}]",
         )
     tiers = nodes.find(config.far_nodes)
-    checks.room(tiers)
-    checks.cpuset(mems, tiers)
+    checks.require_far_room(tiers)
+    checks.require_far_node_in_cpuset(mems, tiers)
     return tiers
 
 
 def limits(bound: int, own: dict[int, int], tiers: Tiers) -> dict[int, int]:
     """The limit of each local node, for a *bound* on all of them and *own* ones. Raises InputError."""
-    checks.local(own, tiers)
+    checks.require_local_nodes(own, tiers)
     return nodelimit.split(bound, tiers.local, own)
 
 
@@ -51,7 +51,7 @@ def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> str:
     tiers = check(config, fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup.fd))
     limit = memory.container_limit(cgroup)
     bound, own = policy.resolve(limit)
-    near = cpus.near(tiers) if config.far_nodes else ""
+    near = cpus.cpus_off_far_nodes(tiers) if config.far_nodes else ""
     if near:
         cpuset.enable(cgroup, own=False)  # nothing of Bede runs at the end to unpin it
         cpus.keep(cgroup.fd, near)
@@ -85,7 +85,7 @@ def in_force(cgroup_fd: int, tiers: Tiers) -> int | None:
         return None
 
 
-def of_start(start: "Start") -> tuple[dict[int, int], str]:
+def of_start(edit: "BundleEdit") -> tuple[dict[int, int], str]:
     """(limits by node, CPU list) for a container that is about to be made; empty if it may run unbound.
 
     Raises BedeError.
@@ -93,20 +93,20 @@ def of_start(start: "Start") -> tuple[dict[int, int], str]:
     from ocihook.spec import bundle
     from ocihook.state import chosen
 
-    policy = chosen.apply(start.policy, start.container, start.warn)
-    limit = bundle.memory_limit(start.bundle)
+    policy = chosen.apply(edit.policy, edit.container, edit.warn)
+    limit = bundle.memory_limit(edit.bundle)
     bound, own = policy.resolve(limit)
     try:
-        tiers = check(start.config, bundle.cpuset(start.bundle))
-        near = cpus.near(tiers) if start.config.far_nodes else ""
+        tiers = check(edit.config, bundle.cpuset(edit.bundle))
+        near = cpus.cpus_off_far_nodes(tiers) if edit.config.far_nodes else ""
         found = limits(bound, own, tiers)
     except HostError as error:
-        if start.config.on_unsupported != "warn":
+        if edit.config.on_unsupported != "warn":
             raise
-        start.warn(HostError(f"the container runs without a bound: {error.message}", error.hint))
+        edit.warn(HostError(f"the container runs without a bound: {error.message}", error.hint))
         return {}, ""
     if useless := checks.useless(bound, own, limit, tiers.local):
-        start.warn(InputError(f"the container: {useless}", "Ask for less than that"))
+        edit.warn(InputError(f"the container: {useless}", "Ask for less than that"))
     return found, near
 
 

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ocihook.backends.backend import Agent, Asked, Explanation, Start
+    from ocihook.backends.backend import AgentServices, BindRequest, BundleEdit, Explanation
     from ocihook.cgroup.path import Cgroup
     from ocihook.config import Config
     from ocihook.control.status import Change, Status
@@ -32,7 +32,7 @@ def possible(config: "Config") -> "Tiers":
     from ocihook.backends import checks
     from ocihook.topology import nodes
 
-    return checks.numbers(nodes.find(config.far_nodes))
+    return checks.require_low_node_numbers(nodes.find(config.far_nodes))
 
 
 def examine(tiers: "Tiers | None") -> "Iterator[Finding]":
@@ -42,11 +42,11 @@ def examine(tiers: "Tiers | None") -> "Iterator[Finding]":
     return told.examine()
 
 
-def prepare(start: "Start") -> bool:
+def prepare(edit: "BundleEdit") -> bool:
     """Add the hooks, and let the runtime write the first fence."""
     from ocihook.spec import bundle
 
-    return bundle.edit(start.bundle, start.hook, start.fence)
+    return bundle.edit(edit.bundle, edit.hook, edit.fence)
 
 
 def prepare_exec(container: str) -> None:
@@ -60,17 +60,17 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
 
     tiers = possible(config)
     nodes.enable_demotion()
-    checks.room(tiers)
+    checks.require_far_room(tiers)
     # Without the cpuset controller every node is allowed.
-    checks.cpuset(fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd), tiers)
+    checks.require_far_node_in_cpuset(fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd), tiers)
     return tiers
 
 
-def bind(cgroup: "Cgroup", asked: "Asked") -> "Record | None":
+def bind(cgroup: "Cgroup", request: "BindRequest") -> "Record | None":
     """Write the fence and the record."""
     from ocihook.backends import start, tier
 
-    return start.bind(cgroup, asked, tier)
+    return start.bind(cgroup, request, tier)
 
 
 def abandon(state: "State") -> None:
@@ -93,7 +93,7 @@ def forget(record: "Record") -> None:
     """Nothing: this backend leaves nothing outside the cgroup."""
 
 
-def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "Agent") -> "Holder":
+def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "AgentServices") -> "Holder":
     """Start to move the fence and, if possible, to demote ahead of it; turns demotion on again.
 
     Raises HostError, OSError.

@@ -90,7 +90,7 @@ BAD = ["", "{", "[]", "\0" * 20, '{"version": 1}', '{"version": 99}', '"' + "x" 
 def test_a_record_that_cannot_be_read_is_made_anew(host: Host, text: str) -> None:
     other, one = host.bound("db"), host.bound("web", user_high=512 * M)
     host.spoil(one, text)
-    orphans.settle()
+    orphans.restore_lost_records()
     assert [found.dumps() for found in records.listing()[0]] == [other.dumps(), one.dumps()]
     assert host.read("web") == "9"
     (line,) = host.said
@@ -100,7 +100,7 @@ def test_a_record_that_cannot_be_read_is_made_anew(host: Host, text: str) -> Non
 
 def test_a_record_that_is_lost_is_made_anew(host: Host) -> None:
     one = host.bound("web", record=False)
-    orphans.settle()
+    orphans.restore_lost_records()
     assert [found.dumps() for found in records.listing()[0]] == [one.dumps()]
     assert len(host.said) == 1
 
@@ -109,11 +109,11 @@ def test_a_record_that_is_lost_is_made_anew(host: Host) -> None:
 def test_a_fence_that_was_given_back_is_nobodys(host: Host, high: int | None) -> None:
     one = host.bound("web", record=False, user_high=high)
     (host.root / "web/memory.high").write_text("max" if high is None else str(high))
-    orphans.settle()
+    orphans.restore_lost_records()
     assert (records.listing(), host.marks, host.said) == (([], []), {}, [])
     host.bound("web", user_high=high)
     host.spoil(one, "{")
-    orphans.settle()
+    orphans.restore_lost_records()
     assert [found.id for found in records.listing()[0]] == ["web"]
 
 
@@ -135,7 +135,7 @@ def test_what_cannot_be_made_anew_gets_its_own_limits_back(
     one = host.bound("web")
     file = host.spoil(one, "{")
     host.marks[(host.root / "web").stat().st_ino] = mark.encode()
-    orphans.settle()
+    orphans.restore_lost_records()
     assert (host.read("web"), host.read("web", "memory.swap.max")) == (high, swap)
     assert not file.exists()
     assert host.marks == {}
@@ -153,10 +153,10 @@ def test_a_mark_that_may_not_be_removed_is_not_told_of_again(
         raise OSError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "removexattr", refuse)
-    orphans.settle()
+    orphans.restore_lost_records()
     assert host.read("web") == "8192"
     (host.root / "web/memory.swap.max").write_text("4096")  # the user has changed it since then
-    orphans.settle()
+    orphans.restore_lost_records()
     assert (host.read("web"), host.read("web", "memory.swap.max")) == ("8192", "4096")
     assert len(host.said) == 1
 
@@ -165,7 +165,7 @@ def test_where_no_cgroup_can_be_marked_its_name_tells(host: Host) -> None:
     one = host.bound("web", marked=False)
     host.group("other")
     file = host.spoil(one, "{")
-    orphans.settle()
+    orphans.restore_lost_records()
     assert (host.read("web"), host.read("other")) == ("max", "9")
     assert not file.exists()
     assert len(host.said) == 1
@@ -175,7 +175,7 @@ def test_a_record_of_nothing_is_removed(host: Host) -> None:
     one = host.bound("web")
     file = host.spoil(one, "{")
     (host.root / "web/memory.high").unlink()
-    orphans.settle()
+    orphans.restore_lost_records()
     assert not file.exists()
     (line,) = host.said
     assert one.key in line
@@ -187,7 +187,7 @@ def test_a_mark_is_believed_of_its_own_cgroup_alone(host: Host) -> None:
     host.group("elsewhere")
     host.marks[(host.root / "elsewhere").stat().st_ino] = one.dumps().encode()
     copied = host.bound("copied", record=False, cgroup_ino=12345)
-    orphans.settle()
+    orphans.restore_lost_records()
     assert [found.dumps() for found in records.listing()[0]] == [one.dumps()]
     assert copied.key not in os.listdir(host.run / "containers")
     assert host.read("elsewhere") == host.read("copied") == "max"
@@ -200,7 +200,7 @@ def test_a_key_that_lives_on_elsewhere_keeps_its_record(host: Host) -> None:
         bound=32 * M, nodes={}, user_high=None, created=2.0,
     )  # fmt: skip
     records.write(now)
-    orphans.settle()
+    orphans.restore_lost_records()
     assert [found.dumps() for found in records.listing()[0]] == [now.dumps()]
     assert host.read("web") == "max"
 
@@ -215,7 +215,7 @@ def test_a_container_that_starts_meanwhile_is_left_to_its_hook(
     )  # fmt: skip
     # The list of records is older than the record that exists when the cgroup is looked at.
     monkeypatch.setattr(records, "listing", lambda: ([before], []))
-    orphans.settle()
+    orphans.restore_lost_records()
     assert host.read("web") == "9"
     assert host.marks[(host.root / "web").stat().st_ino] == now.dumps().encode()
     assert host.said == []
@@ -225,7 +225,7 @@ def test_a_record_and_its_mark_are_the_same_again(host: Host) -> None:
     host.bound("web")
     now = host.bound("web", marked=False, bound=32 * M)
     unmarked = host.bound("db", marked=False)
-    orphans.settle()
+    orphans.restore_lost_records()
     assert host.marks[(host.root / "web").stat().st_ino] == now.dumps().encode()
     assert host.marks[(host.root / "db").stat().st_ino] == unmarked.dumps().encode()
     assert host.said == []
@@ -234,7 +234,7 @@ def test_a_record_and_its_mark_are_the_same_again(host: Host) -> None:
 def test_a_users_agent_believes_that_users_cgroups_alone(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.bound("web", record=False)
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
-    orphans.settle()
+    orphans.restore_lost_records()
     assert (host.read("web"), host.said) == ("9", [])
 
 
@@ -243,7 +243,7 @@ def test_roots_marks_are_roots(host: Host, monkeypatch: pytest.MonkeyPatch) -> N
     host.root_or_user = mark._OF_ROOT
     assert mark._OF_ROOT.startswith("security.")
     one = host.bound("web", record=False)
-    orphans.settle()
+    orphans.restore_lost_records()
     assert [found.dumps() for found in records.listing()[0]] == [one.dumps()]
 
 
@@ -263,7 +263,7 @@ def test_all_are_let_go_also_those_whose_record_is_lost(host: Host, monkeypatch:
 def test_a_host_that_tells_of_no_cgroups(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(path, "mount_point", lambda: "/no/where")
     host.spoil(host.bound("web"), "{")
-    orphans.settle()
+    orphans.restore_lost_records()
     assert len(host.said) == 1
     with pytest.raises(InputError):
         records.read(records.key_of("web", "/b"))
@@ -276,7 +276,7 @@ def test_a_bound_that_was_set_since_is_that_of_the_record_made_anew(host: Host, 
     chosen.write(id, chosen.Chosen(32 * M))
     if text is not None:
         (host.run / "bounds" / id).write_text(text)
-    orphans.settle()
+    orphans.restore_lost_records()
     (found,) = records.listing()[0]
     assert (found.key, found.bound) == (one.key, 64 * M if text else 32 * M)
     assert found.nodes == {0: 48 * M if text else 32 * M}

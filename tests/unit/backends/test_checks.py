@@ -15,24 +15,26 @@ TIERS = Tiers((0,), (1,))
 
 
 def test_only_local_nodes_have_bounds_of_their_own() -> None:
-    checks.local({0: MIB}, TIERS)
+    checks.require_local_nodes({0: MIB}, TIERS)
     with pytest.raises(InputError, match="node 1 is not a local node"):
-        checks.local({1: MIB}, TIERS)
+        checks.require_local_nodes({1: MIB}, TIERS)
 
 
 @pytest.mark.parametrize("mems", ["", "\n", "0-1\n", "1", "for the kernel to judge"])
 def test_a_cpuset_with_a_far_node(mems: str) -> None:
-    checks.cpuset(mems, TIERS)
+    checks.require_far_node_in_cpuset(mems, TIERS)
 
 
 @pytest.mark.parametrize("mems", ["0\n", "0,2-3"])
 def test_a_cpuset_without_one(mems: str) -> None:
     with pytest.raises(HostError, match="no far node"):
-        checks.cpuset(mems, TIERS)
+        checks.require_far_node_in_cpuset(mems, TIERS)
 
 
 @pytest.mark.parametrize("backend", [tier, migrate], ids=["tier", "migrate"])
-@pytest.mark.parametrize("tiers", [Tiers((0, 70), (1,)), Tiers((0,), (1, nodes.HELD))], ids=["local", "far"])
+@pytest.mark.parametrize(
+    "tiers", [Tiers((0, 70), (1,)), Tiers((0,), (1, nodes.MOST_NODES))], ids=["local", "far"]
+)
 def test_a_node_beyond_those_that_an_agent_can_hold(
     backend: ModuleType, tiers: Tiers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,37 +47,37 @@ def test_a_node_beyond_those_that_an_agent_can_hold(
 
 
 def test_the_last_node_that_can_be_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    tiers = Tiers((0,), (nodes.HELD - 1,))
+    tiers = Tiers((0,), (nodes.MOST_NODES - 1,))
     monkeypatch.setattr(nodes, "find", lambda far_nodes: tiers)
     assert tier.possible(Config()) is tiers
 
 
 def test_the_agent_can_hold_what_the_hook_lets_pass() -> None:
-    assert native.MAX_NODES == nodes.HELD
+    assert native.MAX_NODES == nodes.MOST_NODES
 
 
 def test_full_far_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "room", lambda far: (MIB, 100 * MIB) if far == (1,) else (0, 1))
-    checks.room(TIERS)
+    checks.require_far_room(TIERS)
     monkeypatch.setattr(nodes, "room", lambda _: (MIB - 1, 100 * MIB))
     with pytest.raises(HostError, match="far memory is full"):
-        checks.room(TIERS)
+        checks.require_far_room(TIERS)
 
 
 def test_what_the_kernel_keeps_for_itself_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nodes, "room", lambda _: (6 * MIB, 100 * MIB))
     monkeypatch.setattr(nodes, "reserved", lambda which: {TIERS.far: 5 * MIB + 1}[which])
     with pytest.raises(HostError, match="far memory is full"):
-        checks.room(TIERS)
+        checks.require_far_room(TIERS)
     monkeypatch.setattr(nodes, "reserved", lambda _: 5 * MIB)
-    checks.room(TIERS)
+    checks.require_far_room(TIERS)
 
 
 def test_with_room_enough_nobody_asks_what_the_kernel_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """/proc/zoneinfo is long on a host with many CPUs, and each container's start would have to read it."""
     monkeypatch.setattr(nodes, "room", lambda _: (10 * MIB, 100 * MIB))
     monkeypatch.delattr(nodes, "reserved")
-    checks.room(TIERS)
+    checks.require_far_room(TIERS)
 
 
 @pytest.mark.parametrize(
@@ -104,4 +106,4 @@ def test_what_cannot_be_read_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_cpuset_of_more_nodes_than_there_can_be_is_left_to_the_kernel() -> None:
-    checks.cpuset("0-99999999999999", TIERS)
+    checks.require_far_node_in_cpuset("0-99999999999999", TIERS)

@@ -81,7 +81,7 @@ class Place:
         self.policy("default")
         self.injected: list[tuple[int, int]] = []
         hosts.redirect(monkeypatch, root)
-        monkeypatch.setattr(cpus, "near", lambda _: "0-1")
+        monkeypatch.setattr(cpus, "cpus_off_far_nodes", lambda _: "0-1")
         native = SimpleNamespace(inject_policy=lambda tid, mask, _: self.injected.append((tid, mask)))
         monkeypatch.setattr(steering, "load_native", lambda: native)
 
@@ -228,4 +228,4 @@ def test_processors_that_are_near(
     (tmp_path / "node1/cpulist").write_text(beside + "\n")
     hosts.redirect(monkeypatch, tmp_path, node=tmp_path)
     hosts.put(tmp_path, host.CPUS_ONLINE, online + "\n")
-    assert cpus.near(TIERS) == near
+    assert cpus.cpus_off_far_nodes(TIERS) == near

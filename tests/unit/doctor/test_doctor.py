@@ -192,7 +192,7 @@ def test_an_engine_is_told_with_what_is_behind_and_what_is_wrong(
     fact: str,
     remedy: str,
 ) -> None:
-    one = engine.Engine("docker", "1.0", True, True, False, "a note")._replace(**changes)
+    one = engine.EngineState("docker", "1.0", True, True, False, "a note")._replace(**changes)
     monkeypatch.setattr(engine, "all_states", lambda: [one])
     found = there.find("docker")
     assert (found.verdict, fact in found.fact, found.remedy) == (verdict, True, remedy), found

@@ -27,7 +27,7 @@ HELD = Status("kept", "/kept", 0, 0, 0, "tier", stalls=3, fence_events=62)
 @pytest.fixture
 def one_near(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host with one node that has CPUs."""
-    monkeypatch.setattr(counters, "_one_near", lambda: True)
+    monkeypatch.setattr(counters, "_one_local_cpu_node", lambda: True)
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_promotions(
     for name, text in (("has_cpu", near), ("has_memory", "0-2")):
         (tmp_path / name).write_text(text)
     hosts.put(tmp_path, host.BALANCING, f"{mode}\n")
-    counters._one_near.cache_clear()
+    counters._one_local_cpu_node.cache_clear()
     found = counters.promoted(counters.keyed(NEW))
-    counters._one_near.cache_clear()
+    counters._one_local_cpu_node.cache_clear()
     assert found == (None if promoted is None else promoted * PAGE)
 
 

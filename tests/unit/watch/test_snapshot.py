@@ -56,7 +56,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(path, "mount_point", lambda: str(tmp_path))
     monkeypatch.setattr(containers, "listing", found.listing)
     monkeypatch.setattr(nodes, "find", lambda far: nodes.Tiers((0,), (1,)))
-    monkeypatch.setattr(counters, "_one_near", lambda: True)
+    monkeypatch.setattr(counters, "_one_local_cpu_node", lambda: True)
     hosts.redirect(monkeypatch, tmp_path)
     found.start("web")
     return found
