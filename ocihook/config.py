@@ -22,12 +22,12 @@ PATH = "/etc/bede/config.yaml"  #: read where BEDE_CONFIG does not name another 
 
 Scalar = str | int
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-")
-# YAML 1.1 reads these words as booleans or null.
+# YAML 1.1 reads these words as booleans or null, so a value must not be one of them without quotes.
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
-_MOST_NODES = 1024
-_FASTEST = 1 << 20
-_NOBODY = 65534  # /proc/sys/kernel/overflowuid
-_LONGEST_KEY = 1024  # in YAML
+_MOST_NODES = 1024  # MAX_NUMNODES of every kernel Debian builds
+_FASTEST = 1 << 20  # MiB a second: the highest move_rate that is accepted
+_NOBODY = 65534  # /proc/sys/kernel/overflowuid: the owner of a file whose real owner is not mapped
+_LONGEST_KEY = 1024  # characters: YAML takes no longer key
 
 
 class Config:
@@ -45,15 +45,17 @@ class Config:
     ) -> None:
         self.runtime = runtime  #: the real OCI runtime: a name or an absolute path; None: look on PATH
         self.on_unsupported = on_unsupported  #: "refuse", or "warn" and run without a bound
-        self.far_nodes = far_nodes  #: NUMA nodes to call far; empty: what the kernel's tiers say
-        self.exempt_cgroups = exempt_cgroups  #: paths from the root: whoever is moved there is left there
+        self.far_nodes = far_nodes  #: NUMA nodes to call far; empty: the kernel's memory tiers decide
+        #: cgroup paths from the root: a process that is moved there may stay there
+        self.exempt_cgroups = exempt_cgroups
         self.move_rate = move_rate  #: MiB a second, for one container of the migrate backend; 0: no limit
 
 
 def load(path: str | None = None) -> Config:
-    """The configuration in *path* (default: BEDE_CONFIG, else :data:`PATH`); a missing file has the defaults.
+    """Return the configuration in *path* (default: BEDE_CONFIG, else :data:`PATH`).
 
-    Raises InputError naming the line, AccessError for a file somebody else could have written.
+    If the file is missing, return the defaults. Raises InputError with the line's number, AccessError for a
+    file that somebody else could have written.
     """
     path = path or used()
     try:
@@ -66,7 +68,7 @@ def load(path: str | None = None) -> Config:
         ) from None
     try:
         found = os.fstat(fd)
-        # It names a program that root will run.
+        # Only root may write the file, since it names a program that root will run.
         if found.st_uid not in _owners() or found.st_mode & 0o022:
             raise AccessError(
                 f"{path} can be changed by others than root", f"chown root {path}; chmod 644 {path}"
@@ -85,9 +87,9 @@ def load(path: str | None = None) -> Config:
 
 
 def parse(text: str, path: str = PATH) -> Config:
-    """The configuration in *text*. Raises InputError naming *path* and the line."""
+    """Return the configuration in *text*. Raises InputError naming *path* and the line."""
     config = Config()
-    exempt = ""  # the name that has been seen
+    exempt = ""  # by which of its two names exempt_cgroups was given
     for number, key, value in _lines(text, path):
         where = f"{path}, line {number}"
         if key == "runtime":
@@ -100,7 +102,7 @@ def parse(text: str, path: str = PATH) -> Config:
             config.far_nodes = _nodes(value, where)
         elif key == "move_rate":
             config.move_rate = _rate(value, where)
-        elif key in ("exempt_cgroups", "let_go"):  # its name before
+        elif key in ("exempt_cgroups", "let_go"):  # let_go is the older name
             if exempt not in ("", key):
                 raise InputError(
                     f"{where}: {key} is given under its other name, too",
@@ -117,19 +119,20 @@ def parse(text: str, path: str = PATH) -> Config:
 
 
 def read_flat(text: str, path: str = PATH) -> "dict[str, Scalar | list[Scalar]]":
-    """The keys and values in *text*, before any of them is judged. Raises InputError."""
+    """Return the keys and values in *text*, before any of them is judged. Raises InputError."""
     return {key: value for _, key, value in _lines(text, path)}
 
 
 def _owners() -> tuple[int, ...]:
-    # In a user namespace the host's root is nobody; what we run there runs with no more power than we have.
+    # In a user namespace the host's root appears as "nobody". A program that we run there has no more power
+    # than we have, so trusting that owner is safe.
     whole = host.read("/proc/self/uid_map").split() == ["0", "0", "4294967295"]
     return (0, os.geteuid()) if whole else (0, os.geteuid(), _NOBODY)
 
 
 def used() -> str:
-    """The file that :func:`load` reads, whether or not it is there."""
-    # Not when the environment belongs to somebody with less power than we have.
+    """Return the name of the file that :func:`load` reads, whether or not the file exists."""
+    # Ignore BEDE_CONFIG in a set-id program: there the environment is from somebody with less power.
     trusted = os.getuid() == os.geteuid() and os.getgid() == os.getegid()
     return (trusted and os.environ.get("BEDE_CONFIG")) or PATH
 
@@ -153,7 +156,7 @@ def _lines(text: str, path: str) -> "list[tuple[int, str, Scalar | list[Scalar]]
             raise InputError(f"{where}: {key[:40]} is set a second time", "Remove one of the two lines")
         keys.add(key)
         text = rest.strip(" ")
-        # YAML reads null there, which none of the settings is.
+        # YAML reads a missing value, "~" and null as null, and no setting can be null.
         if text.partition(" ")[0].lower() in ("", "~", "null") or text.startswith("#"):
             raise InputError(f"{where}: {key} has no value", "Write it on that line, or take the line out")
         found.append((number, key, _value(text, where)))
@@ -204,7 +207,7 @@ def _scalar(text: str, where: str, stops: str) -> "tuple[Scalar, str]":
 
 
 def _is_word(text: str) -> bool:
-    # A word that begins with a letter or "/" is a string in every YAML, but for a few words.
+    # Every version of YAML reads a word that begins with a letter or "/" as a string, except for _WORDS.
     return (
         bool(text)
         and _PLAIN.issuperset(text)

@@ -5,17 +5,17 @@ This module is on the path of every container's start: it imports nothing.
 """
 
 EXIT_OK = 0
-EXIT_OUTPUT = 1  #: a file or an output could not be written; also a mistake of ours
+EXIT_OUTPUT = 1  #: a file or an output could not be written; also a mistake in Bede itself
 EXIT_INPUT = 2  #: an annotation, an argument, a state or a config file is wrong
 EXIT_HOST = 3  #: this host cannot hold a bound (no far node, no cgroup v2, not delegated)
 EXIT_PERMISSION = 4  #: not root, or a file that root may not touch
 EXIT_RUNTIME = 5  #: the real runtime or a bundle is missing or unreadable
-EXIT_AGENT = 6  #: the agent cannot be reached or refused
+EXIT_AGENT = 6  #: the agent cannot be reached, or it has refused
 EXIT_MACHINE = 125  #: `bede vm`: the machine itself was lost (panic, hang, time-out, no boot)
 
 
 def printable(text: str) -> str:
-    """*text* with control and unprintable characters escaped: it may contain names that others chose."""
+    """Return *text* with "?" for each unprintable character: others may have chosen a name in it."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
@@ -33,11 +33,11 @@ class BedeError(Exception):
         self.hint = hint
 
     def line(self, program: str) -> str:
-        """The one line a user sees, without a newline inside it."""
+        """Return the one line that a user sees, without a newline inside it."""
         text = f"{program}: {self.message}."
         if self.hint:
             text += f" {self.hint}."
-        # A message often contains a name that others chose.
+        # Others may have chosen a name in the message, so escape control characters.
         return printable(" ".join(text.split()))
 
 

@@ -12,8 +12,8 @@ GOOD, NOTE, WARN, ROOT, BAD = "good", "note", "warn", "root", "bad"
 class Finding(NamedTuple):
     """A fact of one *topic*."""
 
-    topic: str  #: what it is about, one of TOPICS
-    name: str  #: of the part that was examined
+    topic: str  #: what the fact is about, such as "memory"
+    name: str  #: the name of the part that was examined
     #: GOOD; NOTE: good to know; WARN: works less well; ROOT: prevents or hidden from users other than root;
     #: BAD: no bound can be held
     verdict: str
@@ -23,5 +23,5 @@ class Finding(NamedTuple):
 
 
 def of_error(topic: str, name: str, error: Exception) -> Finding:
-    """A BAD finding from an error, with its hint as the remedy."""
+    """Return a BAD finding from *error*, with its hint as the remedy."""
     return Finding(topic, name, BAD, str(error), getattr(error, "hint", ""))

@@ -22,7 +22,7 @@ _MOST_NODES = 1024  # MAX_NUMNODES of every kernel Debian builds
 
 
 def read_fd(fd: int, limit: int) -> bytes:
-    """The rest of *fd*; more than *limit* bytes raise OSError(EFBIG)."""
+    """Return the rest of *fd*. Raises OSError, with EFBIG if there are more than *limit* bytes."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -36,7 +36,7 @@ def read_fd(fd: int, limit: int) -> bytes:
 
 
 def read(path: str, *, dir_fd: int | None = None) -> str:
-    """The text of a kernel or state file, at most 16 MiB. Raises OSError."""
+    """Return the text of a kernel or state file, at most 16 MiB. Raises OSError."""
     fd = os.open(path, _READ, dir_fd=dir_fd)
     try:
         text = read_fd(fd, _LIMIT).decode("utf-8", "surrogateescape")
@@ -48,7 +48,7 @@ def read(path: str, *, dir_fd: int | None = None) -> str:
 
 
 def read_or(path: str, default: str, *, dir_fd: int | None = None) -> str:
-    """Like :func:`read`, or *default* where the file cannot be read."""
+    """Return the text like :func:`read`; *default* if the file cannot be read."""
     try:
         return read(path, dir_fd=dir_fd)
     except OSError:
@@ -56,7 +56,7 @@ def read_or(path: str, default: str, *, dir_fd: int | None = None) -> str:
 
 
 def number(text: str) -> int | None:
-    """The number of at most 64 bits in the *text* of a kernel file; None if it is no such number."""
+    """Return the number of at most 64 bits in the *text* of a kernel file; None if it is no such number."""
     # int() alone takes signs, underscores and the digits of every script, and refuses very long ones.
     if not (text.isascii() and text.isdigit()) or len(text) > 20:
         return None
@@ -65,7 +65,7 @@ def number(text: str) -> int | None:
 
 
 def node(text: str) -> int | None:
-    """The number of the NUMA node in *text*; None if it is none."""
+    """Return the number of the NUMA node in *text*; None if it is no such number."""
     value = number(text)
     return value if value is not None and value < _MOST_NODES else None
 
@@ -73,8 +73,8 @@ def node(text: str) -> int | None:
 def write(path: str, text: str, *, dir_fd: int | None = None) -> None:
     """Write *text* to an existing kernel file in one write(2). Raises OSError.
 
-    O_NONBLOCK: newer kernels then skip the synchronous reclaim that a write to
-    ``memory.high`` would otherwise do in the writer's own context.
+    The file is opened with O_NONBLOCK: newer kernels then skip the reclaim that a write to ``memory.high``
+    would otherwise do before it returns.
     """
     if recorder:
         recorder("write", path, text)
@@ -82,7 +82,7 @@ def write(path: str, text: str, *, dir_fd: int | None = None) -> None:
     data = text.encode("utf-8", "surrogateescape")
     fd = os.open(path, flags, dir_fd=dir_fd)
     try:
-        # A kernel file takes a value in one write; writing the rest separately would be another value.
+        # A kernel file takes each write as a whole value: the rest of a short write would be another value.
         if os.write(fd, data) != len(data):
             raise OSError(errno.EIO, "short write", path)
     finally:
@@ -90,12 +90,15 @@ def write(path: str, text: str, *, dir_fd: int | None = None) -> None:
 
 
 def open_directory(path: str, *, dir_fd: int | None = None) -> int:
-    """A descriptor of a directory; *path* itself must be no link. Raises OSError."""
+    """Return a descriptor of a directory; the last part of *path* must be no link. Raises OSError."""
     return os.open(path, _DIRECTORY, dir_fd=dir_fd)
 
 
 def open_below(dir_fd: int, path: str) -> int:
-    """A descriptor of *path* below *dir_fd*, opened part by part: no links, no ``..``. Raises OSError."""
+    """Return a descriptor of *path* below *dir_fd*, without following links or ``..``. Raises OSError.
+
+    The path is opened part by part.
+    """
     fd = os.dup(dir_fd)
     try:
         for part in path.split("/"):
@@ -122,7 +125,7 @@ def replace(
 ) -> None:
     """Write a regular file atomically: a temporary beside it, fsync, rename. Raises OSError.
 
-    *mode* is the file's mode whatever the umask; *owner* is (uid, gid) where it must not be ours.
+    The file gets *mode*, whatever the umask is, and belongs to *owner* (uid, gid) if that is given.
     """
     if recorder:
         recorder("replace", path, text)
@@ -131,7 +134,7 @@ def replace(
     try:
         fd = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
     except FileExistsError:
-        # A killed process with the same pid left it.
+        # A killed process that had our pid has left it.
         os.unlink(temporary, dir_fd=dir_fd)
         fd = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
     try:

@@ -15,13 +15,13 @@ from ocihook.spec import state as oci
 from ocihook.state import records, report, timeout
 
 PROGRAM = "bede-hook"
-_START = ("createRuntime", "prestart")  # the second is the older name, which runc still runs
+_START = ("createRuntime", "prestart")  # prestart is the older name, whose hooks runc still runs
 _STAGES = (*_START, "poststart", "poststop")
 _USAGE = "Usage: bede-hook createRuntime|prestart|poststart|poststop [--user-high BYTES|max] < STATE"
 
 
 def main(argv: list[str]) -> int:
-    """Run the stage in *argv* (with the program's own path first); returns the exit code."""
+    """Run the stage in *argv* (with the program's own path first). Return the exit code."""
     try:
         return _run(argv)
     except BedeError as error:
@@ -42,7 +42,7 @@ def _run(argv: list[str]) -> int:
             return _poststart(state)
         return _poststop(state)
     finally:
-        timeout.end()  # so that it cannot interrupt the report of an error
+        timeout.end()  # the time-out must not interrupt the report of an error
 
 
 def _arguments(arguments: list[str]) -> tuple[str, bool, int | None]:
@@ -130,7 +130,7 @@ def _poststart(state: oci.State) -> int:
 
 
 def _poststop(state: oci.State) -> int:
-    # Some runtimes leave the annotations out here; then only the record tells whether it was bound.
+    # Some runtimes leave the annotations out here. Then only a record tells whether the container was bound.
     if state.annotations is not None and not any(
         name.startswith(annotation.PREFIX) for name in state.annotations
     ):
@@ -140,7 +140,7 @@ def _poststop(state: oci.State) -> int:
         key = records.key_of(state.id, state.bundle)
         record = records.read_or_none(key)
         if record is None:
-            removed = records.remove(key)  # it is malformed or missing
+            removed = records.remove(key)  # the record is malformed or missing
         else:
             from ocihook.backends import undo
 
@@ -150,7 +150,7 @@ def _poststop(state: oci.State) -> int:
         if record is not None:
             _restore(record)
     except BedeError as error:
-        # The container has ended: an error of ours must not keep the runtime from removing it.
+        # The container has ended, and an error of Bede's must not keep the runtime from removing it.
         report.line(error.line(PROGRAM))
     return 0
 

@@ -9,7 +9,7 @@ import os
 
 from ocihook import fs
 
-ROOT = ""  #: what is in front of the host's files; tests point it to a directory of theirs
+ROOT = ""  #: prefix of all paths of the host's files; tests set it to a directory of theirs
 
 NODES = "/sys/devices/system/node"  #: Documentation/ABI/stable/sysfs-devices-node
 TIERS = "/sys/devices/virtual/memory_tiering"  #: Documentation/ABI/testing/sysfs-kernel-mm-memory-tiers
@@ -18,32 +18,32 @@ DEMOTION = "/sys/kernel/mm/numa/demotion_enabled"  #: Documentation/ABI/testing/
 CGROUP = "/sys/fs/cgroup"  #: where cgroups are, as runtimes take for granted
 PAGE = os.sysconf("SC_PAGE_SIZE")  #: bytes
 BALANCING = "/proc/sys/kernel/numa_balancing"  #: Documentation/admin-guide/sysctl/kernel.rst
-TIERING = 2  #: the bit of it that has every hot page promoted: NUMA_BALANCING_MEMORY_TIERING
+TIERING = 2  #: the bit NUMA_BALANCING_MEMORY_TIERING of that file: the kernel promotes every hot page
 LRU_GEN_ENABLED = "/sys/kernel/mm/lru_gen/enabled"  #: Documentation/admin-guide/mm/multigen_lru.rst
-LRU_GEN = "/sys/kernel/debug/lru_gen"  #: likewise
+LRU_GEN = "/sys/kernel/debug/lru_gen"  #: the same page of the kernel's documentation
 
 
 def path(name: str) -> str:
-    """The file *name* of this host."""
+    """Return the path at which to open the file *name* of this host."""
     return ROOT + name
 
 
 def read(name: str) -> str:
-    """The text of the file *name* of this host; "" if it cannot be read."""
+    """Return the text of the file *name* of this host; "" if it cannot be read."""
     return fs.read_or(path(name), "")
 
 
 def number(name: str) -> int | None:
-    """The number in the file *name* of this host; None if there is none."""
+    """Return the number in the file *name* of this host; None if there is none."""
     return fs.number(read(name).strip())
 
 
 def generations() -> bool | None:
-    """Whether the multi-generational LRU is on; None: this kernel has none."""
+    """Return whether the multi-generational LRU is on; None if this kernel has none."""
     enabled = read(LRU_GEN_ENABLED).strip()
     return bool(int(enabled, 16) & 1) if enabled else None
 
 
 def balancing() -> int | None:
-    """The mode of NUMA balancing; 0: off, None: this kernel has no NUMA balancing."""
+    """Return the mode of NUMA balancing; 0 if it is off, None if this kernel has no NUMA balancing."""
     return number(BALANCING)

@@ -21,16 +21,16 @@ from ocihook.errors import BedeError
 SOCKET = "/run/systemd/journal/socket"  #: tests point it elsewhere
 ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6  #: priorities of syslog(3)
 _PAUSE = 10.0  #: seconds after a line in which the container's further events are only counted
-_MOST = 1024  #: containers that are remembered
+_MOST = 1024  #: most containers that are remembered; at this number all are forgotten
 
 
 class Line(NamedTuple):
     """One event."""
 
     text: str
-    event: str  #: a word
+    event: str  #: one of the words in docs/operating.md
     priority: int = NOTICE
-    container: str = ""  #: id
+    container: str = ""  #: the container's id
     fields: Mapping[str, object] = {}  #: written to the journal as BEDE_NAME=VALUE, sizes in bytes
 
 
@@ -38,7 +38,7 @@ class Writer(Protocol):
     """Writes lines, with the names of their containers."""
 
     def know(self, container: str, cgroup: str) -> None:
-        """There may be lines about this container later."""
+        """Note that there may be lines about this container later."""
 
     def put(self, line: Line) -> None:
         """Write *line*."""
@@ -50,7 +50,7 @@ writer: Writer | None = None  #: the thread that adds names; None: lines are wri
 def report(text: str, event: str, priority: int = NOTICE, container: str = "", **fields: object) -> None:
     """Report *event* by *text*, to the journal if standard error goes there, else to standard error.
 
-    *container* is an id; :class:`Line` describes the other parameters.
+    *container* is an id. :class:`Line` describes the other parameters.
     """
     line = Line(text, event, priority, container, fields)
     if writer is not None:
@@ -60,20 +60,20 @@ def report(text: str, event: str, priority: int = NOTICE, container: str = "", *
 
 
 def know(container: str, cgroup: str) -> None:
-    """There may be lines about *container*, which is in *cgroup*, later."""
+    """Note that there may be lines about *container*, which is in *cgroup*, later."""
     if writer is not None:
         writer.know(container, cgroup)
 
 
 def tell(line: Line, name: str = "") -> None:
-    """Write *line* now; *name* is its container's."""
+    """Write *line* now; *name* is the name of its container."""
     text = _named(line, name)
     if not _to_journal(text, line, name):
         print(f"bede agent: {text}", file=sys.stderr, flush=True)
 
 
 def complain(error: BedeError, event: str, container: str = "") -> None:
-    """Report *error*."""
+    """Report *error*, with its hint, as an ERROR."""
     report(error.line("").removeprefix(": ").rstrip("."), event, ERROR, container)
 
 
@@ -84,7 +84,10 @@ class Reporter:
         self._last: dict[str, tuple[float, int]] = {}
 
     def of(self, id: str, text: str, event: str, priority: int = NOTICE, **fields: object) -> None:
-        """Report *text* about the container *id*; "" if that is unknown."""
+        """Report *text* about the container *id*, or only count it if ten seconds have not passed.
+
+        *id* is "" if the container is unknown.
+        """
         now = time.monotonic()
         since, more = self._last.get(id, (-_PAUSE, 0))
         if now - since < _PAUSE:
@@ -117,7 +120,7 @@ def _to_journal(text: str, line: Line, name: str) -> bool:
     values |= {f"BEDE_{field.upper()}": value for field, value in line.fields.items()}
     values |= {"BEDE_CONTAINER": line.container} if line.container else {}
     values |= {"BEDE_NAME": name} if name else {}
-    # A field ends at the end of its line, and its value may contain names that others chose.
+    # A newline ends a field. Others may have chosen a name in a value, so no value may contain a newline.
     lines = [f"{field}={' '.join(str(value).splitlines())}" for field, value in values.items()]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
         connection.setblocking(False)
@@ -129,7 +132,7 @@ def _to_journal(text: str, line: Line, name: str) -> bool:
 
 
 def _is_journal() -> bool:
-    """Whether standard error goes to the journal, by JOURNAL_STREAM of systemd.exec(5)."""
+    """Return whether standard error goes to the journal, by JOURNAL_STREAM of systemd.exec(5)."""
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
     try:
         found = os.fstat(2)

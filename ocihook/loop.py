@@ -28,7 +28,7 @@ class Loop:
         self._ready[fd] = ready
 
     def remove(self, fd: int) -> None:
-        """Stop watching *fd*; to be called before it is closed."""
+        """Stop watching *fd*. Call this before closing it."""
         if self._ready.pop(fd, None) is not None:
             self._epoll.unregister(fd)
 
@@ -42,11 +42,11 @@ class Loop:
         heapq.heappush(self._times, (time.monotonic() + seconds, next(self._order), due))
 
     def stop(self) -> None:
-        """Return from :meth:`run` after the present call."""
+        """Make :meth:`run` return after the present call."""
         self._running = False
 
     def run(self) -> None:
-        """Run until :meth:`stop`."""
+        """Call functions until :meth:`stop`."""
         self._running = True
         while self._running:
             wait = max(self._times[0][0] - time.monotonic(), 0.0) if self._times else -1
@@ -54,7 +54,7 @@ class Loop:
                 ready = self._ready.get(fd)
                 if ready is not None and self._running:
                     ready()
-            # Only calls that are due by now: however long they take, the descriptors have their turn next.
+            # Make only the calls that are due by now: the descriptors get their turn next.
             now = time.monotonic()
             while self._running and self._times and self._times[0][0] <= now:
                 heapq.heappop(self._times)[2]()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The border to C: the only importer of the extension, typed, negative errno to OSError."""
+"""The only importer of the C extension: typed functions that turn a negative errno into OSError."""
 
 from __future__ import annotations
 
@@ -59,27 +59,27 @@ class Stats(NamedTuple):
 
     @property
     def overshoot(self) -> int:
-        """The most that local usage was past the bound of its moment while it was held, or is now; bytes.
+        """Return the most bytes by which local usage was above the bound then in force, or is now.
 
-        A bound that was lowered has five seconds to be met before what is above it is kept in mind.
+        What exceeds a bound in the first five seconds after it was lowered counts only while it lasts.
         """
         return max(self.over, self.local - self.bound, 0)
 
 
 class Steering(NamedTuple):
-    """What a backend needs that steers allocation and moves pages."""
+    """What the holder of the backend ``migrate`` needs to steer allocation and to move pages."""
 
-    home: str  #: the list for cpuset.mems while allocation is local ...
-    away: str  #: ... and while it is far
-    steered: bool  #: whether its tasks have the policy that follows it
-    rate: int  #: most bytes a second that are moved; 0: no limit
+    home: str  #: the list for cpuset.mems while the container allocates locally
+    away: str  #: the list for cpuset.mems while the container allocates on far nodes
+    steered: bool  #: whether the container's tasks have the policy that follows cpuset.mems
+    rate: int  #: most bytes that are moved in a second; 0: no limit
 
 
 class Holder:
     """One native thread that holds one container's bound. Raises OSError.
 
-    *backend* is a name of native/backends.c. *notify_fd* is an eventfd, to which the thread writes when it
-    ends by an error or stalls, and when the user's limits, steering or memory bound by programs change.
+    *backend* is a name in native/backends.c. *notify_fd* is an eventfd. The thread writes to it when it ends
+    by an error, when it stalls, and when the user's limits, steering or memory bound by programs change.
     """
 
     def __init__(
@@ -129,13 +129,13 @@ class Holder:
             target[node] = nodes.get(node, NO_LIMIT)
 
     def set(self, bound: int, nodes: dict[int, int]) -> None:
-        """Change the bound (bytes, in all and by node); in force when this returns."""
+        """Change the bound (bytes, in all and by node). The new bound is in force when this returns."""
         array = _ffi.new("uint64_t[]", MAX_NODES)
         self._fill(array, nodes)
         _check(_lib.bede_holder_set(self._holder, bound, array), "cannot set the bound")
 
     def stats(self) -> Stats:
-        """What the last round saw."""
+        """Return what the last round of the holder saw."""
         raw = _ffi.new("struct bede_stats *")
         _lib.bede_holder_stats(self._holder, raw)
         values = {name: getattr(raw, name) for name in Stats._fields}
@@ -143,19 +143,22 @@ class Holder:
         return Stats(**values)
 
     def stop(self, *, restore: bool) -> None:
-        """End the thread; with *restore* the user's own limits are put back."""
+        """End the thread. *restore* also puts the user's own limits back. Raises OSError."""
         holder, self._holder = self._holder, _ffi.NULL
         if holder != _ffi.NULL:
             _check(_lib.bede_holder_stop(holder, restore), "cannot give back memory.high")
 
 
 def set_policy(mask: int) -> None:
-    """Steer the calling thread, and all that it will start. Raises OSError."""
+    """Give the steering policy to the calling thread, from which its children inherit it. Raises OSError."""
     _check(_lib.bede_policy_set(mask), "cannot set a policy")
 
 
 def inject_policy(tid: int, mask: int, tries: int) -> None:
-    """Steer thread *tid*, which waits in a system call, looked for *tries* times. Raises OSError."""
+    """Give the steering policy to thread *tid*. Raises OSError.
+
+    The thread must wait in a system call. If it does not, try again, *tries* times in all, 10 ms apart.
+    """
     for left in reversed(range(tries)):
         result = _lib.bede_policy_inject(tid, mask)
         if result != -errno.EAGAIN or not left:
@@ -165,7 +168,10 @@ def inject_policy(tid: int, mask: int, tries: int) -> None:
 
 
 def parse_numa_stat(text: bytes) -> tuple[dict[int, int], dict[int, int]]:
-    """memory.numa_stat -> LRU bytes and file bytes by node, nodes without any left out."""
+    """Return (LRU bytes, file bytes) by node from the text of ``memory.numa_stat``. Raises OSError.
+
+    Nodes without any bytes are left out.
+    """
     numa = _ffi.new("struct bede_numa *")
     _check(_lib.bede_parse_numa_stat(text, len(text), numa), "memory.numa_stat")
     nodes = range(MAX_NODES)
@@ -177,12 +183,12 @@ class Event(NamedTuple):
 
     kind: str  #: "fork", "exec" or "move"
     pid: int
-    parent: int  #: who forked it; 0 where it was not a fork
-    at_ns: int  #: CLOCK_MONOTONIC
+    parent: int  #: the process that forked it; 0 if this is no fork
+    at_ns: int  #: when it happened, in nanoseconds of CLOCK_MONOTONIC
 
 
 def parse_event(text: bytes) -> Event | None:
-    """One datagram of the process connector; None if Bede needs nothing of it."""
+    """Return the event in a datagram of the process connector; None if Bede does not need it."""
     out = _ffi.new("struct bede_procevent *")
     return _event(out) if _lib.bede_procevent_parse(text, len(text), out) else None
 
@@ -202,11 +208,11 @@ class ProcessEvents:
         self._count = _ffi.new("unsigned *")
 
     def filter(self, *, forks: bool, execs: bool) -> None:
-        """What it shall tell of; the kernel drops the rest before it wakes anybody."""
+        """Choose which events the kernel reports. It drops the others before it wakes anybody."""
         _check(_lib.bede_procevents_filter(self._fd, forks, execs), "cannot filter the process connector")
 
     def read(self) -> tuple[list[Event], bool]:
-        """What waits, and whether some was lost."""
+        """Return (the events that wait, whether some were lost). Raises OSError."""
         result = _lib.bede_procevents_read(self._fd, self._process_events, self.AT_ONCE, self._count)
         lost = result == -errno.ENOBUFS
         if not lost:

@@ -29,14 +29,14 @@ class Capacity(NamedTuple):
     tiers: nodes.Tiers | None
 
     def where(self, node: int) -> str:
-        """The tier of *node* in one word."""
+        """Return the tier of *node* in one word."""
         if self.tiers is None:
             return "local"
         return "far" if node in self.tiers.far else "local"
 
 
 def look(far_nodes: tuple[int, ...]) -> Capacity:
-    """The host's memory now; *far_nodes* as in the configuration."""
+    """Return the host's memory as it is now; *far_nodes* is as in the configuration."""
     tiers = None
     with contextlib.suppress(HostError):
         tiers = nodes.present(far_nodes)
@@ -44,7 +44,7 @@ def look(far_nodes: tuple[int, ...]) -> Capacity:
 
 
 def difference(before: Capacity, now: Capacity, most: dict[int, int]) -> list[str]:
-    """What changed at each node, in words; *most* is the most memory that each has ever had."""
+    """Return one text for each node that changed; *most* is the most memory that each node has ever had."""
     parts = []
     for node in sorted(before.total | now.total):
         had, has = before.total.get(node, 0), now.total.get(node, 0)
@@ -60,14 +60,17 @@ def difference(before: Capacity, now: Capacity, most: dict[int, int]) -> list[st
 
 
 def consequence(now: Capacity, before: int, after: int) -> str:
-    """What the change means for containers: *before* were held, *after* are held now; "" for nothing."""
+    """Return what a change of nodes means for containers, in words; "" if it means nothing.
+
+    *before* containers were held before the change, *after* are held now.
+    """
     if now.tiers is None:
         return f"; no far memory is left, containers without their bounds: {before}" if before else ""
     return f"; containers held to their bounds: {after}" if after != before else ""
 
 
 def is_of_memory(packet: bytes) -> bool:
-    """Whether a kernel event is about a memory block or a node."""
+    """Return whether a kernel event is about a memory block or a node."""
     return any(field in _SUBSYSTEMS for field in packet.split(b"\0"))
 
 
@@ -84,7 +87,7 @@ class Watch:
         self.first = self.last = 0.0  #: times of the first and the last event not reported yet
 
     def fileno(self) -> int:
-        """For poll."""
+        """Return the socket's descriptor, so that poll(2) accepts this object."""
         return self.socket.fileno()
 
     def take(self) -> None:
@@ -103,15 +106,15 @@ class Watch:
                 self.first = self.first or self.last
 
     def left(self) -> float | None:
-        """Seconds until a report is due; None when there is nothing to report."""
+        """Return the seconds until a report is due; None if there is nothing to report."""
         if not self.first:
             return None
         return max(min(self.last + QUIET, self.first + LONGEST) - time.monotonic(), 0.0)
 
     def settle(self, registry: Registry) -> bool:
-        """When a burst of events is over, hold containers by the nodes of now, and report the changes.
+        """Hold containers by the nodes that exist now, and report the changes, if a burst of events is over.
 
-        Returns whether something has changed.
+        Return whether something has changed.
         """
         if self.left() != 0.0:
             return False

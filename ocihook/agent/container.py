@@ -42,15 +42,18 @@ class HeldContainer:
         )
 
     def look_after(self) -> None:
-        """Put back what others have taken from the container."""
+        """Put back settings of the container that other programs have changed."""
         self.backend.look_after(self.cgroup.fd, self.record)
 
     def troubles(self, stats: native.Stats) -> Iterator[tuple[str, BedeError]]:
-        """What is wrong with it by *stats*, its holder's: (name of the event, error) each."""
+        """Yield what is wrong with the container by *stats*, the figures of its holder.
+
+        Each item is (name of the event, error).
+        """
         return self.backend.troubles(self.record, self.tiers, stats)
 
     def set_default(self) -> None:
-        """From now on hold the bound that its annotations asked for. Raises BedeError, OSError."""
+        """Hold from now on the bound that the container's annotations ask for. Raises BedeError, OSError."""
         policy = annotation.parse(self.record.policy)
         if policy is None:
             raise InputError(
@@ -59,7 +62,7 @@ class HeldContainer:
         self.set(*policy.resolve(memory.container_limit(self.cgroup)))
 
     def choose(self, bound: int | None) -> None:
-        """Keep *bound* for its later starts; None: they use its annotation's. Raises BedeError."""
+        """Keep *bound* for later starts of the container; None means its annotation's. Raises BedeError."""
         if bound is None:
             chosen.forget(self.record.id)
         else:
@@ -92,11 +95,11 @@ class HeldContainer:
             records.write(record)
 
     def status(self) -> Status:
-        """What ``bede ps`` shows; sizes in bytes."""
+        """Return what ``bede ps`` shows of the container; sizes are in bytes."""
         return self.backend.status(self.record, self.holder.stats())
 
     def close(self, *, restore: bool) -> None:
-        """Stop holding; with *restore* the user's own ``memory.high`` is put back."""
+        """Stop holding the container; *restore* also puts its user's own ``memory.high`` back."""
         try:
             self.holder.stop(restore=restore)
         except OSError as error:
@@ -106,7 +109,7 @@ class HeldContainer:
 
 
 def useless(container: HeldContainer) -> str:
-    """Why the bound of *container* has no effect; "" where it has one."""
+    """Return why the bound of *container* has no effect; "" if it has an effect."""
     try:
         limit = memory.container_limit(container.cgroup)
     except (BedeError, OSError):

@@ -14,8 +14,9 @@ from typing import NamedTuple
 from ocihook import journal
 from ocihook.engines import names
 
-_MOST = 8192  #: containers that are remembered
-_LONGEST_WAIT = 4.0  #: seconds that the agent's end waits for the thread: a little more than engines get
+_MOST = 8192  #: most containers whose cgroups and names are remembered; at this number all are forgotten
+#: seconds for which an ending agent waits for this thread: 1 s more than engines get for an answer
+_LONGEST_WAIT = 4.0
 
 
 class _Line(NamedTuple):
@@ -48,7 +49,10 @@ class JournalThread:
         self._thread.join(_LONGEST_WAIT)
 
     def know(self, container: str, cgroup: str) -> None:
-        """Look up the name of *container*, in *cgroup*, now: its engine may have forgotten it later."""
+        """Look up the name of *container* now: later its engine may have forgotten it.
+
+        *cgroup* is its cgroup.
+        """
         self._waiting.put(_Home(container, cgroup))
 
     def put(self, line: journal.Line) -> None:

@@ -26,21 +26,21 @@ from ocihook.journal import Reporter, complain, know, report
 from ocihook.loop import Loop
 from ocihook.state import records, user
 
-SWEEP = 1.0  #: seconds between checks for changes that no message announces
-IDLE = 2.0  #: seconds without a container after which an agent that a hook started ends
+SWEEP = 1.0  #: seconds between two checks for changes that no message announces
+IDLE = 2.0  #: seconds without a live container after which an agent that a hook started ends
 
 
 def run() -> int:
-    """Hold the bounds of this host until SIGTERM. Raises BedeError."""
+    """Hold the bounds of this host until SIGTERM. Return the exit status. Raises BedeError."""
     rootless, lock = _begin()
     _more_files()
     agent = Agent(_settings())
-    # Fences wait to be moved, so the containers come first; but subscribing forks, and must precede threads.
-    # Only the host's root may receive the kernel's process events.
+    # Subscribe before any thread exists, since this forks. Finish that later: fences wait to be moved, so the
+    # containers come first. Only the host's root may receive the kernel's process events.
     if not rootless:
         agent.sources.subscribe()
     orphans.restore_lost_records()
-    # Before more threads start: each thread has its own capabilities, inherited from its creator.
+    # Drop capabilities before more threads start: a thread inherits those of its creator.
     _confine()
     with JournalThread():
         agent.registry.adopt_all()
@@ -59,7 +59,10 @@ def run() -> int:
 
 
 def release_all() -> int:
-    """Lift the bound of every container for good, while no agent runs. Raises BedeError."""
+    """Lift the bound of every container for good, while no agent runs. Return the exit status.
+
+    Raises BedeError.
+    """
     _, lock = _begin()
     count = release.release_all()
     report(f"{count} containers let go, each with its own memory.high again", "let_go", containers=count)
@@ -68,7 +71,10 @@ def release_all() -> int:
 
 
 def _begin() -> tuple[bool, int]:
-    """Take the lock that keeps the agent single; (whether it is a rootless user's agent, the lock)."""
+    """Take the lock of which a host (or a rootless user) has one, so that one agent runs. Raises BedeError.
+
+    Return (whether this is a rootless user's agent, the lock's descriptor).
+    """
     rootless = user.choose()
     if os.geteuid() != 0:
         raise AccessError("the agent must run as root", "Start it by systemctl start bede-agent")
@@ -104,7 +110,7 @@ class Agent:
             self._watch(seconds / 2)
 
     def close(self) -> None:
-        """Release all resources; the containers keep their bounds."""
+        """Release all resources. The containers keep their bounds."""
         self.registry.close()
         self.sources.close()
         self.loop.close()
@@ -118,14 +124,17 @@ class Agent:
         know(family.id, family.cgroup.path)
         self._vanish.watch(family)
         if family.pid_ns is None:
-            self.sources.rescan()  # no event will report the forks until now
+            self.sources.rescan()  # no event reports the forks that happened before now
 
     def _attend(self) -> None:
         self.registry.attend()
         self._follow_anew()
 
     def _follow_anew(self) -> None:
-        """Scan all processes again: families may be new, and those known by lineage have lost theirs."""
+        """Subscribe to the events that the containers need now, and scan all processes if lineage matters.
+
+        Lineage means who forked whom. A container that is new, or was adopted again, has none yet.
+        """
         self.sources.adjust()
         if self.families.has_lineage:
             self.sources.rescan()
@@ -164,7 +173,10 @@ class Agent:
 
 
 def _changed() -> int:
-    """A number that changes with every record written or removed, even if no hook could reach us."""
+    """Return a number that changes with every record that is written or removed.
+
+    So the agent notices a record whose hook could not reach it.
+    """
     try:
         return os.stat(f"{records.RUN}/containers").st_mtime_ns
     except OSError:
@@ -172,7 +184,10 @@ def _changed() -> int:
 
 
 def _settings() -> config.Config:
-    """The configuration; the defaults if it cannot be read, since fences in force need an agent anyway."""
+    """Return the configuration. If it cannot be read, report that and return the defaults.
+
+    Fences that are in force need an agent in any case.
+    """
     try:
         return config.load()
     except BedeError as error:
@@ -201,7 +216,7 @@ def _more_files() -> None:
 
 
 def _signals() -> int:
-    """A descriptor that becomes readable when the agent is asked to end."""
+    """Return a descriptor that becomes readable when SIGTERM or SIGINT asks the agent to end."""
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -221,13 +236,13 @@ def _check_config() -> None:
             text = "a YAML library reads this file differently from Bede; write its values more plainly"
             report(f"{config.PATH}: {text}", "config")
     except (FileNotFoundError, BedeError):
-        return  # loading the configuration has reported that
+        return  # config.load() has reported that already
     except (OSError, ValueError, yaml.YAMLError) as error:
         report(f"{config.PATH}: {error}", "config")
 
 
 def _confine() -> None:
-    """Keep only the capabilities for thread priority, anybody's cgroup files and others' namespaces."""
+    """Keep three capabilities: for thread priority, everybody's cgroup files, and others' namespaces."""
     try:
         import prctl
     except ImportError:
@@ -235,7 +250,7 @@ def _confine() -> None:
     prctl.set_name("bede-agent")
     prctl.set_no_new_privs(1)
     keep = (prctl.CAP_SYS_NICE, prctl.CAP_DAC_OVERRIDE, prctl.CAP_SYS_PTRACE)
-    # In this order: each step needs what the next one gives up.
+    # Keep this order: each step needs a capability that the next step gives up.
     prctl.capbset.limit(*keep)
     prctl.cap_effective.limit(*keep)
     prctl.cap_permitted.limit(*keep)

@@ -17,9 +17,9 @@ from ocihook.state import chosen, mark, record, records
 
 
 def restore_lost_records(*, remove: bool = True) -> None:
-    """Restore the record of each fence, or remove the fence; to be called before any container is adopted.
+    """Restore the record of each fence, or remove the fence. Call this before any container is adopted.
 
-    With *remove*, also remove malformed records whose container is not found.
+    *remove* also removes malformed records whose container is not found.
     """
     try:
         found, errors = records.listing()
@@ -42,20 +42,21 @@ class _Settling:
         self._lost = {error.name: error for error in malformed}
 
     def look(self, cgroup: Cgroup) -> None:
-        """Make sure that *cgroup* has a record, or no fence."""
+        """Make sure that *cgroup* either has a record, or has no fence of Bede's."""
         text = mark.read(cgroup.fd)
         held = self._known.get((cgroup.path, cgroup.inode))
         try:
             if held is not None:
                 if text != held.dumps():
-                    # The record has changed, or is from a Bede without marks. systemd's unit may not do this.
+                    # The record changed after the start, or a Bede without marks wrote it. Only full root
+                    # may write a mark: in systemd's unit this fails, and the old mark stays.
                     mark.put(cgroup.fd, held)
             elif text is not None:
                 self._make_anew(cgroup, text)
             elif self._lost and self._is_fenced_by_name(cgroup):
                 self._give_back(cgroup, "")
         except OSError:
-            return  # it has vanished
+            return  # the cgroup has vanished
         except BedeError as error:
             complain(error, "bad_record", names.id_of(cgroup.path))
 
@@ -70,7 +71,10 @@ class _Settling:
         return names.id_of(cgroup.path) in (_id(key) for key in self._lost)
 
     def _is_fenced_by_name(self, cgroup: Cgroup) -> bool:
-        """Whether *cgroup* has a fence and the name of a lost record; for hosts that cannot store marks."""
+        """Return whether *cgroup* has a fence, and the id of a lost record in its name.
+
+        Hosts that cannot store marks need this.
+        """
         if not self._has_lost(cgroup):
             return False
         return memory.high(cgroup.fd) is not None and bool(fs.read("cgroup.procs", dir_fd=cgroup.fd))
@@ -81,16 +85,16 @@ class _Settling:
             marked = record.parse(text, what)
             now = records.read_or_none(marked.key)
             if now is not None and now.cgroup_ino == cgroup.inode:
-                return  # its hook has written it just now
+                return  # the container's hook has written the record just now
             if now is not None or (marked.cgroup, marked.cgroup_ino) != (cgroup.path, cgroup.inode):
                 raise InputError(f"{what} is another container's")
         except InputError:
-            # An agent without full root has removed such a fence before, and could not remove the mark.
+            # An earlier agent may have removed the fence, but without full root it could not remove the mark.
             if self._has_lost(cgroup) or memory.high(cgroup.fd) != record.own_limits(text)[0]:
                 self._give_back(cgroup, text)
             return
         if marked.key not in self._lost and memory.high(cgroup.fd) == marked.user_high:
-            mark.remove(cgroup.fd)  # its bound was lifted, only the mark is left
+            mark.remove(cgroup.fd)  # the bound was lifted, and only the mark is left
             return
         since = chosen.read_or_none(marked.id)
         if since is not None:

@@ -22,7 +22,7 @@ from ocihook.topology import nodes
 
 
 def _bury(record: records.Record) -> None:
-    """Remove *record*, whose cgroup is gone; but keep a newer one, of the container's next start."""
+    """Remove *record*, whose cgroup is gone, unless a newer start of the container has replaced it."""
     now = records.read_or_none(record.key)
     if now is None or now.cgroup_ino == record.cgroup_ino:
         undo.forget(record)
@@ -37,14 +37,14 @@ class Registry:
         self.containers: dict[str, HeldContainer] = {}
         #: readable when a holder has ended, stalls or has seen the user's limits change: see :meth:`attend`
         self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.nowhere = False  #: nothing is far now, so nothing can be held
+        self.nowhere = False  #: no node is far now, so no container can be held
         self.ready = False  #: whether to report each container that is newly held
-        self._known: set[int] = set()  # inodes of cgroups whose bound need not be reported (again)
+        self._known: set[int] = set()  # inodes of cgroups whose bound has been reported
         self._complained: set[str] = set()
         self._placed: set[str] = set()  # keys of containers whose program-bound memory has been reported
 
     def adopt_all(self) -> bool:
-        """Hold exactly the containers that have records on disk; whether there is a new one."""
+        """Hold exactly the containers that have records on disk. Return whether one of them is new."""
         before = set(self.containers)
         unfinished.remove()
         found, errors = records.listing()
@@ -74,7 +74,7 @@ class Registry:
             self._complain(error, "unknown", record.id)
             return
         if cgroup is None:
-            # Its poststop hook never came; nothing of it is left but the record.
+            # The runtime never ran its poststop hook, and only the record is left.
             _bury(record)
             return
         if self.nowhere:
@@ -120,10 +120,14 @@ class Registry:
         """Stop holding container *key*: its hook has removed its record and its fence."""
         if key in self.containers:
             self._tell_end(self.containers[key])
-            self._forget(key, restore=True)  # its holder may have moved the fence since
+            # the holder may have written the fence again after the hook removed it
+            self._forget(key, restore=True)
 
     def renew(self, tiers: nodes.Tiers | None) -> None:
-        """Hold all containers by *tiers*; None: no node is far, so remove the fences: they would strangle."""
+        """Hold all containers by *tiers*. None means that no node is far now: then remove all fences.
+
+        Without a far node nothing can be demoted, so a fence would strangle its container.
+        """
         self.nowhere = tiers is None
         for key, container in list(self.containers.items()):
             if tiers is None or (tiers.local, tiers.far) != (container.tiers.local, container.tiers.far):
@@ -167,26 +171,29 @@ class Registry:
                 self.adopt(container.record)
 
     def look_after(self) -> None:
-        """Put back what others have taken from containers."""
+        """Put back settings of containers that other programs have changed."""
         for container in self.containers.values():
             container.look_after()
 
     def any_alive(self) -> bool:
-        """Whether the first process of any container still lives."""
+        """Return whether the first process of any container still lives."""
         return any(
             process.is_same(container.record.pid, container.record.pid_start)
             for container in self.containers.values()
         )
 
     def find(self, key: str) -> HeldContainer:
-        """The container whose record has *key*; the client has resolved its name. Raises InputError."""
+        """Return the held container whose record has *key*. Raises InputError if there is none.
+
+        The client has found the key by the name that the user gave.
+        """
         container = self.containers.get(key)
         if container is None:
             raise InputError("the container has ended, or is not held any more", "`bede ps` shows them all")
         return container
 
     def set(self, key: str, size: str) -> Change:
-        """``bede set``: the container's status with the new bound. Raises BedeError."""
+        """Carry out ``bede set``. Return the container's status with the new bound. Raises BedeError."""
         container = self.find(key)
         before = container.record.bound
         try:
@@ -211,14 +218,14 @@ class Registry:
         return Change(container.status(), useless=why)
 
     def close(self) -> None:
-        """Stop all holders when the agent ends; containers go on, and their fences stay as they are."""
+        """Stop all holders when the agent ends. Containers go on, and their fences stay as they are."""
         for key in list(self.containers):
             self._remember(self.containers[key])
             self._forget(key)
         os.close(self.notify_fd)
 
     def status(self, container: HeldContainer) -> Status:
-        """What ``bede ps`` shows of *container*."""
+        """Return what ``bede ps`` shows of *container*."""
         family = self.families.at(container.record.cgroup)
         return replace(container.status(), outside=family.outside() if family else None)
 
@@ -229,7 +236,7 @@ class Registry:
             self._complain(error, "not_remembered", container.record.id)
 
     def _write_again(self, container: HeldContainer, why: MalformedError) -> BedeError:
-        """Write the malformed record of a held container again, from memory; the error to report."""
+        """Write the malformed record of a held container again, from memory. Return the error to report."""
         try:
             records.write(container.record)
         except BedeError as error:
@@ -237,14 +244,14 @@ class Registry:
         return InputError(f"{why.message}; it is written again")
 
     def _forget(self, key: str, *, restore: bool = False) -> None:
-        self._complained.discard(f"{key} stalled")  # what stalls anew is news
+        self._complained.discard(f"{key} stalled")  # report the next stall again
         self._placed.discard(key)
         container = self.containers.pop(key)
         self.families.remove(container.record.cgroup)
         container.close(restore=restore)
 
     def _complain(self, error: BedeError, event: str, container: str = "", about: str = "") -> None:
-        """Report *error* once (or once for each *about*): a lasting problem is one event."""
+        """Report *error* once, or once for each *about*: a problem that lasts is one event."""
         what = about or f"{container} {error.message}"
         if what not in self._complained:
             self._complained.add(what)

@@ -14,10 +14,10 @@ from ocihook.state import records, unfinished
 
 
 def release_all() -> int:
-    """Put the own limits of all bound containers back and remove their records; how many there were.
+    """Put back the own limits of all bound containers, and remove their records. Return their number.
 
-    A fence that nobody will move again strangles its container. The agent must have ended. Raises BedeError
-    if that failed for one; the others are done all the same.
+    A fence that nobody will move again strangles its container. Call this only when the agent has ended. If
+    one container fails, the others are done all the same, and then BedeError is raised.
     """
     unfinished.remove()
     orphans.restore_lost_records(remove=False)
@@ -38,7 +38,7 @@ def release_all() -> int:
 def _release(record: records.Record) -> None:
     cgroup = path.reopen(record.cgroup, record.cgroup_ino)
     if cgroup is None:
-        return  # it has ended, and its poststop hook never ran
+        return  # the container has ended, and its poststop hook never ran
     with cgroup:
         try:
             undo.give_back(cgroup.fd, record)

@@ -20,12 +20,12 @@ from ocihook.state import records
 
 SOCKET = "agent.sock"
 _PACKET = 1 << 20
-_AT_ONCE = 100  #: containers in one answer: a socket buffer takes some 200 KiB at once
+_AT_ONCE = 100  #: containers in one answer: the kernel takes some 200 KiB as one packet
 _FIRST_PASSED = 3  # sd_listen_fds(3)
 
 
 def listen() -> socket.socket:
-    """The socket systemd passed, or one of our own in :data:`records.RUN`. Raises OSError."""
+    """Return the socket that systemd passed, or make one in :data:`records.RUN`. Raises OSError."""
     if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1":
         os.set_inheritable(_FIRST_PASSED, False)
         listener = socket.socket(fileno=_FIRST_PASSED)
@@ -45,13 +45,13 @@ def listen() -> socket.socket:
 
 
 def peer_is_root(connection: socket.socket) -> bool:
-    """Whether the peer is root, by SO_PEERCRED, which the kernel fills in."""
+    """Return whether the peer is root. The kernel tells this by SO_PEERCRED, so the peer cannot lie."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return bool(struct.unpack("3i", raw)[1] == 0)
 
 
 def answer(registry: Registry, packet: bytes) -> bytes:
-    """The answer to *packet*; whatever is in it, no exception leaves this function."""
+    """Return the answer to *packet*. Whatever the packet contains, no exception leaves this function."""
     try:
         reply: dict[str, Any] = {"ok": True, **_do(registry, _message(packet))}
     except BedeError as error:
@@ -65,20 +65,20 @@ def drain(registry: Registry, listener: socket.socket) -> None:
     """Answer everybody who waits at *listener*."""
     waiting = select.poll()
     waiting.register(listener, select.POLLIN)
-    # This is called at every event of the host: polling first is cheaper than an accept that fails.
+    # The loop calls this at every event of the host: polling first is cheaper than an accept that fails.
     while waiting.poll(0):
         try:
             connection = listener.accept()[0]
         except (BlockingIOError, ConnectionError):
             continue
         except OSError:
-            time.sleep(0.05)  # no descriptor is left; the loop would call this again at once
+            time.sleep(0.05)  # no descriptor is left: without a pause the loop would call this again at once
             return
         serve(registry, connection)
 
 
 def serve(registry: Registry, connection: socket.socket) -> None:
-    """Answer one packet and close; a client that is slow or gone costs nothing."""
+    """Answer one packet and close. A slow client delays the agent by two seconds at most."""
     with connection:
         connection.settimeout(1)
         try:
@@ -125,7 +125,10 @@ def _do(registry: Registry, message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _page(registry: Registry, start: object) -> dict[str, Any]:
-    """One page from number *start* on, as a packet has a limit: held containers, then other families."""
+    """Return one page of the answer to `ps`, from number *start* on: held containers, then other families.
+
+    A packet cannot be larger than the socket's buffer, hence pages.
+    """
     if not isinstance(start, int) or isinstance(start, bool) or start < 0:
         raise InputError("the message has no number of where to go on")
     held = sorted(registry.containers.values(), key=lambda container: container.record.key)

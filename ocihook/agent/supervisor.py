@@ -9,7 +9,7 @@ import socket
 
 
 def tell(state: str) -> None:
-    """Send *state*, such as ``READY=1``, where a supervisor listens."""
+    """Send *state*, such as ``READY=1``, to the supervisor, if one listens."""
     name = os.environ.get("NOTIFY_SOCKET", "")
     if name[:1] not in ("/", "@"):
         return
@@ -19,7 +19,7 @@ def tell(state: str) -> None:
 
 
 def watchdog_seconds() -> float | None:
-    """The longest time between two ``WATCHDOG=1``; None where systemd expects none."""
+    """Return the longest time between two ``WATCHDOG=1``, in seconds; None if systemd expects none."""
     value = os.environ.get("WATCHDOG_USEC", "")
     ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(value) / 1e6 if value.isdigit() and int(value) and ours else None

@@ -13,9 +13,9 @@ _MIB = 1 << 20
 
 
 def resolve(text: str, cgroup: Cgroup, local: tuple[int, ...]) -> int:
-    """The bytes that *text* means for *cgroup*: a value of ``bede.local``, or "max": all *local* nodes.
+    """Return the bytes that *text* means as a bound of *cgroup*. Raises InputError, OSError.
 
-    Raises InputError, OSError.
+    *text* is a value of ``bede.local``, or "max", which means all memory of the *local* nodes.
     """
     if text == MAX:
         return nodes.room(local)[1] // _MIB * _MIB
@@ -23,8 +23,8 @@ def resolve(text: str, cgroup: Cgroup, local: tuple[int, ...]) -> int:
 
 
 def useless(text: str, bound: int, cgroup: Cgroup, local: tuple[int, ...]) -> str:
-    """Why *bound*, the result of *text*, has no effect; "" where it has, or where *text* asks for that.
+    """Return why *bound*, to which *text* was resolved, has no effect; "" if it has one. Raises OSError.
 
-    Raises OSError.
+    "max" asks for a bound without an effect, so there is no complaint about that.
     """
     return "" if text == MAX else checks.useless(bound, {}, memory.container_limit(cgroup), local)

@@ -5,7 +5,7 @@ No code outside of this folder compares names of backends: it gets one from :mod
 calls its functions. This file is loaded at every container's start, so it imports nothing.
 """
 
-UNTOLD = -1  #: a user's ``memory.high`` that the caller does not know: it has to be read from the cgroup
+UNTOLD = -1  #: stands for a user's ``memory.high`` that the caller does not know: read it from the cgroup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class BundleEdit:
         self.policy = policy
         self.config = config
         self.hook = hook  #: the path of bede-hook
-        self.own = own  #: whether it certainly gets a cgroup to itself
+        self.own = own  #: whether the container certainly gets a cgroup to itself
         self.fence = fence  #: whether the runtime can write its ``memory.high``
-        self.warn = warn  #: gets warnings about what works less well
+        self.warn = warn  #: call this with a warning about what works less well
 
 
 class BindRequest:
@@ -63,22 +63,22 @@ class BindRequest:
         warn: "Callable[[str], None]",
     ) -> None:
         self.state = state
-        self.start = start  #: when its process was started, in clock ticks since boot
-        self.namespaces = namespaces  #: their inodes by name
+        self.start = start  #: when the process was started, in clock ticks since boot
+        self.namespaces = namespaces  #: the inodes of its namespaces, by name
         self.policy = policy
         self.config = config
         self.user_high = user_high  #: bytes, None for "max", or UNTOLD
         self.runtime = runtime  #: the program that started the process
-        self.warn = warn  #: gets a line about what works less well
+        self.warn = warn  #: call this with a line about what works less well
 
 
 class AgentServices:
-    """What the agent gives to a backend that holds a container in it."""
+    """What the agent gives to a backend for holding a container."""
 
     def __init__(self, notify_fd: int, move_rate: int, warn: "Callable[[str, str], None]") -> None:
-        self.notify_fd = notify_fd  #: an eventfd that holders write to
-        self.move_rate = move_rate  #: most bytes a second that may be moved; 0: no limit
-        self.warn = warn  #: gets a text, and the name of the event
+        self.notify_fd = notify_fd  #: an eventfd to which holders write when the agent has to look at them
+        self.move_rate = move_rate  #: most bytes that may be moved in a second; 0: no limit
+        self.warn = warn  #: call this with a text and the name of the event
 
 
 class Explanation:
@@ -92,7 +92,7 @@ class Explanation:
         promotion: str,
         elsewhere: str,
     ) -> None:
-        self.origin = origin  #: who put the bound in force; "" where the record says that
+        self.origin = origin  #: who put the bound in force; "" if the record says that
         self.by_node = by_node  #: bounds in bytes of single nodes, beside the one on all of them
         self.held_by = held_by  #: (subject, fact) each
         self.promotion = promotion  #: who promotes pages that became hot
@@ -107,21 +107,21 @@ if TYPE_CHECKING:
         NAME: str  #: its name in records, `bede ps` and the documentation
         WHY: str  #: when it is chosen, in the words of `bede doctor`
         NEEDS_AGENT: bool  #: whether it needs an agent; else the kernel holds the bound by itself
-        MOVES_PAGES: bool  #: whether that agent moves pages itself, and counts them
-        FOR_USERS: bool  #: whether it can hold a user's own (rootless) containers
+        MOVES_PAGES: bool  #: whether the agent moves pages itself, and counts them
+        FOR_USERS: bool  #: whether it can hold the (rootless) containers of users other than root
 
         # The host
 
         def possible(self, config: Config) -> Tiers:
-            """This host's local and far nodes. Raises HostError where no bound can be held."""
+            """Return this host's local and far nodes. Raises HostError where no bound can be held."""
 
         def examine(self, tiers: Tiers | None) -> Iterator[Finding]:
-            """The findings of `bede doctor` about what this backend needs."""
+            """Yield the findings of `bede doctor` about what this backend needs."""
 
         # A container's start
 
         def prepare(self, edit: BundleEdit) -> bool:
-            """Change the bundle of *edit*, before there is a process; whether it was changed.
+            """Change the bundle of *edit* before there is a process. Return whether it was changed.
 
             Raises BedeError.
             """
@@ -130,10 +130,13 @@ if TYPE_CHECKING:
             """Prepare this process to become one in that container (exec), for which no hook is called."""
 
         def check(self, config: Config, cgroup_fd: int) -> Tiers:
-            """Like :meth:`possible`, for the container in that cgroup; enables what is off on the host."""
+            """Check the container in that cgroup like :meth:`possible`, and enable what is off on the host.
+
+            Return the nodes. Raises HostError.
+            """
 
         def bind(self, cgroup: Cgroup, request: BindRequest) -> Record | None:
-            """Put a bound in force, completely or not at all; its record, None where none is needed.
+            """Put the bound in force, completely or not at all. Return its record; None if none is needed.
 
             Raises BedeError.
             """
@@ -142,7 +145,10 @@ if TYPE_CHECKING:
             """Undo what the wrapper did to a container that may start without a bound. Best effort."""
 
         def holds(self, cgroup: Cgroup, policy: Policy, config: Config) -> bool:
-            """Whether the bound of *policy* is in force there without a record. Raises OSError, BedeError."""
+            """Return whether the bound of *policy* is in force in *cgroup* without a record.
+
+            Raises OSError, BedeError.
+            """
 
         # Its end
 
@@ -155,36 +161,42 @@ if TYPE_CHECKING:
         # The agent
 
         def hold(self, cgroup: Cgroup, record: Record, tiers: Tiers, agent: AgentServices) -> Holder:
-            """Begin to hold the bound of *record*; enable again what the host may have disabled.
+            """Begin to hold the bound of *record*, and enable again what the host may have disabled.
 
-            Raises OSError, BedeError.
+            Return the holder. Raises OSError, BedeError.
             """
 
         def look_after(self, cgroup_fd: int, record: Record) -> None:
-            """Periodically: put back settings of the container that other programs took. Best effort."""
+            """Put back settings of the container that other programs changed. Best effort, once a second."""
 
         def troubles(self, record: Record, tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:
-            """What is wrong with a held container: (name of the event, error) each."""
+            """Yield what is wrong with a held container, each as (name of the event, error)."""
 
         # People
 
         def listing(self) -> list[Status]:
-            """The containers that it holds without an agent (which lists the others). Raises BedeError."""
+            """Return the containers that this backend holds without an agent. Raises BedeError.
+
+            The agent lists those that it holds.
+            """
 
         def status(self, record: Record, stats: Stats) -> Status:
-            """What `bede ps` shows of a container that the agent holds."""
+            """Return what `bede ps` shows of a container that the agent holds."""
 
         def bound(self, container: Status, cgroup_fd: int, tiers: Tiers) -> int:
-            """The bound in force this instant, in bytes."""
+            """Return the bound that is in force this instant, in bytes."""
 
         def set_bound(self, container: Status, size: str) -> Change:
-            """`bede set`: hold another bound from now on, in force when this returns. Raises BedeError."""
+            """Hold another bound from now on (`bede set`). Return the change, which is in force by then.
+
+            Raises BedeError.
+            """
 
         def explain(self, container: Status, cgroup_fd: int, config: Config) -> Explanation:
-            """How a container is held. Raises OSError."""
+            """Return how the container is held. Raises OSError."""
 
         def alternative(self, container: Status, config: Config) -> str:
-            """How this backend would hold that container's bound, which another one holds now."""
+            """Return, in words, how this backend would hold the bound of a container of another backend."""
 
         def label(self, container: Status) -> str:
-            """Its name and perhaps a remark, for a column of `bede ps`."""
+            """Return this backend's name, perhaps with a remark, for a column of `bede ps`."""

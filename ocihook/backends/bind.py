@@ -31,9 +31,11 @@ def bind(
     """Put the bound of *policy* in force for the process of *state*, or leave nothing behind.
 
     *user_high* is the user's own ``memory.high`` (bytes, None for "max") if the cgroup has another one now;
-    *runtime* is the program that started the process, and *maker* its pid where it may have helpers in the
-    cgroup; *warn* gets a line about what works less well. Returns the new record, which the agent has to be
-    told of; None if no record is needed, or there was one. Raises BedeError.
+    *runtime* is the program that started the process; *maker* is that program's pid if it may have helpers in
+    the cgroup; *warn* is called with a line about what works less well.
+
+    Return the new record, of which the caller has to tell the agent; None if no record is needed, or there
+    was one. Raises BedeError.
     """
     policy = chosen.apply(policy, state.id, lambda error: warn(error.line("bede")))
     try:
@@ -43,13 +45,14 @@ def bind(
             request = BindRequest(state, start, namespaces, policy, config, user_high, runtime, warn)
             return choose.for_cgroup(cgroup.fd, config).bind(cgroup, request)
     except BaseException:
-        # Not the one that was to bind: the wrapper acts before a cgroup tells which that is.
+        # Ask the stock backend, whichever was to bind: the wrapper may have given the process that backend's
+        # policy, before there was a cgroup to choose by.
         choose.stock(config).abandon(state)
         raise
 
 
 def holds(pid: int, policy: annotation.Policy, config: configuration.Config) -> bool:
-    """Whether the bound of *policy* is in force, without a record, in the cgroup of process *pid*."""
+    """Return whether the cgroup of process *pid* holds the bound of *policy* without a record."""
     try:
         with path.find(pid) as cgroup:
             return choose.for_cgroup(cgroup.fd, config).holds(cgroup, policy, config)

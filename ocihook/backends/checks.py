@@ -6,21 +6,25 @@ from ocihook.spec.size import format_size
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
-FULL = 100  #: far memory is full when less than one part in so many is available
-NEARLY = 10  #: and nearly full likewise
+FULL = 100  #: far memory is full when less than one part in 100 is available
+NEARLY = 10  #: far memory is nearly full when less than one part in 10 is available
 
 
 def far_room(tiers: Tiers) -> tuple[int, int]:
-    """(bytes available, bytes in total) of far memory."""
+    """Return (bytes available, bytes in total) of far memory."""
     free, total = nodes.room(tiers.far)
-    # The kernel's reserve can be some percent. Reading it is slow on many CPUs, so only where it matters.
+    # Subtract the kernel's reserve, which can be some percent, only if memory is nearly full: reading the
+    # reserve is slow on a host with many CPUs.
     if free < total // NEARLY:
         free = max(free - nodes.reserved(tiers.far), 0)
     return free, total
 
 
 def require_low_node_numbers(tiers: Tiers) -> Tiers:
-    """*tiers*, if an agent can hold all of its nodes: its sets have one bit for each. Raises HostError."""
+    """Return *tiers* if the agent can hold all of its nodes. Raises HostError if not.
+
+    The agent's sets of nodes have 64 bits, one for each node number.
+    """
     beyond = [node for node in (*tiers.local, *tiers.far) if node >= nodes.MOST_NODES]
     if beyond:
         raise HostError(
@@ -32,7 +36,7 @@ def require_low_node_numbers(tiers: Tiers) -> Tiers:
 
 
 def require_far_room(tiers: Tiers) -> None:
-    """Raises HostError if far memory is full."""
+    """Check that far memory is not full. Raises HostError if it is."""
     free, total = far_room(tiers)
     if total and free < total // FULL:
         raise HostError(
@@ -42,7 +46,7 @@ def require_far_room(tiers: Tiers) -> None:
 
 
 def require_far_node_in_cpuset(mems: str, tiers: Tiers) -> None:
-    """Raises HostError if the cpuset's nodes, the kernel list *mems* ("" for all), include no far one."""
+    """Check that the kernel list *mems* ("" for all), a cpuset's nodes, has a far one. Raises HostError."""
     try:
         allowed = nodes.parse_list(mems)
     except ValueError:
@@ -55,7 +59,7 @@ def require_far_node_in_cpuset(mems: str, tiers: Tiers) -> None:
 
 
 def useless(bound: int, own: dict[int, int], limit: int | None, local: tuple[int, ...]) -> str:
-    """Why *bound*, or one of the bounds *own* of single nodes, has no effect; "" where all have one.
+    """Return why *bound*, or one of the bounds *own* of single nodes, has no effect; "" if all have one.
 
     *limit* is the container's memory limit, None for none; *local* are the local nodes.
     """
@@ -70,7 +74,7 @@ def useless(bound: int, own: dict[int, int], limit: int | None, local: tuple[int
 
 
 def require_local_nodes(bounds: dict[int, int], tiers: Tiers) -> None:
-    """Raises InputError if a node in *bounds* is not local."""
+    """Check that each node in *bounds* is local. Raises InputError if one is not."""
     for node in bounds:
         if node not in tiers.local:
             raise InputError(

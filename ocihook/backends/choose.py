@@ -16,11 +16,11 @@ NAMES = ("node_limit", "tier", "migrate")  #: all backends; a test compares thes
 
 
 def named(name: str) -> "Backend":
-    """Import the backend package called *name* and return it; an unknown name returns ``tier``.
+    """Import the backend package called *name*. Return it; for an unknown name, return ``tier``.
 
     An unknown name is no mistake: the record of a running container, and the answer of a running agent, can
     be from another version of Bede, which may have other backends. Such a container must not stay without a
-    bound, and ``tier`` holds one wherever the kernel demotes.
+    bound, and ``tier`` holds one wherever the kernel demotes. A test makes sure that no line is missing here.
     """
     if name == "migrate":
         from ocihook.backends import migrate
@@ -36,27 +36,33 @@ def named(name: str) -> "Backend":
 
 
 def for_cgroup(cgroup_fd: int, config: "Config") -> "Backend":
-    """The backend for the cgroup whose directory is *cgroup_fd*."""
+    """Return the backend for the cgroup whose directory is *cgroup_fd*."""
     return named("node_limit") if _has(nodelimit.NAME, cgroup_fd) else stock(config)
 
 
 def for_host(mount: str, config: "Config") -> "Backend":
-    """The backend for a cgroup that will be made below the cgroup v2 *mount*."""
+    """Return the backend for a cgroup that will be made below the cgroup v2 *mount*."""
     return named("node_limit") if has_limits(mount) else stock(config)
 
 
 def stock(config: "Config") -> "Backend":
-    """The backend for a kernel without limits by node; configured far nodes need not be a lower tier."""
+    """Return the backend for a kernel without limits by node.
+
+    It is ``migrate`` if the configuration names far nodes that are no lower memory tier.
+    """
     return named("migrate" if nodes.is_emulated(config.far_nodes) else "tier")
 
 
 def here(config: "Config") -> "Backend":
-    """The backend of this host, as far as it can be determined; for messages, not to start a container."""
+    """Return the backend of this host, as far as it can be determined without a container.
+
+    This is for messages; a container's start asks :func:`for_cgroup` or :func:`for_host`.
+    """
     return without_agent() or stock(config)
 
 
 def without_agent() -> "Backend | None":
-    """The backend that needs no agent, where this kernel has it."""
+    """Return the backend that needs no agent; None if this kernel does not have it."""
     from ocihook.cgroup import path
     from ocihook.errors import BedeError
 
@@ -67,7 +73,10 @@ def without_agent() -> "Backend | None":
 
 
 def has_limits(mount: str) -> bool:
-    """Whether the kernel holds bounds by itself. The root has no such file, so its children are checked."""
+    """Return whether the kernel holds bounds by itself, by ``memory.node_limit``.
+
+    The root cgroup has no such file, so its children are checked.
+    """
     try:
         root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:

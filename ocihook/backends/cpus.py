@@ -9,7 +9,7 @@ CPUS = "cpuset.cpus"
 
 
 def cpus_off_far_nodes(tiers: Tiers) -> str:
-    """The kernel list of the online CPUs that are on no far node; "" where all of them are, or none is."""
+    """Return the online CPUs that are on no far node, as a kernel list; "" if none or all of them are."""
     beside: set[int] = set()
     for node in tiers.far:
         beside.update(nodes.read_list(f"{host.NODES}/node{node}/cpulist"))
@@ -18,7 +18,10 @@ def cpus_off_far_nodes(tiers: Tiers) -> str:
 
 
 def keep(cgroup_fd: int, wanted: str) -> bool:
-    """Restrict the cgroup to the CPUs *wanted*, unless it has a list; whether it was done. Raises OSError."""
+    """Restrict the cgroup to the CPUs *wanted*, unless it has a list. Return whether it was done.
+
+    Raises OSError.
+    """
     if not wanted or fs.read(CPUS, dir_fd=cgroup_fd).strip():
         return False
     fs.write(CPUS, wanted, dir_fd=cgroup_fd)

@@ -21,7 +21,7 @@ def holder(
     backend: str,
     steering: native.Steering | None = None,
 ) -> native.Holder:
-    """Start a thread that holds the bound of *record*. Raises OSError."""
+    """Start a thread that holds the bound of *record*. Return its handle. Raises OSError."""
     return native.Holder(
         cgroup.fd,
         record.cgroup,
@@ -39,7 +39,7 @@ def holder(
 
 
 def is_gone(record: Record) -> bool:
-    """Whether the cgroup of *record* is gone. False if that cannot be determined."""
+    """Return whether the cgroup of *record* is gone; False if that cannot be determined."""
     try:
         cgroup = path.reopen(record.cgroup, record.cgroup_ino)
     except BedeError:
@@ -51,7 +51,7 @@ def is_gone(record: Record) -> bool:
 
 
 def status(record: Record, stats: native.Stats) -> Status:
-    """What `bede ps` shows of the container of *record*; sizes in bytes."""
+    """Return what `bede ps` shows of the container of *record*; sizes are in bytes."""
     return Status(
         id=record.id,
         key=record.key,
@@ -82,5 +82,5 @@ def status(record: Record, stats: native.Stats) -> Status:
 
 
 def limit(value: int) -> int | None:
-    """Convert a limit of the native part; None for no limit."""
+    """Return *value*, a limit of the native part, in Python's form: None for no limit."""
     return None if value == native.NO_LIMIT else value

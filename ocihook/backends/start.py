@@ -25,10 +25,10 @@ def bind(
     backend: "Backend",
     before_fence: "Callable[[records.Record, Tiers], None] | None" = None,
 ) -> records.Record | None:
-    """Put the bound in force, or leave nothing behind; None if a hook has done so before.
+    """Put the bound in force, or leave nothing behind. Raises BedeError.
 
-    *before_fence* does what is special to *backend*, and stores in the record what it will need later.
-    Raises BedeError.
+    *before_fence* does what is special to *backend*, and stores in the record what it will need later. Return
+    the record; None if a hook has bound this process before.
     """
     state = request.state
     before = records.read_or_none(records.key_of(state.id, state.bundle))
@@ -61,9 +61,9 @@ def bind(
             runtime=request.runtime,
         )
         require_alive(request)
-        # Write the fence before the record and the mark: an agent that finds one of these takes a memory.high
-        # that changes later for the user's. A fence without them stays only if this hook fails half-way, and
-        # then the container does not start.
+        # Write the fence before the record and the mark: if an agent finds one of these, it takes a
+        # memory.high that changes later for the user's. If this hook dies between the writes, the fence
+        # stays without a record, but then the container does not start.
         dirty = True
         if before_fence is not None:
             before_fence(record, tiers)
@@ -87,12 +87,12 @@ def require_alive(request: BindRequest) -> None:
 
 
 def refused(cgroup: "Cgroup", error: OSError) -> HostError:
-    """The HostError for the kernel's refusal *error*."""
+    """Return the HostError to raise for *error*, by which the kernel refused a write."""
     return HostError(f"cgroup {cgroup.directory} does not take a bound: {error.strerror}")
 
 
 def warn_useless(request: BindRequest, why: str) -> None:
-    """Warn the user that the bound has no effect, and *why*, if so."""
+    """Warn the user that the bound has no effect, and *why*; "" means that it has one."""
     if why:
         request.warn(
             InputError(f"container {request.state.id}: {why}", "Ask for less than that").line("bede")
@@ -100,7 +100,7 @@ def warn_useless(request: BindRequest, why: str) -> None:
 
 
 def _undo(state: "State", cgroup: "Cgroup", user_high: int | None, record: records.Record | None) -> None:
-    # Also removes the fence that the runtime wrote for us: it would strangle if nobody moved it.
+    # Also remove the fence that the runtime wrote for us: a fence that nobody moves strangles the container.
     try:
         if record is not None:
             undo.give_back(cgroup.fd, record)

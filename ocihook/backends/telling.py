@@ -11,13 +11,16 @@ NO_PROMOTION = "NUMA balancing is off: what is far stays far until it is freed o
 
 
 def far_words(tiers: Tiers) -> str:
-    """How much far memory is available for demotion, in words."""
+    """Return how much far memory can be had for demotion, in words."""
     free, total = nodes.room(tiers.far)
     return f"{free >> 20} of {total >> 20} MiB of far memory can be had"
 
 
 def no_balancing(mode: int | None) -> Finding:
-    """The finding that nothing is promoted: NUMA balancing is off (*mode* 0) or not in the kernel (None)."""
+    """Return the finding that the kernel promotes nothing.
+
+    NUMA balancing is off (*mode* 0), or this kernel has none (*mode* None).
+    """
     text = "this kernel has no NUMA balancing"
     if mode is not None:
         text = "off: what became hot on a far node stays there"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def forget(record: "Record") -> bool:
-    """Remove *record* and what existed for it alone; False if it was gone already. Raises AccessError."""
+    """Remove *record* and what existed for it alone. Return False if it was gone. Raises AccessError."""
     removed = records.remove(record.key)
     try:
         choose.named(record.backend).forget(record)
@@ -31,7 +31,7 @@ def give_back(cgroup_fd: int, record: "Record") -> None:
 def give_back_limits(
     cgroup_fd: int, user_high: int | None, user_swap_max: int | None, cpuset: dict[str, str]
 ) -> None:
-    """Like :func:`give_back`, without a record. Raises OSError."""
+    """Put back the given settings like :func:`give_back`, without a record. Raises OSError."""
     from ocihook.backends import fence
 
     failed: OSError | None = None
@@ -46,4 +46,5 @@ def give_back_limits(
         steering.release(cgroup_fd, cpuset)
     if failed is not None:
         raise failed
-    mark.remove(cgroup_fd)  # last: while the fence may still be there, the mark must be, too
+    # remove the mark last: while the fence may still be there, the mark must be there, too
+    mark.remove(cgroup_fd)

@@ -5,8 +5,8 @@ import os
 
 from ocihook import fs
 
-#: An empty cgroup beside the container's that uses the controller: systemd disables controllers in a slice
-#: if no unit needs them, but cannot do so while a child cgroup uses them.
+#: The name of an empty cgroup beside the container's, which uses the controller. systemd disables a
+#: controller in a slice if no unit needs it, but cannot do so while a child cgroup uses it.
 _PIN = "bede.cpuset"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def enable(cgroup: "Cgroup", *, own: bool) -> None:
     """Enable the cpuset controller on the whole path down to *cgroup*. Raises OSError.
 
-    *own*: make the empty cgroup for this container alone, as the caller will call :func:`unpin` later.
+    *own* makes the empty cgroup for this container alone: the caller will call :func:`unpin` later.
     """
     fd = os.open(cgroup.mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -46,7 +46,7 @@ def _pin(parent: int, name: str) -> None:
 
 
 def unpin(path: str, inode: int, mount: str) -> None:
-    """Remove the empty cgroup of the cgroup *path* below *mount* with that *inode*. Best effort."""
+    """Remove the empty cgroup that :func:`enable` made for the cgroup *path* with *inode*. Best effort."""
     above = path.rpartition("/")[0]
     if not _is_of_systemd(path):
         return
@@ -61,7 +61,7 @@ def unpin(path: str, inode: int, mount: str) -> None:
         finally:
             os.close(root)
     except OSError:
-        pass  # there is none, or its slice is gone
+        pass  # the cgroup does not exist, or its slice is gone
 
 
 def _is_of_systemd(path: str) -> bool:

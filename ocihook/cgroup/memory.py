@@ -20,9 +20,9 @@ _UNKNOWN = "Boot another kernel, and report this one"
 def local_far(
     numa_stat: str, local_nodes: "Collection[int]", far_nodes: "Collection[int]"
 ) -> tuple[int, int]:
-    """(local, far) usage in bytes from the text of ``memory.numa_stat``, descendants included.
+    """Return (local, far) usage in bytes by *numa_stat*, the text of ``memory.numa_stat``.
 
-    Raises HostError if *text* cannot be parsed.
+    Usage includes descendants. Raises HostError if the text cannot be parsed.
     """
     local = far = 0
     for line in numa_stat.split("\n"):
@@ -47,28 +47,28 @@ def _number(text: str, name: str) -> int:
 
 
 def usage(dir_fd: int) -> int:
-    """``memory.current`` in bytes. Raises OSError, HostError."""
+    """Return ``memory.current`` in bytes. Raises OSError, HostError."""
     return _number(fs.read("memory.current", dir_fd=dir_fd).strip(), "memory.current")
 
 
 def high(dir_fd: int) -> int | None:
-    """``memory.high`` in bytes; None is "max". Raises OSError, HostError."""
+    """Return ``memory.high`` in bytes; None is "max". Raises OSError, HostError."""
     return limit(dir_fd, "memory.high")
 
 
 def maximum(dir_fd: int) -> int | None:
-    """``memory.max`` in bytes; None is "max". Raises OSError, HostError."""
+    """Return ``memory.max`` in bytes; None is "max". Raises OSError, HostError."""
     return limit(dir_fd, "memory.max")
 
 
 def limit(dir_fd: int, name: str) -> int | None:
-    """The limit in file *name* in bytes; None is "max". Raises OSError, HostError."""
+    """Return the limit in file *name* in bytes; None is "max". Raises OSError, HostError."""
     text = fs.read(name, dir_fd=dir_fd).strip()
     return None if text == "max" else _number(text, name)
 
 
 def limit_or_none(dir_fd: int, name: str) -> int | None:
-    """Like :func:`limit`; None also where this kernel has no such file."""
+    """Return the limit like :func:`limit`; None also if this kernel has no such file."""
     try:
         return limit(dir_fd, name)
     except OSError:
@@ -76,7 +76,7 @@ def limit_or_none(dir_fd: int, name: str) -> int | None:
 
 
 def container_limit(cgroup: "Cgroup") -> int | None:
-    """The memory limit in bytes that a runtime gave the container in *cgroup*; None for none.
+    """Return the memory limit in bytes that a runtime gave the container in *cgroup*; None for none.
 
     Raises OSError, HostError.
     """
@@ -88,9 +88,9 @@ def container_limit(cgroup: "Cgroup") -> int | None:
 
 
 def is_limited(dir_fd: int) -> bool:
-    """Whether the cgroup has a ``memory.max``, or a cgroup above it has that or a ``memory.high``.
+    """Return whether the cgroup has a ``memory.max``, or a cgroup above it has one or a ``memory.high``.
 
-    Raises HostError. A file that cannot be read counts as no limit, since the root cgroup has none.
+    A file that cannot be read counts as no limit, since the root cgroup has none. Raises HostError.
     """
     above = ""
     while True:
@@ -105,18 +105,21 @@ def is_limited(dir_fd: int) -> bool:
 
 
 def node_limits(dir_fd: int) -> dict[int, int | None]:
-    """``memory.node_limit`` in bytes by node; None is "max". Raises OSError, InputError."""
+    """Return ``memory.node_limit`` in bytes by node; None is "max". Raises OSError, InputError."""
     return nodelimit.parse(fs.read(nodelimit.NAME, dir_fd=dir_fd))
 
 
 def node_usage(dir_fd: int) -> dict[int, int]:
-    """``memory.node_current``: bytes in use by node, descendants included. Raises OSError, InputError."""
+    """Return the bytes in use by node, by ``memory.node_current``, which includes descendants.
+
+    Raises OSError, InputError.
+    """
     used = nodelimit.parse(fs.read("memory.node_current", dir_fd=dir_fd))
     return {node: value or 0 for node, value in used.items()}
 
 
 def node_events(dir_fd: int) -> dict[str, int]:
-    """``memory.node_events``: numbers of pages by event. Raises OSError, HostError."""
+    """Return the numbers of pages by event, by ``memory.node_events``. Raises OSError, HostError."""
     lines = fs.read("memory.node_events", dir_fd=dir_fd).splitlines()
     pairs = [line.partition(" ") for line in lines]
     return {name: _number(value, "memory.node_events") for name, _, value in pairs}

@@ -6,13 +6,14 @@ import re
 _LEAF = "container"  # the cgroup that crun makes below a scope
 _SCOPES = ("docker-", "libpod-", "cri-containerd-", "crio-", "crun-", "runc-", "bede-")
 _GENERATED = re.compile(r"[0-9a-f]{64}")  # an id that an engine generated
-#: names of cgroups that are no scope: without systemd, or inside a service (`podman run --cgroups=split`)
+#: The names of cgroups that are no scope: engines make these without systemd, and Podman makes them inside a
+#: service, too (`podman run --cgroups=split`).
 _PLAIN = re.compile(rf"(?:docker|libpod|libpod-payload|crio)-({_GENERATED.pattern})")
 SHORT = 12  #: digits of a generated id that the engines show
 
 
 def id_of(cgroup: str) -> str:
-    """The container's id in the path of its *cgroup*, else the path's last part; safe to print."""
+    """Return the container's id in the path of its *cgroup*, else the path's last part; safe to print."""
     parts = cgroup.rstrip("/").split("/")
     name = parts[-2] if parts[-1] == _LEAF and len(parts) > 2 else parts[-1]
     if name.endswith(".scope"):
@@ -22,29 +23,29 @@ def id_of(cgroup: str) -> str:
                 break
     elif (found := _PLAIN.fullmatch(name)) is not None:
         name = found[1]
-    elif parts[-2:-1] == ["bede"]:  # of `bede run`, without systemd
+    elif parts[-2:-1] == ["bede"]:  # `bede run` makes such a cgroup on a host without systemd
         name = name.removeprefix("bede-")
     # A cgroup's name is untrusted: whoever makes it chooses it.
     return escaped(name)
 
 
 def is_generated(id: str) -> bool:
-    """Whether an engine generated *id*, so that its first digits suffice; else a person chose it."""
+    """Return whether an engine generated *id*, so that its first digits suffice; else a person chose it."""
     return _GENERATED.fullmatch(id) is not None
 
 
 def short(id: str) -> str:
-    """*id* to be shown: only the first digits of a generated one, the whole of any other."""
+    """Return *id* as it is shown: the first digits of a generated id, the whole of any other."""
     return id[:SHORT] if is_generated(id) else id
 
 
 def escaped(text: str) -> str:
-    """*text* with control characters escaped, so that it is safe to print and still unique."""
+    """Return *text* with control characters escaped, so that it is safe to print and still unique."""
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _plain(name: str) -> str:
-    """*name* with the escapes of systemd-escape(1) decoded; unchanged if the result is no valid text."""
+    """Return *name* with systemd-escape(1)'s escapes decoded; unchanged if the result is no valid text."""
     try:
         escaped = name.encode()
         return re.sub(rb"\\x([0-9a-f]{2})", lambda found: bytes([int(found[1], 16)]), escaped).decode()

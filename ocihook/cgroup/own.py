@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
     from ocihook.cgroup.path import Cgroup
 
-_DEEPEST = 1024  # most generations that a search for an ancestor climbs
-#: A threaded cgroup does not list processes, but the cgroup above it does; the others mean it has vanished.
+_DEEPEST = 1024  # most generations that the search for an ancestor climbs, against an endless loop
+#: Errors to skip a cgroup by: a threaded one does not list processes, but the cgroup above it does
+#: (EOPNOTSUPP); the others mean that the cgroup has vanished.
 _NONE = (errno.EOPNOTSUPP, errno.ENOENT, errno.ENODEV)
 
 
 def check(cgroup: "Cgroup", pid: int, runtime: int = 0) -> None:
-    """Raises HostError if *cgroup*, which process *pid* is in, has processes of others; also OSError.
+    """Check that *cgroup*, which process *pid* is in, has no processes of others. Raises HostError, OSError.
 
-    *runtime* is the process that makes the container: its other children may be in there for now (runc puts
-    criu into the cgroup that it restores), but never the runtime itself, its caller, or this process.
+    *runtime* is the process that makes the container. Its other children may be in the cgroup for now (runc
+    puts criu into the cgroup that it restores), but never the runtime itself, its caller, or this process.
     """
     for other in members(cgroup):
         if other != pid and not _belongs(other, pid, runtime):
@@ -39,7 +40,7 @@ def check(cgroup: "Cgroup", pid: int, runtime: int = 0) -> None:
 
 
 def is_free(mount: str, where: str) -> bool:
-    """Whether the cgroup *where* below *mount* is empty or missing. False if that cannot be determined."""
+    """Return whether the cgroup *where* below *mount* is empty or missing; False if that is unknown."""
     try:
         root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -57,7 +58,10 @@ def is_free(mount: str, where: str) -> bool:
 
 
 def members(cgroup: "Cgroup") -> "Iterator[int]":
-    """The processes in *cgroup* and below it; 0 is one outside our pid namespace. Raises OSError."""
+    """Yield the processes in *cgroup* and below it; 0 stands for one outside our pid namespace.
+
+    Raises OSError.
+    """
     waiting = [""]
     while waiting:
         below = waiting.pop()
@@ -76,7 +80,7 @@ def members(cgroup: "Cgroup") -> "Iterator[int]":
 
 
 def _belongs(other: int, pid: int, runtime: int) -> bool:
-    """Whether *other* belongs to the container of *pid*, is a helper of its *runtime*, or has ended."""
+    """Return whether *other* has ended, belongs to the container of *pid*, or helps its *runtime*."""
     from ocihook.cgroup import procfs  # not at the top: every start of a container would load it
 
     if other in (0, os.getpid()):

@@ -12,7 +12,7 @@ from ocihook.errors import HostError, InputError
 
 #: Characters that the kernel writes as a backslash and three octal digits.
 _ESCAPED = {f"{ord(char):03o}": char for char in " \t\n\\#"}
-#: Errors that say nothing about the file that was to be opened.
+#: Errors that concern this process (no descriptor or memory is left), not the file that was to be opened.
 NOTHING_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _V2 = "Boot with systemd.unified_cgroup_hierarchy=1 on the kernel command line"
 
@@ -30,11 +30,11 @@ class Cgroup:
 
     @property
     def directory(self) -> str:
-        """The absolute path, for messages; act through ``fd``."""
+        """Return the absolute path for messages. Open files by ``fd``: another cgroup may get this path."""
         return self.mount + self.path if self.path != "/" else self.mount
 
     def close(self) -> None:
-        """Close the descriptor; a second call does nothing."""
+        """Close the descriptor. A second call does nothing."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -47,9 +47,9 @@ class Cgroup:
 
 
 def find(pid: int) -> Cgroup:
-    """The cgroup that process *pid* is in; its memory controller must be enabled.
+    """Return the cgroup that process *pid* is in, after checking that its memory controller is enabled.
 
-    Raises InputError when there is no such process, HostError when its cgroup cannot hold a bound.
+    Raises InputError if there is no such process, HostError if its cgroup cannot hold a bound.
     """
     try:
         lines = fs.read(host.path(f"/proc/{pid}/cgroup")).split("\n")
@@ -79,7 +79,7 @@ def find(pid: int) -> Cgroup:
 
 
 def reopen(path: str, inode: int | None) -> Cgroup | None:
-    """The cgroup that was found at *path* below the mount with kernel id *inode*; None when it is gone.
+    """Return the cgroup at *path* below the mount if its kernel id is *inode*; None if it is gone.
 
     An *inode* of None means any cgroup at that path. Raises HostError if that cannot be determined.
     """
@@ -91,7 +91,7 @@ def reopen(path: str, inode: int | None) -> Cgroup | None:
 
 
 def open_below(path: str) -> Cgroup | None:
-    """The cgroup *path* below the mount, with any inode; None if there is none. Raises HostError."""
+    """Return the cgroup *path* below the mount, with any inode; None if there is none. Raises HostError."""
     try:
         top = mount_point()
         root = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -100,25 +100,25 @@ def open_below(path: str) -> Cgroup | None:
         finally:
             os.close(root)
     except OSError as error:
-        # Out of descriptors or memory: that says nothing about the cgroup.
+        # Without descriptors or memory we do not know whether the cgroup is gone.
         if error.errno in NOTHING_LEFT:
             raise HostError(f"cgroup {path} cannot be opened: {error.strerror}") from None
         return None
 
 
 def mount_point() -> str:
-    """Where the cgroup v2 hierarchy is mounted. Raises HostError."""
+    """Return where the cgroup v2 hierarchy is mounted. Raises HostError."""
     return _mounts()[0][1]
 
 
 def of_user(mount: str) -> str:
-    """The directory that contains the cgroups of this user's containers: for root the *mount* itself."""
+    """Return the directory that contains the cgroups of this user's containers; for root, the *mount*."""
     user = os.geteuid()
     return mount if user == 0 else f"{mount}/user.slice/user-{user}.slice/user@{user}.service"
 
 
 def check(cgroup: Cgroup) -> None:
-    """Raises HostError unless ``memory.high`` of *cgroup* can be set."""
+    """Check that ``memory.high`` of *cgroup* can be set. Raises HostError if not."""
     if cgroup.path == "/":
         raise HostError(
             "the container's process is in the root cgroup, which has no memory.high",
@@ -158,7 +158,7 @@ def _locate(path: str) -> tuple[str, str]:
 
 
 def _mounts() -> list[tuple[str, str]]:
-    """(root within the hierarchy, mount point) of each cgroup v2 mount, the usual place first."""
+    """Return (root within the hierarchy, mount point) of each cgroup v2 mount, the usual place first."""
     found = []
     for line in fs.read(host.path("/proc/self/mountinfo")).split("\n"):
         left, _, right = line.partition(" - ")

@@ -13,7 +13,10 @@ NAMESPACES = ("pid", "cgroup", "mnt")  #: the namespaces a record keeps
 
 
 def start_time(pid: int) -> int | None:
-    """When *pid* started, in clock ticks since boot (field 22 of ``stat``); None when it is gone or dead."""
+    """Return when *pid* started, in clock ticks since boot; None if it is gone or dead.
+
+    Source: field 22 of ``stat``.
+    """
     fields = _fields(pid)
     if len(fields) < 20 or fields[0] in ("Z", "X"):
         return None
@@ -21,12 +24,12 @@ def start_time(pid: int) -> int | None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of *pid* with its threads (fields 14 and 15 of ``stat``); 0 when it is gone."""
+    """Return the CPU seconds of *pid* with its threads (fields 14 and 15 of ``stat``); 0 if it is gone."""
     return sum(int(ticks) for ticks in _fields(pid)[11:13]) / os.sysconf("SC_CLK_TCK")
 
 
 def _fields(pid: int) -> list[str]:
-    """The fields of ``stat`` from the third on; none if *pid* is gone."""
+    """Return the fields of ``stat`` from the third on; an empty list if *pid* is gone."""
     try:
         text = fs.read(host.path(f"/proc/{pid}/stat"))
     except (FileNotFoundError, ProcessLookupError):
@@ -36,17 +39,17 @@ def _fields(pid: int) -> list[str]:
 
 
 def is_same(pid: int, start: int) -> bool:
-    """Whether the process with *pid* that started at *start* is still alive."""
+    """Return whether the process with *pid* that started at *start* is still alive."""
     return start_time(pid) == start
 
 
 def namespaces(pid: int) -> dict[str, int]:
-    """The inode of each of :data:`NAMESPACES` of *pid*. Raises OSError when it is gone."""
+    """Return the inode of each of :data:`NAMESPACES` of *pid*. Raises OSError when it is gone."""
     return {name: os.stat(host.path(f"/proc/{pid}/ns/{name}")).st_ino for name in NAMESPACES}
 
 
 def identity(pid: int) -> tuple[int, dict[str, int]]:
-    """(start time, namespaces) of *pid*. Raises InputError when it is gone."""
+    """Return (start time, namespaces) of *pid*. Raises InputError when it is gone."""
     try:
         start = start_time(pid)
         if start is not None:
@@ -57,6 +60,9 @@ def identity(pid: int) -> tuple[int, dict[str, int]]:
 
 
 def caller() -> str:
-    """The name of the runtime, which is this hook's parent (the OCI state does not name it), or ""."""
+    """Return the name of the runtime, which is this hook's parent, or "" if it is unknown.
+
+    The OCI state does not contain that name.
+    """
     name = host.read(f"/proc/{os.getppid()}/comm").strip()
     return name if name in ("runc", "crun", "youki") else ""

@@ -16,7 +16,7 @@ _NS_GET_PARENT = 0xB702
 
 
 def cgroup_of(pid: int) -> str | None:
-    """The path of the cgroup that *pid* is in, from the hierarchy's root; None when it is gone."""
+    """Return the path of the cgroup that *pid* is in, from the hierarchy's root; None when it is gone."""
     for line in host.read(f"/proc/{pid}/cgroup").split("\n"):
         if line.startswith("0::/"):
             return line[3:]
@@ -24,7 +24,7 @@ def cgroup_of(pid: int) -> str | None:
 
 
 def namespace(pid: int, name: str) -> int | None:
-    """The inode of namespace *name* ("pid", "cgroup", "mnt") of *pid*; None when it is gone."""
+    """Return the inode of namespace *name* ("pid", "cgroup", "mnt") of *pid*; None when it is gone."""
     try:
         return os.stat(host.path(f"/proc/{pid}/ns/{name}")).st_ino
     except OSError:
@@ -32,7 +32,10 @@ def namespace(pid: int, name: str) -> int | None:
 
 
 def hold_namespace(pid: int, name: str) -> int | None:
-    """An open descriptor of that namespace: while it is open, no other namespace gets the same inode."""
+    """Return an open descriptor of that namespace; None if *pid* is gone.
+
+    While the descriptor is open, no other namespace gets the same inode.
+    """
     try:
         return os.open(host.path(f"/proc/{pid}/ns/{name}"), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -40,14 +43,14 @@ def hold_namespace(pid: int, name: str) -> int | None:
 
 
 def outer_pid_namespaces(pid: int) -> list[int]:
-    """The inodes of the pid namespaces around that of *pid*, the nearest first."""
+    """Return the inodes of the pid namespaces around that of *pid*, the nearest first."""
     found: list[int] = []
     fd = hold_namespace(pid, "pid")
     while fd is not None:
         try:
             outer = fcntl.ioctl(fd, _NS_GET_PARENT)
         except OSError:
-            outer = None  # we may not see any further out
+            outer = None  # we may not look into namespaces further out
         os.close(fd)
         fd = outer
         if fd is not None:
@@ -57,23 +60,23 @@ def outer_pid_namespaces(pid: int) -> list[int]:
 
 
 def status(pid: int) -> dict[str, str]:
-    """The fields of ``/proc/PID/status``; empty when *pid* is gone."""
+    """Return the fields of ``/proc/PID/status``; empty when *pid* is gone."""
     lines = host.read(f"/proc/{pid}/status").split("\n")
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
 def parent_of(pid: int) -> int:
-    """The number of the parent of *pid*; 0 when either is gone."""
+    """Return the pid of the parent of *pid*; 0 if one of the two is gone."""
     return fs.number(status(pid).get("PPid", "")) or 0
 
 
 def is_first(pid: int) -> bool:
-    """Whether *pid* is the first process of its pid namespace, which then lives as long as it does."""
+    """Return whether *pid* is the first process of its pid namespace, which ends with that process."""
     return status(pid).get("NSpid", "").split()[-1:] == ["1"]
 
 
 def private_bytes(pid: int) -> int:
-    """Memory that no other process maps; 0 when *pid* is gone."""
+    """Return the bytes of *pid* that no other process maps; 0 if *pid* is gone."""
     total = 0
     for line in host.read(f"/proc/{pid}/smaps_rollup").split("\n"):
         name, _, value = line.partition(":")
@@ -83,5 +86,5 @@ def private_bytes(pid: int) -> int:
 
 
 def everybody() -> list[int]:
-    """All processes of the host, older numbers first."""
+    """Return all processes of the host, older numbers first."""
     return sorted(int(name) for name in os.listdir(host.path("/proc")) if name.isdigit())

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def having(mount: str, name: str) -> "Iterator[Cgroup]":
-    """Each cgroup below *mount* with file *name* of a controller, a parent before its children.
+    """Yield each cgroup below *mount* that has the controller's file *name*, a parent before its children.
 
-    It is open until the next one is requested. Cgroups that vanish meanwhile are left out. Below a cgroup
-    without the file the search stops, because a child has only controllers that its parent has.
+    The cgroup stays open until the next one is requested. Cgroups that vanish meanwhile are left out. The
+    search stops below a cgroup without the file, because a child has only controllers that its parent has.
     """
     root = os.open(mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -39,7 +39,7 @@ def having(mount: str, name: str) -> "Iterator[Cgroup]":
 
 
 def below(directory: int, prefix: str) -> list[str]:
-    """The paths, each behind *prefix*, of the cgroups in *directory* itself, the last one first."""
+    """Return the paths of the cgroups directly in *directory*, each behind *prefix*, in reverse order."""
     try:
         with os.scandir(directory) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -11,7 +11,7 @@ bounds without Bede: those stay until their containers end.)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """--release-all."""
+    """Add the option --release-all."""
     parser.add_argument(
         "--release-all",
         action="store_true",
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Hold bounds until told to end."""
+    """Hold the bounds of this host until told to end, or release them all. Return the exit status."""
     from ocihook.agent import main
 
     return main.release_all() if args.release_all else main.run()

@@ -56,18 +56,18 @@ REPAIRS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which shell."""
+    """Add the argument that names the shell."""
     parser.add_argument("shell", choices=SHELLS, help="whose completion to print")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it."""
+    """Print the completion script. Return the exit status."""
     print(script(args.shell))
     return 0
 
 
 def script(shell: str) -> str:
-    """The completion for *shell*. Raises InputError where shtab is not installed."""
+    """Return the completion for *shell*. Raises InputError where shtab is not installed."""
     try:
         import shtab
     except ModuleNotFoundError:
@@ -82,7 +82,7 @@ def script(shell: str) -> str:
 
 
 def tree() -> Parser:
-    """One parser for everything: `bede` itself, with all commands as sub-parsers."""
+    """Return one parser for everything: `bede` itself, with all commands as sub-parsers."""
     from ocihook.cli import main
 
     top = main.top_parser()

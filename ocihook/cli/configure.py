@@ -42,7 +42,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which engine, and how far to go."""
+    """Add the arguments that say which engine to configure, and how far to go."""
     add_engine(parser)
     parser.add_argument("--set-default", action="store_true", help="make bede the engine's default runtime")
     what = "the engine's runtime that is behind bede-runtime (default: its default runtime)"
@@ -50,13 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Which engine, and whether to only show it."""
+    """Add the engine's name, and the option that only shows the changes."""
     parser.add_argument("engine", metavar="ENGINE", choices=engine.NAMES, help=", ".join(engine.NAMES))
     parser.add_argument("--dry-run", action="store_true", help="print a diff, and write nothing")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the engine's files, or show what would be written."""
+    """Write the engine's files, or show what would be written. Return the exit status."""
     chosen = engine.named(args.engine)
     if not args.dry_run:
         if programs.find(chosen.PROGRAM) is None:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def need_root(name: str) -> None:
-    """Raises AccessError unless this user may change the engine's files."""
+    """Check that this user may change the engine's files. Raises AccessError if not."""
     if os.geteuid() != 0 and not engine.named(name).FOR_USERS:
         raise AccessError(f"only root can change the files of {name}", "Run it as root, or with --dry-run")
 

@@ -10,7 +10,7 @@ from vmlab.demo import show
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """On which machine, and how much local memory."""
+    """Add the arguments that choose the machine, and how much local memory Redis gets."""
     add = parser.add_argument
     add(
         "--kernel",
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 if the bound held and every key is still there, else 1."""
+    """Run the demonstration. Return 0 if the bound held and every key is still there, else 1."""
     if not args.timeout > 0:
         raise InputError("--timeout is not a number of seconds above 0")
     return show.run(show.Options(args.kernel, args.topology, args.bound, args.timeout))

@@ -12,7 +12,7 @@ _LONGEST = 160
 
 
 def on() -> None:
-    """From now on print every file that :mod:`ocihook.fs` reads or writes."""
+    """Print from now on every file that :mod:`ocihook.fs` reads or writes."""
     fs.recorder = _tell
 
 

@@ -43,13 +43,13 @@ _INDENT = 27
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How to print, and whether to repair."""
+    """Add the options that say how to print, and whether to repair."""
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--fix", action="store_true", help="do what can be done at run time")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is found; whether bounds can be held."""
+    """Print what is found. Return an exit status that says whether this host can hold bounds."""
     report = examine.examine()
     if args.fix:
         for finding, error in examine.repair(report):
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def lines(report: examine.Report, width: int) -> list[str]:
-    """The report for people, no line longer than *width* columns."""
+    """Return the report for people, no line longer than *width* columns."""
     found: list[str] = []
     topic = ""
     for finding in report.findings:

@@ -22,13 +22,13 @@ _INDENT = 14
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which container."""
+    """Add the argument that names the container."""
     parser.add_argument("container", metavar="CONTAINER", help="its name, id, or cgroup")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the facts."""
+    """Print the facts about the container's bound. Return the exit status."""
     container = containers.find(args.container)
     facts = explain.explain(container)
     if args.json:

@@ -47,7 +47,7 @@ DEMO_STATUS = "`bede demo`: 1 also where the bound was passed\n"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run `bede`; the exit status."""
+    """Run `bede` with *argv* (default: the arguments of this process). Return the exit status."""
     args = sys.argv[1:] if argv is None else argv
     _prepare_output()
     standard = output.Standard(sys.stdout)
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         with contextlib.redirect_stdout(standard):
             try:
                 status = _run(args)
-            except SystemExit:  # of argparse, which has printed a help
+            except SystemExit:  # argparse has printed a help
                 sys.stdout.flush()
                 raise
             sys.stdout.flush()
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _failed(failed: errors.BedeError, error: BaseException) -> int:
-    """Print *failed*, the BedeError made from *error*; the exit status."""
+    """Print *failed*, the BedeError that was made from *error*. Return the exit status."""
     with contextlib.suppress(OSError):  # the exit status shows the failure, too
         detail.of(error)
         for note in getattr(error, "__notes__", ()):
@@ -99,13 +99,13 @@ def _prepare_output() -> None:
 
 
 def commands() -> dict[str, str]:
-    """The :data:`COMMANDS` of this installation."""
+    """Return those of :data:`COMMANDS` that this installation has."""
     checkout = os.path.isdir(nodes.MACHINE)
     return {name: text for name, text in COMMANDS.items() if checkout or name not in CHECKOUT_ONLY}
 
 
 def top_parser() -> Parser:
-    """The parser of the options before the command."""
+    """Return the parser of the options before the command."""
     parser = Parser(
         prog="bede",
         description="Hold a container's local memory (DRAM) to a bound.",
@@ -123,7 +123,7 @@ def top_parser() -> Parser:
 
 
 def command_parser(name: str) -> Parser:
-    """The parser of command *name*, its module imported. Raises InputError where it is not installed."""
+    """Import the module of command *name*. Return its parser. Raises InputError if it is not installed."""
     parser = Parser(
         prog=f"bede {name}",
         description=COMMANDS[name][:1].upper() + COMMANDS[name][1:] + ".",

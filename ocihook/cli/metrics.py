@@ -24,7 +24,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where to listen."""
+    """Add the option that says where to listen."""
     parser.add_argument(
         "--listen",
         metavar="ADDRESS",
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Answer until told to end."""
+    """Answer requests until told to end. Return the exit status."""
     where = serve.address(args.listen)
 
     def ready(text: str) -> None:

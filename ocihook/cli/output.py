@@ -18,7 +18,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 def failed(name: str, error: OSError, left: str = "") -> BedeError:
-    """The error to report for *error* at the file *name*; *left* says what the file contains now."""
+    """Return the error to report for *error* at the file *name*; *left* says what the file contains now."""
     if isinstance(error, PermissionError):
         return AccessError(f"{name} may not be written", left)
     what = f"{name} cannot be written: {error.strerror or error}"
@@ -52,11 +52,11 @@ class Standard:
         except OSError as error:
             self.broken = True
             if isinstance(error, BrokenPipeError):
-                raise  # the reader has gone
+                raise  # whoever reads the output has gone
             raise failed(STANDARD, error) from error
 
     def give_up(self) -> None:
-        """If it is broken, keep the interpreter from writing, and complaining, once more at exit."""
+        """Keep the interpreter from writing, and complaining, once more at exit if the output is broken."""
         if self.broken:
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.stream.fileno())
@@ -71,7 +71,10 @@ class Lines:
         self.count = 0  #: written lines
 
     def write(self, text: str) -> None:
-        """Write *text*, which is whole lines. Raises OSError, after removing a line that was cut off."""
+        """Write *text*, which is whole lines.
+
+        If that fails, remove the part that was written; raise OSError.
+        """
         data = text.encode("utf-8", "replace")
         done = 0
         try:
@@ -85,7 +88,7 @@ class Lines:
         self.count += data.count(b"\n")
 
     def _take_back(self, size: int) -> None:
-        """Cut off the last *size* bytes, if it is a file and nobody has written after them."""
+        """Cut off the last *size* bytes, if this is a file and nobody has written after them."""
         with contextlib.suppress(OSError):
             found = os.fstat(self.fd)
             end = os.lseek(self.fd, 0, os.SEEK_CUR)

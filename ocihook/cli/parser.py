@@ -9,9 +9,9 @@ from ocihook.errors import InputError
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises InputError instead of printing a usage and exiting; its sub-parsers do likewise."""
+    """A parser that raises InputError instead of printing a usage and exiting, as do its sub-parsers."""
 
-    #: whether the first word that is no option begins a command with its own options, as with env(1)
+    #: whether the first word that is no option begins another command with its own options, as in env(1)
     runs_command = False
 
     def error(self, message: str) -> NoReturn:
@@ -22,7 +22,10 @@ class Parser(argparse.ArgumentParser):
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Like argparse's, but leaves the words of a command alone."""
+        """Parse like argparse, but leave the options of a command that *args* contain to that command.
+
+        Return (the parsed arguments, words that are left over).
+        """
         if self.runs_command and args is not None:
             args = self._parted(list(args))
         given, left = super().parse_known_args(args, namespace)
@@ -32,14 +35,14 @@ class Parser(argparse.ArgumentParser):
         return given, left
 
     def _parted(self, args: list[str]) -> list[str]:
-        """*args* with ``--`` inserted before the command, if it is missing."""
+        """Return *args* with ``--`` inserted before the command, if it is missing."""
         at = 0
         while at < len(args) and args[at].startswith("-") and args[at] not in ("-", "--"):
             at += 2 if self._takes_next(args[at]) else 1
         return args if at >= len(args) or args[at] == "--" else [*args[:at], "--", *args[at:]]
 
     def _takes_next(self, word: str) -> bool:
-        """Whether the value of the option *word* is the next word."""
+        """Return whether the value of the option *word* is the next word."""
         if "=" in word:
             return False
         actions: dict[str, argparse.Action] = self._option_string_actions
@@ -47,7 +50,7 @@ class Parser(argparse.ArgumentParser):
         return bool(found) and all(action.nargs is None for action in found)
 
     def _begun(self, word: str, actions: dict[str, Any]) -> list[argparse.Action]:
-        """The long options that begin with *word*."""
+        """Return the long options that begin with *word*."""
         if not word.startswith("--"):
             return []
         return [action for name, action in actions.items() if name.startswith(word)]

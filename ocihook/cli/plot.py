@@ -26,7 +26,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to draw, and where to."""
+    """Add the arguments that say what to draw, and into which file."""
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE", help="what bede record wrote")
     add("-o", "--output", required=True, metavar="OUT", help="the picture (.png) or page (.html) to write")
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw it."""
+    """Draw the recordings. Return the exit status."""
     ending = Path(args.output).suffix.lower()
     if ending not in (".png", ".html"):
         raise InputError(f"{args.output} is neither a .png nor a .html", "Its ending says what to draw")

@@ -28,7 +28,7 @@ DETAILS = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """How to print."""
+    """Add the options that say how to print."""
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="a JSON list, sizes in bytes")
     form.add_argument(
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the containers that the agent holds, and those that the kernel holds by itself."""
+    """Print the containers that the agent or the kernel holds. Return the exit status."""
     found = containers.listing()
     if args.json:
         print(json.dumps([container.as_json() for container in found], indent=2))
@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
         rest = (_outside(container.outside), backend, container.runtime or "-")
         rows.append([id, container.name or "-", *sizes, overshoot, *rest])
     if any(container.program_bound for container in found):
-        # Mapped memory may be charged to other containers; this one's is at most its local usage.
+        # The agent counts the mapped memory of a container's processes, some of which may be charged to other
+        # containers. What is charged to this container is at most its local usage.
         own = [OWN, *(_program_bound(container) for container in found)]
         rows = [[*row[:4], cell, *row[4:]] for row, cell in zip(rows, own, strict=True)]
     _narrow(rows, terminal.room())
@@ -75,7 +76,7 @@ def _widths(rows: list[list[str]]) -> list[int]:
 
 
 def _narrow(rows: list[list[str]], room: int | None) -> None:
-    """Cut ids and names if a line would be longer than *room*."""
+    """Cut ids and names if a line would be longer than *room* columns."""
     over = sum(_widths(rows)) + 2 * (len(rows[0]) - 1) - room if room is not None else 0
     if over > 0:
         columns = naming.narrowed([[row[at] for row in rows[1:]] for at in (0, 1)], over)
@@ -84,7 +85,7 @@ def _narrow(rows: list[list[str]], room: int | None) -> None:
 
 
 def mebibytes(size: int) -> str:
-    """A size for people: exact if it is round, else to a tenth of a MiB."""
+    """Return *size* bytes for people to read: exactly if it is round, else to a tenth of a MiB."""
     exact = format_size(size)
     return exact if len(exact) <= 6 and exact[-1] in "MGT" else f"{size / 2**20:.1f}M"
 
@@ -95,9 +96,9 @@ def _program_bound(container: Status) -> str:
 
 
 def _outside(seen: Outside | None) -> str:
-    """How many processes were outside the container's cgroup, and how much stays charged elsewhere."""
+    """Return how many processes were outside the container's cgroup, and how much stays charged elsewhere."""
     if seen is None:
-        return "-"  # no agent follows its processes
+        return "-"  # no agent follows the container's processes
     if not seen.returned and not seen.failed:
         return "none"
     failed = f", {seen.failed} not back" if seen.failed else ""

@@ -40,12 +40,12 @@ examples:
   sudo bede record -o - | awk -F, '$6 > $5'
 """
 )
-LEAST = 0.01  #: seconds
-_MOST = 8  # most containers that the line at the start names
+LEAST = 0.01  #: seconds: the shortest interval
+_MOST = 8  # the line at the start names at most so many containers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to record, where to, how often and how long."""
+    """Add the arguments that say what to record, where to, how often and how long."""
     add = parser.add_argument
     add("containers", nargs="*", metavar="CONTAINER", help="only these (default: all)")
     add("-o", "--output", required=True, metavar="FILE", help="the CSV to write; - is standard output")
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Record until interrupted, the time is over, or the containers have ended."""
+    """Record until interrupted, the time is over, or the containers have ended. Return the exit status."""
     roster.check(args.interval, LEAST)
     if args.seconds is not None and not args.seconds > 0:
         raise InputError(f"the duration {args.seconds:g} s is out of range", "Give --seconds more than 0")
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _record(args: argparse.Namespace, found: Roster, lines: output.Lines, stopped: list[int]) -> int:
-    """Write until the recording must end; how many containers were seen."""
+    """Write lines until the recording must end. Return how many containers were seen."""
     seen: set[tuple[str, str]] = set()
     _write(args, lines, recording.HEADER + "\n")
     start = due = time.monotonic()
@@ -92,7 +92,7 @@ def _record(args: argparse.Namespace, found: Roster, lines: output.Lines, stoppe
             _write(args, lines, "".join(recording.line(row, start) for row in rows))
             if found.named is not None and not rows and not found.error:
                 break
-            # Skip instants that were missed: lines stay at multiples of the interval, and none comes twice.
+            # Skip missed instants, so that lines stay at multiples of the interval, each at most once.
             late = time.monotonic() - due
             due += args.interval * max(1, -(-late // args.interval))
             time.sleep(max(0.0, min(due, end) - time.monotonic()))
@@ -103,14 +103,14 @@ def _write(args: argparse.Namespace, lines: output.Lines, text: str) -> None:
     try:
         lines.write(text)
     except BrokenPipeError:
-        raise  # the reader has gone
+        raise  # whoever reads standard output has gone
     except OSError as error:
         left = f"{_count(max(lines.count - 1, 0), 'whole row')} of the recording are there"
         raise output.failed(_where(args), error, left) from None
 
 
 def _begun(args: argparse.Namespace, found: Roster) -> str:
-    """The line at the start: what is recorded from now on."""
+    """Return the line that is printed at the start: what is recorded from now on."""
     titles = naming.titles(found.found)
     who = ", ".join(titles[:_MOST]) + (f" and {len(titles) - _MOST} more" if len(titles) > _MOST else "")
     if found.named is None:
@@ -129,13 +129,16 @@ def _count(number: int, what: str) -> str:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(OSError):  # only the file matters
+    with contextlib.suppress(OSError):  # a message that cannot be printed must not end the recording
         print(f"bede: {printable(text)}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
 def _output(name: str, force: bool) -> Iterator[output.Lines]:
-    """The output to write to. Raises BedeError."""
+    """Open the file *name* ("-": standard output) for the recording, and close it at the end.
+
+    *force* overwrites a file that exists. Raises BedeError.
+    """
     if name == "-":
         if sys.__stdout__ is None:
             raise InputError("standard output is closed", "Give -o the name of a file")
@@ -153,13 +156,17 @@ def _output(name: str, force: bool) -> Iterator[output.Lines]:
     finally:
         try:
             os.close(fd)
-        except OSError as error:  # a file system over a network may tell only now
+        # a network file system may report a failed write only when the file is closed
+        except OSError as error:
             raise output.failed(name, error) from None
 
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[list[int]]:
-    """A list of the received signals that end a recording, which then ends after a complete line."""
+    """Receive the signals that end a recording, and put the old handlers back at the end.
+
+    The list gets each received signal, so that the recording can end after a complete line.
+    """
     came: list[int] = []
 
     def take(number: int, frame: FrameType | None) -> None:

@@ -24,7 +24,7 @@ examples:
 
 
 def add_arguments(parser: Parser) -> None:
-    """The bound, and the command."""
+    """Add the arguments for the bound, and for the command."""
     add = parser.add_argument
     local = "the bound: 2G, 512M (as in the annotation bede.local, but not a share of a memory limit)"
     add("--local", required=True, metavar="SIZE", help=local)
@@ -36,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The command's exit status."""
+    """Run the command under its bound. Return the command's exit status."""
     bede = os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), "bede")
     job = bound.Job(args.argv, {annotation.LOCAL: args.local}, args.name, args.user, bede)
     return bound.run(job)

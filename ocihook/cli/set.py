@@ -29,14 +29,17 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which container, and the bound."""
+    """Add the arguments that name the container and the bound."""
     parser.add_argument("container", metavar="CONTAINER", help="its name, id, or cgroup")
     what = "as bede.local: 2G, 512M, or 25%% of the memory limit; or max, or default"
     parser.add_argument("size", metavar="SIZE", help=what)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Change the kernel's limits, or ask the agent; the bound is in force when this returns."""
+    """Change the kernel's limits, or ask the agent to change the bound. Return the exit status.
+
+    The bound is in force when this returns.
+    """
     container = containers.find(args.container)
     change = choose.named(container.backend).set_bound(container, args.size)
     name = container.name or names.short(container.id)

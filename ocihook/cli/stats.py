@@ -35,11 +35,11 @@ examples:
   sudo bede stats --follow --interval 0.2 --csv > usage.csv
   sudo bede stats --json | jq '.[] | select(.local > .bound) | .name'
 """
-LEAST = 0.01  #: seconds
+LEAST = 0.01  #: seconds: the shortest interval
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to look at, how often, and how to print it."""
+    """Add the arguments that say what to look at, how often, and how to print it."""
     parser.add_argument("containers", nargs="*", metavar="CONTAINER", help="only these (default: all)")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="JSON, sizes in bytes")
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print once, or with --follow until interrupted or the containers have ended."""
+    """Print once, or with --follow until interrupted or the containers have ended. Return the exit status."""
     roster.check(args.interval, LEAST)
     try:
         with Roster(args.containers) as found, Snapshots(found) as snapshots:

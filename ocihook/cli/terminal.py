@@ -10,25 +10,25 @@ GOOD, WARN, BAD, DIM, BOLD, PLAIN = "\033[32m", "\033[33m", "\033[31m", "\033[2m
 
 
 def is_terminal(out: TextIO | None = None) -> bool:
-    """Whether *out* (default: standard output) is a terminal that can move its cursor."""
+    """Return whether *out* (default: standard output) is a terminal that can move its cursor."""
     return (out or sys.stdout).isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def colour(out: TextIO | None = None) -> bool:
-    """Whether to print in colour: only on a terminal, and not if NO_COLOR is set (no-color.org)."""
+    """Return whether to print in colour: only on a terminal, and not if NO_COLOR is set (no-color.org)."""
     return is_terminal(out) and not os.environ.get("NO_COLOR")
 
 
 def painted(text: str, how: str, out: TextIO | None = None) -> str:
-    """*text* in colour *how*, if colour is to be used."""
+    """Return *text* in colour *how* if *out* gets colours, else *text* as it is."""
     return f"{how}{text}{PLAIN}" if how and colour(out) else text
 
 
 def width(out: TextIO | None = None) -> int:
-    """Columns of the terminal; 80 if there is none."""
+    """Return the number of columns of the terminal; 80 if there is none."""
     return shutil.get_terminal_size((80, 24)).columns if is_terminal(out) else 80
 
 
 def room() -> int | None:
-    """Most columns of a line on standard output; None: any number, as it is no terminal."""
+    """Return how many columns a line on standard output may have; None if it is no terminal: any number."""
     return width() if is_terminal() else None

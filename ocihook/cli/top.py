@@ -40,13 +40,13 @@ examples:
   sudo bede top --sort demoted --interval 0.5
   ssh -t host sudo bede top
 """
-LEAST = 0.1  #: seconds
+LEAST = 0.1  #: seconds: the shortest interval
 MOVES = {"down": 1, "j": 1, "up": -1, "k": -1}
 STEPS = {"s": 1, ">": 1, "right": 1, "S": -1, "<": -1, "left": -1}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The sort key to begin with, and the interval."""
+    """Add the arguments for the containers, the sort key to begin with, and the interval."""
     add = parser.add_argument
     add("containers", nargs="*", metavar="CONTAINER", help="only these (default: all)")
     add("--sort", default="local", metavar="KEY", help=f"{', '.join(order.KEYS)}, or its letter")
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show the screen until the user, or a signal, ends it."""
+    """Show the screen until the user, or a signal, ends it. Return the exit status."""
     view = screen.View(order.Order(order.parse(args.sort)), interval=args.interval)
     roster.check(args.interval, LEAST)
     if not (terminal.is_terminal() and sys.stdin.isatty()):
@@ -70,7 +70,8 @@ def run(args: argparse.Namespace) -> int:
     with Roster(args.containers) as found, Snapshots(found) as snapshots:
         screenful = Screen(found, snapshots, view)
         while (ended := screenful.show()) == signal.SIGTSTP:
-            os.kill(os.getpid(), signal.SIGSTOP)  # the terminal is restored by now; `fg` goes on here
+            # the terminal has its old settings by now; after `fg` this goes on
+            os.kill(os.getpid(), signal.SIGSTOP)
     return 0 if ended in (0, signal.SIGINT) else 128 + ended
 
 
@@ -80,12 +81,15 @@ class Screen:
     def __init__(self, found: Roster, snapshots: Snapshots, view: screen.View) -> None:
         self.found, self.snapshots, self.view = found, snapshots, view
         self.rows: list[Row] = []
-        # If a shell exports these, they are an old size of the terminal.
+        # A shell may export these two: they hold the terminal's size at that time, not its size now.
         environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
         self.console = Console(highlight=False, emoji=False, markup=False, _environ=environment)
 
     def show(self) -> int:
-        """Show the screen until the user quits (0), or one of the signals that end it (its number)."""
+        """Show the screen until the user quits, or a signal ends it.
+
+        Return 0, or the number of the signal.
+        """
         live = Live(
             console=self.console,
             screen=True,
@@ -140,7 +144,7 @@ class Screen:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[io.StringIO]:
-    """Collect standard error meanwhile, to be shown in the view instead of over it."""
+    """Collect standard error meanwhile, so that the view can show it instead of being written over."""
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
         yield said

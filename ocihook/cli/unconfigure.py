@@ -26,12 +26,12 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which engine, and how far to go."""
+    """Add the arguments that say which engine to change, and how far to go."""
     configure.add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Remove it from the engine's files, or show what would change."""
+    """Remove Bede's part from the engine's files, or show what would change. Return the exit status."""
     if not args.dry_run:
         configure.need_root(args.engine)
     configure.carry_out(engine.named(args.engine).unconfigure(), args.dry_run)

@@ -21,7 +21,7 @@ PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.]")
 
 
 def mebibytes(text: str) -> int:
-    """A size such as 768M or 2G, in MiB."""
+    """Return the MiB of a size such as 768M or 2G. Raises ArgumentTypeError."""
     number, unit = text[:-1], text[-1:].upper()
     if unit not in UNITS or not number.isdecimal() or int(number) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no size such as 768M or 2G")
@@ -87,7 +87,7 @@ def _model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arguments(parser: Parser) -> None:
-    """`bede vm run|shell|build|kernel`."""
+    """Add the subcommands run, shell, build and kernel."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     run_ = actions.add_parser("run", help="run one command in a throw-away machine, and exit as it exits")
     _machine_options(run_)
@@ -136,7 +136,7 @@ def _oracle(args: argparse.Namespace) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the subcommand; `run` returns the command's status."""
+    """Run the subcommand. Return its exit status; for `run`, the status of the command in the machine."""
     if args.action == "build":
         print(image.ensure(Progress()))
         return 0

@@ -21,12 +21,15 @@ class _Refused(BedeError):
 
 
 def _code(value: object) -> int:
-    """The exit code in an answer, or EXIT_AGENT if an agent of another version sent no valid one."""
+    """Return the exit code in an answer; EXIT_AGENT if an agent of another version sent no valid one."""
     return value if isinstance(value, int) and 0 < value < EXIT_MACHINE else EXIT_AGENT
 
 
 def ask(message: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
-    """The agent's answer to *message*; *timeout* in seconds. Raises BedeError, also for an error in it."""
+    """Send *message* to the agent and return its answer; *timeout* is in seconds.
+
+    Raises BedeError, also if the answer is an error.
+    """
     if not user.choose() and os.geteuid() != 0:
         raise AccessError("only root may speak to the agent", "Use sudo")
     hint = "Start it by systemctl start bede-agent, or let the next bound container start it"
@@ -52,17 +55,20 @@ def ask(message: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
 
 
 def ping(timeout: float = 10.0) -> int:
-    """The agent's pid. Raises BedeError."""
+    """Return the agent's pid. Raises BedeError."""
     return int(ask({"op": "ping"}, timeout)["pid"])
 
 
 def set_bound(key: str, size: str) -> Change:
-    """``bede set`` for the container whose record has *key*. Raises BedeError."""
+    """Send ``bede set`` for the container whose record has *key*. Return the change. Raises BedeError."""
     return change_from_json(ask({"op": "set", "container": key, "bound": size}).get("container"))
 
 
 def listing() -> tuple[list[Status], dict[str, Outside]]:
-    """(containers that the agent holds, counts of others' processes outside by cgroup). Raises BedeError."""
+    """Return (containers that the agent holds, counts of processes outside, by cgroup). Raises BedeError.
+
+    The counts are of the families that the agent follows but does not hold: a patched kernel bounds these.
+    """
     containers: list[Status] = []
     outside: dict[str, Outside] = {}
     start: int | None = 0

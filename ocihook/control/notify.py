@@ -18,10 +18,10 @@ _ABSENT = (errno.ENOENT, errno.ECONNREFUSED)
 
 
 def tell(op: str, key: str, bede: str = "/usr/bin/bede") -> bool:
-    """Send ``{"op": op, "key": key}`` to the agent; True when an agent received it.
+    """Send ``{"op": op, "key": key}`` to the agent. Return whether an agent received it.
 
-    *bede* is the program to start as ``bede agent`` if none listens, which only an "added" does. An agent
-    that starts reads every record, so the message need not be sent again. Raises OSError.
+    If none listens, an "added" starts *bede* as ``bede agent``. An agent that starts reads every record, so
+    the message need not be sent again. Raises OSError.
     """
     try:
         _send(fastjson.dumps({"op": op, "key": key}))
@@ -35,7 +35,10 @@ def tell(op: str, key: str, bede: str = "/usr/bin/bede") -> bool:
 
 
 def start(bede: str) -> None:
-    """Start the agent, detached from the hook and its pipes; its lock keeps it single. Raises OSError."""
+    """Start the agent, detached from the hook and its pipes. Raises OSError.
+
+    If several hooks do so at once, the agents' lock leaves one of them.
+    """
     child = os.fork()
     if child:
         os.waitpid(child, 0)
@@ -62,7 +65,7 @@ def _send(message: str) -> None:
 def _detach() -> None:
     import _signal  # type: ignore[import-not-found]
 
-    # crun blocks all signals while it runs a hook; an agent that inherited this could not be terminated.
+    # crun blocks all signals while it runs a hook. An agent that inherited this could not be terminated.
     _signal.pthread_sigmask(_signal.SIG_SETMASK, [])
     os.setsid()
     if os.fork():
@@ -78,7 +81,7 @@ def _detach() -> None:
 def _become_agent(bede: str) -> None:
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
     # Under systemd start the unit, so that the agent is not in the cgroup of whoever started the container.
-    # The unit is for root; a rootless user's agent is started directly.
+    # The unit is for root. A rootless user's agent is started directly.
     if records.RUN == records.OF_ROOT and os.path.isdir(SYSTEMD) and os.path.exists(_SYSTEMCTL):
         command = [_SYSTEMCTL, "start", _UNIT]
         if os.spawnve(os.P_WAIT, _SYSTEMCTL, command, environment) == 0:

@@ -21,10 +21,10 @@ JSON_NAMES = {"program_bound": "own"}
 class Outside:
     """Counts of a container's processes that were outside its cgroup."""
 
-    returned: int = 0  #: put back
-    failed: int = 0  #: could not be put back
+    returned: int = 0  #: processes that were put back
+    failed: int = 0  #: processes that could not be put back
     seconds: float = 0.0  #: how long all of them were outside, in total
-    bytes: int = 0  #: most that they can have charged elsewhere
+    bytes: int = 0  #: most bytes that they can have charged to other cgroups
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class Status:
     local: int
     far: int
     backend: str
-    name: str = ""  #: as its engine calls it now
-    key: str = ""  #: of its record; "" where there is none
-    pid: int | None = None  #: of its first process, if there is a record
-    inode: int | None = None  #: of its cgroup, where it was found by that
+    name: str = ""  #: the name by which its engine calls it now
+    key: str = ""  #: the key of its record; "" if there is none
+    pid: int | None = None  #: the pid of its first process, if there is a record
+    inode: int | None = None  #: the inode of its cgroup, if the container was found by its cgroup
     nodes: dict[str, int] = field(default_factory=dict)  #: bounds of single nodes
     overshoot: int = 0
     runtime: str = ""
-    asked: dict[str, str] | None = None  #: annotations
+    asked: dict[str, str] | None = None  #: its bede annotations, if there is a record
     created: float | None = None  #: seconds since the epoch
     user_high: int | None = None  #: its user's own ``memory.high``
     demoted: int | None = None
@@ -52,20 +52,20 @@ class Status:
     program_bound: int = 0  #: local memory that its programs placed by their own policies
     mover_us: int = 0  #: processor time that moving its pages took
     steered: bool = False  #: whether Bede chooses the nodes that it allocates from
-    away: bool = False  #: and whether these are the far ones now
+    away: bool = False  #: whether Bede has chosen the far nodes now
     stalled: bool = False
     stalls: int = 0
     fence: int | None = None
     fence_events: int = 0
     rounds: int = 0
-    outside: Outside | None = None  #: None where nobody follows its processes
+    outside: Outside | None = None  #: None if nobody follows its processes
     #: counts of a patched kernel, in bytes: allocated far at once, not promoted, allocated past a limit
     steered_bytes: int | None = None
     promotion_denied: int | None = None
     over: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """For ``json.dumps``. Fields that not every backend has are left out where they are None."""
+        """Return the fields for ``json.dumps``. Those that not every backend has are left out if None."""
         found = {JSON_NAMES.get(name, name): value for name, value in dataclasses.asdict(self).items()}
         return {name: value for name, value in found.items() if name not in _OPTIONAL or value is not None}
 
@@ -76,7 +76,10 @@ _OUTSIDE = {field.name for field in dataclasses.fields(Outside)}
 
 
 def from_json(raw: object) -> Status:
-    """The Status in the result of :meth:`Status.as_json`, perhaps of another version. Raises InputError."""
+    """Return the Status in the result of :meth:`Status.as_json`, perhaps of another version of Bede.
+
+    Raises InputError.
+    """
     if not isinstance(raw, dict):
         raise InputError("the status of a container is not an object", "Restart the agent")
     known: dict[str, Any] = {_FIELDS[name].name: value for name, value in raw.items() if name in _FIELDS}
@@ -90,7 +93,7 @@ def from_json(raw: object) -> Status:
 
 
 def outside_from_json(raw: dict[str, Any]) -> Outside:
-    """The Outside in an agent's answer, perhaps of another version."""
+    """Return the Outside in an agent's answer, perhaps of another version of Bede."""
     return Outside(**{name: value for name, value in raw.items() if name in _OUTSIDE})
 
 
@@ -103,12 +106,15 @@ class Change:
     lasts: bool = True  #: whether the container keeps it when its engine restarts it
 
     def as_json(self) -> dict[str, Any]:
-        """For ``json.dumps``."""
+        """Return the fields for ``json.dumps``."""
         return {**self.status.as_json(), "useless": self.useless, "lasts": self.lasts}
 
 
 def change_from_json(raw: object) -> Change:
-    """The Change in the result of :meth:`Change.as_json`, perhaps of another version. Raises InputError."""
+    """Return the Change in the result of :meth:`Change.as_json`, perhaps of another version of Bede.
+
+    Raises InputError.
+    """
     status = from_json(raw)
     assert isinstance(raw, dict)  # from_json has checked it
     return Change(status, str(raw.get("useless", "")), bool(raw.get("lasts", True)))

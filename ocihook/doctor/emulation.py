@@ -17,7 +17,7 @@ from ocihook.topology.nodes import Tiers
 
 
 def look(tiers: Tiers) -> Iterator[Finding]:
-    """The findings that it is an emulation, and about what keeps far memory far."""
+    """Yield the finding that this host is an emulation, and whether containers keep off CPUs of far nodes."""
     far = nodes.in_words(tiers.far)
     yield Finding(
         "memory",
@@ -47,7 +47,7 @@ def look(tiers: Tiers) -> Iterator[Finding]:
 
 
 def _distances(tiers: Tiers) -> str:
-    """Of each local node from each far one, both ways."""
+    """Return the distances between each local node and each far one, both ways, in words."""
     order = nodes.read_list(f"{host.NODES}/online") or nodes.with_memory()
     rows = {node: host.read(f"{host.NODES}/node{node}/distance").split() for node in order}
 

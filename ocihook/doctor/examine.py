@@ -20,13 +20,13 @@ class Report(NamedTuple):
 
     @property
     def can_hold(self) -> bool | None:
-        """Whether this host can hold bounds; None if only root can find that out."""
+        """Return whether this host can hold bounds; None if only root can find that out."""
         verdicts = {finding.verdict for finding in self.findings}
         return False if BAD in verdicts else None if ROOT in verdicts else True
 
     @property
     def reasons(self) -> list[str]:
-        """The reasons for :attr:`can_hold`: the obstacles, else how much far memory is available."""
+        """Return the reasons for :attr:`can_hold`: the obstacles, else how much far memory is available."""
         verdict = {False: BAD, None: ROOT}.get(self.can_hold)
         if verdict is None:
             return [found.fact for found in self.findings if (found.topic, found.name) == ("memory", "far")]
@@ -34,7 +34,7 @@ class Report(NamedTuple):
 
 
 def examine() -> Report:
-    """Examine this host without changing anything."""
+    """Examine this host without changing anything. Return the report."""
     found: list[Finding] = []
     hidden = False
     try:
@@ -58,7 +58,7 @@ def examine() -> Report:
     if not any(finding.name == "settings" for finding in found):
         found.append(host.configuration(settings))
     found.append(host.backend(settings, backend))
-    if hidden:  # which far nodes it names, too
+    if hidden:  # the far nodes that the configuration names are hidden, too
         found = [_of_root(one) if one.topic == "bede" and one.verdict == BAD else one for one in found]
     return Report(found)
 
@@ -68,7 +68,7 @@ def _of_root(finding: Finding) -> Finding:
 
 
 def repair(report: Report) -> list[tuple[Finding, str]]:
-    """Apply all fixes; (finding, "" or why its fix failed) each."""
+    """Apply all fixes. Return (finding, "" or why its fix failed) for each."""
     done: list[tuple[Finding, str]] = []
     for finding in report.findings:
         if finding.fix is None:

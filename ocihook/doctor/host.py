@@ -21,7 +21,7 @@ UNITS = ("bede-agent.socket", "bede-agent.service")
 
 
 def control_groups() -> Iterator[Finding]:
-    """The version of cgroups, and whether containers can have the memory controller."""
+    """Yield findings about the version of cgroups, and whether containers can have the memory controller."""
     try:
         mount = path.mount_point()
     except BedeError as error:
@@ -59,7 +59,7 @@ def _no_memory(where: str) -> Finding:
 
 
 def kernel(*, patched: bool) -> Finding:
-    """The kernel, and whether it holds bounds by itself."""
+    """Return the finding which kernel this is, and whether it holds bounds by itself."""
     release = os.uname().release
     if patched:
         return Finding("kernel", "kernel", GOOD, f"{release}, with Bede's patches: it has memory.node_limit")
@@ -67,7 +67,7 @@ def kernel(*, patched: bool) -> Finding:
 
 
 def backend(settings: config.Config, chosen: Backend) -> Finding:
-    """The backend that is *chosen*, and why, or why none can be used."""
+    """Return the finding which backend is *chosen* and why, or why none can be used."""
     name = chosen.NAME
     try:
         path.mount_point()
@@ -88,7 +88,7 @@ def backend(settings: config.Config, chosen: Backend) -> Finding:
 
 
 def own_parts(*, needs_agent: bool) -> Iterator[Finding]:
-    """Bede's own parts: the agent, and the programs that engines start."""
+    """Yield findings about Bede's own parts: the agent, and the programs that engines start."""
     yield _agent(needs_agent)
     for program in ("bede-hook", "bede-runtime"):
         try:
@@ -98,7 +98,7 @@ def own_parts(*, needs_agent: bool) -> Iterator[Finding]:
 
 
 def configuration(settings: config.Config) -> Finding:
-    """The file of the settings, and what happens to containers if no bound can be held."""
+    """Return the finding which settings are in force, and what happens if no bound can be held."""
     where = config.used()
     given = where if os.path.exists(where) else "none, so the defaults hold"
     return Finding(
@@ -133,7 +133,7 @@ def _start() -> None:
 
 
 def engines() -> Iterator[Finding]:
-    """Each container engine, whether it is configured, and how annotations reach it."""
+    """Yield a finding for each container engine: whether it is configured, how annotations reach it."""
     for found in engine.all_states():
         version = f"{found.version}: " if found.version else ""
         if not found.installed:
@@ -163,7 +163,7 @@ def engines() -> Iterator[Finding]:
 
 
 def runtimes(settings: config.Config) -> Iterator[Finding]:
-    """The OCI runtimes, and which of them bede-runtime starts."""
+    """Yield findings about the OCI runtimes, and which of them bede-runtime starts."""
     installed = [name for name in ("runc", "crun", "youki") if programs.find(name)]
     chosen = settings.runtime or next((name for name in ("runc", "crun") if name in installed), None)
     for name in installed:

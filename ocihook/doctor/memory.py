@@ -20,7 +20,10 @@ from ocihook.topology import nodes
 
 
 def tiers(config: Config) -> nodes.Tiers | None:
-    """Which nodes are local and far. None where no node is far: the finding of the backend says so."""
+    """Return which nodes are local and far; None if no node is far.
+
+    In that case the finding of the backend says so.
+    """
     try:
         return nodes.find(config.far_nodes)
     except HostError:
@@ -28,7 +31,7 @@ def tiers(config: Config) -> nodes.Tiers | None:
 
 
 def look(config: Config, found: nodes.Tiers | None) -> Iterator[Finding]:
-    """The nodes, and which of them are *found* to be local and far."""
+    """Yield findings about the nodes, and which of them are *found* to be local and far."""
     yield from _nodes(found)
     if found is not None and nodes.is_emulated(config.far_nodes):
         yield from emulation.look(found)
@@ -37,14 +40,14 @@ def look(config: Config, found: nodes.Tiers | None) -> Iterator[Finding]:
 
 
 def beside(found: nodes.Tiers | None) -> Iterator[Finding]:
-    """Swap, and how much memory is available on the far nodes in *found*."""
+    """Yield findings about swap, and how much memory can be had on the far nodes in *found*."""
     yield _swap()
     if found is not None:
         yield _far(found)
 
 
 def _far(tiers: nodes.Tiers) -> Finding:
-    """How much far memory is available."""
+    """Return the finding how much far memory can be had."""
     try:
         checks.require_far_room(tiers)
     except HostError as error:
@@ -76,7 +79,7 @@ def _nodes(tiers: nodes.Tiers | None) -> Iterator[Finding]:
 
 
 def _hmat(node: int) -> list[str]:
-    """Latency (ns) and bandwidth (MB/s) from the nearest CPUs, by the firmware's tables."""
+    """Return latency (ns) and bandwidth (MB/s) from the nearest CPUs, by the firmware's tables, in words."""
     where = f"{host.NODES}/node{node}/access0/initiators"
     latency = fs.number(host.read(f"{where}/read_latency").strip())
     bandwidth = fs.number(host.read(f"{where}/read_bandwidth").strip())

@@ -10,11 +10,11 @@ import time
 
 from ocihook import fs
 
-KEPT = 3  #: backups of one file; older ones are removed
+KEPT = 3  #: most backups of one file; older ones are removed
 
 
 def keep(path: str, text: str, mode: int, owner: tuple[int, int]) -> str:
-    """Back up *text*, the old content of *path*; the path of the backup. Raises OSError."""
+    """Back up *text*, the old content of *path*. Return the path of the backup. Raises OSError."""
     directory, name = _place(path)
     now = time.strftime("%Y%m%d%H%M%S")
     number = max((number for stamp, number, _ in _found(directory, name) if stamp == now), default=0) + 1
@@ -38,14 +38,17 @@ def prune(path: str, newest: str) -> None:
 
 
 def _found(directory: str, name: str) -> list[tuple[str, int, str]]:
-    """(time, number within that second, file) of each backup, the oldest first."""
+    """Return (time, number within that second, file) of each backup, the oldest first."""
     shape = re.compile(rf"{re.escape(name)}\.bede-(\d{{14}})(?:-(\d+))?")
     matches = (shape.fullmatch(file) for file in os.listdir(directory))
     return sorted((found[1], int(found[2] or 1), found[0]) for found in matches if found)
 
 
 def _place(path: str) -> tuple[str, str]:
-    """(directory for backups of *path*, the file's name); not one in which an engine reads every file."""
+    """Return (directory for backups of *path*, the file's name).
+
+    An engine reads every file in some directories: their backups go one level up.
+    """
     directory, name = os.path.split(path)
     if directory.endswith(".d"):  # CRI-O reads every file in crio.conf.d
         directory = os.path.dirname(directory)

@@ -40,7 +40,10 @@ _MOST = 4096  # entries in each cache
 
 
 def names(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """{cgroup: name} of Podman's *containers*, each its (id, path of its cgroup); unchecked text."""
+    """Return {cgroup: name} of Podman's *containers*, each given as (id, path of its cgroup).
+
+    The names are not checked: they can be any text.
+    """
     found = {(id, where): known for id, where in containers if (known := _conmon(id, where)) is not None}
     # Read each file once, however many containers are in it.
     files = {store for conmon in found.values() for store in conmon.stores}
@@ -52,7 +55,7 @@ def names(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _conmon(id: str, where: str) -> _Conmon | None:
-    """The conmon of container *id*; the last known one if it has ended."""
+    """Return what is known of the conmon of container *id*; the last known if that process has ended."""
     known = _conmons.get((id, where))
     with contextlib.suppress(OSError):
         if known is not None and process.is_same(known.pid, known.start):
@@ -65,7 +68,7 @@ def _conmon(id: str, where: str) -> _Conmon | None:
 
 
 def _find(id: str, where: str) -> _Conmon | None:
-    """The conmon of container *id* by its command line."""
+    """Return the conmon of container *id*, which is found by its command line."""
     pid = _member(where)
     for _ in range(_GENERATIONS):
         pid = procfs.parent_of(pid) if pid else 0
@@ -81,7 +84,10 @@ def _find(id: str, where: str) -> _Conmon | None:
 
 
 def _member(where: str) -> int:
-    """A process in the cgroup *where*, else in one below it (an init system makes such); 0 for none."""
+    """Return a process in the cgroup *where*, else one in a cgroup below it; 0 if there is none.
+
+    Init systems in a container make such cgroups below.
+    """
     with contextlib.suppress(BedeError, OSError):
         cgroup = path.open_below(where)
         if cgroup is None:
@@ -109,15 +115,15 @@ def _after(words: list[str], option: str) -> str:
 
 
 def _stores(pid: int, words: list[str]) -> Iterator[str]:
-    """Where Podman keeps names: beside the container's directories.
+    """Yield the files in which Podman keeps names, which are beside the container's directories.
 
-    Nowhere if the conmon is another user's: that user could have root read any file.
+    Yield none if the conmon belongs to another user, who could make root read any file.
     """
     with contextlib.suppress(OSError):
         if os.stat(host.path(f"/proc/{pid}")).st_uid != os.geteuid():
             return
         directories = []
-        for option in ("-b", "-p"):  # …/overlay-containers/ID/userdata, and its pidfile
+        for option in ("-b", "-p"):  # -b …/overlay-containers/ID/userdata, and -p with the path of a pidfile
             above, found, _ = _after(words, option).rpartition("/userdata")
             if found and above.startswith("/"):
                 directories.append(os.path.dirname(above))
@@ -126,7 +132,7 @@ def _stores(pid: int, words: list[str]) -> Iterator[str]:
 
 
 def _names_in(store: str) -> dict[str, str]:
-    """{id: name} in the file *store*, which is read only when it has changed."""
+    """Return {id: name} in the file *store*, which is read only when it has changed."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
         found = os.stat(store, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():

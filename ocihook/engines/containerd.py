@@ -25,7 +25,7 @@ ANNOTATIONS = ["bede.*"]
 
 
 def state() -> EngineState:
-    """containerd on this host, by its files."""
+    """Return the state of containerd on this host, by its files."""
     configured = default = False
     note = "ctr needs nothing; for Kubernetes run: bede configure containerd"
     behind = lost = ""
@@ -50,9 +50,9 @@ def state() -> EngineState:
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
-    """The plan: add the runtime class, the *wanted* or default one behind it; make it the default.
+    """Return the plan that adds the runtime class bede. Raises BedeError.
 
-    Raises BedeError.
+    bede-runtime will start the *wanted* runtime, or the default one. *set_default* makes bede the default.
     """
     files = containerd_files.load()
     base = _base(files)
@@ -95,14 +95,14 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
 
 
 def unconfigure() -> Plan:
-    """The plan: take out what is ours, and files that say nothing else. Raises BedeError."""
+    """Return the plan that removes Bede's settings, and files that have no others. Raises BedeError."""
     files = containerd_files.load()
     script, left = real.edit(NAME, None)
     return Plan([*_edits(files, _base(files)), script], THEN, left)
 
 
 def runtime(wrapper: str, like: dict[str, Any]) -> dict[str, Any]:
-    """The table of runtime `bede`: the table *like* with *wrapper* in place of runc."""
+    """Return the table of the runtime `bede`: a copy of *like* with *wrapper* in place of runc."""
     own: dict[str, Any] = {"runtime_type": RUNC}
     if like.get("runtime_type") == RUNC:
         own = _said(like)
@@ -113,12 +113,12 @@ def runtime(wrapper: str, like: dict[str, Any]) -> dict[str, Any]:
 
 
 def _base(files: list[File]) -> list[File]:
-    """The files without our settings. Raises InputError."""
+    """Return the files without Bede's settings. Raises InputError."""
     return [file for file in map(containerd_files.without_ours, files) if file is not None]
 
 
 def _target(base: list[File], version: int) -> str:
-    """The file that the runtime goes into."""
+    """Return the path of the file that the runtime goes into."""
     name = containerd_files.plugin(version)
     holders = [file.path for file in base if toml.get(file.data, "plugins", name) is not None]
     if version == 2 and holders:
@@ -129,10 +129,10 @@ def _target(base: list[File], version: int) -> str:
 def _blocks(
     target: File, version: int, runtimes: dict[str, Any], bede: dict[str, Any], replaced: str | None
 ) -> tuple[str, dict[tuple[str, ...], dict[str, Any]]]:
-    """The target's text, and the tables to append to it; *runtimes* are those that the CRI plugin has.
+    """Return the target's text, and the tables to append to it. Raises BedeError.
 
-    *bede* is the new runtime's table; *replaced* the default that it replaces: "" for the built-in one, None
-    if it replaces none. Raises BedeError.
+    *runtimes* are those that the CRI plugin has; *bede* is the new runtime's table. *replaced* is the default
+    that bede replaces: "" for the built-in one, None if bede replaces none.
     """
     text = target.text
     where = ("plugins", containerd_files.plugin(version), "containerd")
@@ -158,7 +158,7 @@ def _default(table: dict[str, Any]) -> str:
 
 
 def _known(table: dict[str, Any]) -> dict[str, str | None]:
-    """The programs of the CRI plugin's runtimes, in the form for :func:`real.choose`."""
+    """Return the programs of the CRI plugin's runtimes, in the form for :func:`real.choose`."""
     runtimes = table.get("runtimes") or {}
     return {BUILT_IN: "", **{name: _program(runtime) for name, runtime in runtimes.items()}}
 
@@ -171,7 +171,7 @@ def _program(runtime: object) -> str | None:
 
 
 def _check(before: dict[str, Any], planned: list[File], version: int) -> None:
-    """Let containerd read *planned*. Raises InputError if the result lacks a setting."""
+    """Check with containerd that *planned* loses no setting. Raises InputError if it does."""
     after = containerd_dump.dump(planned, version)
     if after is None:
         return
@@ -186,7 +186,7 @@ def _check(before: dict[str, Any], planned: list[File], version: int) -> None:
 
 
 def _in_files(files: list[File], version: int) -> dict[str, Any]:
-    """The `containerd` table of the CRI plugin that results from *files*, without containerd's defaults."""
+    """Return the `containerd` table of the CRI plugin that *files* make, without containerd's defaults."""
     name = containerd_files.plugin(version)
     found: dict[str, Any] = {}
     for file in files:
@@ -206,13 +206,13 @@ def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 
 def _said(values: dict[str, Any]) -> dict[str, Any]:
-    """*values* without defaults, which a dump shows, too."""
+    """Return *values* without those that are empty: a dump shows defaults as well."""
     clean = {name: _said(value) if isinstance(value, dict) else value for name, value in values.items()}
     return {name: value for name, value in clean.items() if value}
 
 
 def _edits(files: list[File], planned: list[File]) -> list[Edit]:
-    """The edits from *files* to *planned*: config.toml is last, as it names the others."""
+    """Return the edits from *files* to *planned*; config.toml comes last, because it names the others."""
     before = {file.path: file.text for file in files}
     after = {file.path: file.text for file in planned}
     kept = [file.path for file in _base(files)]

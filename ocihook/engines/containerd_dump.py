@@ -17,7 +17,10 @@ PROGRAM = "containerd"
 
 
 def speaks() -> int:
-    """The newest version of configuration files that this host's containerd reads; 2 if none is installed."""
+    """Return the newest version of configuration files that this host's containerd reads.
+
+    Return 2 if containerd is not installed.
+    """
     try:
         data = tomllib.loads(programs.output(PROGRAM, "config", "default"))
     except (RuntimeMissingError, tomllib.TOMLDecodeError):
@@ -27,15 +30,16 @@ def speaks() -> int:
 
 
 def dump(files: list[File], version: int) -> dict[str, Any] | None:
-    """The whole configuration that *files* alone, with their imports, result in; None without containerd.
+    """Return the configuration that *files* alone, with their imports, make; None without containerd.
 
-    Raises InputError if containerd rejects them.
+    Raises InputError if containerd refuses them.
     """
     if programs.find(PROGRAM) is None:
         return None
     with tempfile.TemporaryDirectory(prefix="bede-") as private:
         copies = []
-        files = [file for file in files if file.data]  # an empty file has no version, which would mean 1
+        # leave out empty files: without a version containerd would take them for version 1
+        files = [file for file in files if file.data]
         for number, file in enumerate(files):
             copies.append(f"{private}/{number:03}.toml")
             fs.replace(copies[-1], containerd_files.without_imports(file))
@@ -57,7 +61,7 @@ def dump(files: list[File], version: int) -> dict[str, Any] | None:
 
 
 def cri(dumped: dict[str, Any] | None) -> dict[str, Any]:
-    """The `containerd` table of the CRI plugin in a dump, whichever version that has."""
+    """Return the `containerd` table of the CRI plugin in a dump, whichever version the dump has."""
     for version in (3, 2):
         table = toml.get(dumped, "plugins", containerd_files.plugin(version), "containerd")
         if isinstance(table, dict):
@@ -66,7 +70,7 @@ def cri(dumped: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def lost(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """The settings of *before* that *after* lacks, except for those that `bede configure` changes."""
+    """Return the settings of *before* that *after* lacks, except for those that `bede configure` changes."""
     return _missing(_others(before), _others(after), "")
 
 

@@ -40,12 +40,15 @@ class File(NamedTuple):
 
 
 def plugin(version: int) -> str:
-    """The name, in a file of *version*, of the part of the CRI plugin that has the runtimes."""
+    """Return the name that files of *version* use for the part of the CRI plugin that has the runtimes."""
     return _PLUGINS[min(version, 3)]
 
 
 def load() -> list[File]:
-    """config.toml and the files it imports, each once, in the order in which they count. Raises BedeError."""
+    """Return config.toml and the files that it imports, in the order in which containerd applies them.
+
+    Each file is there once. Raises BedeError.
+    """
     found: list[File] = []
     waiting = [CONFIG]
     while waiting:
@@ -60,7 +63,7 @@ def load() -> list[File]:
 
 
 def version(files: list[File]) -> int | None:
-    """The version of config.toml; None if that is missing or empty. Raises InputError."""
+    """Return the version of config.toml; None if that is missing or empty. Raises InputError."""
     data = files[0].data if files and files[0].path == CONFIG else {}
     number = data.get("version", 1)
     if not data:
@@ -74,7 +77,7 @@ def version(files: list[File]) -> int | None:
 
 
 def imports_own(files: list[File]) -> bool:
-    """Whether config.toml itself would import our drop-in."""
+    """Return whether config.toml imports Bede's drop-in, once the drop-in exists."""
     main = next((file for file in files if file.path == CONFIG), None)
     directory, name = os.path.split(OWN)
     for pattern in _imports(main) if main else ():
@@ -85,7 +88,7 @@ def imports_own(files: list[File]) -> bool:
 
 
 def without_ours(file: File) -> File | None:
-    """*file* without our settings; None if it has no others. Raises InputError."""
+    """Return *file* without Bede's settings; None if it has no others. Raises InputError."""
     text = _LINE.sub("", toml.cut(file.text))
     data = toml.load(text, file.path)
     for name in _PLUGINS.values():
@@ -102,9 +105,9 @@ def without_ours(file: File) -> File | None:
 
 
 def with_default(text: str, name: str, path: str, replaced: str) -> str | None:
-    """*text* with default_runtime_name set in its table of plugin *name*; None if it has no such table.
+    """Return *text* with default_runtime_name = bede in its table of plugin *name*.
 
-    Raises InputError if the default is neither runc nor the one to be *replaced*.
+    Return None if *text* has no such table. Raises InputError if the default is neither runc nor *replaced*.
     """
     table = toml.get(toml.load(text, path), "plugins", name, "containerd")
     default = toml.get(table, "default_runtime_name")
@@ -133,12 +136,12 @@ def with_default(text: str, name: str, path: str, replaced: str) -> str | None:
 
 
 def is_ours(runtime: object) -> bool:
-    """Whether a runtime's table names Bede's wrapper."""
+    """Return whether a runtime's table names Bede's wrapper."""
     return real.is_ours(toml.get(runtime, "options", "BinaryName"))
 
 
 def without_imports(file: File) -> str:
-    """*file*'s text without its imports."""
+    """Return *file*'s text without its imports."""
     if "imports" not in file.data:
         return file.text
     document = tomlkit.parse(file.text)
@@ -147,7 +150,7 @@ def without_imports(file: File) -> str:
 
 
 def _with_value(text: str, before: str, after: str) -> str:
-    """*text* with *after* as the value of each default_runtime_name that is *before*."""
+    """Return *text* with *after* as the value of each default_runtime_name that is *before*."""
 
     def changed(found: re.Match[str]) -> str:
         return found[0] if found[2] != before else f"{found[1]}{after}{found[3]}"
@@ -156,7 +159,7 @@ def _with_value(text: str, before: str, after: str) -> str:
 
 
 def _taken_out(text: str, name: str, path: str) -> str:
-    """*text* without a runtime `bede` that was written by hand."""
+    """Return *text* without a runtime `bede` that was written by hand."""
     wanted = toml.load(text, path)
     del wanted["plugins"][name]["containerd"]["runtimes"]["bede"]
     try:
@@ -171,7 +174,7 @@ def _taken_out(text: str, name: str, path: str) -> str:
 
 
 def _others(data: dict[str, Any]) -> dict[str, Any]:
-    """The settings in *data* except for the version and those that `bede configure` writes."""
+    """Return the settings in *data* except for the version and those that `bede configure` writes."""
     data = copy.deepcopy(data)
     data.pop("version", None)
     for name in _PLUGINS.values():
@@ -187,7 +190,7 @@ def _others(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filled(data: dict[str, Any]) -> dict[str, Any]:
-    """*data* without empty tables."""
+    """Return *data* without empty tables."""
     filled = {name: _filled(value) if isinstance(value, dict) else value for name, value in data.items()}
     return {name: value for name, value in filled.items() if value != {}}
 

@@ -24,7 +24,7 @@ FOR_USERS = False  #: whether other users than root have files of their own for 
 _NAME = "crio"
 _BUILT_IN = "crun"
 THEN = "systemctl restart crio"
-#: settings that our handler copies from the default one; the program and the type are its own
+#: settings that Bede's handler copies from the default handler; its program and type are its own
 COPIED = (
     "runtime_root",
     "monitor_path",
@@ -41,7 +41,7 @@ COPIED = (
 
 
 def state() -> EngineState:
-    """CRI-O on this host, by its files."""
+    """Return the state of CRI-O on this host, by its files."""
     configured = default = False
     note = "run: bede configure crio"
     behind = lost = ""
@@ -65,9 +65,9 @@ def state() -> EngineState:
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
-    """The plan: add the handler, the *wanted* or the default one behind it; make it the default.
+    """Return the plan that adds the runtime handler bede. Raises BedeError.
 
-    Raises BedeError.
+    bede-runtime will start the *wanted* runtime, or the default one. *set_default* makes bede the default.
     """
     path = f"{DIRECTORY}/{NAME}"
     before = edits.read(path)
@@ -88,7 +88,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
 
 
 def unconfigure() -> Plan:
-    """The plan: remove the drop-in. Raises BedeError."""
+    """Return the plan that removes the drop-in. Raises BedeError."""
     path = f"{DIRECTORY}/{NAME}"
     before = edits.read(path)
     script, left = real.edit(_NAME, None)
@@ -96,7 +96,10 @@ def unconfigure() -> Plan:
 
 
 def drop_in(program: str, runtime: dict[str, Any], name: str, default: bool) -> str:
-    """The drop-in for a CRI-O whose other `crio.runtime` is *runtime*: *program* starts runtime *name*."""
+    """Return the text of the drop-in, for a CRI-O whose other files have *runtime* as `crio.runtime`.
+
+    *program* starts the runtime called *name*. *default* makes bede the default runtime.
+    """
     handlers = runtime.get("runtimes") or {}
     like = handlers.get(name) or handlers.get("runc") or {}
     own: dict[str, Any] = {"runtime_path": program, "runtime_type": "oci"}
@@ -122,7 +125,7 @@ def _notes() -> tuple[str, ...]:
 
 
 def _files() -> dict[str, dict[str, Any]]:
-    """CRI-O's files by path, in the order in which it reads them. Raises BedeError."""
+    """Return CRI-O's files by path, in the order in which it reads them. Raises BedeError."""
     paths = [MAIN]
     if os.path.isdir(DIRECTORY):
         paths += [f"{DIRECTORY}/{name}" for name in sorted(os.listdir(DIRECTORY))]
@@ -131,7 +134,7 @@ def _files() -> dict[str, dict[str, Any]]:
 
 
 def _runtime(files: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """`crio.runtime` of all files together."""
+    """Return what all files together have as `crio.runtime`."""
     found: dict[str, Any] = {"runtimes": {}}
     for data in files.values():
         section = toml.get(data, "crio", "runtime")
@@ -147,7 +150,7 @@ def _default(runtime: dict[str, Any]) -> str:
 
 
 def _known(runtime: dict[str, Any]) -> dict[str, str | None]:
-    """The programs of CRI-O's handlers, in the form for :func:`real.choose`."""
+    """Return the programs of CRI-O's handlers, in the form for :func:`real.choose`."""
     handlers = runtime["runtimes"]
     return {_BUILT_IN: "", **{name: _program(name, handler) for name, handler in handlers.items()}}
 
@@ -155,7 +158,7 @@ def _known(runtime: dict[str, Any]) -> dict[str, str | None]:
 def _program(name: str, handler: object) -> str | None:
     if toml.get(handler, "runtime_type") not in (None, "", "oci"):
         return None
-    # Without a path CRI-O looks for the name on PATH.
+    # If a handler has no path, CRI-O looks for its name on PATH.
     program = str(toml.get(handler, "runtime_path") or name)
     return None if real.is_ours(program) else program
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Docker: adds the runtime `bede` to /etc/docker/daemon.json, which has no drop-ins.
 
-Settings that are not ours stay: a runtime `bede` that is not Bede's is an error. If the default runtime is
-not runc, bede-runtime starts that (engines/real.py), so that its work is not lost.
+Settings that are not Bede's stay; a runtime `bede` that somebody else has added is an error. If the default
+runtime is not runc, bede-runtime starts that one (engines/real.py), so that its work is not lost.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BUILT_IN = ("runc", "io.containerd.runc.v2")
 
 
 def state() -> EngineState:
-    """Docker on this host, by its daemon's file."""
+    """Return the state of Docker on this host, by its daemon's file."""
     configured = default = False
     note = "run: bede configure docker"
     behind = lost = ""
@@ -52,9 +52,9 @@ def state() -> EngineState:
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
-    """The plan: add the runtime, the *wanted* or default one behind it; make it the default.
+    """Return the plan that adds the runtime bede. Raises BedeError.
 
-    Raises BedeError.
+    bede-runtime will start the *wanted* runtime, or the default one. *set_default* makes bede the default.
     """
     before = edits.read(PATH)
     text = _said(before)
@@ -80,7 +80,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
 
 
 def unconfigure() -> Plan:
-    """The plan: take out what is ours, and what is empty without it. Raises BedeError."""
+    """Return the plan that removes Bede's settings, and what is empty without them. Raises BedeError."""
     before = edits.read(PATH)
     text = _said(before)
     after = _without(text) if text else before
@@ -90,12 +90,12 @@ def unconfigure() -> Plan:
 
 
 def _said(text: str | None) -> str:
-    """*text*, or "" if it has no settings: Docker takes null for nothing, too."""
+    """Return *text*; "" if it has no settings (Docker takes null for nothing, too)."""
     return "" if text is None or text.strip() in ("", "null") else text
 
 
 def _without(text: str) -> str | None:
-    """*text* without our settings; None if it has no others. Raises BedeError."""
+    """Return *text* without Bede's settings; None if it has no others. Raises BedeError."""
     data = _load(text)
     path = _path(data)
     if path is None:
@@ -116,7 +116,7 @@ def _without(text: str) -> str | None:
 
 
 def generated(wrapper: str, default: bool) -> str:
-    """The text of a new file."""
+    """Return the text of a new file."""
     data: dict[str, Any] = {_DEFAULT: "bede"} if default else {}
     data["runtimes"] = {"bede": {"path": wrapper}}
     return json.dumps(data, indent=2) + "\n"
@@ -134,7 +134,7 @@ def _added(text: str, data: dict[str, Any], path: str, set_default: bool) -> str
 
 
 def _default(data: dict[str, Any]) -> str:
-    """Docker's default runtime, as it is or was without bede. Raises BedeError."""
+    """Return the name of Docker's default runtime, as it is or was without bede. Raises BedeError."""
     default = data.get(_DEFAULT) or _BUILT_IN[0]
     if default == "bede":
         kept = real.read(_NAME)
@@ -143,7 +143,7 @@ def _default(data: dict[str, Any]) -> str:
 
 
 def _known(data: dict[str, Any]) -> dict[str, str | None]:
-    """The programs of Docker's runtimes, in the form for :func:`real.choose`. Raises InputError."""
+    """Return the programs of Docker's runtimes, in the form for :func:`real.choose`. Raises InputError."""
     runtimes = _runtimes(data)
     if runtimes.get("bede") is not None and _path(data) is None:
         raise InputError(f'the runtime "bede" in {PATH} is not Bede\'s', "Take it out, or rename it")
@@ -152,7 +152,7 @@ def _known(data: dict[str, Any]) -> dict[str, str | None]:
 
 
 def _program(runtime: object) -> str | None:
-    """The program of a *runtime*; None if it has further settings, or is no program."""
+    """Return the program of a *runtime*; None if it is more than a program, or none."""
     if not isinstance(runtime, dict) or runtime.get("runtimeArgs") or runtime.get("runtimeType"):
         return None
     path = runtime.get("path")
@@ -168,7 +168,7 @@ def _load(text: str) -> dict[str, Any]:
 
 def _runtimes(data: dict[str, Any]) -> dict[str, Any]:
     runtimes = data.get("runtimes")
-    if runtimes is None:  # which Docker takes for nothing
+    if runtimes is None:  # Docker takes null for nothing
         return {}
     if not isinstance(runtimes, dict):
         raise InputError(f'"runtimes" in {PATH} is not a JSON object', "Correct the file first")
@@ -176,14 +176,14 @@ def _runtimes(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _path(data: dict[str, Any]) -> str | None:
-    """The program of the runtime `bede`, if that is ours. Raises InputError."""
+    """Return the program of the runtime `bede`; None if there is none of Bede's. Raises InputError."""
     bede = _runtimes(data).get("bede")
     path = bede.get("path") if isinstance(bede, dict) else None
     return path if isinstance(path, str) and real.is_ours(path) else None
 
 
 def _validate(text: str) -> None:
-    """Let the daemon validate *text*, if it is installed and has that option."""
+    """Let the daemon check *text*, if it is installed and can do so. Raises InputError."""
     with contextlib.suppress(RuntimeMissingError):
         if "--validate" in programs.output(PROGRAM, "--help"):
             with tempfile.TemporaryDirectory(prefix="bede-") as private:

@@ -11,12 +11,12 @@ import urllib.parse
 from collections.abc import Collection
 from typing import Any
 
-SECONDS = 3.0  #: a name is not worth a longer wait
-_FEW = 16  #: most ids in a request; for more, all containers are requested
+SECONDS = 3.0  #: seconds to wait for Docker: a name is not worth a longer wait
+_FEW = 16  #: most ids in one request; for more, one request asks for all containers
 
 
 def names(socket_path: str, ids: Collection[str]) -> dict[str, str]:
-    """The current {id: name} of *ids*, and perhaps of others. Raises OSError, ValueError."""
+    """Return the current {id: name} of *ids*, and perhaps of other containers. Raises OSError, ValueError."""
     ask = {"all": "1"} if len(ids) <= _FEW else {}
     if ask:
         ask["filters"] = json.dumps({"id": sorted(ids)})
@@ -28,14 +28,14 @@ def names(socket_path: str, ids: Collection[str]) -> dict[str, str]:
 
 
 def _own(container: dict[str, Any]) -> str:
-    """The container's own name: through links it also has aliases, such as ``/other/alias``."""
-    given = container.get("Names")  # none while it is being removed
+    """Return the container's own name. Links give it aliases as well, such as ``/other/alias``."""
+    given = container.get("Names")  # a container that is being removed has no names
     texts = [text.removeprefix("/") for text in given if isinstance(text, str)] if given else []
     return next((text for text in texts if "/" not in text), "")
 
 
 def get(socket_path: str, path: str) -> Any:
-    """The answer to GET *path*. Raises OSError, ValueError."""
+    """Return the answer to GET *path*. Raises OSError, ValueError."""
     connection = _Unix(socket_path)
     try:
         connection.request("GET", path)

@@ -22,7 +22,7 @@ class Edit(NamedTuple):
     path: str
     before: str | None
     after: str | None
-    ours: bool = False  #: whether the whole file is ours, so that it needs no backup
+    ours: bool = False  #: whether the whole file is Bede's, so that it needs no backup
     mode: int = 0o644  #: of a new file
 
 
@@ -34,12 +34,12 @@ class Plan(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def changes(self) -> list[Edit]:
-        """The edits that change anything."""
+        """Return those edits that change anything."""
         return [edit for edit in self.edits if edit.before != edit.after]
 
 
 def program(name: str) -> str:
-    """The absolute path of our program *name*, beside the running `bede`.
+    """Return the absolute path of Bede's program *name*, which is beside the running `bede`.
 
     Raises RuntimeMissingError if it is missing, AccessError if a user other than root could replace it.
     """
@@ -60,7 +60,7 @@ def program(name: str) -> str:
 
 
 def _open_to_others(path: str) -> str | None:
-    """The part of the absolute *path* that users other than root can replace; None if there is none."""
+    """Return the part of the absolute *path* that users other than root can replace; None if none."""
     while True:
         found = os.stat(path)
         sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
@@ -72,7 +72,7 @@ def _open_to_others(path: str) -> str | None:
 
 
 def read(path: str) -> str | None:
-    """The text of a configuration file, None where there is none. Raises AccessError, InputError."""
+    """Return the text of a configuration file; None if there is no file. Raises AccessError, InputError."""
     try:
         real = os.path.realpath(path)
         if os.path.exists(real) and not stat.S_ISREG(os.stat(real).st_mode):
@@ -85,7 +85,7 @@ def read(path: str) -> str | None:
 
 
 def diff(edits: list[Edit]) -> str:
-    """The edits as a unified diff."""
+    """Return the edits as a unified diff."""
     out: list[str] = []
     for edit in edits:
         before = (edit.before or "").splitlines(keepends=True)
@@ -99,7 +99,7 @@ def diff(edits: list[Edit]) -> str:
 
 
 def apply(edits: list[Edit]) -> list[str]:
-    """Write the edits, in their order; a line about each. Raises AccessError."""
+    """Write the edits in their order. Return a line about each. Raises AccessError."""
     for edit in edits:
         if os.path.islink(edit.path):
             target = os.path.realpath(edit.path)
@@ -150,7 +150,7 @@ def _text(name: str, at: int) -> str | None:
 
 
 def _make(directory: str) -> None:
-    """Make *directory* and its parents, readable for other users' engines whatever our umask is."""
+    """Make *directory* and its parents. Users other than root can read them, whatever the umask is."""
     if not os.path.isdir(directory):
         _make(os.path.dirname(directory))
         os.mkdir(directory)

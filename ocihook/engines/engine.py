@@ -25,8 +25,8 @@ class EngineState(NamedTuple):
     configured: bool  #: whether its own configuration names Bede
     default: bool  #: whether an annotation is enough, without naming a runtime
     note: str  #: one line: how annotations reach Bede, or what to do
-    behind: str = ""  #: its runtime that a script of ours puts behind bede-runtime
-    lost: str = ""  #: its default runtime, if that could be behind bede-runtime and is not
+    behind: str = ""  #: the runtime that bede-runtime starts, if a script of Bede's names it
+    lost: str = ""  #: the engine's default runtime, if bede-runtime could start it and does not
     error: BedeError | None = None  #: why its configuration cannot be read or used
 
 
@@ -37,21 +37,21 @@ class Engine(Protocol):
     FOR_USERS: bool  #: whether users other than root have files of their own for the engine
 
     def state(self) -> EngineState:
-        """Read the engine's files. Returns its state; an error in a file goes into ``EngineState.error``."""
+        """Read the engine's files. Return its state, with an error in a file as ``EngineState.error``."""
 
     def configure(self, set_default: bool, wanted: str | None = None) -> Plan:
-        """Plan the edits after which annotations reach Bede. Returns the plan; changes nothing itself.
+        """Return the plan of the edits after which annotations reach Bede; change nothing.
 
-        With *set_default*, bede becomes the engine's default runtime. *wanted* names the runtime that
-        bede-runtime will start; None means the engine's default one. Raises BedeError.
+        *set_default* makes bede the engine's default runtime. *wanted* names the runtime that bede-runtime
+        will start; None means the engine's default one. Raises BedeError.
         """
 
     def unconfigure(self) -> Plan:
-        """Plan the edits that undo :meth:`configure`. Returns the plan. Raises BedeError."""
+        """Return the plan of the edits that undo :meth:`configure`. Raises BedeError."""
 
 
 def named(name: str) -> Engine:
-    """Import the module of the engine called *name*, one of :data:`NAMES`. Returns the module."""
+    """Import the module of the engine called *name*, one of :data:`NAMES`. Return the module."""
     if name == "podman":
         from ocihook.engines import podman
 
@@ -72,19 +72,19 @@ def named(name: str) -> Engine:
 
 
 def class_note(configured: bool, default: bool, otherwise: str) -> str:
-    """How pods of a CRI engine reach its runtime class bede; *otherwise* if it has none."""
+    """Return how a pod of a CRI engine gets the runtime class bede; *otherwise* if it has none."""
     if default:
         return "a pod's annotation is enough: bede is the default runtime"
     return "pods name the runtime class bede, and have the annotation" if configured else otherwise
 
 
 def all_states() -> list[EngineState]:
-    """Every engine that Bede knows, installed or not."""
+    """Return the state of every engine that Bede knows, installed or not."""
     return [named(name).state() for name in NAMES]
 
 
 def version(program: str) -> str:
-    """The output of `PROGRAM --version` without its name; "" if there is none."""
+    """Return the version in the output of `PROGRAM --version`; "" if there is none."""
     try:
         found = _VERSION.search(programs.output(program, "--version", seconds=5))
     except BedeError:

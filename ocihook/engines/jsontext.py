@@ -14,22 +14,22 @@ _DECODER = json.JSONDecoder()
 
 class _Member(NamedTuple):
     name: str
-    start: int  #: of its name's quote
-    value: int  #: where its value starts
-    end: int  #: and ends
+    start: int  #: position of the quote before its name
+    value: int  #: position where its value starts
+    end: int  #: position where its value ends
 
 
 class _Object(NamedTuple):
-    start: int  #: after the brace
+    start: int  #: position after the opening brace
     members: list[_Member]
-    end: int  #: at the closing brace
+    end: int  #: position of the closing brace
 
     def find(self, name: str) -> _Member | None:
         return next((member for member in self.members if member.name == name), None)
 
 
 def load(text: str) -> dict[str, Any]:
-    """The JSON object *text*. Raises ValueError if it is none, or has a name twice."""
+    """Return the JSON object in *text*. Raises ValueError if it is no object, or has a name twice."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -49,10 +49,10 @@ def load(text: str) -> dict[str, Any]:
 
 
 def put(text: str, path: Sequence[str], value: Any) -> str:
-    """*text* with *value* at *path*: it replaces the old value, or is added as the last member of its object.
+    """Return *text* with *value* at *path*.
 
-    A null on the way counts as a missing object. Raises ValueError if any other part of *path* before the
-    last is no object.
+    The value replaces the old one, or becomes the last member of its object. A null on the way counts as a
+    missing object. Raises ValueError if a part of *path* before the last is no object.
     """
     load(text)
     unit = _unit(text)
@@ -79,7 +79,7 @@ def put(text: str, path: Sequence[str], value: Any) -> str:
 
 
 def remove(text: str, path: Sequence[str]) -> str:
-    """*text* without the member at *path*. Raises ValueError, KeyError if it is missing."""
+    """Return *text* without the member at *path*. Raises ValueError, KeyError if it is missing."""
     load(text)
     at = _skip(text, 0)
     for name in path[:-1]:
@@ -121,7 +121,7 @@ def _insert(text: str, parent: _Object, name: str, value: Any, indent: str, unit
 
 
 def _dump(value: Any, text: str, indent: str | None, unit: str) -> str:
-    """*value* in the file's style; on one line if *indent* is None."""
+    """Return *value* as JSON in the file's style; on one line if *indent* is None."""
     if indent is None:
         return json.dumps(value, ensure_ascii=False)
     lines = json.dumps(value, ensure_ascii=False, indent=unit).split("\n")
@@ -129,7 +129,10 @@ def _dump(value: Any, text: str, indent: str | None, unit: str) -> str:
 
 
 def _object(text: str, at: int) -> _Object:
-    """The object whose brace is at *at* in the valid JSON *text*. Raises ValueError if none is there."""
+    """Return the object whose brace is at *at* in the valid JSON *text*.
+
+    Raises ValueError if there is none.
+    """
     if text[at] != "{":
         raise ValueError(f"no JSON object at character {at}")
     start = at + 1
@@ -148,7 +151,7 @@ def _object(text: str, at: int) -> _Object:
 
 
 def _is_broken(text: str, parent: _Object) -> bool:
-    """Whether the members have lines of their own."""
+    """Return whether the members of *parent* have lines of their own."""
     return bool(parent.members) and "\n" in text[parent.start : parent.members[0].start]
 
 
@@ -158,13 +161,13 @@ def _skip(text: str, at: int) -> int:
 
 
 def _indent(text: str, at: int) -> str:
-    """The space at the beginning of the line that contains *at*."""
+    """Return the space at the beginning of the line that contains *at*."""
     line = text[text.rfind("\n", 0, at) + 1 : at]
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
 def _unit(text: str) -> str:
-    """The file's indentation: that of its first member, else two spaces."""
+    """Return the file's indentation: that of its first member, else two spaces."""
     top = _object(text, _skip(text, 0))
     if _is_broken(text, top):
         return _indent(text, top.members[0].start) or "  "

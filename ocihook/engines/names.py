@@ -17,14 +17,15 @@ from ocihook.engines import conmon, programs
 from ocihook.errors import BedeError
 
 DOCKER = "/run/docker.sock"  #: tests point it elsewhere
-SECONDS = 3.0  #: a name is not worth a longer wait
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")  # of Docker and Podman
+SECONDS = 3.0  #: seconds to wait for an engine: a name is not worth a longer wait
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")  # what Docker and Podman accept as a name
 
 
 def of(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """{cgroup: name} of *containers*, each (id, path of its cgroup); asks only engines that have any of them.
+    """Return {cgroup: name} of *containers*, each given as (id, path of its cgroup).
 
-    Names are current, also after a rename. Without an answer of the engine there are none.
+    The names are current, even after a rename. Only engines that have one of the containers are asked; an
+    engine that does not answer gives no names.
     """
     podmans: list[tuple[str, str]] = []
     dockers: dict[str, str] = {}
@@ -42,7 +43,7 @@ def of(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
-    """The annotations of container *id*, from the engine that made its *cgroup*; None: unknown."""
+    """Return the annotations of container *id*, from the engine that made its *cgroup*; None if unknown."""
     with contextlib.suppress(BedeError, OSError, ValueError, LookupError, TypeError, AttributeError):
         if "libpod-" in cgroup:
             text = programs.output("podman", "container", "inspect", id, seconds=SECONDS)
@@ -56,7 +57,10 @@ def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
 
 
 def _is_dockers(id: str, where: str) -> bool:
-    """Whether it may be Docker's: without the systemd driver, users may choose any parent cgroup."""
+    """Return whether the container may be Docker's.
+
+    The path tells little: without the systemd driver, users may choose any parent cgroup.
+    """
     parent, _, last = where.rpartition("/")
     return "docker" in where or (last == id and names.is_generated(id) and "kubepods" not in parent)
 

@@ -24,7 +24,7 @@ from ocihook.spec import bundle
 PROGRAM = "podman"
 FOR_USERS = True  #: whether other users than root have files of their own for it
 HOOK = bundle.HOOK
-SHARE = "/usr/share/containers/oci/hooks.d"  #: of packages; the only one that Podman reads by default
+SHARE = "/usr/share/containers/oci/hooks.d"  #: packages put hooks there; Podman's default
 ETC = "/etc/containers"
 NEVER = "/bin/sh"  #: any existing program: a hook's path must exist even if it is never run
 _HEAD = "# Made by bede configure podman: where Bede's hooks are."
@@ -32,7 +32,7 @@ _DIRECTORIES = re.compile(r"--hooks-dir\b.*\(default \[(.*)\]\)")
 
 
 def state() -> EngineState:
-    """Podman on this host, for the current user."""
+    """Return the state of Podman on this host, for the current user."""
     note = "run: bede configure podman"
     installed = programs.find(PROGRAM) is not None
     configured = False
@@ -51,9 +51,9 @@ def state() -> EngineState:
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
-    """The plan: Bede's hooks in effect, ours unless a package's are; no runtime is *wanted*.
+    """Return the plan that puts Bede's hooks in effect: a package's, or else Bede's own. Raises BedeError.
 
-    Raises BedeError.
+    *set_default* changes nothing, and *wanted* must be None: the hooks work with any runtime.
     """
     if wanted is not None:
         raise InputError(
@@ -70,7 +70,7 @@ def configure(set_default: bool, wanted: str | None = None) -> Plan:
 
 
 def unconfigure() -> Plan:
-    """The plan: take our hooks away, and switch off those of a package. Raises BedeError."""
+    """Return the plan that removes Bede's hooks, and disables those of a package. Raises BedeError."""
     base = _without_ours()
     active = _active(base, without=_own())
     if not active:
@@ -87,7 +87,7 @@ def unconfigure() -> Plan:
 
 
 def hook_file(stage: str, hook: str) -> str:
-    """The file that makes Podman run *hook* (a path) at *stage* of containers with our annotations."""
+    """Return the file's text that makes Podman run *hook* (a path) at *stage* of annotated containers."""
     return (
         "{\n"
         '  "version": "1.0.0",\n'
@@ -106,7 +106,7 @@ def hook_file(stage: str, hook: str) -> str:
 
 
 def mask(stage: str) -> str:
-    """A file that replaces :func:`hook_file` and never runs anything."""
+    """Return the text of a file that replaces :func:`hook_file` and never runs anything."""
     entry = {
         "version": "1.0.0",
         "hook": {"path": NEVER},
@@ -117,17 +117,17 @@ def mask(stage: str) -> str:
 
 
 def name_of(stage: str) -> str:
-    """The name of the hook file of *stage*."""
+    """Return the name of the hook file of *stage*."""
     return f"bede-{stage.lower()}.json"
 
 
 def hooks_in(directory: str) -> bool:
-    """Whether all of Bede's hooks are in *directory*. Raises BedeError."""
+    """Return whether all of Bede's hooks are in *directory*. Raises BedeError."""
     return len(_active([directory])) == len(bundle.STAGES)
 
 
 def _home() -> str:
-    """The directory of containers' configuration that the current user may write."""
+    """Return the directory with the containers configuration that the current user may write."""
     if os.geteuid() == 0:
         return ETC
     return f"{os.environ.get('XDG_CONFIG_HOME') or os.path.expanduser('~/.config')}/containers"
@@ -142,7 +142,10 @@ def _drop_in() -> str:
 
 
 def _files(wanted: dict[str, str], base: list[str]) -> list[Edit]:
-    """The edits that make *wanted* (text by stage) our files; *base* is hooks_dir without our drop-in."""
+    """Return the edits that make *wanted* (text by stage) Bede's hook files.
+
+    *base* is hooks_dir without Bede's drop-in.
+    """
     own = _own()
     hooks = []
     for stage in bundle.STAGES:
@@ -173,7 +176,7 @@ def _is_ours(text: str | None, stage: str) -> bool:
 
 
 def _without_ours() -> list[str]:
-    """hooks_dir as it is without our drop-in."""
+    """Return hooks_dir as it is without Bede's drop-in."""
     own = _own()
     directories = _directories() if programs.find(PROGRAM) else [SHARE]
     if f'"{own}"' in (edits.read(_drop_in()) or ""):
@@ -182,7 +185,8 @@ def _without_ours() -> list[str]:
 
 
 def _active(directories: list[str], without: str | None = None) -> list[str]:
-    """The hook files of Bede that Podman uses if it reads *directories*, except for the one *without*."""
+    """Return the hook files of Bede that Podman uses if it reads *directories*, without the directory
+    *without*."""
     found = []
     for stage in bundle.STAGES:
         for directory in reversed(directories):
@@ -203,7 +207,10 @@ def _hook_path(text: str) -> str:
 
 
 def _directories(override: str = "") -> list[str]:
-    """The hooks_dir in effect, which Podman shows as a default; *override* is a further file to apply."""
+    """Return the hooks_dir that is in effect, which Podman shows as a default in its help.
+
+    *override* is a further configuration file to apply.
+    """
     words = [f"{name}={os.environ[name]}" for name in ("XDG_CONFIG_HOME",) if name in os.environ]
     if override:
         words.append(f"CONTAINERS_CONF_OVERRIDE={override}")
@@ -212,7 +219,7 @@ def _directories(override: str = "") -> list[str]:
 
 
 def _appends() -> bool:
-    """Whether Podman knows `{append=true}`: one that does not would fail with such a file."""
+    """Return whether Podman knows `{append=true}`: an older Podman would fail with such a file."""
     if programs.find(PROGRAM) is None:
         return True
     with tempfile.NamedTemporaryFile("w", prefix="bede-", suffix=".conf") as file:

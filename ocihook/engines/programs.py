@@ -10,18 +10,18 @@ import subprocess
 from ocihook.errors import RuntimeMissingError
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-SECONDS = 20.0  #: an engine that hangs must not hang us
+SECONDS = 20.0  #: seconds to wait: an engine that hangs must not hang Bede
 
 
 def find(name: str) -> str | None:
-    """The path of program *name*, or None."""
+    """Return the path of program *name*, or None."""
     return shutil.which(name, path=PATH)
 
 
 def output(*command: str, seconds: float = SECONDS) -> str:
-    """Standard output of *command*, whose first word is a name in :data:`PATH`.
+    """Return the standard output of *command*, whose first word is a name in :data:`PATH`.
 
-    Raises RuntimeMissingError if it is missing, fails, or takes too long.
+    Raises RuntimeMissingError if the program is missing, fails, or takes too long.
     """
     program = find(command[0])
     if program is None:

@@ -20,25 +20,25 @@ from ocihook.engines.edits import Edit
 from ocihook.errors import BedeError, InputError, RuntimeMissingError
 
 WRAPPER = "bede-runtime"
-DIRECTORY = "/etc/bede"  #: of the scripts; tests point these elsewhere
+DIRECTORY = "/etc/bede"  #: the directory of the scripts; tests point this and the names below elsewhere
 #: files in which shims keep the name of the runtime that started a container
 TASKS = tuple(
     f"/run/{where}/io.containerd.runtime.v2.task/*/*/runtime"
     for where in ("containerd", "docker/containerd/daemon", "k3s/containerd")
 )
-COMMANDS = "/proc/[0-9]*/cmdline"  #: that of conmon contains the runtime
+COMMANDS = "/proc/[0-9]*/cmdline"  #: command lines: that of a conmon contains the runtime
 _OPTION = " --real="
 _NAME = "# runtime: "
 _DEFAULT = "# default: "
 _LEFT = "# It is not in use any more, but for containers that run by it."
-_LONGEST = 250  # the kernel reads 256 bytes of a first line
+_LONGEST = 250  # bytes: the kernel reads 256 of a script's first line (BINPRM_BUF_SIZE)
 _SHAPE = re.compile(rf"#!/\S*{WRAPPER}{_OPTION}(.+)\n")
 
 
 class RealRuntime(NamedTuple):
     """A runtime of an engine that bede-runtime starts."""
 
-    name: str  #: in the engine's configuration
+    name: str  #: its name in the engine's configuration
     program: str  #: its path, or its name on PATH
     #: the engine's default runtime that bede has replaced, if that is not the built-in one
     default: str = ""
@@ -47,11 +47,12 @@ class RealRuntime(NamedTuple):
 def choose(
     engine: str, known: dict[str, str | None], default: str, wanted: str | None, replaced: str = ""
 ) -> tuple[RealRuntime | None, tuple[str, ...]]:
-    """(the runtime for bede-runtime to start, None if it finds that by itself; messages about it).
+    """Return (the runtime that a script must name for bede-runtime, messages about it). Raises BedeError.
 
-    *known* has the program of each of the engine's runtimes by name: "" for the built-in one, None for one
-    that is not just a program; *default* is the engine's own choice, *wanted* the user's. *replaced* is the
-    default runtime that bede will replace, if that is not the built-in one. Raises BedeError.
+    The runtime is None if bede-runtime finds it without a script. *known* has the program of each of the
+    engine's runtimes by name: "" for the built-in one, None for one that is not just a program. *default* is
+    the engine's own choice, *wanted* the user's. *replaced* is the default runtime that bede will replace, if
+    that is not the built-in one.
     """
     if wanted is not None and wanted not in known:
         raise InputError(f"{engine} has no runtime {wanted[:80]!a}", f"It has {', '.join(known)}")
@@ -74,9 +75,11 @@ def choose(
 
 
 def told(engine: str, known: dict[str, str | None], default: str, handler: str) -> tuple[str, str]:
-    """(the runtime that bede-runtime starts by a script, the default runtime if it should but does not).
+    """Return (the runtime that a script names for bede-runtime, the default runtime that is lost), or ""
+    each.
 
-    *handler* is the program of the engine's runtime bede. Raises RuntimeMissingError if that script is gone.
+    The default runtime is lost if bede-runtime could start it and does not. *handler* is the program of the
+    engine's runtime bede. Raises RuntimeMissingError if that is a script that does not exist.
     """
     if os.path.basename(handler) != WRAPPER:
         real = read(engine)
@@ -88,17 +91,20 @@ def told(engine: str, known: dict[str, str | None], default: str, handler: str) 
 
 
 def script(engine: str) -> str:
-    """The path of the script of *engine*."""
+    """Return the path of the script of *engine*."""
     return f"{DIRECTORY}/{WRAPPER}-{engine}"
 
 
 def is_ours(program: object) -> bool:
-    """Whether *program*, of an engine's runtime, is bede-runtime or a script of ours."""
+    """Return whether *program*, of an engine's runtime, is bede-runtime or a script of Bede's."""
     return re.fullmatch(rf"{WRAPPER}(-[a-z]+)?", os.path.basename(str(program))) is not None
 
 
 def read(engine: str) -> RealRuntime | None:
-    """The runtime in the script of *engine*; None if there is none. Raises AccessError, InputError."""
+    """Return the runtime that the script of *engine* names; None without a script.
+
+    Raises AccessError, InputError.
+    """
     text = edits.read(script(engine))
     found = _SHAPE.match(text or "")
     if text is None or found is None:
@@ -110,7 +116,10 @@ def read(engine: str) -> RealRuntime | None:
 
 
 def text(engine: str, real: RealRuntime, wrapper: str) -> str:
-    """The script of *engine* for *real*. Raises InputError if a first line cannot name it."""
+    """Return the script of *engine* that names *real*.
+
+    Raises InputError if its first line cannot hold that.
+    """
     first = f"#!{wrapper}{_OPTION}{real.program}"
     names = real.name + real.default
     plain = real.program.isprintable() and real.program == real.program.strip() and names.isprintable()
@@ -128,9 +137,9 @@ def text(engine: str, real: RealRuntime, wrapper: str) -> str:
 
 
 def edit(engine: str, real: RealRuntime | None, wrapper: str = "") -> tuple[Edit, tuple[str, ...]]:
-    """(the edit after which *engine* has a script for *real*, or none if that is None; messages about it).
+    """Return (the edit of the script of *engine*, messages about it). Raises AccessError, InputError.
 
-    A script that running containers use is kept. Raises AccessError, InputError.
+    After the edit the script names *real*; None removes the script, unless running containers use it.
     """
     path = script(engine)
     before = edits.read(path)
@@ -149,7 +158,10 @@ def edit(engine: str, real: RealRuntime | None, wrapper: str = "") -> tuple[Edit
 
 
 def is_used(engine: str) -> bool:
-    """Whether a running container was started by the script of *engine*, which will be needed to stop it."""
+    """Return whether a running container was started by the script of *engine*.
+
+    Such a container needs the script again when it is stopped.
+    """
     path = script(engine)
     files = (name for pattern in TASKS for name in glob.iglob(pattern))
     if any(fs.read_or(name, "").strip() == path for name in files):
@@ -158,7 +170,7 @@ def is_used(engine: str) -> bool:
 
 
 def is_found(program: str) -> bool:
-    """Whether bede-runtime finds *program*, a path or a name on PATH, by itself."""
+    """Return whether bede-runtime finds *program*, a path or a name on PATH, by itself."""
     try:
         settings = config.load()
     except BedeError:

@@ -17,7 +17,7 @@ _BLOCK = re.compile(rf"(\r?\n){re.escape(BEGIN)}.*?{re.escape(END)}(\r?\n|\Z)", 
 
 
 def load(text: str, path: str) -> dict[str, Any]:
-    """The tables of *text*. Raises InputError naming *path*."""
+    """Return the tables of *text*. Raises InputError naming *path*."""
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -25,7 +25,7 @@ def load(text: str, path: str) -> dict[str, Any]:
 
 
 def append(text: str, body: str) -> str:
-    """*text* with a block of ours at its end."""
+    """Return *text* with Bede's block at its end."""
     eol = "\r\n" if "\r\n" in text else "\n"
     block = eol.join(["", BEGIN, *body.splitlines(), END])
     # If the last line has no newline, it must have none again after the block is removed.
@@ -33,7 +33,7 @@ def append(text: str, body: str) -> str:
 
 
 def cut(text: str) -> str:
-    """*text* without blocks of ours."""
+    """Return *text* without Bede's blocks."""
     while found := _BLOCK.search(text):
         head = text[: found.start()]
         if not found[2]:
@@ -43,7 +43,7 @@ def cut(text: str) -> str:
 
 
 def tables(path: tuple[str, ...], values: dict[str, Any]) -> str:
-    """*values* as TOML: the table at *path*, and the tables below it."""
+    """Return *values* as TOML: the table at *path*, and the tables below it."""
     plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
     lines = [f"[{'.'.join(key(part) for part in path)}]"] if plain or not values else []
     lines += [f"{key(name)} = {tomlkit.item(value).as_string()}" for name, value in plain.items()]
@@ -53,13 +53,13 @@ def tables(path: tuple[str, ...], values: dict[str, Any]) -> str:
 
 
 def key(name: str) -> str:
-    """*name* as a TOML key."""
+    """Return *name* as a TOML key."""
     bare = re.fullmatch(r"[A-Za-z0-9_-]+", name)
     return name if bare else str(tomlkit.item(name).as_string())
 
 
 def get(data: Any, *path: str) -> Any:
-    """The value at *path* in nested tables, or None."""
+    """Return the value at *path* in nested tables, or None."""
     for name in path:
         data = data.get(name) if isinstance(data, dict) else None
     return data

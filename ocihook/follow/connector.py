@@ -25,11 +25,11 @@ class Pending:
         self._ours = ours
 
     def fileno(self) -> int:
-        """The descriptor."""
+        """Return the descriptor, so that poll(2) accepts this object."""
         return self._ours.fileno()
 
     def finish(self) -> socket.socket:
-        """The subscribed socket. Raises AgentError with the child's message."""
+        """Return the subscribed socket. Raises AgentError with the child's message."""
         with self._ours:
             try:
                 text, fds, _, _ = socket.recv_fds(self._ours, 4096, 1)
@@ -45,7 +45,10 @@ class Pending:
 
 
 def start() -> Pending:
-    """Begin to subscribe. It forks, so call it before there are threads. Raises OSError."""
+    """Begin to subscribe. Return the pending subscription. Raises OSError.
+
+    This forks, so call it before there are threads.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
     if pid:

@@ -37,7 +37,7 @@ class Discovery:
             self.possible = False
 
     def find(self, pid: int) -> Family | None:
-        """The family of the limited cgroup that *pid* is in; None where there is none."""
+        """Return the family of the limited cgroup that *pid* is in; None where there is none."""
         where = procfs.cgroup_of(pid)
         if where is None or where == "/":
             return None
@@ -53,14 +53,15 @@ class Discovery:
             return None
         family = Family(names.id_of(cgroup.path), cgroup, _first(pid, cgroup))
         if _is_service(cgroup.path) and family.pid_ns is None and family.cgroup_ns is None:
-            family.close()  # its children are meant to leave it, as sessions leave sshd
+            family.close()  # a cgroup whose children are meant to leave it, as sessions leave sshd
             return None
         return family
 
     def _limited(self, where: str) -> tuple[path.Cgroup | None, float]:
-        """(The outermost limited cgroup on the path *where*, 0), else (None, age of *where* in seconds).
+        """Return (the outermost limited cgroup on the path *where*, 0); if none, (None, age of *where* in
+        seconds).
 
-        The age of one that is gone is infinite. Raises OSError where no descriptor is left.
+        A cgroup that is gone has an infinite age. Raises OSError if no descriptor is left.
         """
         fd = os.open(self._mount, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         part = ""
@@ -93,7 +94,7 @@ def _is_service(where: str) -> bool:
 
 
 def _first(pid: int, cgroup: path.Cgroup) -> int:
-    """The first process of the pid namespace of *pid*, if it is in *cgroup*; else *pid* itself."""
+    """Return the first process of the pid namespace of *pid*, if it is in *cgroup*; else *pid* itself."""
     ns = procfs.namespace(pid, "pid")
     for word in fs.read_or("cgroup.procs", "", dir_fd=cgroup.fd).split():
         if procfs.is_first(int(word)) and procfs.namespace(int(word), "pid") == ns:

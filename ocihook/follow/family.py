@@ -15,8 +15,8 @@ from ocihook.cgroup import process, procfs
 from ocihook.cgroup.path import Cgroup
 from ocihook.control.status import Outside
 
-_PRUNE = 4096  #: known processes from which on ended ones are looked for and forgotten
-_DEEPEST = 1024  #: most generations that a search for an ancestor climbs
+_PRUNE = 4096  #: number of known processes at which the first search for ended ones takes place
+_DEEPEST = 1024  #: most generations that a search for an ancestor climbs, against an endless loop
 
 
 class Family:
@@ -24,22 +24,25 @@ class Family:
 
     def __init__(self, id: str, cgroup: Cgroup, pid: int) -> None:
         self.id = id
-        self.cgroup = cgroup  #: its home; owned by this object
-        self.pid = pid  #: one of its processes, the first one where that is known ...
-        self.start = process.start_time(pid) if pid else None  #: ... and that one's start time
+        self.cgroup = cgroup  #: its home, the container's cgroup; closed with this object
+        self.pid = pid  #: one of its processes: the first one, if that is known ...
+        self.start = process.start_time(pid) if pid else None  #: ... and the start time of that process
         self.returned = 0  #: processes that were outside and were put back
         self.failed = 0  #: processes that could not be put back
         self.seconds = 0.0  #: how long the returned ones were outside, in total
-        self.bytes = 0  #: at most so much they charged to other cgroups, where it stays
+        self.bytes = 0  #: most bytes that they charged to other cgroups, where the charge stays
         self._held: list[int] = []
-        #: inodes; None where the container uses the host's, or where it is unknown
+        #: inodes of its namespaces; None if the container uses the host's, or if it is unknown
         self.pid_ns, self.cgroup_ns, self.mnt_ns = (self._hold(name) for name in ("pid", "cgroup", "mnt"))
         if not procfs.is_first(pid):
-            self.pid_ns = None  # it has joined another container's, as in a pod
-        self.own_mnt_ns = self._own_mnt_ns()  #: the inode, where it identifies the container
+            self.pid_ns = None  # the container has joined another container's namespace, as in a pod
+        self.own_mnt_ns = self._own_mnt_ns()  #: the inode if it identifies the container, else None
 
     def _hold(self, name: str) -> int | None:
-        """Hold its namespace *name* open, so that no other gets its inode; that, or None if the host's."""
+        """Hold the process's namespace *name* open, so that no other namespace gets its inode.
+
+        Return the inode; None if it is the host's.
+        """
         fd = procfs.hold_namespace(self.pid, name)
         if fd is None:
             return None
@@ -48,7 +51,10 @@ class Family:
         return inode if inode != procfs.namespace(os.getpid(), name) else None
 
     def _own_mnt_ns(self) -> int | None:
-        """The mount namespace's inode, unless it is the host's or the parent's: a unit may have its own."""
+        """Return the inode of the mount namespace if it identifies the container, else None.
+
+        It does not if it is the host's or the parent's: a systemd unit may have a mount namespace of its own.
+        """
         if self.pid_ns is not None:
             return None  # the pid namespace is more reliable
         others = [procfs.namespace(pid, "mnt") for pid in (1, procfs.parent_of(self.pid))]
@@ -56,7 +62,7 @@ class Family:
 
     @classmethod
     def of_record(cls, id: str, cgroup: Cgroup, pid: int, start: int) -> Family:
-        """The family in *cgroup*, whose first process was *pid*, started at *start*."""
+        """Return the family in *cgroup*, whose first process was *pid*, started at *start*."""
         if not process.is_same(pid, start):
             pid = next(_members(cgroup.fd), 0)
         family = cls(id, Cgroup(cgroup.mount, cgroup.path, os.dup(cgroup.fd)), pid)
@@ -66,15 +72,15 @@ class Family:
         return family
 
     def contains(self, path: str) -> bool:
-        """Whether the cgroup *path* is its home or below it."""
+        """Return whether the cgroup *path* is the family's home or below it."""
         return path == self.cgroup.path or path.startswith(self.cgroup.path + "/")
 
     def outside(self) -> Outside:
-        """What ``bede ps`` shows of it."""
+        """Return what ``bede ps`` shows of the processes that were outside."""
         return Outside(self.returned, self.failed, round(self.seconds, 6), self.bytes)
 
     def close(self) -> None:
-        """Let go of its cgroup and its namespaces."""
+        """Close the descriptors of the cgroup and the namespaces."""
         while self._held:
             os.close(self._held.pop())
         self.cgroup.close()
@@ -93,10 +99,10 @@ class Families:
         self._by_pid_ns: dict[int, Family] = {}
         self._by_cgroup_ns: dict[int, list[Family]] = {}
         self._by_mnt_ns: dict[int, list[Family]] = {}
-        #: processes of families without a pid namespace of their own, with their start times; None: it ended
-        #: before anybody looked, and is kept only because its children may still be reported
+        #: processes of families without a pid namespace of their own, with their start times. None: the
+        #: process ended before anybody looked, and is kept because events about its children may still come
         self._lineage: dict[int, tuple[Family, int | None]] = {}
-        #: those of them that have ended: see :meth:`mark_ended`
+        #: the part of ``_lineage`` that has ended: see :meth:`mark_ended`
         self.ended: dict[int, tuple[Family, int | None]] = {}
         self._prune_at = _PRUNE
         self._host_pid_ns = procfs.namespace(os.getpid(), "pid")
@@ -109,7 +115,7 @@ class Families:
         return len(self._by_home)
 
     def add(self, family: Family) -> None:
-        """Add *family*, in place of one that has the same home."""
+        """Add *family*. It replaces one that has the same home."""
         self.remove(family.cgroup.path)
         self._by_home[family.cgroup.path] = family
         if family.pid_ns is not None:
@@ -137,11 +143,11 @@ class Families:
         family.close()
 
     def at(self, home: str) -> Family | None:
-        """The family whose home is exactly *home*."""
+        """Return the family whose home is exactly *home*; None if there is none."""
         return self._by_home.get(home)
 
     def home_of(self, path: str) -> Family | None:
-        """The family in whose home the cgroup *path* is: the home itself, or a cgroup below it."""
+        """Return the family in whose home the cgroup *path* is: the home itself, or a cgroup below it."""
         while path:
             family = self._by_home.get(path)
             if family is not None:
@@ -150,7 +156,7 @@ class Families:
         return None
 
     def of(self, pid: int) -> Family | None:
-        """The family that process *pid* belongs to."""
+        """Return the family that process *pid* belongs to; None if it belongs to none."""
         if self._by_pid_ns and (family := self._by_pid_namespace(pid)) is not None:
             return family
         if (family := _only(self._by_cgroup_ns, pid, "cgroup")) is not None:
@@ -158,7 +164,7 @@ class Families:
         found_family, start = self._lineage.get(pid, (None, None))
         if start is not None and process.is_same(pid, start):
             return found_family
-        # If its parents ended before we listened, only its mount namespace is left to identify it.
+        # If the parents of *pid* ended before we listened, only its mount namespace identifies its family.
         return _only(self._by_mnt_ns, pid, "mnt")
 
     def _by_pid_namespace(self, pid: int) -> Family | None:
@@ -174,7 +180,7 @@ class Families:
         return None if self._is_guest(pid, family) else family
 
     def _is_guest(self, pid: int, family: Family) -> bool:
-        """Whether *pid* belongs to another container, which shares only the pid namespace with *family*."""
+        """Return whether *pid* belongs to another container than *family*, but shares its pid namespace."""
         cgroup_ns = procfs.namespace(pid, "cgroup")
         if cgroup_ns in (None, self._host_cgroup_ns, family.cgroup_ns):
             return False
@@ -182,7 +188,7 @@ class Families:
 
     @property
     def has_lineage(self) -> bool:
-        """Whether forks must be followed, since some family has no pid namespace of its own."""
+        """Return whether forks must be followed, because some family has no pid namespace of its own."""
         return len(self._by_pid_ns) < len(self._by_home)
 
     def born(self, pid: int, parent: int) -> None:
@@ -205,7 +211,10 @@ class Families:
         self._lineage.pop(pid, None)
 
     def mark_ended(self) -> None:
-        """Find ended processes, as exits are not reported. Keep them: their forks may be reported later."""
+        """Find the processes that have ended, because the kernel's events are not asked for exits.
+
+        They stay known for a while: events about their forks may still come.
+        """
         alive = set(procfs.everybody())
         self.ended = {
             pid: entry
@@ -225,14 +234,14 @@ class Families:
 
 
 def _only(known: dict[int, list[Family]], pid: int, name: str) -> Family | None:
-    """The family in *known* whose *name* namespace *pid* is in; None if several share it."""
+    """Return the family in *known* whose *name* namespace *pid* is in; None if none or several are in it."""
     ns = procfs.namespace(pid, name) if known else None
     found = known.get(ns, []) if ns is not None else []
     return found[0] if len(found) == 1 else None
 
 
 def _ancestor_in(pid: int, pid_ns: int) -> int:
-    """The nearest ancestor of *pid* whose pid namespace is *pid_ns*; 0 where there is none."""
+    """Return the nearest ancestor of *pid* whose pid namespace is *pid_ns*; 0 where there is none."""
     for _ in range(_DEEPEST):
         pid = procfs.parent_of(pid)
         if not pid or procfs.namespace(pid, "pid") == pid_ns:

@@ -22,7 +22,7 @@ from ocihook.follow.family import Families, Family
 from ocihook.journal import ERROR, WARNING, Reporter
 from ocihook.native import Event
 
-_ENTERS = 0.25  #: seconds that a runtime has to move a process into the cgroup after its namespaces
+_ENTERS = 0.25  #: seconds that a runtime gets between a process's entry into namespaces and into the cgroup
 _MOST_LEAVES = 256  #: most cgroups of a container that are tried if its home does not take a process
 
 
@@ -37,11 +37,12 @@ class Follower:
         later: Callable[[float, Callable[[], object]], None],
     ) -> None:
         self.families = families
-        self.later = later  #: calls back in so many seconds
+        self.later = later  #: call later(seconds, function) to have the function called then
         self.report = reporter
         self.exempt = tuple(path.rstrip("/") for path in settings.exempt_cgroups)
         self.discovery = Discovery(settings)
-        self.on_found: Callable[[Family], None] = lambda family: None  #: gets families without a hook
+        #: called with each family that no hook has announced
+        self.on_found: Callable[[Family], None] = lambda family: None
 
     def handle(self, events: Iterable[Event]) -> None:
         """Check each process in *events* once."""
@@ -72,9 +73,10 @@ class Follower:
             self.report.of("", f"a process cannot be followed: {error}", "not_followed", WARNING)
 
     def check(self, pid: int, parent: int = 0, at_ns: int = 0, *, waited: bool = False) -> None:
-        """Put *pid* back if it is outside; *at_ns* is when that may have begun, 0 where unknown.
+        """Put *pid* back if it is outside; *at_ns* is when that may have begun, 0 if unknown.
 
-        A process that enters from outside gets time to arrive, unless we have *waited* already.
+        A process that enters from outside gets time to arrive, unless *waited* says that we have waited
+        already.
         """
         where = procfs.cgroup_of(pid)
         if where is None:
@@ -93,7 +95,7 @@ class Follower:
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:
-            return  # it has ended, or is a thread, which is in its process's cgroup
+            return  # the process has ended, or *pid* is a thread, which is always in its process's cgroup
         try:
             self._bring_back(pid, pidfd, parent, at_ns)
         finally:
@@ -116,7 +118,7 @@ class Follower:
         return any(where == path or where.startswith(path + "/") for path in self.exempt)
 
     def _bring_back(self, pid: int, pidfd: int, parent: int, at_ns: int) -> None:
-        # Read again: since the pidfd is open, it shows whether the pid still belongs to this process.
+        # Read these again: the pidfd is open now, and ended() below tells whether the pid meant this process.
         where, family = procfs.cgroup_of(pid), self.families.of(pid)
         if where is None or family is None or self.families.home_of(where) is not None:
             return
@@ -152,7 +154,10 @@ class Follower:
         )
 
     def _put(self, pid: int, family: Family, parent: int) -> OSError | None:
-        """Move *pid* to the first cgroup of *family* that takes it; the first error where none does."""
+        """Move *pid* to the first cgroup of *family* that takes it.
+
+        Return None, or the first error if none does.
+        """
         first: OSError | None = None
         for fd in _targets(family, parent):
             try:
@@ -167,7 +172,7 @@ class Follower:
         return first or OSError(errno.ENOENT, os.strerror(errno.ENOENT))
 
     def _undo(self, pid: int) -> None:
-        """*pid* ended while we moved it: if its number was reused, move that other process back."""
+        """Move the process with the number *pid* back if *pid* ended and was reused while we moved it."""
         self.families.lose(pid)
         where = procfs.cgroup_of(pid)
         home = self.families.home_of(where) if where else None
@@ -185,16 +190,16 @@ class Follower:
 
 
 def ended(pidfd: int) -> bool:
-    """Whether the process of *pidfd* has ended."""
+    """Return whether the process of *pidfd* has ended."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def _targets(family: Family, parent: int) -> Iterator[int]:
-    """Descriptors of cgroups for a process of *family*, the best first; the caller closes them.
+    """Yield descriptors of the cgroups to try for a process of *family*, the best first.
 
-    A cgroup that delegates controllers to its children cannot hold processes itself.
+    The caller closes them. A cgroup that delegates controllers to its children cannot hold processes itself.
     """
     tried = set()
     for pid in (parent, family.pid):
@@ -225,7 +230,7 @@ def _targets(family: Family, parent: int) -> Iterator[int]:
 
 
 def _charged(pid: int, where: str) -> int:
-    """Most bytes that *pid* can have charged to the cgroup *where*."""
+    """Return the most bytes that *pid* can have charged to the cgroup *where*."""
     private = procfs.private_bytes(pid)
     cgroup = path.open_below(where)
     if cgroup is None:

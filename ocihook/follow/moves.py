@@ -19,8 +19,8 @@ TRACING = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 _NAME = "instances/bede"
 _EVENT = "events/cgroup/cgroup_attach_task"
 _PART = 1 << 16
-_MOST = 1 << 20  #: bytes read at a time, at most
-_KIB = "64"  #: of each CPU's buffer, some five hundred moves
+_MOST = 1 << 20  #: most bytes that are read at a time
+_KIB = "64"  #: size of each CPU's buffer in KiB, for some five hundred moves
 # A line contains names that anybody may choose, so it cannot be parsed reliably: every "pid=" in it counts,
 # and the follower reads each of these processes' state from the kernel's files.
 _PIDS = re.compile(rb"\bpid=(\d{1,7})\b")
@@ -38,11 +38,11 @@ class Moves:
         self._pipe = os.open(f"{self._where}/trace_pipe", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def fileno(self) -> int:
-        """A descriptor that is readable when there is something to read."""
+        """Return a descriptor that is readable when there is something to read."""
         return self._pipe
 
     def read(self) -> tuple[list[Event], bool]:
-        """The moves that wait, and whether some were lost. Raises OSError."""
+        """Return (the moves that wait, whether some were lost). Raises OSError."""
         text = b""
         with contextlib.suppress(BlockingIOError):
             while len(text) < _MOST and (part := os.read(self._pipe, _PART)):
@@ -68,7 +68,7 @@ class Moves:
 
 
 def parse(text: bytes) -> tuple[list[Event], bool]:
-    """The moves in the *text* of a ``trace_pipe``, and whether it says that some were lost."""
+    """Return (the moves in *text*, which is of a ``trace_pipe``; whether it says that some were lost)."""
     found: dict[int, int] = {}
     at_ns = 0
     for line in text.split(b"\n"):

@@ -39,7 +39,7 @@ class Sources:
         self._not_before = 0.0
 
     def subscribe(self) -> None:
-        """Begin to listen; needs CAP_NET_ADMIN, and must be called before there are threads."""
+        """Begin to listen. This needs CAP_NET_ADMIN, and must be called before there are threads."""
         pending = connector.start()
         self._loop.add(pending.fileno(), lambda: self._subscribed(pending))
         try:
@@ -50,14 +50,14 @@ class Sources:
             self._loop.add(self._moves.fileno(), self._moved)
 
     def adjust(self) -> None:
-        """Subscribe to the events that the present containers need, to none without containers."""
+        """Subscribe to the events that the present containers need; to none if there are no containers."""
         discovers = self._follower.discovery.possible
         wanted = (bool(len(self._follower.families)) or discovers, discovers)
         if self._process_events is not None and wanted != self._listening:
             self._process_events.filter(forks=wanted[0], execs=wanted[1])
             before, self._listening = self._listening, wanted
             if wanted[0] and not (before and before[0]):
-                self.rescan()  # the container has not waited for us: its forks until now were not reported
+                self.rescan()  # no event has reported the forks that happened before
 
     def rescan(self) -> None:
         """Schedule one check of all processes, unless one is scheduled already."""
@@ -66,7 +66,7 @@ class Sources:
             self._loop.after(max(self._not_before - time.monotonic(), 0), self._rescan)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._connector is not None:
             self._connector.close()
         if self._moves is not None:
@@ -94,7 +94,7 @@ class Sources:
         events, lost = self._process_events.read()
         self._take(events, lost)
         if len(events) < self._process_events.AT_ONCE:
-            families.forget(ended)  # the queue was emptied, so no fork of theirs can still be in it
+            families.forget(ended)  # the queue is empty now, so no event about their forks can still come
 
     def _moved(self) -> None:
         assert self._moves is not None
@@ -109,9 +109,10 @@ class Sources:
 
     def _rescan(self) -> None:
         self._rescan_due = False
-        # A rescan may itself cause lost events: wait before the next, so that they do not feed each other.
+        # A rescan is slow, so events may be lost meanwhile, which demands another rescan: wait before that.
         self._not_before = time.monotonic() + RESCAN_PAUSE
         self._before()
         self._follower.rescan()
         if self._process_events is None:
-            self._follower.families.forget(self._follower.families.ended)  # no fork will be reported
+            # without the connector no event about their forks can come
+            self._follower.families.forget(self._follower.families.ended)

@@ -24,7 +24,7 @@ class Vanish:
         self._families = families
 
     def watch(self, family: Family) -> None:
-        """Begin to watch *family*."""
+        """Begin to watch the cgroup of *family*."""
         try:
             fd = os.open("cgroup.events", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=family.cgroup.fd)
         except OSError:
@@ -44,7 +44,7 @@ class Vanish:
         if not empty:
             self._loop.add(fd, lambda: self._changed(family, fd), _EVENTS)
         elif more:
-            # Most likely it is about to be removed; the kernel sends no event for that.
+            # The empty cgroup is most likely about to be removed, which no event of the kernel reports.
             self._loop.after(_AGAIN, lambda: self._look(family, fd, more - 1))
         else:
             self._end(family, fd)

@@ -22,8 +22,8 @@ from ocihook.spec import annotation
 from ocihook.spec import state as oci
 from ocihook.state import records
 
-NOT_FOUND, NOT_EXECUTABLE = 127, 126  #: exit status, as of a shell
-_BUNDLE = "/"  # a stand-in: there is no bundle, but a key is made from one
+NOT_FOUND, NOT_EXECUTABLE = 127, 126  #: exit statuses, the same as a shell's
+_BUNDLE = "/"  # stands in for a bundle's path, from which the key of a record is made
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -31,14 +31,14 @@ class Job(NamedTuple):
     """A command to run, and its bound."""
 
     argv: list[str]
-    annotations: dict[str, str]  #: as of a container
+    annotations: dict[str, str]  #: the same as a container's
     name: str | None = None  #: its id in `bede ps` and `bede set`; None: run-PID
     user: str | None = None  #: the user to run it as; None: the caller
     bede: str = "/usr/bin/bede"  #: the program that starts an agent if none runs
 
 
 def run(job: Job) -> int:
-    """Run *job* to its end; its exit status, or 126 or 127 if it cannot be run. Raises BedeError."""
+    """Run *job* to its end. Return its exit status; 126 or 127 if it cannot be run. Raises BedeError."""
     policy = annotation.parse(job.annotations)
     assert policy is not None
     settings = config.load()
@@ -58,7 +58,7 @@ def run(job: Job) -> int:
                     return _go(child, job.argv[0])
             finally:
                 child.cancel()
-                # Processes that it leaves behind stay bound; the agent removes the record with the cgroup.
+                # Processes that the command leaves behind stay bound; the agent removes the record later.
                 if record is not None and place.is_empty(where):
                     undo.forget(record)
                     _tell("removed", record.key, job.bede)
@@ -99,7 +99,7 @@ def _go(child: Child, program: str) -> int:
 
 @contextlib.contextmanager
 def _signals_for(pid: int) -> Iterator[None]:
-    """Pass signals on to the command, except for those of a terminal, which it gets itself."""
+    """Pass signals on to the command. Ignore those of a terminal, which the command gets itself."""
 
     def send(number: int, _: object) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -33,8 +33,9 @@ class Child:
         os.close(report)
 
     def release(self) -> OSError | None:
-        """Let it become its command; the error if that failed."""
-        with contextlib.suppress(BrokenPipeError):  # it has ended already; its status will show that
+        """Let the process become its command. Return None, or the error if that failed."""
+        # the process has ended already, and its status will show that
+        with contextlib.suppress(BrokenPipeError):
             os.write(self._gate, _GO)
         os.close(self._gate)
         self._gate = -1
@@ -44,13 +45,13 @@ class Child:
         return OSError(int(number), os.strerror(int(number))) if number else None
 
     def wait(self) -> int:
-        """Wait for its end; its exit status, or 128 plus the number of the signal that killed it."""
+        """Wait for the process to end. Return its exit status, or 128 plus the signal that killed it."""
         _, status = os.waitpid(self.pid, 0)
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
 
     def cancel(self) -> None:
-        """End it, unless it was released."""
+        """End the process, unless it was released."""
         if self._gate >= 0:
             os.close(self._gate)
             os.close(self._report)
@@ -71,7 +72,8 @@ def _become(argv: list[str], account: pwd.struct_passwd | None, gate: int, repor
     try:
         if os.read(gate, 1) != _GO:
             os._exit(1)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these; the command must not
+        # Python ignores these two signals, and the command must not inherit that
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
         if account is not None:
             os.initgroups(account.pw_name, account.pw_gid)

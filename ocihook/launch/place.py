@@ -17,18 +17,19 @@ from ocihook.control import notify
 from ocihook.engines import programs
 from ocihook.errors import BedeError, HostError
 
-PARENT = "bede"  #: the cgroup above those of our own
-SECONDS = 20.0  #: in which systemd has to move a process
+PARENT = "bede"  #: the cgroup above those that Bede makes itself
+SECONDS = 20.0  #: seconds that systemd gets to move a process
 
 
 @contextlib.contextmanager
 def placed(pid: int, name: str, what: str) -> Iterator[str]:
-    """Process *pid* in a cgroup of its own that is called by *name*; its path below the cgroup root.
+    """Put process *pid* into a cgroup of its own, and remove the cgroup at the end if it is empty.
 
-    *what* describes it to systemd. Afterwards what is empty is removed. Raises HostError.
+    The cgroup is named after *name*; *what* describes it to systemd. The context's value is the path below
+    the cgroup root. Raises HostError.
     """
     if os.path.isdir(notify.SYSTEMD):
-        # Empty, it goes by itself.
+        # systemd removes an empty scope by itself.
         yield _scope(pid, f"{_escaped(name)}.scope", ascii(what)[1:-1])
         return
     where = _own(pid, name)
@@ -40,20 +41,20 @@ def placed(pid: int, name: str, what: str) -> Iterator[str]:
 
 
 def is_empty(where: str) -> bool:
-    """Whether no process is left in the cgroup *where* or below it, or it is gone."""
+    """Return whether the cgroup *where* is gone, or no process is left in it and below it."""
     cgroup = path.open_below(where)
     if cgroup is None:
         return True
     with cgroup:
-        # Not cgroup.events: new kernels count a process there for a moment after its parent has reaped it.
+        # Do not read cgroup.events: new kernels count a process there until a moment after it was reaped.
         try:
             return next(own.members(cgroup), None) is None
         except OSError:
-            return False  # the agent removes the record later
+            return False  # say "not empty": the agent removes the record later
 
 
 def _escaped(name: str) -> str:
-    """*name* as systemd-escape(1) writes what a unit's name may not have."""
+    """Return *name* with escapes, as of systemd-escape(1), for what a unit's name may not have."""
     plain = ":_.-"
     return "".join(
         char if char.isascii() and (char.isalnum() or char in plain) else f"\\x{ord(char):02x}"
@@ -64,7 +65,7 @@ def _escaped(name: str) -> str:
 def _scope(pid: int, unit: str, what: str) -> str:
     call = ["busctl", "--system", "--quiet", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1"]
     call += ["org.freedesktop.systemd1.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail"]
-    # What it does with the unit's name, and with what is left of the unit when all of it has ended or failed.
+    # CollectMode makes systemd forget the scope when it has ended, even if it failed.
     call += ["4", "PIDs", "au", "1", str(pid), "Description", "s", what]
     call += ["MemoryAccounting", "b", "true", "CollectMode", "s", "inactive-or-failed", "0"]
     try:

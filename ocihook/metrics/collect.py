@@ -17,7 +17,7 @@ from ocihook.errors import BedeError
 from ocihook.topology import nodes
 from ocihook.watch import containers, counters
 
-LABELS = ("container", "name", "cgroup")  #: two containers may have one id, never one cgroup
+LABELS = ("container", "name", "cgroup")  #: with the cgroup, since two containers may have the same id
 
 
 class _Of(NamedTuple):
@@ -39,7 +39,7 @@ LISTED = {
     ),
     "stalled": _Of("stalled", "1 while nothing of a container above its bound can be demoted."),
 }
-#: likewise, if the agent moves pages itself; with the divisor for a field in another unit
+#: by a field of Status, only if the agent moves pages itself; the number divides a field of another unit
 MOVING = {
     "program_bound": (
         _Of("own_bytes", "Local memory that programs have placed themselves, and that stays."),
@@ -75,11 +75,11 @@ class Collector:
     """Measures the host at each scrape."""
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the set of metrics depends on the host."""
+        """Return no metrics: which ones there are depends on the host."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics now."""
+        """Measure the host. Yield all metrics."""
         yield InfoMetricFamily("bede_build", "The version of Bede.", {"version": ocihook.__version__})
         yield from _nodes()
         found: list[Status] = []
@@ -122,7 +122,7 @@ def _values(container: Status) -> Iterator[tuple[_Of, float]]:
     except BedeError:
         counted = None
     if counted is None:
-        return  # it ended just now
+        return  # the container ended just now
     fields = counted._asdict()
     yield from ((metric, float(fields[name])) for name, metric in COUNTED.items() if fields[name] is not None)
     if counted.pressure is not None:

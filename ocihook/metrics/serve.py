@@ -24,13 +24,13 @@ from ocihook.metrics.collect import Collector
 
 PATH = "/metrics"
 DEFAULT = "127.0.0.1:9475"
-SECONDS = 10.0  #: in which a client must have sent its request and received the answer
+SECONDS = 10.0  #: seconds in which a client must have sent its request and received the answer
 AT_ONCE = 16  #: most clients at a time; a scrape takes milliseconds
 _SYNTAX = "Write a loopback address as 127.0.0.1:9475 or [::1]:9475, or the path of a socket"
 
 
 def address(text: str) -> str | tuple[str, int]:
-    """The path of a socket, or (loopback address, port). Raises InputError."""
+    """Return the path of a socket, or (loopback address, port). Raises InputError."""
     if text.startswith("/"):
         return text
     host, colon, port = text.rpartition(":")
@@ -56,19 +56,19 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def setup(self) -> None:
-        """Also limit the total time of the connection, which a slow client would extend with each byte."""
+        """Prepare the connection, and limit its total time: a slow client would extend it by each byte."""
         super().setup()
         self._late = threading.Timer(SECONDS, _hang_up, (self.connection,))
         self._late.daemon = True
         self._late.start()
 
     def finish(self) -> None:
-        """Also cancel the time limit."""
+        """Finish the connection, and cancel its time limit."""
         self._late.cancel()
         super().finish()
 
     def do_GET(self) -> None:
-        """The figures as text."""
+        """Send the figures as text."""
         if self.path.partition("?")[0] != PATH:
             self.send_error(404, explain=f"The figures are at {PATH}")
             return
@@ -88,11 +88,11 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def address_string(self) -> str:
-        """The client in messages; that of a Unix socket has no address."""
+        """Return the client's address for messages; the client of a Unix socket has none."""
         return "local"
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a line for each scrape would be useless."""
+        """Print nothing: a line for each scrape would be useless."""
 
 
 def _hang_up(connection: socket.socket) -> None:
@@ -109,25 +109,28 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._free = threading.BoundedSemaphore(AT_ONCE)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Whether fewer than :data:`AT_ONCE` clients are served; others are hung up on."""
+        """Return whether fewer than :data:`AT_ONCE` clients are served. Others are hung up on."""
         return self._free.acquire(blocking=False)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Also make room for the next client."""
+        """Serve the client, then make room for the next one."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report errors, but not that a client went away."""
+        """Report an error, except for a client that went away."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             print(f"bede metrics: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
 
 
 def serve(where: str | tuple[str, int], ready: Callable[[str], None]) -> None:
-    """Answer at *where* until interrupted; call *ready* with it once we listen. Raises AccessError."""
+    """Answer requests at *where* until interrupted. Raises AccessError.
+
+    Call *ready* with the address once the server listens.
+    """
     try:
         with _bound(where) as listener:
             server = _Server()
@@ -161,7 +164,7 @@ def _bound(where: str | tuple[str, int]) -> socket.socket:
 
 
 def _remove_left(where: str) -> None:
-    """Remove a socket that nobody listens at any more; any other file will make bind fail."""
+    """Remove a socket at which nobody listens any more. Any other file stays, and then bind(2) fails."""
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.stat(where, follow_symlinks=False).st_mode):
             return

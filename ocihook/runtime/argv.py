@@ -44,25 +44,26 @@ class Call:
 
     @property
     def starts(self) -> bool:
-        """Whether the call creates a container from a bundle."""
+        """Return whether the call creates a container from a bundle."""
         return self.command in ("create", "run")
 
 
 def of_script(arguments: list[str]) -> tuple[str, list[str]]:
-    """(the real runtime, the other arguments) of a call by a script that begins with ``#!PATH --real=NAME``.
+    """Return (the real runtime, the other arguments) of a call by one of Bede's scripts.
 
-    "" if it is no such call. execve(2) puts that option and the path of the script before the arguments.
+    Such a script begins with ``#!PATH --real=NAME``; execve(2) puts that option and the path of the script
+    before the arguments. The runtime is "" for any other call.
     """
     if not arguments or not arguments[0].startswith(REAL):
         return "", arguments
     real = arguments[0].removeprefix(REAL)
     script = arguments[1:2]
-    # A word with a slash is the script's path, never a subcommand.
+    # A word with a slash is the script's path: no subcommand has one.
     return real, arguments[2 if script and script[0][:1] != "-" and "/" in script[0] else 1 :]
 
 
 def parse(arguments: list[str]) -> Call:
-    """The call in *arguments*, which lack the program's name; an empty one if there is no subcommand."""
+    """Return the call in *arguments*, which lack the program's name; an empty call without a subcommand."""
     call = Call()
     at = 0
     while at < len(arguments):
@@ -85,7 +86,10 @@ def parse(arguments: list[str]) -> Call:
 
 
 def _first_word(arguments: list[str], values: frozenset[str]) -> str:
-    """The container of a command: the first word after its flags, some of which (*values*) take a value."""
+    """Return the first word after the flags of a command, which is the container; "" if there is none.
+
+    *values* are the flags that take a value.
+    """
     at = 0
     while at < len(arguments):
         name, value = _flag(arguments[at])
@@ -138,7 +142,7 @@ def _command(call: Call, arguments: list[str]) -> None:
 
 
 def _flag(argument: str) -> tuple[str | None, str | None]:
-    """(name, value after "=") of a flag; (None, None) for anything else."""
+    """Return (name, value after "=") of a flag; (None, None) for anything else."""
     if not argument.startswith("-") or argument in ("-", "--"):
         return None, None
     name, equals, value = argument.lstrip("-").partition("=")

@@ -27,7 +27,7 @@ _LIMIT = 16 << 20
 
 
 def main(argv: list[str]) -> int:
-    """Run the call in *argv* (with the program's own path first); returns only an exit code of failure."""
+    """Run the call in *argv* (with the program's own path first). Return only if it fails: an exit code."""
     script, arguments = commandline.of_script(argv[1:])
     call = commandline.parse(arguments)
     try:
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
 
 
 def _find(wanted: str | None, own: str, hint: str) -> str:
-    """The path of the real runtime, never this program. Raises RuntimeMissingError."""
+    """Return the path of the real runtime, never of this program. Raises RuntimeMissingError."""
     if wanted is not None and wanted.startswith("/"):
         if _usable(wanted, own):
             return wanted
@@ -75,14 +75,14 @@ def _usable(path: str, own: str) -> bool:
 
 
 def _hint(script: str) -> str:
-    """What to do where the real runtime is not to be had; *script*: the one that a script named, if any."""
+    """Return what to do if the real runtime is missing; *script* is the one that a script named, or ""."""
     if script:
         return "Install it, or name another by bede configure ENGINE --real NAME"
     return f"Install runc or crun, or set runtime: in {configuration.PATH}"
 
 
 def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) -> None:
-    """Write the bound into the bundle's config.json when it asks for one; else leave it alone."""
+    """Write the bound into the bundle's config.json if it asks for one; else leave the file alone."""
     directory, name = _open_bundle(call)
     try:
         try:
@@ -101,7 +101,7 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
         policy = bundle.policy_of(config)
         if policy is None:
             return
-        from ocihook.backends import choose  # every start of a container would pay for it
+        from ocihook.backends import choose  # import it only now: every start of a container would pay for it
         from ocihook.backends.backend import BundleEdit
 
         own = _has_own(call, config)
@@ -112,7 +112,7 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
             settings,
             hook,
             own,
-            # Who may share a cgroup gets the hook alone, which sees who is in there before it writes.
+            # A container that may share its cgroup gets only the hook, which sees who is in the cgroup.
             own and _can_fence(call),
             lambda error: _report(call, error, "warning"),
         )
@@ -133,11 +133,11 @@ def _prepare(call: commandline.Call, settings: configuration.Config, hook: str) 
 
 
 def _open_bundle(call: commandline.Call) -> tuple[int, str]:
-    """A descriptor of the directory that holds the configuration, and the file's name in it."""
+    """Return a descriptor of the directory with the configuration, and the file's name in it."""
     path = os.path.join(call.bundle, call.config)
     directory, name = os.path.split(path)
     try:
-        # Links in front of the last part are the caller's own business, as they are for the real runtime.
+        # Follow links before the last part of the path, as the real runtime does: the caller chose them.
         return fs.open_directory(directory or "."), name
     except OSError as error:
         raise _unreadable(f"bundle {call.bundle}", error) from None
@@ -151,7 +151,7 @@ def _unreadable(what: str, error: OSError) -> RuntimeMissingError:
 
 
 def _has_own(call: commandline.Call, config: "dict[str, Any]") -> bool:
-    """Whether what the runtime writes for the container can only be in a cgroup that it makes."""
+    """Return whether the container certainly gets a cgroup that the runtime makes for it alone."""
     if call.manager == "disabled":
         return False
     where = bundle.cgroup(config)
@@ -177,7 +177,7 @@ def _become(real: str, arguments: list[str], hint: str) -> "NoReturn":
 
 
 def _report(call: commandline.Call, error: BedeError, level: str = "error") -> None:
-    """One line on stderr, and in the runtime's log, which is what Docker and containerd show their user."""
+    """Write a line to standard error, and to the runtime's log, which Docker and containerd show."""
     line = error.line(PROGRAM)
     try:  # noqa: SIM105 - contextlib would be one more import in every container's start
         os.write(2, (line + "\n").encode("utf-8", "replace"))

@@ -29,7 +29,7 @@ class Amount:
     __slots__ = ("_scale", "_value", "_what", "name", "text")
 
     def __init__(self, name: str, text: str, what: str = "") -> None:
-        """*what* is its name in messages, if it is not from an annotation."""
+        """Parse *text*, the value of annotation *name*; *what* is its name in messages. Raises InputError."""
         self.name = name  #: the annotation
         self._what = what or f"annotation {name}:"
         self.text = text.strip()  #: its value
@@ -44,7 +44,7 @@ class Amount:
             self._value = self._checked(size.parse(text, self._what))
 
     def resolve(self, limit: int | None) -> int:
-        """The bytes, with a memory limit of *limit* bytes (None: no limit). Raises InputError."""
+        """Return the bytes, given a memory limit of *limit* bytes (None: no limit). Raises InputError."""
         if not self._scale:
             return self._value
         if limit is None:
@@ -78,11 +78,12 @@ class Policy:
         self._lowers = lowers
 
     def bound_to(self, total: int) -> "Policy":
-        """The same policy with a bound of *total* bytes, to which bounds of single nodes are lowered."""
+        """Return this policy with a bound of *total* bytes; higher bounds of single nodes become *total*,
+        too."""
         return Policy(Amount(LOCAL, str(total)), self.nodes, self.given, lowers=True)
 
     def resolve(self, limit: int | None) -> tuple[int, dict[int, int]]:
-        """(bound, bound by node) in bytes for a memory limit of *limit* bytes, None for no limit.
+        """Return (bound, bound by node) in bytes for a memory limit of *limit* bytes, None for no limit.
 
         Raises InputError for a percentage without a limit, and for a node's bound above the total.
         """
@@ -100,7 +101,7 @@ class Policy:
 
 
 def parse(annotations: "dict[str, str] | None") -> Policy | None:
-    """The policy in a container's *annotations*; None when none of them is Bede's. Raises InputError."""
+    """Return the policy in a container's *annotations*; None if none of them is Bede's. Raises InputError."""
     given = {name: value for name, value in (annotations or {}).items() if name.startswith(PREFIX)}
     if not given:
         return None

@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from typing import Any
 
 MARK = "BEDE_RUNTIME=1"  #: set in the environment of a hook that bede-runtime wrote
-HOOK = "bede-hook"  #: a hook whose path ends in this name is ours
+HOOK = "bede-hook"  #: a hook whose path ends in this name is Bede's
 STAGES = ("createRuntime", "poststart", "poststop")
-_OLD = "prestart"  # deprecated; bundles made by hand or by Podman may have our hook there
+_OLD = "prestart"  # a deprecated stage, in which bundles made by hand or by Podman may have Bede's hook
 _HIGH = "memory.high"
-#: An annotation whose presence means that the bundle has our limits: the user's ``memory.node_limit``, or "".
+#: An annotation that marks a bundle with Bede's limits; its value is the user's ``memory.node_limit``, or "".
 _USER_LIMIT = "bede-user-node-limit"
-_CPUS = "bede-cpus"  #: likewise for ``linux.resources.cpu.cpus``: the user has set none
+_CPUS = "bede-cpus"  #: an annotation with the CPUs that Bede put into ``linux.resources.cpu.cpus``
 _HINT = "Correct the config.json of the bundle, or let the engine make the container again"
 
 
 def policy_of(config: "Any") -> annotation.Policy | None:
-    """The policy in the annotations of *config*; None when it has none of Bede's. Raises InputError."""
+    """Return the policy in the annotations of *config*; None if none is Bede's. Raises InputError."""
     if not isinstance(config, dict):
         raise InputError("config.json is not a JSON object", _HINT)
     return annotation.parse(check_annotations(config.get("annotations")))
 
 
 def memory_limit(config: "dict[str, Any]") -> int | None:
-    """``linux.resources.memory.limit`` in bytes; None when there is none. Raises InputError."""
+    """Return ``linux.resources.memory.limit`` in bytes; None when there is none. Raises InputError."""
     memory = _section(_section(_section(config, "linux"), "resources"), "memory")
     limit = memory.get("limit")
     if limit is None or limit == -1:
@@ -44,7 +44,7 @@ def memory_limit(config: "dict[str, Any]") -> int | None:
 
 
 def cpuset(config: "dict[str, Any]") -> str:
-    """``linux.resources.cpu.mems``, a kernel list; "" when every node is allowed. Raises InputError."""
+    """Return ``linux.resources.cpu.mems``, a kernel list; "" if every node is allowed. Raises InputError."""
     mems = _cpu(config).get("mems")
     if mems is not None and not isinstance(mems, str):
         raise InputError("linux.resources.cpu.mems of config.json is not a string", _HINT)
@@ -52,7 +52,7 @@ def cpuset(config: "dict[str, Any]") -> str:
 
 
 def cgroup(config: "dict[str, Any]") -> str:
-    """``linux.cgroupsPath``; "" where the runtime chooses it. Raises InputError."""
+    """Return ``linux.cgroupsPath``; "" if the runtime chooses the path. Raises InputError."""
     where = _section(config, "linux").get("cgroupsPath")
     if where is not None and not isinstance(where, str):
         raise InputError("linux.cgroupsPath of config.json is not a string", _HINT)
@@ -60,11 +60,11 @@ def cgroup(config: "dict[str, Any]") -> str:
 
 
 def edit_limits(config: "dict[str, Any]", limits: dict[int, int], near: str = "") -> bool:
-    """Bound the container of *config* in place by *limits* (bytes by node) alone; True when anything changed.
+    """Bound the container of *config* in place, only by *limits* (bytes by node). Raises InputError.
 
-    A smaller ``linux.resources.unified["memory.node_limit"]`` of the user stays. No hook is needed, so those
-    of an earlier :func:`edit` and its fence are removed. Without *limits* the bundle becomes what its user
-    wrote. *near* are the CPUs for a container whose user has chosen none ("": all). Raises InputError.
+    Return whether anything changed. A smaller ``linux.resources.unified["memory.node_limit"]`` of the user
+    stays. No hook is needed, so those of an earlier :func:`edit` and its fence are removed. Empty *limits*
+    restore what the user wrote. *near* are the CPUs for a container whose user has chosen none ("": all).
     """
     changed = _remove_hooks(config)
     unified = _unified(config)
@@ -87,11 +87,12 @@ def edit_limits(config: "dict[str, Any]", limits: dict[int, int], near: str = ""
 
 
 def edit(config: "dict[str, Any]", hook: str, fence: bool) -> bool:
-    """Bound the container of *config* in place: hooks at path *hook*; True when anything changed.
+    """Bound the container of *config* in place, by hooks that run the program *hook*.
 
-    With *fence*, ``linux.resources.unified["memory.high"]`` is set to the bound unless the user's is smaller:
-    only where the host has a cgroup v2 memory controller, and the container a cgroup of its own. Raises
-    InputError for bad annotations or a percentage without a limit.
+    Return whether anything changed. *fence* also sets ``linux.resources.unified["memory.high"]`` to the
+    bound, unless the user's is smaller; ask for that only if the host has the memory controller on cgroup v2,
+    and the container has a cgroup of its own. Raises InputError for bad annotations, or a percentage without
+    a limit.
     """
     policy = policy_of(config)
     if policy is None:
@@ -116,7 +117,7 @@ def edit(config: "dict[str, Any]", hook: str, fence: bool) -> bool:
 
 
 def _fence(config: "dict[str, Any]", bound: int) -> list[str]:
-    """Set memory.high to *bound*; the arguments for the hook that contain the user's value."""
+    """Set memory.high to *bound*. Return the arguments by which the hook gets the user's value."""
     given = _unified(config).get(_HIGH)
     user = _high(given)
     if given is not None and (user is None or 0 <= user <= bound):
@@ -126,8 +127,11 @@ def _fence(config: "dict[str, Any]", bound: int) -> list[str]:
 
 
 def _move_fence(config: "dict[str, Any]", bound: int, ours: "dict[str, Any]") -> bool:
-    """Update our fence to an annotation that changed; without ``--user-high`` the fence is not ours."""
-    # Nor if the hook is from somebody else: an edit for another kernel would not undo the fence.
+    """Set Bede's fence to an annotation that has changed. Return whether anything changed.
+
+    A memory.high without ``--user-high`` in the hook's arguments is not Bede's, and stays.
+    """
+    # The same is true if somebody else wrote the hook: an edit for another kernel would not undo the fence.
     if not _is_written(ours, STAGES[0]) or "--user-high" not in ours["args"]:
         return False
     unified = _unified(config)
@@ -140,7 +144,7 @@ def _move_fence(config: "dict[str, Any]", bound: int, ours: "dict[str, Any]") ->
 
 
 def _drop_fence(config: "dict[str, Any]", ours: "dict[str, Any]") -> bool:
-    """Remove the fence of an earlier edit; False if there is none."""
+    """Remove the fence of an earlier edit. Return False if there is none."""
     if not _is_written(ours, STAGES[0]) or "--user-high" not in ours["args"]:
         return False
     _remove_fence(config, ours["args"][-1])
@@ -149,7 +153,7 @@ def _drop_fence(config: "dict[str, Any]", ours: "dict[str, Any]") -> bool:
 
 
 def _restore_limits(config: "dict[str, Any]") -> bool:
-    """Put the user's memory.node_limit back; False if ours is not in the bundle."""
+    """Put the user's memory.node_limit back. Return False if the bundle does not have Bede's."""
     annotations = config.get("annotations") or {}
     if _USER_LIMIT not in annotations:
         return False
@@ -166,7 +170,7 @@ def _restore_limits(config: "dict[str, Any]") -> bool:
 
 
 def _remove_hooks(config: "dict[str, Any]") -> bool:
-    """Remove the hooks of an earlier edit, and its fence; False if there are none."""
+    """Remove the hooks of an earlier edit, and its fence. Return False if there are none."""
     removed = False
     for stage in (*STAGES, _OLD):
         hooks = _hooks(config, stage)
@@ -194,7 +198,7 @@ def _remove_fence(config: "dict[str, Any]", user: str) -> None:
 
 
 def _is_written(hook: object, stage: str) -> bool:
-    """Whether *hook* is exactly as :func:`_add` writes it; any other one belongs to somebody else."""
+    """Return whether *hook* is exactly as :func:`_add` writes it. Any other hook belongs to somebody else."""
     if not isinstance(hook, dict) or _ours([hook]) is None:
         return False
     mark = {name: value for name, value in hook.items() if name not in ("path", "args")}
@@ -225,7 +229,7 @@ def _cpu(config: "dict[str, Any]") -> "dict[str, Any]":
 
 
 def _high(value: object) -> int | None:
-    """Bytes of a memory.high, -1 for "max"; None if there is none, or it cannot be parsed here."""
+    """Return the bytes of a memory.high, -1 for "max"; None if there is none, or it cannot be parsed."""
     if value == "max":
         return -1
     try:

@@ -50,7 +50,7 @@ except (ImportError, AttributeError, TypeError):  # pragma: no cover - another i
 
 
 def loads(text: str | bytes, what: str = "the document") -> "Any":
-    """The value of the JSON document *text* (bytes: UTF-8). Raises InputError, naming it *what*."""
+    """Return the value of the JSON document *text* (bytes: UTF-8); InputErrors call it *what*."""
     try:
         if not isinstance(text, str):
             text = text.decode("utf-8")
@@ -67,7 +67,7 @@ def loads(text: str | bytes, what: str = "the document") -> "Any":
 
 
 def dumps(value: object) -> str:
-    """*value* as one line of JSON, ASCII only. Raises TypeError, ValueError as ``json.dumps`` does."""
+    """Return *value* as one line of ASCII JSON. Raises TypeError, ValueError as ``json.dumps`` does."""
     if _encode is None:  # pragma: no cover
         import json
 

@@ -18,7 +18,7 @@ _MOST_NODES = 1024
 
 
 def parse(text: str) -> dict[int, int | None]:
-    """The limits in *text*, in bytes by node; None is "max". Raises InputError."""
+    """Return the limits in *text*, in bytes by node; None is "max". Raises InputError."""
     limits: dict[int, int | None] = {}
     for pair in text.split():
         name, equals, value = pair.partition("=")
@@ -40,17 +40,17 @@ def _bytes(value: str, node: int) -> int:
 
 
 def dump(limits: "dict[int, int | None] | dict[int, int]") -> str:
-    """*limits* in the kernel's format."""
+    """Return *limits* in the kernel's format."""
     pairs = sorted(limits.items())
     return " ".join(f"N{node}={'max' if value is None else value}" for node, value in pairs)
 
 
 def split(bound: int, local: "Collection[int]", own: dict[int, int]) -> dict[int, int]:
-    """The limit of each *local* node, in bytes: whole pages, together never more than *bound*.
+    """Return the limit of each *local* node, in whole pages (as bytes), together at most *bound*.
 
-    Each node gets the same, except that a node with a smaller bound in *own* gets that, and the others share
-    the rest. Even if all work is on one node, an even split is used completely: once its share is full, the
-    kernel allocates from the next nearest node, and the other local ones are nearer than far ones.
+    Each node gets the same, except that a node with a smaller bound in *own* gets that one, and the others
+    share the rest. Even if all work is on one node, it can use the whole bound: once that node's share is
+    full, the kernel allocates from the next nearest node, and local nodes are nearer than far ones.
     """
     left = bound // PAGE
     limits = {}
@@ -63,9 +63,9 @@ def split(bound: int, local: "Collection[int]", own: dict[int, int]) -> dict[int
 
 
 def own_of(limits: dict[int, int]) -> dict[int, int]:
-    """The bounds of single nodes from which :func:`split` made *limits*.
+    """Return the bounds of single nodes from which :func:`split` made *limits*.
 
-    A bound above an even share cannot be recovered.
+    A bound above an even share left no trace in them.
     """
     level = max(limits.values(), default=0)
     # Even shares may differ by one page.
@@ -73,7 +73,7 @@ def own_of(limits: dict[int, int]) -> dict[int, int]:
 
 
 def smaller(given: dict[int, int | None], ours: dict[int, int]) -> dict[int, int | None]:
-    """The smaller limit of each node; nodes that are only in *given* stay as they are."""
+    """Return the smaller limit of each node. Nodes that only *given* has keep their limit."""
     both = dict(given)
     for node, value in ours.items():
         user = given.get(node)
@@ -82,7 +82,7 @@ def smaller(given: dict[int, int | None], ours: dict[int, int]) -> dict[int, int
 
 
 def bound_of(limits: dict[int, int | None], local: "Collection[int]") -> int | None:
-    """The bound on all *local* nodes together; None if one of them has no limit."""
+    """Return the bound on all *local* nodes together; None if one of them has no limit."""
     found = [limits.get(node) for node in local]
     finite = [value for value in found if value is not None]
     return sum(finite) if finite and len(finite) == len(found) else None

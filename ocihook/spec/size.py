@@ -12,13 +12,13 @@ _SHIFTS = {
     for unit in (letter, f"{letter}b", f"{letter}i", f"{letter}ib")
 } | {"": 0, "b": 0}
 _LONGEST = 40
-_LARGEST = 1 << 62  # the kernel's page counters can hold the sum of two of these
+_LARGEST = 1 << 62  # bytes: the sum of two such amounts still fits into the kernel's page counters
 
 _HINT = "Write bytes or a size such as 134217728, 128M, 1.5G or 2Gi"
 
 
 def parse(text: str, what: str = "size") -> int:
-    """The bytes in *text*; fractions are rounded down. *what* names it in the InputError."""
+    """Return the bytes in *text*; fractions are rounded down. The InputError calls the text *what*."""
     number, unit = _split(text.strip())
     shift = _SHIFTS.get(unit.lower())
     if shift is None or len(text) > _LONGEST:
@@ -33,7 +33,7 @@ def parse(text: str, what: str = "size") -> int:
 
 
 def decimal(number: str) -> tuple[int, int]:
-    """``"1.5"`` as the exact fraction (15, 10); (0, 0) when *number* is no plain decimal number."""
+    """Return *number* as an exact fraction, "1.5" as (15, 10); (0, 0) if it is no plain decimal number."""
     whole, dot, fraction = number.partition(".")
     if not _digits(whole) or (dot and not _digits(fraction)):
         return 0, 0
@@ -41,7 +41,7 @@ def decimal(number: str) -> tuple[int, int]:
 
 
 def format_size(size: int) -> str:
-    """*size* bytes with the largest unit that divides it, as :func:`parse` reads it: ``128M``, ``1000``."""
+    """Return *size* bytes with the largest unit that divides it: ``128M``, ``1000``."""
     for letter, shift in (("T", 40), ("G", 30), ("M", 20), ("K", 10)):
         if size and size % (1 << shift) == 0:
             return f"{size >> shift}{letter}"

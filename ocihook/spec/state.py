@@ -30,14 +30,14 @@ class State:
         self, id: str, pid: int, bundle: str, status: str, annotations: dict[str, str] | None
     ) -> None:
         self.id = id  #: matches ``[A-Za-z0-9][A-Za-z0-9_.+-]*``, at most 200 characters
-        self.pid = pid  #: of the container's first process; 0 when it has none (any more)
+        self.pid = pid  #: the pid of the container's first process; 0 if it has none, or none any more
         self.bundle = bundle  #: absolute path
-        self.status = status  #: in the runtime's own words
-        self.annotations = annotations  #: None when the runtime did not say
+        self.status = status  #: a word that each runtime chooses
+        self.annotations = annotations  #: None if the runtime has left them out
 
 
 def parse(data: str | bytes) -> State:
-    """The state in the JSON document *data*. Raises InputError."""
+    """Return the state in the JSON document *data*. Raises InputError."""
     if len(data) > LIMIT:
         raise InputError("the container's state is larger than 1 MiB", _HINT)
     if not data.strip():
@@ -55,7 +55,7 @@ def parse(data: str | bytes) -> State:
 
 
 def check_id(value: object) -> str:
-    """*value* when it is a container id that is safe as a file name. Raises InputError."""
+    """Return *value* if it is a container id that is safe as a file name. Raises InputError."""
     if not isinstance(value, str):
         raise InputError("the container's state has no id", _HINT)
     if not value or len(value) > _LONGEST_ID or value[0] not in _ALPHANUMERIC or not _ID.issuperset(value):
@@ -67,7 +67,7 @@ def check_id(value: object) -> str:
 
 
 def check_bundle(value: object) -> str:
-    """*value* when it is an absolute path without ``..``. Raises InputError."""
+    """Return *value* if it is an absolute path without ``..``. Raises InputError."""
     if not isinstance(value, str) or not value.startswith("/"):
         raise InputError("the container's state has no absolute bundle path", _HINT)
     if len(value) > _LONGEST_PATH or not is_path(value):
@@ -76,7 +76,7 @@ def check_bundle(value: object) -> str:
 
 
 def is_path(text: str) -> bool:
-    """Whether *text* is an absolute path, without ``..``, that a file can have."""
+    """Return whether *text* is an absolute path, without ``..``, that a file can have."""
     try:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # a lone surrogate
@@ -85,7 +85,7 @@ def is_path(text: str) -> bool:
 
 
 def check_annotations(value: "Any") -> dict[str, str] | None:
-    """*value* when it is an object of strings, or None. Raises InputError."""
+    """Return *value* if it is an object of strings, or None. Raises InputError."""
     if value is None:
         return None
     if not isinstance(value, dict):

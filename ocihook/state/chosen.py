@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _WHERE = "bounds"
 _DIGITS = frozenset("0123456789abcdef")
 _LENGTH = 64
-_MOST = 1024  # the newest files are kept: Bede does not learn of every container that is removed
+_MOST = 1024  # most files: the newest are kept, since Bede does not learn of every container that is removed
 _LARGEST = (1 << 64) - 1
 
 
@@ -31,12 +31,12 @@ class Chosen:
 
     def __init__(self, bound: int, bundle: str = "", limits: str = "") -> None:
         self.bound = bound  #: bytes on all local nodes
-        self.bundle = bundle  #: its path, "" where that is unknown
+        self.bundle = bundle  #: the bundle's path; "" if it is unknown
         self.limits = limits  #: ``memory.node_limit`` before the first choice, if the kernel holds the bound
 
 
 def lasting(id: str) -> str:
-    """The engine's lasting id in *id*, which may have a prefix that ends in "-"; "" if it has none."""
+    """Return the engine's lasting id in *id*, which may have a prefix that ends in "-"; "" if it has none."""
     life = id[-_LENGTH:]
     if len(life) != _LENGTH or not _DIGITS.issuperset(life) or id[:-_LENGTH][-1:] not in ("", "-"):
         return ""
@@ -44,7 +44,7 @@ def lasting(id: str) -> str:
 
 
 def read(id: str) -> Chosen | None:
-    """The choice for container *id*; None if there is none. Raises MalformedError, AccessError."""
+    """Return the choice for container *id*; None if there is none. Raises MalformedError, AccessError."""
     life = lasting(id)
     if not life:
         return None
@@ -69,7 +69,7 @@ def read(id: str) -> Chosen | None:
 
 
 def read_or_none(id: str) -> Chosen | None:
-    """Like :func:`read`, but None also if it cannot be read."""
+    """Return the choice like :func:`read`; None also if it cannot be read."""
     try:
         return read(id)
     except BedeError:
@@ -77,9 +77,9 @@ def read_or_none(id: str) -> Chosen | None:
 
 
 def apply(policy: annotation.Policy, id: str, warn: "Callable[[BedeError], None]") -> annotation.Policy:
-    """*policy*, with which container *id* starts, changed to the bound that was chosen for it, if any.
+    """Return *policy* with the bound that was chosen for container *id*; unchanged if none was chosen.
 
-    *warn* gets an error if that cannot be read.
+    If the choice cannot be read, *warn* gets the error, and the policy stays as it is.
     """
     try:
         found = read(id)
@@ -102,7 +102,7 @@ def _drop(id: str) -> None:
 
 
 def write(id: str, chosen: Chosen) -> bool:
-    """Keep *chosen* for container *id*; False if its id is not a lasting one. Raises AccessError."""
+    """Keep *chosen* for container *id*. Return False if its id is not a lasting one. Raises AccessError."""
     life = lasting(id)
     if not life:
         return False
@@ -162,7 +162,7 @@ def _unlink(name: str, directory: int) -> None:
 
 
 def _parse(raw: "Any") -> Chosen:
-    """Raises KeyError, TypeError, ValueError."""
+    """Return the choice in *raw*. Raises KeyError, TypeError, ValueError."""
     bound, bundle, limits = raw["bound"], raw["bundle"], raw["limits"]
     if not isinstance(bound, int) or not annotation.MINIMUM <= bound <= _LARGEST:
         raise ValueError("bound")

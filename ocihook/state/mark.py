@@ -14,10 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocihook.state.record import Record
 
-#: Only the host's root can write it, so nobody else can mark a cgroup for root's agent; and the agent needs
-#: no capability to read it, as it would for "trusted." ...
+#: Only the host's root can write such an attribute, so nobody else can mark a cgroup for root's agent.
+#: Unlike an attribute of "trusted.", it can be read without a capability.
 _OF_ROOT = "security.bede"
-#: ... while a rootless user can write only this one.
+#: A rootless user can write only such an attribute.
 _OF_USER = "user.bede"
 
 
@@ -26,7 +26,7 @@ def _name() -> str:
 
 
 def put(cgroup_fd: int, record: "Record") -> bool:
-    """Mark the cgroup as held by *record*; whether that succeeded."""
+    """Mark the cgroup as held by *record*. Return whether that succeeded."""
     try:
         os.setxattr(cgroup_fd, _name(), record.dumps().encode())
     except OSError:
@@ -35,7 +35,7 @@ def put(cgroup_fd: int, record: "Record") -> bool:
 
 
 def read(cgroup_fd: int) -> str | None:
-    """The mark of the cgroup; None if it has none, or another user wrote it."""
+    """Return the mark of the cgroup; None if it has none, or another user wrote it."""
     try:
         if os.fstat(cgroup_fd).st_uid != os.geteuid() and _name() == _OF_USER:
             return None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 VERSION = 1
-_LARGEST = (1 << 64) - 1  # of the native code and the kernel's files
+_LARGEST = (1 << 64) - 1  # the largest number of the native code and of the kernel's files
 #: keys of ``cpuset`` that are only valid together
 _TOGETHER = (("away", "home", "mask"), ("cpus", "near"))
 _LIST = frozenset("0123456789,-")
@@ -66,23 +66,24 @@ class Record:
         self.key = key_of(id, bundle)
         self.id = id
         self.bundle = bundle
-        self.pid = pid  #: of the container's first process
-        self.pid_start = pid_start  #: clock ticks since boot
+        self.pid = pid  #: the pid of the container's first process
+        self.pid_start = pid_start  #: when that process started, in clock ticks since boot
         self.ns = ns  #: inodes of its pid, cgroup and mnt namespace
-        self.cgroup = cgroup  #: below the cgroup v2 mount
+        self.cgroup = cgroup  #: the path of its cgroup below the cgroup v2 mount
         self.cgroup_ino = cgroup_ino
         self.policy = policy  #: the annotations as given
         self.bound = bound  #: bytes on all local nodes
         self.nodes = nodes  #: further bounds in bytes, by node
         self.user_high = user_high  #: the user's own memory.high in bytes; None is "max"
-        self.user_swap_max = user_swap_max  #: and memory.swap.max, likewise
+        self.user_swap_max = user_swap_max  #: the user's own memory.swap.max in bytes; None is "max"
         self.created = created  #: seconds since the epoch
         self.backend = backend
         self.runtime = runtime  #: name of the OCI runtime, "" when unknown
-        self.cpuset = cpuset or {}  #: data of the migrate backend: see its ``steer``
+        #: data of the migrate backend: see ``steer`` in backends/migrate/steering.py
+        self.cpuset = cpuset or {}
 
     def dumps(self) -> str:
-        """The record as one JSON object."""
+        """Return the record as one JSON object."""
         raw = {name: getattr(self, name) for name in ("key", "id", "bundle", "pid", "pid_start", "ns")}
         raw |= {name: getattr(self, name) for name in ("cgroup", "cgroup_ino", "policy", "bound")}
         raw["nodes"] = {str(node): value for node, value in self.nodes.items()}
@@ -94,12 +95,12 @@ class Record:
 
 
 def key_of(id: str, bundle: str) -> str:
-    """``ID-CRC``: the name of a container's record. Raises InputError for an id that is no file name."""
+    """Return ``ID-CRC``, the name of a container's record. Raises InputError for an unsafe id."""
     return f"{check_id(id)}-{crc32(bundle.encode('utf-8', 'surrogateescape')):08x}"
 
 
 def parse(text: str, what: str) -> Record:
-    """The record in *text*, which errors call *what*. Raises InputError."""
+    """Return the record in *text*. Raises InputError, which calls the text *what*."""
     raw = fastjson.loads(text, what)
     try:
         return _parse(raw)
@@ -110,7 +111,10 @@ def parse(text: str, what: str) -> Record:
 
 
 def _parse(raw: "Any") -> Record:
-    """Raises KeyError, TypeError, ValueError or InputError with the field's name."""
+    """Return the record in *raw*.
+
+    Raises KeyError, TypeError, ValueError or InputError with the field's name.
+    """
     if not isinstance(raw, dict) or raw["version"] != VERSION:
         raise ValueError("version")
     return Record(
@@ -129,7 +133,7 @@ def _parse(raw: "Any") -> Record:
         backend=_text(raw["backend"], "backend"),
         runtime=_text(raw["runtime"], "runtime"),
         created=_seconds(raw["created"]),
-        cpuset=_cpuset(raw.get("cpuset", {})),  # not in records of earlier versions
+        cpuset=_cpuset(raw.get("cpuset", {})),  # records of earlier versions lack it
     )
 
 
@@ -192,7 +196,7 @@ def _cpuset(raw: "Any") -> dict[str, str]:
 
 
 def own_limits(text: str) -> tuple[int | None, int | None, dict[str, str]]:
-    """(user_high, user_swap_max, cpuset) of a record of any version; each None or empty if unreadable."""
+    """Return (user_high, user_swap_max, cpuset) of a record of any version; unreadable ones None or empty."""
     try:
         raw = fastjson.loads(text)
     except InputError:

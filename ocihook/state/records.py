@@ -16,7 +16,7 @@ _LIMIT = 1 << 20
 
 
 def write(record: Record) -> None:
-    """Write *record* atomically, over an older one of the same key. Raises AccessError."""
+    """Write *record* atomically. It replaces an older one of the same key. Raises AccessError."""
     try:
         directory = opened(create=True)
         try:
@@ -28,7 +28,10 @@ def write(record: Record) -> None:
 
 
 def read(key: str) -> Record | None:
-    """The record *key*; None if there is none. Raises MalformedError, AccessError, InputError (no key)."""
+    """Return the record *key*; None if there is none.
+
+    Raises MalformedError, AccessError, and InputError if *key* is no key of a record.
+    """
     try:
         directory = opened()
     except FileNotFoundError:
@@ -42,7 +45,7 @@ def read(key: str) -> Record | None:
 
 
 def read_or_none(key: str) -> Record | None:
-    """Like :func:`read`, but None also for a malformed record, which the caller replaces or removes."""
+    """Return the record like :func:`read`; None also for a malformed one, to be replaced or removed."""
     try:
         return read(key)
     except InputError:
@@ -50,7 +53,7 @@ def read_or_none(key: str) -> Record | None:
 
 
 def listing() -> tuple[list[Record], list[BedeError]]:
-    """(all records in the order of their keys, errors of those that cannot be read)."""
+    """Return (all records in the order of their keys, errors of those that cannot be read)."""
     records: list[Record] = []
     errors: list[BedeError] = []
     try:
@@ -75,7 +78,7 @@ def listing() -> tuple[list[Record], list[BedeError]]:
 
 
 def remove(key: str) -> bool:
-    """Remove the record *key*, even a malformed one; False if there was none. Raises AccessError."""
+    """Remove the record *key*, even a malformed one. Return False if there was none. Raises AccessError."""
     try:
         directory = opened()
         try:
@@ -90,7 +93,7 @@ def remove(key: str) -> bool:
 
 
 def opened(create: bool = False, where: str = "containers") -> int:
-    """A descriptor of our private directory *where*. Raises OSError, AccessError."""
+    """Return a descriptor of Bede's private directory *where*. Raises OSError, AccessError."""
     if create:
         for path in (RUN, f"{RUN}/{where}"):
             try:
@@ -117,7 +120,7 @@ def _file(key: str) -> str:
 
 
 def denied(error: OSError) -> AccessError:
-    """The error for a directory of records that cannot be used."""
+    """Return the error for a directory of records that cannot be used."""
     return AccessError(
         f"{RUN}/containers cannot be used: {error.strerror}",
         "Run Bede as root of the host, or as a user who has a directory /run/user/UID",

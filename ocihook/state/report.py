@@ -16,7 +16,7 @@ _NULL = os.makedev(1, 3)
 
 
 def line(text: str) -> None:
-    """Write *text* to standard error, whatever that is."""
+    """Write *text* to standard error, whatever file that is."""
     _write(2, text)
 
 
@@ -25,12 +25,12 @@ def failure(text: str) -> None:
     line(text)
     if _hidden():
         _to_runtime(text)
-        # Podman shows the runtime's log rather than its standard error.
+        # Podman shows the runtime's log, not the runtime's standard error.
         _to_log(text)
 
 
 def warning(text: str) -> None:
-    """Write *text* to the runtime's own standard error: ours is not shown if the hook succeeds."""
+    """Write *text* to the runtime's own standard error: runtimes do not show ours if the hook succeeds."""
     if not _to_runtime(text):
         line(text)
 
@@ -68,7 +68,7 @@ def _to_log(text: str) -> None:
         return
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     try:
-        # Without O_CREAT: only a log that the runtime has opened counts.
+        # Open without O_CREAT: write only to a log that the runtime has made.
         fd = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return

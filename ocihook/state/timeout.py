@@ -8,11 +8,11 @@ import _signal  # type: ignore[import-not-found]
 
 from ocihook.errors import HostError
 
-SECONDS = 30  #: for one stage of hooks
+SECONDS = 30  #: seconds that one stage of the hook may take
 
 
 def begin() -> None:
-    """Raise HostError in this thread after SECONDS, whatever it does then, unless :func:`end` is called."""
+    """Make this thread raise HostError after SECONDS, whatever it does then, unless :func:`end` is called."""
     _signal.signal(_signal.SIGALRM, _too_late)
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {_signal.SIGALRM})  # crun blocks all signals for a hook
     _signal.alarm(SECONDS)

@@ -28,7 +28,7 @@ def remove() -> None:
 def _is_left(name: str) -> bool:
     stem, _, end = name.rpartition(".")
     pid = stem.rpartition(".")[2]
-    # If the pid was reused, the file stays until the next time.
+    # The file's name has its writer's pid. While another process has that pid, the file stays.
     return end == "tmp" and not (pid.isdigit() and os.path.exists(host.path(f"/proc/{pid}")))
 
 
@@ -36,4 +36,4 @@ def _unlink(name: str, directory: int) -> None:
     try:
         os.unlink(name, dir_fd=directory)
     except (FileNotFoundError, IsADirectoryError):
-        return  # its writer has just renamed it, or it is not ours
+        return  # its writer has just renamed it, or it is a directory, which is not Bede's

@@ -15,7 +15,10 @@ _ALL = 4294967295
 
 
 def uid_outside() -> int | None:
-    """The uid outside that is root in our user namespace. None: the host's root, or all ids are mapped."""
+    """Return the uid, outside our user namespace, that is root in it; None for the host's root.
+
+    Also None if all ids are mapped.
+    """
     if os.geteuid() != 0:
         return os.geteuid()
     for line in host.read("/proc/self/uid_map").split("\n"):
@@ -26,7 +29,7 @@ def uid_outside() -> int | None:
 
 
 def choose() -> bool:
-    """Use the records of that user from now on, if a directory for them exists; whether it does."""
+    """Use the records of that user from now on, if a directory for them exists. Return whether it does."""
     uid = uid_outside()
     if uid is None:
         return False

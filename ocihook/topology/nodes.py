@@ -16,10 +16,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-#: of a checkout alone
+#: the machine in a box, which only a checkout has
 MACHINE = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "vmlab/guest")
-#: Nodes below this one can be held by the agent. BEDE_MAX_NODES of native/kfile.h decides; the start path,
-#: which needs the number as well, loads no C, and a test compares the two.
+#: The agent can hold nodes with numbers below this. BEDE_MAX_NODES of native/kfile.h is the original: a
+#: container's start needs the number as well, but loads no C. A test compares the two.
 MOST_NODES = 64
 
 
@@ -34,7 +34,7 @@ class Tiers:
 
 
 def parse_list(text: str) -> tuple[int, ...]:
-    """The nodes in a kernel list such as ``0-2,7``. Raises ValueError."""
+    """Return the nodes in a kernel list such as ``0-2,7``. Raises ValueError."""
     numbers: set[int] = set()
     for part in text.strip().split(","):
         if part:
@@ -52,12 +52,12 @@ def _node(text: str) -> int:
 
 
 def in_words(some: tuple[int, ...]) -> str:
-    """Those nodes in a sentence: "node 1", "nodes 1 and 2"."""
+    """Return the nodes *some* as part of a sentence: "node 1", "nodes 1 and 2"."""
     return "node" + ("s " if len(some) > 1 else " ") + " and ".join(map(str, some))
 
 
 def format_list(numbers: "Collection[int]") -> str:
-    """*numbers* as the kernel writes such a list."""
+    """Return *numbers* in the form in which the kernel writes a list."""
     parts: list[str] = []
     start = before = -2
     for number in [*sorted(numbers), -1]:
@@ -71,7 +71,7 @@ def format_list(numbers: "Collection[int]") -> str:
 
 
 def read_list(name: str) -> tuple[int, ...]:
-    """The kernel list in the host's file *name*; empty where it cannot be read."""
+    """Return the kernel list in the host's file *name*; empty where it cannot be read."""
     try:
         return parse_list(fs.read(host.path(name)))
     except (OSError, ValueError):
@@ -79,7 +79,7 @@ def read_list(name: str) -> tuple[int, ...]:
 
 
 def tier_lists() -> list[tuple[int, ...]]:
-    """The nodes of each memory tier that has any, the fastest tier first."""
+    """Return the nodes of each memory tier that has any, the fastest tier first."""
     try:
         names = os.listdir(host.path(host.TIERS))
     except OSError:
@@ -91,26 +91,29 @@ def tier_lists() -> list[tuple[int, ...]]:
 
 
 def with_memory() -> tuple[int, ...]:
-    """The nodes that have memory."""
+    """Return the nodes that have memory."""
     return read_list(f"{host.NODES}/has_memory")
 
 
 def is_lower(far_nodes: "Collection[int]") -> bool:
-    """Whether each of *far_nodes* is in a lower memory tier than every other node: then reclaim demotes."""
+    """Return whether each of *far_nodes* is in a lower memory tier than every other node.
+
+    Then the kernel's reclaim demotes to them.
+    """
     rank = {node: at for at, tier in enumerate(tier_lists()) for node in tier}
     local = [rank.get(node, 0) for node in with_memory() if node not in far_nodes]
     return min((rank.get(node, 0) for node in far_nodes), default=0) > max(local, default=0)
 
 
 def is_emulated(far_nodes: "Collection[int]") -> bool:
-    """Whether *far_nodes*, those of the configuration, are far by its word alone: no lower tier has them."""
+    """Return whether the configuration calls *far_nodes* far, but no lower memory tier has them."""
     return bool(far_nodes) and not is_lower(far_nodes)
 
 
 def find(far_nodes: tuple[int, ...] = ()) -> Tiers:
-    """Local and far nodes; *far_nodes* (from the configuration) names the far ones outright.
+    """Return the local and far nodes; *far_nodes* (from the configuration) says outright which are far.
 
-    Raises HostError where there is no far node, or where what is near to every CPU is called far.
+    Raises HostError if there is no far node, or if every node with CPUs is called far.
     """
     found = _find(far_nodes)
     cpus = read_list(f"{host.NODES}/has_cpu") if far_nodes else ()
@@ -155,9 +158,9 @@ def _find(far_nodes: tuple[int, ...]) -> Tiers:
 
 
 def present(far_nodes: tuple[int, ...] = ()) -> Tiers:
-    """Like :func:`find`, by those of *far_nodes* that have memory now: what was far can have gone.
+    """Return the nodes like :func:`find`, by those of *far_nodes* that have memory now.
 
-    Raises HostError where there is no far node.
+    Memory of a far node can be taken offline. Raises HostError if no far node is left.
     """
     memory = with_memory()
     left = tuple(node for node in far_nodes if node in memory)
@@ -166,13 +169,15 @@ def present(far_nodes: tuple[int, ...] = ()) -> Tiers:
             f"none of the far nodes {', '.join(map(str, far_nodes))} has memory now",
             f"Bring their memory online, or name other far_nodes in {CONFIG}",
         )
-    return _find(left)  # whatever CPUs are offline for a while, what is bound stays so
+    # without the check of CPUs in find(): CPUs that are offline for a while must not end a bound
+    return _find(left)
 
 
 def room(nodes: tuple[int, ...]) -> tuple[int, int]:
-    """(bytes that can be had, bytes in all) on *nodes*: what is free, and page cache that can be dropped.
+    """Return (bytes that can be had, bytes in all) on *nodes*.
 
-    Source: ``/sys/devices/system/node/nodeN/meminfo``. What cannot be read counts as nothing.
+    Free memory can be had, and page cache, since it can be dropped. Source:
+    ``/sys/devices/system/node/nodeN/meminfo``. What cannot be read counts as nothing.
     """
     free = total = 0
     for node in nodes:
@@ -189,7 +194,7 @@ def room(nodes: tuple[int, ...]) -> tuple[int, int]:
 
 
 def reserved(nodes: tuple[int, ...]) -> int:
-    """The bytes on *nodes* that the kernel keeps for itself: what is free below them is had by nobody.
+    """Return the bytes on *nodes* that the kernel keeps free for itself.
 
     Source: the watermarks ``min`` of ``/proc/zoneinfo``. What cannot be read counts as nothing.
     """
@@ -204,13 +209,13 @@ def reserved(nodes: tuple[int, ...]) -> int:
 
 
 def demotion_enabled() -> bool | None:
-    """Whether reclaim demotes; None where the kernel cannot."""
+    """Return whether reclaim demotes; None if this kernel cannot demote."""
     text = host.read(host.DEMOTION).strip()
     return text in ("true", "1") if text else None
 
 
 def enable_demotion() -> None:
-    """Let reclaim demote instead of drop. Raises HostError where the kernel cannot."""
+    """Let reclaim demote instead of drop. Raises HostError if this kernel cannot."""
     enabled = demotion_enabled()
     if enabled is None:
         raise HostError(

@@ -8,9 +8,10 @@ PLAIN = " #"
 
 
 def parts(local: int, bound: int, width: int, fancy: bool = True) -> tuple[str, str, str]:
-    """The bar in three parts of *width* columns in total: usage, free room, the bound's mark with overshoot.
+    """Return the bar in three parts: usage, free room, and the bound's mark with the overshoot.
 
-    The mark is two columns before the end; one arrow behind it is any overshoot, two a tenth of the bound.
+    Together they have *width* columns. The mark is two columns before the end. Behind it, one arrow means any
+    overshoot, two arrows mean a tenth of the bound or more.
     """
     room = max(width - 3, 1)
     share = local / bound if bound else 0.0
@@ -26,7 +27,7 @@ def parts(local: int, bound: int, width: int, fancy: bool = True) -> tuple[str, 
 
 
 def shares(local: int, far: int, width: int) -> tuple[int, int]:
-    """*width* columns split between *local* and *far* in proportion; one that is not zero gets some."""
+    """Return *width* columns, split between *local* and *far* in proportion; both get some if not zero."""
     total = local + far
     if not total or width < 2:
         return 0, 0

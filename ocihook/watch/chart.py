@@ -16,9 +16,10 @@ from ocihook.watch.snapshot import rate
 MIB = 1 << 20
 LOCAL, FAR, BOUND, INK, GRID = "#2b6cb0", "#f0b35a", "#b3261e", "#26313d", "#dfe4ea"
 DEMOTED, PROMOTED, STEERED = "#7b4fb5", "#2f8f5b", "#8a8f98"
-POINTS = 800  #: most groups of neighbouring points, of each of which only the peaks are drawn
+POINTS = 800  #: most groups of neighbouring points; of each group only the peaks are drawn
 WINDOWS = 240  #: most rates that are drawn
-LEAST_WINDOW = 0.25  #: seconds; in less, rates would be erratic: the kernel counts batches of pages
+#: seconds: in shorter windows rates would be erratic, as the kernel counts pages in batches
+LEAST_WINDOW = 0.25
 LOWERING = 5.0  #: seconds until usage above a lowered bound counts; as LOWERING_US in native/holder.c
 MOST_CONTAINERS = 24
 MOST_RUNS = 4
@@ -42,14 +43,14 @@ class Track:
     title: str
     points: list[Point]
     windows: list[Window]
-    highest: int  #: local usage, bytes
-    overshoot: int  #: the most that local usage exceeded the bound of its moment; bytes
-    share: float  #: the same as per cent of that bound
-    far: int  #: highest, bytes
+    highest: int  #: highest local usage, bytes
+    overshoot: int  #: the most bytes by which local usage exceeded the bound then in force
+    share: float  #: the overshoot as per cent of that bound
+    far: int  #: highest far usage, bytes
 
     @property
     def facts(self) -> str:
-        """The main figures in one line."""
+        """Return the main figures in one line."""
         past = "none" if not self.overshoot else f"{mebibytes(self.overshoot)} ({self.share:.2f} %)"
         return f"highest local {mebibytes(self.highest)}, overshoot {past}, far {mebibytes(self.far)}"
 
@@ -59,8 +60,8 @@ class Line:
     """One container in all runs, drawn with the same axes."""
 
     tracks: list[Track | None]
-    top: float  #: MiB
-    fastest: float  #: MiB a second
+    top: float  #: where the axis of usage ends, MiB
+    fastest: float  #: where the axis of rates ends, MiB a second
 
 
 @dataclass(frozen=True)
@@ -74,18 +75,21 @@ class Chart:
 
     @property
     def steered(self) -> bool:
-        """Whether any kernel allocated memory on far nodes directly (steering)."""
+        """Return whether any kernel allocated memory on far nodes directly (steering)."""
         tracks = [track for line in self.lines for track in line.tracks if track]
         return any(window.steered is not None for track in tracks for window in track.windows)
 
 
 def mebibytes(size: float) -> str:
-    """``127.6 MiB``."""
+    """Return *size* bytes in a form such as ``127.6 MiB``."""
     return f"{size / MIB:.1f} MiB"
 
 
 def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
-    """Fewer points: at most *most* groups of neighbours, each with its local and far peaks and new bounds."""
+    """Return fewer points: from each of *most* groups of neighbours the peaks and the changes of the bound.
+
+    The peaks are those of local and of far usage.
+    """
     step = -(-len(points) // most) or 1
     if step == 1:
         return list(points)
@@ -99,7 +103,7 @@ def thinned(points: Sequence[Point], most: int = POINTS) -> list[Point]:
 
 
 def windows(points: Sequence[Point], end: float) -> list[Window]:
-    """The rates over windows of a minimal length; the time axis has *end* seconds."""
+    """Return the rates over windows of a minimal length; *end* is the length of the time axis in seconds."""
     least = max(end / WINDOWS, LEAST_WINDOW)
     found = []
     before = points[0]
@@ -121,7 +125,10 @@ def windows(points: Sequence[Point], end: float) -> list[Window]:
 
 
 def ticks(top: float, most: int = 5) -> list[float]:
-    """Round numbers from 0 to *top*, by a power of two if that is at least 1, else by 1, 2 or 5 tenths."""
+    """Return round numbers from 0 to *top* for an axis.
+
+    Their step is a power of two if it is at least 1, else 1, 2 or 5 tenths.
+    """
     if not (top > 0 and math.isfinite(top)):
         return [0.0]
     rough = top / most
@@ -133,7 +140,7 @@ def ticks(top: float, most: int = 5) -> list[float]:
 
 
 def seconds(end: float, most: int = 8) -> list[float]:
-    """Round moments from 0 to *end*, for the axis of time."""
+    """Return round numbers of seconds from 0 to *end*, for the axis of time."""
     if end < 1:
         return ticks(end, most)
     steps = [by * ten for ten in (0.1, 1.0) for by in (1, 2, 5)]
@@ -143,9 +150,9 @@ def seconds(end: float, most: int = 8) -> list[float]:
 
 
 def build(recordings: Sequence[Recording], names: Sequence[str] = (), title: str = "") -> Chart:
-    """The chart of *recordings*, each of one run; *names* selects containers by name, id or its beginning.
+    """Return the chart of *recordings*, each of one run. Raises InputError if there is too much or nothing.
 
-    Raises InputError where there is nothing to draw, or too much.
+    *names* selects containers by name, id or the beginning of the id.
     """
     if len(recordings) > MOST_RUNS:
         raise InputError(f"{len(recordings)} runs side by side are too many", f"Give {MOST_RUNS} at most")
@@ -181,7 +188,10 @@ def _chosen(recording: Recording, names: Sequence[str]) -> list[Series]:
 
 
 def _rows(chosen: list[list[Series]]) -> list[list[Series | None]]:
-    """The rows of the chart: series with the same name share a row, and so do the only ones of all runs."""
+    """Return the rows of the chart. Series with the same name share a row.
+
+    If each run has one series only, these share a row as well.
+    """
     if len(chosen) > 1 and all(len(run) == 1 for run in chosen):
         return [[run[0] for run in chosen]]
     # A name can be used again: then a run has several series of that name, which keep their order.
@@ -195,7 +205,10 @@ def _rows(chosen: list[list[Series]]) -> list[list[Series | None]]:
 
 
 def _titles(run: Sequence[Series]) -> dict[int, str]:
-    """The titles of the series of one run, by id(); those of the same name have the container's id added."""
+    """Return the title of each series of one run, by id() of the series.
+
+    Series of the same name have the container's id added.
+    """
     count = Counter(series.title for series in run)
     titles = {}
     for series in run:
@@ -222,7 +235,7 @@ def _line(row: Sequence[Series | None], titles: Sequence[dict[int, str]], end: f
 
 
 def overshoot(points: Sequence[Point]) -> tuple[int, float]:
-    """The most that local usage exceeded the bound of its moment: bytes, and per cent of that bound.
+    """Return the most by which local usage exceeded the bound then in force: (bytes, per cent of the bound).
 
     After a bound was lowered, what exceeds it only counts after :data:`LOWERING` seconds.
     """

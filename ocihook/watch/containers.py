@@ -15,9 +15,9 @@ from ocihook.state import records
 
 
 def listing() -> list[Status]:
-    """Every bound container as ``bede ps --json`` shows it: sizes in bytes, "name" from its engine.
+    """Return every bound container as ``bede ps --json`` shows it: sizes in bytes, "name" from its engine.
 
-    Those that the kernel bounds by itself are found by their cgroups; the agent lists the others. Raises
+    Containers that the kernel bounds by itself are found by their cgroups; the agent lists the others. Raises
     BedeError.
     """
     alone = choose.without_agent()
@@ -27,8 +27,9 @@ def listing() -> list[Status]:
 
 
 def find(name: str, among: list[Status] | None = None) -> Status:
-    """The bound container called *name*: its id or key, its cgroup's path, its name in Podman or Docker,
-    or the beginning of its id. Raises InputError if none or several match, BedeError.
+    """Return the bound container called *name*. Raises InputError if none or several match, BedeError.
+
+    *name* is its id or key, its cgroup's path, its name in Podman or Docker, or the beginning of its id.
     """
     found = listing() if among is None else among
     if not name:
@@ -48,7 +49,7 @@ def find(name: str, among: list[Status] | None = None) -> Status:
 
 
 def _beside(containers: list[Status]) -> list[Status]:
-    """*containers*, which the kernel bounds by itself, and those of an agent, if one runs."""
+    """Return *containers*, which the kernel bounds by itself, and those of an agent, if one runs."""
     held: list[Status] = []
     outside: dict[str, Outside] = {}
     try:
@@ -62,7 +63,7 @@ def _beside(containers: list[Status]) -> list[Status]:
 
 
 def _any_held() -> bool:
-    """Whether there are containers that only the agent can list."""
+    """Return whether there are containers that only the agent can list."""
     try:
         return any(records.listing())
     except AccessError:

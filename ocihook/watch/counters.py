@@ -24,9 +24,9 @@ class Pressure(NamedTuple):
     """``memory.pressure``: how long tasks waited for memory: some of them, or all at once (full)."""
 
     some: float  #: per cent of the last 10 s
-    full: float  #: likewise
+    full: float  #: per cent of the last 10 s
     some_us: int  #: microseconds in total
-    full_us: int  #: likewise
+    full_us: int  #: microseconds in total
 
 
 class Counters(NamedTuple):
@@ -40,18 +40,21 @@ class Counters(NamedTuple):
     demoted: int | None = None
     promoted: int | None = None
     steered_bytes: int | None = None  #: allocated far directly: ``memory.node_events`` of a patched kernel
-    promotion_denied: int | None = None  #: bytes, likewise
-    over: int | None = None  #: bytes allocated past a limit, likewise
+    #: bytes that were not promoted because of a limit, from the same file
+    promotion_denied: int | None = None
+    over: int | None = None  #: bytes allocated past a limit, from the same file
     pressure: Pressure | None = None
     high: int | None = None  #: ``memory.events``: times that ``memory.high`` (Bede's fence) was exceeded
-    max: int | None = None  #: likewise: times that ``memory.max`` was reached
-    oom_kill: int | None = None  #: likewise: processes killed
-    stalls: int | None = None  #: the agent's: times that nothing could be demoted
-    fence_events: int | None = None  #: the agent's: times that a task hit the fence, since the agent's start
+    max: int | None = None  #: ``memory.events``: times that ``memory.max`` was reached
+    oom_kill: int | None = None  #: ``memory.events``: processes killed for lack of memory
+    stalls: int | None = None  #: the agent's count: times that nothing could be demoted
+    #: the agent's count since it began to hold the container: times that a change of ``memory.events`` woke
+    #: the holder, mostly because a task exceeded the fence
+    fence_events: int | None = None
 
 
 def read(container: Status) -> Counters | None:
-    """The counters of *container* of ``containers.listing()``; None if its cgroup is gone.
+    """Return the counters of *container*, one of ``containers.listing()``; None if its cgroup is gone.
 
     Raises HostError if that cannot be determined.
     """
@@ -63,7 +66,7 @@ def read(container: Status) -> Counters | None:
 
 
 def of(cgroup: Cgroup, container: Status) -> Counters | None:
-    """Like :func:`read`, of a container whose *cgroup* is open."""
+    """Return the counters like :func:`read`, for a container whose *cgroup* is open."""
     stat = _text(cgroup, "memory.stat")
     if not stat:
         return None  # every cgroup has this file, so the cgroup was removed
@@ -89,17 +92,18 @@ def of(cgroup: Cgroup, container: Status) -> Counters | None:
 
 
 def demoted(stat: dict[str, int]) -> int | None:
-    """Demoted bytes by the counts of ``memory.stat``; None if this kernel has no such counts."""
+    """Return the demoted bytes by the counts of ``memory.stat``; None if this kernel has no such counts."""
     pages = [count for name, count in stat.items() if name.startswith(DEMOTED)]
     return sum(pages) * host.PAGE if pages else None
 
 
 def promoted(stat: dict[str, int]) -> int | None:
-    """Promoted bytes by the counts of ``memory.stat``; None if they are not counted.
+    """Return the promoted bytes by the counts of ``memory.stat``; None if they are not counted.
 
     The kernel counts promotions only in the tiering mode of NUMA balancing (``kernel.numa_balancing`` 2), not
-    in the usual one (1), which promotes, too. It moves pages to nodes with CPUs: if only one node has CPUs,
-    every page that it moved was promoted; if several have, some pages went from one of these to another.
+    in the usual mode (1), which promotes as well. It moves pages to nodes with CPUs. So if only one node has
+    CPUs, every page that it moved was promoted; if several have CPUs, some pages went from one of these to
+    another.
     """
     counted = PROMOTED
     if _one_local_cpu_node():
@@ -116,7 +120,7 @@ def _one_local_cpu_node() -> bool:
 
 
 def pressure(text: str) -> Pressure | None:
-    """The figures in the text of ``memory.pressure``; None if the kernel has no pressure accounting."""
+    """Return the figures in the text of ``memory.pressure``; None if the kernel does not account it."""
     found: dict[str, tuple[float, int]] = {}
     for line in text.splitlines():
         name, _, rest = line.partition(" ")
@@ -132,7 +136,7 @@ def pressure(text: str) -> Pressure | None:
 
 
 def keyed(text: str) -> dict[str, int]:
-    """The numbers of a flat keyed file such as ``memory.events``; other values are left out."""
+    """Return the numbers of a flat keyed file such as ``memory.events``; other values are left out."""
     pairs = (line.partition(" ")[::2] for line in text.splitlines())
     return {name: number for name, value in pairs if (number := fs.number(value)) is not None}
 

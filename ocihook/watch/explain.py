@@ -27,7 +27,7 @@ class Fact(NamedTuple):
 
 
 def explain(container: Status) -> list[Fact]:
-    """The facts about *container*. Raises InputError if it has ended."""
+    """Return the facts about *container*. Raises InputError if it has ended."""
     cgroup = path.open_below(container.cgroup)
     if cgroup is None:
         raise InputError(f"container {short(container.id)} has ended")
@@ -68,7 +68,7 @@ def _asked(container: Status, asked: dict[str, str] | None) -> Fact:
 
 
 def _origin(container: Status, unrecorded: str) -> Fact:
-    """Who put the bound in force, and when; *unrecorded* if there is no record of that."""
+    """Return the fact who put the bound in force, and when; *unrecorded* if no record tells that."""
     runtime, created = container.runtime, container.created
     since = time.strftime(", %Y-%m-%d %H:%M:%S", time.localtime(created)) if created else ""
     if runtime == "bede run":
@@ -83,7 +83,7 @@ def _resolved(asked: dict[str, str] | None, limit: int | None) -> int | None:
         policy = annotation.parse(asked)
         return policy.resolve(limit)[0] if policy else None
     except InputError:
-        return None  # a percentage of a limit that is gone
+        return None  # a percentage of a memory limit that is gone
 
 
 def _in_force(container: Status, by_node: dict[str, int], asked: int | None) -> Fact:

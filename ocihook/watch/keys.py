@@ -19,7 +19,10 @@ SIGNALS = (signal.SIGWINCH, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal
 
 
 def parse(text: str) -> list[str]:
-    """The keys in a terminal's input: characters, and names such as "up"; other sequences are left out."""
+    """Return the keys in a terminal's input: characters, and names such as "up".
+
+    Leave out other sequences.
+    """
     found = []
     while text:
         key, text = text[0], text[1:]
@@ -62,7 +65,7 @@ class Keys:
             self.signals.add(number)
 
     def wait(self, seconds: float) -> list[str]:
-        """The keys pressed within *seconds*; none also if a signal came, or the terminal is gone."""
+        """Return the keys pressed within *seconds*; none also if a signal came, or the terminal is gone."""
         ready, _, _ = select.select([self.fd, self._wake], [], [], max(seconds, 0.0))
         if self._wake in ready:
             os.read(self._wake, 4096)
@@ -90,7 +93,7 @@ def _unbuffered(fd: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _wakeups() -> Iterator[int]:
-    """A descriptor that is readable when a signal has come."""
+    """Make signals readable on a descriptor, which is the context's value, and undo that at the end."""
     read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     try:

@@ -15,9 +15,9 @@ LEAST = 12  #: characters that a column of names has at least, however narrow th
 
 
 def ids(containers: Sequence[Status]) -> list[str]:
-    """The id of each of ``containers.listing()``: as short as engines show it, longer where two are the same.
+    """Return an id for each of ``containers.listing()`` that `bede set` accepts.
 
-    `bede set` accepts any of them.
+    It is as short as engines show it, but longer if two would be the same.
     """
     ways: tuple[Callable[[Status], str], ...] = (
         lambda container: names.short(container.id),
@@ -28,7 +28,7 @@ def ids(containers: Sequence[Status]) -> list[str]:
 
 
 def titles(containers: Sequence[Status]) -> list[str]:
-    """The name of each, else its id; if two engines use the same name, with the id added."""
+    """Return the name of each container, else its id; names that two engines use have the id added."""
     ways: tuple[Callable[[Status], str], ...] = (
         lambda container: container.name or names.short(container.id),
         lambda container: f"{container.name} {names.short(container.id)}".strip(),
@@ -38,7 +38,7 @@ def titles(containers: Sequence[Status]) -> list[str]:
 
 
 def _distinct(containers: Sequence[Status], ways: Sequence[Callable[[Status], str]]) -> list[str]:
-    """The text for each container by the first of *ways* that gives it a unique one, else by the last."""
+    """Return a text for each container, by the first of *ways* that makes it unique, else by the last."""
     found: dict[int, str] = {}
     for way in ways:
         texts = {at: escaped(way(containers[at])) for at in range(len(containers)) if at not in found}
@@ -51,10 +51,10 @@ def _distinct(containers: Sequence[Status], ways: Sequence[Callable[[Status], st
 
 
 def fit(texts: Sequence[str], width: int) -> list[str]:
-    """*texts* in at most *width* characters each; different ones stay different, if *width* allows it.
+    """Return *texts*, cut to *width* characters; different ones stay different if *width* allows it.
 
-    A text that is too long is cut in the middle, since names mostly differ at either end; if two become the
-    same by that, the cut is moved so that a difference remains.
+    A text that is too long is cut in the middle, since names mostly differ at either end. If two become the
+    same by that, the cut moves so that a difference remains.
     """
     width = max(width, 1)
     cut = {text: text if len(text) <= width else _cut(text, (width - 1) // 2, width) for text in texts}
@@ -72,13 +72,13 @@ def fit(texts: Sequence[str], width: int) -> list[str]:
 
 
 def _cut(text: str, head: int, width: int) -> str:
-    """*text* cut to *width* characters: its first *head* ones, the mark of a cut, and its end."""
+    """Return *text* cut to *width* characters: its first *head* ones, the mark of a cut, and its end."""
     tail = width - head - 1
     return text[:head] + CUT + (text[-tail:] if tail else "")
 
 
 def _parted(alike: list[str], width: int, taken: set[str]) -> dict[str, str]:
-    """Short forms of *alike*, different from each other and from all of *taken*."""
+    """Return short forms of *alike*, different from each other and from all of *taken*."""
     first = next((at for at, chars in enumerate(zip(*alike, strict=False)) if len(set(chars)) > 1), 0)
     for head in sorted(range(width), key=lambda head: abs(head - width // 2)):
         found = {text: _cut(text, head, width) for text in alike}
@@ -99,7 +99,10 @@ def _differs(found: dict[str, str], taken: set[str]) -> bool:
 
 
 def narrowed(columns: Sequence[list[str]], over: int) -> list[list[str]]:
-    """*columns* of names made narrower by *over* characters in total, the widest first, none below LEAST."""
+    """Return *columns* of names made narrower by *over* characters in total.
+
+    The widest column becomes narrower first, and none narrower than LEAST.
+    """
     widths = [max(map(len, column), default=0) for column in columns]
     for _ in range(over):
         at = max(range(len(widths)), key=lambda at: widths[at])

@@ -36,7 +36,7 @@ class Order:
     reversed: bool = False
 
     def sorted(self, rows: Sequence[Row]) -> list[Row]:
-        """*rows* in this order; rows with equal values by name, so that they do not jump about."""
+        """Return *rows* in this order; rows with equal values by name, so that they keep their places."""
         _, value, highest = KEYS[self.key]
         named = sorted(rows, key=lambda row: (row.name.casefold(), row.container.cgroup))
         return sorted(named, key=value, reverse=highest != self.reversed)
@@ -47,18 +47,18 @@ class Order:
         self.key = key
 
     def step(self, by: int) -> None:
-        """Sort by the column *by* places to the right."""
+        """Sort by the column that is *by* columns to the right."""
         names = list(KEYS)
         self.key, self.reversed = names[(names.index(self.key) + by) % len(names)], False
 
     @property
     def descending(self) -> bool:
-        """Whether the highest comes first."""
+        """Return whether the highest comes first."""
         return KEYS[self.key][2] != self.reversed
 
 
 def parse(text: str) -> str:
-    """The sort key with the name (or its beginning) or the letter *text*. Raises InputError."""
+    """Return the sort key whose name, beginning of a name, or letter is *text*. Raises InputError."""
     text = text.casefold()
     found = [LETTERS[text]] if text in LETTERS else [key for key in KEYS if text and key.startswith(text)]
     if len(found) != 1:

@@ -20,7 +20,7 @@ KINDS = ("local", "far", "bound", "demoted", "promoted", "steered")
 
 
 def page(chart: Chart) -> str:
-    """The page. Recorded values, names among them, are escaped, so that they are only ever text."""
+    """Return the page. All recorded values, such as names, are escaped, so that they are only text."""
     kinds = KINDS if chart.steered else KINDS[:-1]
     buttons = "".join(f'<button class="{kind}" aria-pressed="true">{kind}</button>' for kind in kinds)
     tracks = [track for line in chart.lines for track in line.tracks if track]
@@ -58,7 +58,7 @@ def _width(chart: Chart) -> int:
 
 
 def _data(chart: Chart, tracks: Sequence[Track]) -> str:
-    """The data that the script shows for a moment, in MiB; safe inside a script element."""
+    """Return the data that the script shows for a moment, in MiB; it is safe inside a script element."""
     cells = [
         {
             "t": [round(point.seconds, 3) for point in track.points],
@@ -145,7 +145,7 @@ def _grid(marks: Iterable[tuple[float, str]], right: float, top: float, unit: st
 
 
 def _steps(times: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
-    """The corners of a stepped line, which keeps each value until the next."""
+    """Return the corners of a stepped line, which keeps each value until the next."""
     found: list[tuple[float, float]] = []
     for at, (time, value) in enumerate(zip(times, values, strict=True)):
         if at and value != values[at - 1]:

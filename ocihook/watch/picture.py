@@ -35,7 +35,7 @@ FAR_INK = "#b9791a"
 
 
 def png(chart: Chart) -> bytes:
-    """The PNG. Raises RuntimeMissingError where matplotlib is not installed."""
+    """Return the PNG. Raises RuntimeMissingError if matplotlib is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
         raise RuntimeMissingError(
             "a PNG needs matplotlib, which is not installed",
@@ -80,7 +80,7 @@ def png(chart: Chart) -> bytes:
 def _panel(
     axes: Any, chart: Chart, marks: list[float], top: float, unit: str, first: bool, timed: bool
 ) -> None:
-    """The empty panel of one kind of figure; only the *first* in a row labels its axis."""
+    """Draw the empty panel of one kind of figure. Only the *first* panel in a row labels its axis."""
     axes.set_xlim(0, chart.end)
     axes.set_ylim(0, top)
     axes.set_yticks(marks)
@@ -139,7 +139,7 @@ def _rates(axes: Any, track: Track, named: bool, end: float) -> None:
 
 
 def _beside(axes: Any, names: list[tuple[float, str, str]], apart: float) -> None:
-    """Write each name to the right of its line, but no two over each other."""
+    """Write each name to the right of its line, so that no two names overlap."""
     lowest = float("-inf")
     for y, name, colour in sorted(names):
         lowest = max(y, lowest + apart)

@@ -31,7 +31,7 @@ COLUMNS = {
     "cgroup": "its path, which no other container has at the same time",
 }
 HEADER = ",".join(COLUMNS)
-LONGEST = 1 << 15  #: characters of a line
+LONGEST = 1 << 15  #: most characters of a line
 
 
 class Point(NamedTuple):
@@ -44,7 +44,7 @@ class Point(NamedTuple):
     demoted: int | None
     promoted: int | None
     steered: int | None
-    waited: int | None  #: microseconds
+    waited: int | None  #: microseconds for which tasks waited for memory, in total
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Series:
 
     @property
     def title(self) -> str:
-        """Its name, else its short id."""
+        """Return the container's name, else its short id."""
         return self.name or names.short(self.id)
 
 
@@ -71,12 +71,12 @@ class Recording:
 
     @property
     def end(self) -> float:
-        """Seconds to the last point."""
+        """Return the seconds from the start to the last point."""
         return max((series.points[-1].seconds for series in self.series), default=0.0)
 
 
 def line(row: Row, start: float) -> str:
-    """*row* as a line of CSV; *start* is the monotonic clock at the start of the recording."""
+    """Return *row* as a line of CSV; *start* is the monotonic clock at the start of the recording."""
     counts = row.counters
     waited = counts.pressure.some_us if counts.pressure else None
     who = (row.container.id, row.container.name)
@@ -85,7 +85,7 @@ def line(row: Row, start: float) -> str:
 
 
 def parse(lines: Iterable[str], name: str) -> Recording:
-    """The recording in the *lines* of file *name*. Raises InputError with the line's number."""
+    """Return the recording in the *lines* of file *name*. Raises InputError with the line's number."""
     found = Recording(name)
     by_cgroup: dict[tuple[str, str], Series] = {}
     number = 0

@@ -14,7 +14,7 @@ from ocihook.errors import BedeError, InputError
 from ocihook.topology import nodes
 from ocihook.watch import containers
 
-SECONDS = 1.0  #: between two updates
+SECONDS = 1.0  #: seconds between two updates
 
 
 class Roster:
@@ -41,7 +41,7 @@ class Roster:
         self._ended.set()  # do not join the thread: it may be waiting for an agent that does not answer
 
     def _chosen(self, found: list[Status]) -> list[Status]:
-        """The containers to measure. Named ones stay in the list even if *found* lacks them for a while."""
+        """Return the containers to measure. Named ones stay in the list even if *found* lacks them."""
         if self.named is None:
             return found
         known = {container.cgroup: container for container in [*self.found, *found]}

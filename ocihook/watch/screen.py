@@ -57,10 +57,9 @@ class Column:
 
 
 def columns(width: int, rows: Sequence[Row] = ()) -> list[Column]:
-    """The columns that fit into *width* characters.
+    """Return the columns that fit into *width* characters.
 
-    Of the remaining width, the names of *rows* get what they need beside a bar of the least width, and the
-    bar gets the rest.
+    The bar gets its least width, then the names of *rows* get what they need, and the bar gets the rest.
     """
     fixed = [
         Column("LOCAL", 6, "local", _local),
@@ -93,7 +92,7 @@ def columns(width: int, rows: Sequence[Row] = ()) -> list[Column]:
 
 
 def lines(rows: Sequence[Row], view: View, width: int, height: int) -> list[Text]:
-    """The screen: exactly *height* lines, none wider than *width*."""
+    """Return the screen: exactly *height* lines, none wider than *width*."""
     shown = columns(width, rows)
     top = [_title(rows, view, width)]
     if view.note:
@@ -187,7 +186,7 @@ def _share(row: Row) -> Text:
 
 
 def _over(row: Row) -> Text:
-    """The highest overshoot so far."""
+    """Return the cell with the highest overshoot so far."""
     return Text(table.size(row.overshoot), style="red") if row.overshoot else Text("·", style=DIM)
 
 

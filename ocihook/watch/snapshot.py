@@ -35,22 +35,25 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Its name, else its short id."""
+        """Return the container's name, else its short id."""
         return printable(self.container.name or names.short(self.container.id))
 
     @property
     def share(self) -> float:
-        """Local usage as per cent of the bound."""
+        """Return local usage as per cent of the bound."""
         return 100 * self.local / self.bound if self.bound else 0.0
 
     @property
     def overshoot(self) -> int:
-        """The most that local usage is known to have exceeded the bound; bytes."""
+        """Return the most bytes by which local usage is known to have exceeded the bound."""
         return max(int(self.container.overshoot), self.local - self.bound, 0)
 
 
 def rate(before: int | None, after: int | None, seconds: float) -> float | None:
-    """Growth of a counter per second; one that is smaller than before has started again at 0."""
+    """Return the growth of a counter per second; None if it is not known.
+
+    A counter that is smaller than before has started again at 0.
+    """
     if before is None or after is None or seconds <= 0:
         return None
     return (after - before if after >= before else after) / seconds
@@ -77,7 +80,7 @@ class Snapshots:
         self.close()
 
     def take(self) -> list[Row]:
-        """A row for each container now, except for those that have ended. Raises HostError."""
+        """Return a row for each container as of now, except for those that have ended. Raises HostError."""
         found = self.roster.found
         self._keep({container.cgroup for container in found})
         for container in found:
@@ -117,7 +120,7 @@ class Snapshots:
         )
 
     def _bound(self, container: Status) -> int:
-        """The bound that is in force now."""
+        """Return the bound that is in force now."""
         backend = choose.named(container.backend)
         return backend.bound(container, self._open[container.cgroup].fd, self.roster.tiers)
 

@@ -41,7 +41,7 @@ EVENTS = (
 
 
 def size(amount: float | None) -> str:
-    """Bytes in five columns at most: ``512K``, ``31.6M``, ``128M``, ``1.25T``; None is "-"."""
+    """Return *amount* bytes in at most five columns: ``512K``, ``31.6M``, ``1.25T``; "-" for None."""
     if amount is None:
         return "-"
     if amount < 1024:
@@ -59,14 +59,14 @@ def size(amount: float | None) -> str:
 
 
 def per_cent(value: float | None) -> str:
-    """``97.7``, ``0``, ``100``: without a sign; None is "-"."""
+    """Return *value* without a sign: ``97.7``, ``0``, ``100``; "-" for None."""
     if value is None:
         return "-"
     return f"{value:.0f}" if value >= 99.95 or value < 0.05 else f"{value:.1f}"
 
 
 def events(counts: Counters, narrow: bool = False) -> str:
-    """The events that deserve attention, the worst first; "-" if there are none."""
+    """Return the events that deserve attention, the worst first; "-" if there are none."""
     seen = []
     for letter, word, name in EVENTS:
         number = getattr(counts, name)
@@ -77,7 +77,7 @@ def events(counts: Counters, narrow: bool = False) -> str:
 
 
 def count(number: int) -> str:
-    """A number in four columns: ``176``, ``9999``, ``12k``, ``3m``."""
+    """Return *number* in four columns: ``176``, ``9999``, ``12k``, ``3m``."""
     for unit in ("", "k", "m", "g"):
         if number < 10000:
             return f"{number}{unit}"
@@ -86,7 +86,7 @@ def count(number: int) -> str:
 
 
 def cells(row: Row, id: str) -> dict[str, str]:
-    """The text of each of :data:`COLUMNS`; *id* is unique among the rows."""
+    """Return the text of each of :data:`COLUMNS`; *id* is unique among the rows."""
     pressure = row.counters.pressure
     return {
         "CONTAINER": id,
@@ -103,9 +103,10 @@ def cells(row: Row, id: str) -> dict[str, str]:
 
 
 def lines(rows: Sequence[Row], widths: dict[str, int] | None = None, room: int | None = None) -> list[str]:
-    """A head and a line for each container; *room* is the longest line, for which names are cut; None: any.
+    """Return a head, and a line for each container.
 
-    *widths* are the least ones and are enlarged in place: pass them again for further lines below.
+    *room* is the longest line, for which names are cut; None: any length. *widths* are the least widths of
+    the columns, and are enlarged in place: pass them again for further lines below.
     """
     least = widths if widths is not None else {}
     ids = naming.ids([row.container for row in rows])
@@ -142,7 +143,10 @@ def _narrow(body: Sequence[dict[str, str]], least: dict[str, int], room: int) ->
 
 
 def record(row: Row) -> dict[str, Any]:
-    """For JSON: bytes, bytes a second, pressure in per cent and microseconds; null is "not counted"."""
+    """Return the row for JSON: bytes, bytes a second, pressure in per cent and microseconds.
+
+    None, which becomes null, means "not counted".
+    """
     counts = row.counters
     pressure = counts.pressure
     return {
@@ -182,7 +186,7 @@ CSV = (
 
 
 def csv_line(values: Sequence[Any]) -> str:
-    """One line of CSV with its newline; None is empty, and unprintable characters are escaped."""
+    """Return one line of CSV with its newline. None becomes empty, and unprintable characters are escaped."""
     out = io.StringIO()
     text = [escaped(value) if isinstance(value, str) else value for value in values]
     csv.writer(out, lineterminator="\n").writerow(text)

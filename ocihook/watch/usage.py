@@ -29,15 +29,15 @@ class Usage:
     """Measures open cgroups; a context manager: leaving closes what it reads."""
 
     def __init__(self, tiers: Tiers) -> None:
-        self.tiers = tiers  #: which nodes are local and far; may be replaced
+        self.tiers = tiers  #: which nodes are local and far; the owner may replace it
         self._lru = -1
-        # Where it is off the file is there, and empty of pages.
+        # If the generations are off, the file exists but has no pages.
         if host.generations():
             with contextlib.suppress(OSError):
                 self._lru = os.open(host.path(host.LRU_GEN), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
 
     def close(self) -> None:
-        """Let go of the file; a second call does nothing."""
+        """Close the file. A second call does nothing."""
         if self._lru >= 0:
             os.close(self._lru)
             self._lru = -1
@@ -49,7 +49,7 @@ class Usage:
         self.close()
 
     def read(self, cgroups: Iterable[Cgroup]) -> dict[str, tuple[int, int]]:
-        """{path: (local, far)} in bytes, descendants included; without those that have gone."""
+        """Return {path: (local, far)} in bytes, descendants included. Cgroups that are gone are left out."""
         found: dict[str, tuple[int, int]] = {}
         others: list[Cgroup] = []
         for cgroup in cgroups:
@@ -101,11 +101,11 @@ class _Block(NamedTuple):
 
 
 def generations(text: bytes, inodes: Mapping[str, int]) -> dict[str, dict[int, int]]:
-    """{path: {node: pages}} by the text of ``lru_gen``, of each path of *inodes* with what is below it.
+    """Return {path: {node: pages}} of each path of *inodes*, descendants included, by *text* of ``lru_gen``.
 
-    A cgroup that was removed stays there under its path while pages are charged to it: see native/kfile.h.
-    *inodes* tells the living one of several of one path, on kernels that number cgroups so. Raises ValueError
-    or IndexError where the text is of another form.
+    A cgroup that was removed stays in that file under its path while pages are charged to it: see
+    native/kfile.h. If several have one path, *inodes* identifies the living one, on kernels that show the
+    inode there. Raises ValueError or IndexError if the text has another form.
     """
     blocks = [_block(part) for part in (b"\n" + text).split(b"\nmemcg ")[1:]]
     wanted = {os.fsencode(path): inode for path, inode in inodes.items()}
@@ -127,14 +127,14 @@ def _block(part: bytes) -> _Block:
 
 
 def _below(blocks: Sequence[_Block], start: int) -> dict[int, int]:
-    """{node: pages} of the cgroup whose block is at *start* and of those below it, which follow it."""
+    """Return {node: pages} of the cgroup whose block is at *start* and of those below it, which follow it."""
     above = blocks[start].path.rstrip(b"/") + b"/"
     sums: dict[int, int] = {}
     seen: set[int] = set()
     for at, block in enumerate(blocks[start:]):
         if at and not block.path.startswith(above):
             break
-        # The file is read in parts: one before which a cgroup was made meanwhile can be there twice.
+        # We read the file in parts. If a cgroup was made between two reads, a block can be there twice.
         if block.number in seen:
             continue
         if block.number:
@@ -152,6 +152,6 @@ def _counts(block: bytes) -> dict[int, int]:
         if words[:1] == [b"node"]:
             node = int(words[1])
         elif words:
-            # generation, age, anonymous and file pages; an x marks a generation that is no more
+            # the words are generation, age, anonymous and file pages; an x marks a generation that is gone
             counts[node] = counts.get(node, 0) + sum(int(word.rstrip(b"x")) for word in words[2:4])
     return counts

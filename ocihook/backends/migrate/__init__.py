@@ -35,18 +35,21 @@ listing, status, bound, set_bound = tier.listing, tier.status, tier.bound, tier.
 
 
 def examine(tiers: "Tiers | None") -> "Iterator[Finding]":
-    """Steering, DAMON, counting, the cpuset controller, NUMA balancing."""
+    """Yield findings about steering, DAMON, counting, the cpuset controller and NUMA balancing."""
     from ocihook.backends.migrate import told
 
     return told.examine(tiers)
 
 
 def prepare(edit: "BundleEdit") -> bool:
-    """Give this process the policy, which the container's tasks inherit; else like ``tier``."""
+    """Give this process the policy, which the container's tasks inherit; then do as ``tier``.
+
+    Return whether the bundle was changed.
+    """
     from ocihook.backends.migrate import steering
     from ocihook.spec import bundle
 
-    # The hook will check whether the tasks have it.
+    # The hook will check whether the container's tasks have this policy.
     steering.take(steering.host_mask(edit.config, bundle.cpuset(edit.bundle)) or 0)
     return tier.prepare(edit)
 
@@ -59,7 +62,7 @@ def prepare_exec(container: str) -> None:
 
 
 def check(config: "Config", cgroup_fd: int) -> "Tiers":
-    """Like :func:`possible`, for the container in that cgroup. Raises HostError."""
+    """Check the container in that cgroup like :func:`possible`. Return the nodes. Raises HostError."""
     from ocihook.backends import checks
     from ocihook.errors import HostError
     from ocihook.state import user
@@ -76,7 +79,7 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
 
 
 def bind(cgroup: "Cgroup", request: "BindRequest") -> "Record | None":
-    """Steer the container if possible, then do as ``tier``."""
+    """Steer the container if possible, then do as ``tier``. Return the record. Raises BedeError."""
     from ocihook.backends import migrate, start
     from ocihook.backends.migrate import steering
 
@@ -101,7 +104,10 @@ def forget(record: "Record") -> None:
 
 
 def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "AgentServices") -> "Holder":
-    """Start to steer and to move pages; enables the cpuset controller again. Raises OSError."""
+    """Start to steer and to move pages, and enable the cpuset controller again. Return the holder.
+
+    Raises OSError.
+    """
     from ocihook import host, native
     from ocihook.backends import holding
     from ocihook.backends.migrate import steering
@@ -110,48 +116,49 @@ def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "AgentServic
     given = record.cpuset
     if given:
         cpuset.enable(cgroup, own=True)
-    # Pages cannot be moved to nodes that are not in its cpuset.
+    # Pages cannot be moved to nodes that are not in the container's cpuset.
     tiers = steering.allowed(cgroup.fd, given, tiers)
     steered = steering.is_valid(given)
     if given and not steered:
-        steering.release(cgroup.fd, given)  # else cpuset.mems would keep its pages on the local nodes
+        # otherwise cpuset.mems would keep the container on the local nodes
+        steering.release(cgroup.fd, given)
     home, away = given.get(steering.HOME, ""), given.get(steering.AWAY, "")
     moving = native.Steering(home, away, steered, agent.move_rate)
     return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN), NAME, moving)
 
 
 def look_after(cgroup_fd: int, record: "Record") -> None:
-    """Restrict its CPUs again where somebody, such as systemd, has cleared ``cpuset.cpus``."""
+    """Restrict the container's CPUs again if somebody, such as systemd, has cleared ``cpuset.cpus``."""
     from ocihook.backends import cpus
     from ocihook.backends.migrate import steering
 
     try:
         cpus.keep(cgroup_fd, record.cpuset.get(steering.NEAR, ""))
     except OSError:
-        return  # it has ended
+        return  # the container has ended
 
 
 def troubles(record: "Record", tiers: "Tiers", stats: "Stats") -> "Iterator[tuple[str, BedeError]]":
-    """Reports that nothing can be moved, or that the container is no longer steered."""
+    """Yield the reports that nothing can be moved, or that the container is no longer steered."""
     from ocihook.backends.migrate import told
 
     return told.troubles(record, tiers, stats)
 
 
 def explain(container: "Status", cgroup_fd: int, config: "Config") -> "Explanation":
-    """Steering and moving. Raises OSError."""
+    """Return how steering and moving hold the container. Raises OSError."""
     from ocihook.backends.migrate import told
 
     return told.explain(container, cgroup_fd, config)
 
 
 def label(container: "Status") -> str:
-    """Its name, with a remark where the container is not steered and its pages can only be moved."""
+    """Return the backend's name, with a remark if the container is not steered but only moved."""
     return NAME if container.steered else f"{NAME}, not steered"
 
 
 def alternative(container: "Status", config: "Config") -> str:
-    """By steering and moving."""
+    """Return, in words, how steering and moving would hold the bound."""
     from ocihook.backends.migrate import told
 
     return told.alternative()

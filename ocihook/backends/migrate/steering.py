@@ -28,17 +28,20 @@ if TYPE_CHECKING:
     from ocihook.spec.state import State
 
 MEMS = "cpuset.mems"
-HOME, AWAY, CPUS, NEAR, MASK = "home", "away", "cpus", "near", "mask"  #: keys that :func:`steer` stores
-_BITS = 64
-_POLICY = "interleave=relative:"  # in numa_maps
-_TRIES = 50  # for a thread that is running rather than waiting; 10 ms each
+#: keys in ``given`` of :func:`steer`, and in the record's ``cpuset``
+HOME, AWAY, CPUS, NEAR, MASK = "home", "away", "cpus", "near", "mask"
+_BITS = 64  # of the node mask: one unsigned long of set_mempolicy(2)
+_POLICY = "interleave=relative:"  # how /proc/PID/numa_maps shows the policy
+_TRIES = 50  # tries, 10 ms apart, to find a thread waiting in a system call: ptrace injects only there
 _NOT_STARTED = ("creating", "created")
 
 
 def mask(allowed: "Collection[int]", far: "Collection[int]") -> int | None:
-    """The policy's node mask for the nodes *allowed* when away: bit b stands for the (b modulo n)th of n.
+    """Return the node mask of the policy for the nodes *allowed* when away; None if no mask works.
 
-    None where no mask would cover all local nodes at home.
+    The kernel counts relatively: bit b stands for the (b modulo n)th of n allowed nodes. The mask has all
+    bits that mean far nodes when away. At home, with fewer nodes allowed, the same bits must cover every
+    local node.
     """
     order = sorted(allowed)
     wanted = {order.index(node) for node in far if node in order}
@@ -50,7 +53,10 @@ def mask(allowed: "Collection[int]", far: "Collection[int]") -> int | None:
 
 
 def host_mask(config: "Config", mems: str) -> int | None:
-    """The mask for a container whose cpuset will be *mems* ("" for all); None if it cannot be steered."""
+    """Return the mask for a container whose cpuset will be *mems*; None if it is not to be steered.
+
+    That is the case if *mems* names nodes, since then its user has chosen, and if no mask works on this host.
+    """
     if mems.strip():
         return None
     memory = nodes.with_memory()
@@ -58,7 +64,7 @@ def host_mask(config: "Config", mems: str) -> int | None:
 
 
 def recorded_mask(container: str) -> int:
-    """The policy's mask of the container with that id, by its record; 0 if it is not steered."""
+    """Return the policy's mask of the container with that id, by its record; 0 if it is not steered."""
     from ocihook.errors import BedeError
     from ocihook.state import records
 
@@ -68,23 +74,29 @@ def recorded_mask(container: str) -> int:
         found, _ = records.listing()
     except BedeError:
         return 0
-    # Two engines may use one id: of several the last, as long as somebody can tell them apart no better.
+    # Two engines may use one id, and nothing here tells which of them calls: take the last mask.
     masks = [fs.number(record.cpuset.get(MASK, "")) for record in found if record.id == container]
     return next(filter(None, reversed(masks)), 0)
 
 
 def take(wanted: int) -> None:
-    """Give this process the policy with mask *wanted*; exec and fork keep it. 0: nothing. Best effort."""
+    """Give this process the policy with mask *wanted*; 0 does nothing. Best effort.
+
+    The policy stays over exec and fork.
+    """
     if not wanted:
         return
     try:  # noqa: SIM105 - contextlib would be one more import in every container's start
         load_native().set_policy(wanted)
     except (ImportError, OSError):
-        pass  # the hook tries another way, and reports errors
+        pass  # the hook tries ptrace, and reports errors
 
 
 def load_native() -> "ModuleType":
-    """Import the native module, also if the interpreter runs without site packages. Raises ImportError."""
+    """Import the native module, even if the interpreter runs without site packages. Return the module.
+
+    Raises ImportError.
+    """
     try:
         from ocihook import native
     except ImportError:
@@ -98,10 +110,10 @@ def load_native() -> "ModuleType":
 def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str]) -> None:
     """Make the container's tasks allocate locally, and keep them off the CPUs of far nodes.
 
-    Stores in *given* what the agent needs. If the container is steered: ``home`` and ``away``, the lists for
+    Store in *given* what the agent needs. If the container is steered: ``home`` and ``away``, the lists for
     ``cpuset.mems``, and ``mask``, the policy's. If it lost CPUs: ``cpus``, those it could use before, and
     ``near``, those it has now; with tasks in the cgroup the kernel does not let the list become empty again.
-    Raises HostError with the reason why it is not steered.
+    Raises HostError with the reason if the container is not steered.
     """
     try:
         cpuset.enable(cgroup, own=True)
@@ -115,7 +127,7 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
             f"its cpuset cannot be used: {error.strerror}", "Run bede doctor, which checks that controller"
         ) from None
     if mems:
-        return  # its user has chosen its nodes
+        return  # the user has chosen the container's nodes
     wanted = mask(allowed, tiers.far)
     if wanted is None:
         raise HostError(
@@ -154,9 +166,9 @@ def steer_or_warn(cgroup: "Cgroup", request: "BindRequest", tiers: Tiers, given:
 
 
 def unsteer(state: "State") -> None:
-    """Take the policy from a container that has not begun and is not steered: it would allocate far memory.
+    """Take the policy from a container that has not begun and is not steered. Best effort.
 
-    Best effort: if the policy cannot be determined or changed, it stays.
+    By that policy, without ``cpuset.mems``, it would allocate far memory.
     """
     if state.status not in _NOT_STARTED:
         return
@@ -168,7 +180,7 @@ def unsteer(state: "State") -> None:
 
 
 def is_valid(given: dict[str, str]) -> bool:
-    """Whether the policy still means the same nodes: all nodes of the start must still have memory."""
+    """Return whether the policy still means the same nodes: all nodes of the start still have memory."""
     if HOME not in given:
         return False
     memory = nodes.with_memory()
@@ -176,7 +188,8 @@ def is_valid(given: dict[str, str]) -> bool:
 
 
 def allowed(cgroup_fd: int, given: dict[str, str], tiers: Tiers) -> Tiers:
-    """Those of *tiers* that the container may use."""
+    """Return those nodes of *tiers* that the container may use; if it may use none of a kind, all of that
+    kind."""
     may = nodes.parse_list(
         given[AWAY] if HOME in given else fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup_fd)
     )
@@ -186,7 +199,7 @@ def allowed(cgroup_fd: int, given: dict[str, str], tiers: Tiers) -> Tiers:
 
 
 def release(cgroup_fd: int, given: dict[str, str]) -> None:
-    """Undo :func:`steer`, which stored *given*; keep what others wrote since. Raises OSError."""
+    """Undo :func:`steer`, which stored *given*; keep what others have written since. Raises OSError."""
     if CPUS in given and fs.read(cpus.CPUS, dir_fd=cgroup_fd).strip() == given[NEAR]:
         fs.write(cpus.CPUS, given[CPUS], dir_fd=cgroup_fd)
     if HOME in given and fs.read(MEMS, dir_fd=cgroup_fd).strip() == given[HOME]:
@@ -194,7 +207,7 @@ def release(cgroup_fd: int, given: dict[str, str]) -> None:
 
 
 def _has_policy(pid: int, far: list[int]) -> bool:
-    """Whether *pid* has our policy: while every node is allowed, it shows as the far nodes."""
+    """Return whether *pid* has Bede's policy, which shows as the far nodes while all nodes are allowed."""
     for line in fs.read(host.path(f"/proc/{pid}/numa_maps")).splitlines():
         policy = line.split(" ", 2)[1]
         if policy.startswith(_POLICY):

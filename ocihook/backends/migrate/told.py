@@ -37,7 +37,7 @@ _OURS = 1000003  # the value of update_us that marks the agent's own instances (
 
 
 def examine(tiers: Tiers | None) -> Iterator[Finding]:
-    """Steering, DAMON, counting, NUMA balancing, the cpuset controller."""
+    """Yield findings about steering, DAMON, counting, NUMA balancing and the cpuset controller."""
     if tiers is not None and steering.mask(nodes.with_memory(), tiers.far) is None:
         yield Finding(
             "memory",
@@ -54,7 +54,7 @@ def examine(tiers: Tiers | None) -> Iterator[Finding]:
 
 
 def troubles(record: Record, tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:
-    """Reports that the container stays above its bound, or is no longer steered."""
+    """Yield the reports that the container stays above its bound, or is no longer steered."""
     if stats.stalled:
         yield "stalled", _stalled(tiers, stats)
     if steering.HOME in record.cpuset and stats.rounds and not stats.steered:
@@ -69,7 +69,7 @@ def troubles(record: Record, tiers: Tiers, stats: Stats) -> Iterator[tuple[str, 
 
 
 def explain(container: Status, cgroup_fd: int, config: Config) -> Explanation:
-    """Steering and moving. Raises OSError."""
+    """Return how steering and moving hold the container. Raises OSError."""
     found = [("held by", _steering(container, cgroup_fd, fenced.fence(cgroup_fd)))]
     found += fenced.user_high(container)
     found += _moving(container)
@@ -86,7 +86,7 @@ def explain(container: Status, cgroup_fd: int, config: Config) -> Explanation:
 
 
 def alternative() -> str:
-    """How this backend would hold a bound that a patched kernel holds."""
+    """Return, in words, how this backend would hold a bound that a patched kernel holds."""
     return (
         "the bound could be held here too, by steering and moving: the runtime would give its processes"
         " a policy, the agent would move pages, and page cache that is not mapped would stay where it is"
@@ -179,7 +179,7 @@ def _controller() -> Iterator[Finding]:
 
 
 def _counting() -> Finding:
-    """Whether usage can be counted without delay."""
+    """Return the finding whether usage can be counted without delay."""
     enabled = host.generations()
     behind = "usage can be two seconds old where a container has cgroups of its own"
     if enabled is None:
@@ -204,7 +204,7 @@ def _counting() -> Finding:
 
 
 def _damon() -> Finding:
-    """Whether the agent can distinguish cold pages from hot ones."""
+    """Return the finding whether the agent can tell cold pages from hot ones."""
     otherwise = "cold is not told from hot, and pages are moved in turn"
     if not os.path.exists(host.path(f"{DAMON}/nr_kdamonds")):
         return Finding(

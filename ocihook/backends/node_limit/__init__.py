@@ -24,27 +24,30 @@ NAME = "node_limit"
 WHY = "the kernel has memory.node_limit and holds bounds by itself"
 NEEDS_AGENT, MOVES_PAGES, FOR_USERS = False, False, True
 
-#: It writes no records; one that names it all the same is held as one of ``tier``.
+#: This backend writes no records. If a record names it all the same, ``tier`` holds the container.
 release, forget, status = tier.release, tier.forget, tier.status
 hold, look_after, troubles = tier.hold, tier.look_after, tier.troubles
 
 
 def possible(config: "Config") -> "Tiers":
-    """The nodes to bind with on this host. Raises HostError."""
+    """Return the local and far nodes of this host. Raises HostError."""
     from ocihook.backends.node_limit import limits
 
     return limits.check(config, "")
 
 
 def examine(tiers: "Tiers | None") -> "Iterator[Finding]":
-    """NUMA balancing."""
+    """Yield the finding about NUMA balancing."""
     from ocihook.backends.node_limit import told
 
     return told.examine()
 
 
 def prepare(edit: "BundleEdit") -> bool:
-    """Let the runtime write the limits; or the hook, which can check the cgroup, if others may be in it."""
+    """Let the runtime write the limits, or add the hooks if others may share the container's cgroup.
+
+    Only the hook can check who is in the cgroup. Return whether the bundle was changed.
+    """
     from ocihook.spec import bundle
 
     if not edit.own:
@@ -55,11 +58,11 @@ def prepare(edit: "BundleEdit") -> bool:
 
 
 def prepare_exec(container: str) -> None:
-    """Nothing: the limits are on every process in the cgroup."""
+    """Do nothing: the limits are on every process in the cgroup."""
 
 
 def check(config: "Config", cgroup_fd: int) -> "Tiers":
-    """Like :func:`possible`, for the container in that cgroup. Raises HostError."""
+    """Check the container in that cgroup like :func:`possible`. Return the nodes. Raises HostError."""
     from ocihook import fs
     from ocihook.backends.node_limit import limits
 
@@ -67,7 +70,7 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
 
 
 def bind(cgroup: "Cgroup", request: "BindRequest") -> None:
-    """Write the limits. Raises BedeError."""
+    """Write the limits. Return None, since there is no record. Raises BedeError."""
     from ocihook.backends import fence, start
     from ocihook.backends.backend import UNTOLD
     from ocihook.backends.node_limit import limits
@@ -84,51 +87,51 @@ def bind(cgroup: "Cgroup", request: "BindRequest") -> None:
 
 
 def abandon(state: "State") -> None:
-    """Nothing: :func:`bind` leaves nothing behind."""
+    """Do nothing: :func:`bind` leaves nothing behind."""
 
 
 def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
-    """Compare the limits. Raises OSError, BedeError."""
+    """Return whether the cgroup's limits are as low as *policy* asks. Raises OSError, BedeError."""
     from ocihook.backends.node_limit import limits
 
     return limits.holds(cgroup, policy, config)
 
 
 def listing() -> "list[Status]":
-    """Found by the limits of all cgroups. Raises BedeError."""
+    """Return the containers, which are found by the limits of all cgroups. Raises BedeError."""
     from ocihook.backends.node_limit import cgroups
 
     return cgroups.listing()
 
 
 def bound(container: "Status", cgroup_fd: int, tiers: "Tiers") -> int:
-    """Read from the limits, which others than Bede may have changed."""
+    """Return the bound by the cgroup's limits, which others than Bede may have changed."""
     from ocihook.backends.node_limit import limits
 
     return limits.in_force(cgroup_fd, tiers) or container.bound
 
 
 def set_bound(container: "Status", size: str) -> "Change":
-    """Write other limits. Raises BedeError."""
+    """Write other limits. Return the change. Raises BedeError."""
     from ocihook.backends.node_limit import cgroups
 
     return cgroups.change(container, size)
 
 
 def explain(container: "Status", cgroup_fd: int, config: "Config") -> "Explanation":
-    """By the limits. Raises OSError."""
+    """Return how the limits hold the container. Raises OSError."""
     from ocihook.backends.node_limit import told
 
     return told.explain(container, cgroup_fd, config)
 
 
 def label(container: "Status") -> str:
-    """Its name."""
+    """Return the backend's name."""
     return NAME
 
 
 def alternative(container: "Status", config: "Config") -> str:
-    """The limits that the same annotation would become."""
+    """Return, in words, the limits that the same annotation would become on a patched kernel."""
     from ocihook.backends.node_limit import told
 
     return told.alternative(container, config)

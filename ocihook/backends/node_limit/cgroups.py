@@ -23,7 +23,7 @@ _OF_USER = re.compile(r"/user\.slice/user-[1-9]\d*\.slice/user@")
 
 
 def listing() -> list[Status]:
-    """What ``bede ps`` shows of each cgroup with a limit on every local node; sizes in bytes."""
+    """Return what ``bede ps`` shows of each cgroup with a limit on every local node; sizes are in bytes."""
     tiers = _tiers()
     if tiers is None:
         return []
@@ -32,13 +32,13 @@ def listing() -> list[Status]:
         try:
             status = _status(cgroup, tiers)
         except OSError:
-            continue  # it has vanished
+            continue  # the cgroup has vanished
         found += [status] if status else []
     return found
 
 
 def change(container: Status, size: str) -> Change:
-    """``bede set`` for *container* of :func:`listing`. Raises BedeError."""
+    """Carry out ``bede set`` for *container* of :func:`listing`. Return the change. Raises BedeError."""
     if os.geteuid() != 0:
         raise AccessError("only root may change a bound", "Use sudo")
     tiers = _tiers()
@@ -73,7 +73,7 @@ def _write(cgroup: Cgroup, limits: dict[int, int | None] | dict[int, int]) -> No
 
 
 def _first(id: str) -> dict[int, int | None]:
-    """The limits of container *id* from before its first ``bede set``. Raises BedeError."""
+    """Return the limits of container *id* from before its first ``bede set``. Raises BedeError."""
     found = chosen.read(id)
     if found is None or not found.limits:
         raise InputError(
@@ -98,7 +98,7 @@ def _tiers() -> nodes.Tiers | None:
 
 
 def _status(cgroup: Cgroup, tiers: nodes.Tiers) -> Status | None:
-    """The status of *cgroup*; None if it lacks a limit on some local node. Raises OSError."""
+    """Return the status of *cgroup*; None if it lacks a limit on some local node. Raises OSError."""
     limits = memory.node_limits(cgroup.fd)
     bound = nodelimit.bound_of(limits, tiers.local)
     if bound is None:

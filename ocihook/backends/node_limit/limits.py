@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 def check(config: "Config", mems: str) -> Tiers:
-    """The nodes to bind with; *mems* is the container's cpuset ("" for all). Raises HostError."""
+    """Check that this host can hold a bound. Return its local and far nodes. Raises HostError.
+
+    *mems* is the container's cpuset ("" for all nodes).
+    """
     memory_nodes = nodes.with_memory()
     if not config.far_nodes and len(memory_nodes) > 1 and len(nodes.tier_lists()) < 2:
         raise HostError(
@@ -38,29 +41,33 @@ def check(config: "Config", mems: str) -> Tiers:
 
 
 def limits(bound: int, own: dict[int, int], tiers: Tiers) -> dict[int, int]:
-    """The limit of each local node, for a *bound* on all of them and *own* ones. Raises InputError."""
+    """Return the limit of each local node, for a *bound* on all of them and *own* ones. Raises InputError."""
     checks.require_local_nodes(own, tiers)
     return nodelimit.split(bound, tiers.local, own)
 
 
 def bind(cgroup: "Cgroup", policy: "Policy", config: "Config") -> str:
-    """Put the bound of *policy* in force, completely or not at all; why it has no effect, or "".
+    """Put the bound of *policy* in force, completely or not at all. Raises BedeError, OSError.
 
-    Raises BedeError, OSError.
+    Return why the bound has no effect, or "" if it has one.
     """
     tiers = check(config, fs.read_or("cpuset.mems.effective", "", dir_fd=cgroup.fd))
     limit = memory.container_limit(cgroup)
     bound, own = policy.resolve(limit)
     near = cpus.cpus_off_far_nodes(tiers) if config.far_nodes else ""
     if near:
-        cpuset.enable(cgroup, own=False)  # nothing of Bede runs at the end to unpin it
+        # own=False: nothing of Bede runs at the container's end that could call unpin
+        cpuset.enable(cgroup, own=False)
         cpus.keep(cgroup.fd, near)
     engage(cgroup.fd, limits(bound, own, tiers))
     return checks.useless(bound, own, limit, tiers.local)
 
 
 def engage(cgroup_fd: int, wanted: dict[int, int]) -> None:
-    """Lower the limits to those *wanted*; a lower one is the user's and stays. Raises OSError."""
+    """Lower the limits to those *wanted*; a limit that is lower already is the user's and stays.
+
+    Raises OSError.
+    """
     given = memory.node_limits(cgroup_fd)
     lower = {node: value for node, value in wanted.items() if _above(given.get(node), value)}
     if lower:
@@ -68,7 +75,7 @@ def engage(cgroup_fd: int, wanted: dict[int, int]) -> None:
 
 
 def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
-    """Whether the bound of *policy* is in force there. Raises OSError, BedeError."""
+    """Return whether the bound of *policy* is in force there. Raises OSError, BedeError."""
     given = memory.node_limits(cgroup.fd)
     bound, own = policy.resolve(memory.container_limit(cgroup))
     held = nodelimit.bound_of(given, nodes.find(config.far_nodes).local)
@@ -78,7 +85,7 @@ def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
 
 
 def in_force(cgroup_fd: int, tiers: Tiers) -> int | None:
-    """The bound of a cgroup, in bytes; None if it has none, or is gone."""
+    """Return the bound of a cgroup, in bytes; None if it has none, or is gone."""
     try:
         return nodelimit.bound_of(memory.node_limits(cgroup_fd), tiers.local)
     except (OSError, BedeError):
@@ -86,9 +93,9 @@ def in_force(cgroup_fd: int, tiers: Tiers) -> int | None:
 
 
 def of_start(edit: "BundleEdit") -> tuple[dict[int, int], str]:
-    """(limits by node, CPU list) for a container that is about to be made; empty if it may run unbound.
+    """Return (limits by node, CPU list) for a container that is about to be made. Raises BedeError.
 
-    Raises BedeError.
+    Both are empty if no bound can be held and the configuration lets the container run without one.
     """
     from ocihook.spec import bundle
     from ocihook.state import chosen

@@ -17,7 +17,7 @@ from ocihook.topology import nodes
 
 
 def examine() -> Iterator[Finding]:
-    """NUMA balancing."""
+    """Yield the finding about NUMA balancing."""
     mode = host.balancing()
     if mode:
         yield Finding("memory", "balancing", GOOD, f"mode {mode}: promotes within the bounds")
@@ -26,7 +26,7 @@ def examine() -> Iterator[Finding]:
 
 
 def explain(container: Status, cgroup_fd: int, config: Config) -> Explanation:
-    """The limits of its cgroup. Raises OSError."""
+    """Return how the limits hold the container. Raises OSError."""
     limits = fs.read(nodelimit.NAME, dir_fd=cgroup_fd).strip()
     if host.balancing():
         promotion = "NUMA balancing promotes what is used, up to the bound"
@@ -42,7 +42,7 @@ def explain(container: Status, cgroup_fd: int, config: Config) -> Explanation:
 
 
 def alternative(container: Status, config: Config) -> str:
-    """How this backend would hold the bound of *container*; the caller completes the sentence."""
+    """Return how this backend would hold the bound of *container*; the caller completes the sentence."""
     try:
         local = nodes.find(config.far_nodes).local
     except BedeError:

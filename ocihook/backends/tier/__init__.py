@@ -28,7 +28,7 @@ NEEDS_AGENT, MOVES_PAGES, FOR_USERS = True, False, True
 
 
 def possible(config: "Config") -> "Tiers":
-    """The tiers of this host. Raises HostError."""
+    """Return the tiers of this host. Raises HostError."""
     from ocihook.backends import checks
     from ocihook.topology import nodes
 
@@ -36,25 +36,28 @@ def possible(config: "Config") -> "Tiers":
 
 
 def examine(tiers: "Tiers | None") -> "Iterator[Finding]":
-    """Demotion, the generations of the LRU, NUMA balancing."""
+    """Yield findings about demotion, the generations of the LRU, and NUMA balancing."""
     from ocihook.backends.tier import told
 
     return told.examine()
 
 
 def prepare(edit: "BundleEdit") -> bool:
-    """Add the hooks, and let the runtime write the first fence."""
+    """Add the hooks, and let the runtime write the first fence. Return whether the bundle was changed."""
     from ocihook.spec import bundle
 
     return bundle.edit(edit.bundle, edit.hook, edit.fence)
 
 
 def prepare_exec(container: str) -> None:
-    """Nothing: the fence applies to every process in the cgroup."""
+    """Do nothing: the fence applies to every process in the cgroup."""
 
 
 def check(config: "Config", cgroup_fd: int) -> "Tiers":
-    """This host's tiers; turns demotion on. Raises HostError where no bound can be held."""
+    """Check this host and the container in that cgroup, and turn demotion on. Return the nodes.
+
+    Raises HostError if no bound can be held.
+    """
     from ocihook.backends import checks
     from ocihook.topology import nodes
 
@@ -67,18 +70,18 @@ def check(config: "Config", cgroup_fd: int) -> "Tiers":
 
 
 def bind(cgroup: "Cgroup", request: "BindRequest") -> "Record | None":
-    """Write the fence and the record."""
+    """Write the fence and the record. Return the record. Raises BedeError."""
     from ocihook.backends import start, tier
 
     return start.bind(cgroup, request, tier)
 
 
 def abandon(state: "State") -> None:
-    """Nothing: :func:`bind` leaves nothing behind."""
+    """Do nothing: :func:`bind` leaves nothing behind."""
 
 
 def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
-    """False: there is a record of each bound."""
+    """Return False: this backend makes a record of each bound."""
     return False
 
 
@@ -90,13 +93,13 @@ def release(cgroup_fd: int, record: "Record") -> None:
 
 
 def forget(record: "Record") -> None:
-    """Nothing: this backend leaves nothing outside the cgroup."""
+    """Do nothing: this backend leaves nothing outside the cgroup."""
 
 
 def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "AgentServices") -> "Holder":
-    """Start to move the fence and, if possible, to demote ahead of it; turns demotion on again.
+    """Start to move the fence and, if possible, to demote ahead of it; turn demotion on again.
 
-    Raises HostError, OSError.
+    Return the holder. Raises HostError, OSError.
     """
     from ocihook import host
     from ocihook.backends import holding
@@ -108,60 +111,63 @@ def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "AgentServic
     except OSError as error:
         if holding.is_gone(record):
             raise
-        # Kernel lockdown, or no debugfs: the fence alone holds the bound, too, but at a higher cost.
+        # Kernel lockdown or a missing debugfs prevents it. The fence alone holds the bound, at a higher cost.
         agent.warn(f"no demotion ahead of the fence: {error.strerror}", "no_demotion")
         return holding.holder(cgroup, record, tiers, agent.notify_fd, None, NAME)
 
 
 def look_after(cgroup_fd: int, record: "Record") -> None:
-    """Nothing: the holder itself checks the fence."""
+    """Do nothing: the holder itself checks the fence."""
 
 
 def troubles(record: "Record", tiers: "Tiers", stats: "Stats") -> "Iterator[tuple[str, BedeError]]":
-    """Reports that nothing can be demoted."""
+    """Yield the report that nothing can be demoted."""
     from ocihook.backends.tier import told
 
     return told.troubles(tiers, stats)
 
 
 def listing() -> "list[Status]":
-    """None: the agent lists them all."""
+    """Return no container: the agent lists those of this backend."""
     return []
 
 
 def status(record: "Record", stats: "Stats") -> "Status":
-    """Made from the record and the holder's counts."""
+    """Return the status, made from the record and the holder's counts."""
     from ocihook.backends import holding
 
     return holding.status(record, stats)
 
 
 def bound(container: "Status", cgroup_fd: int, tiers: "Tiers") -> int:
-    """As in the agent's last answer."""
+    """Return the bound in the agent's last answer, in bytes."""
     return container.bound
 
 
 def set_bound(container: "Status", size: str) -> "Change":
-    """Ask the agent to do it. Raises BedeError."""
+    """Ask the agent to change the bound. Return the change. Raises BedeError."""
     from ocihook.control import client
 
     return client.set_bound(container.key, size)
 
 
 def explain(container: "Status", cgroup_fd: int, config: "Config") -> "Explanation":
-    """The fence, and the agent behind it. Raises OSError."""
+    """Return how the fence and the agent hold the container. Raises OSError."""
     from ocihook.backends.tier import told
 
     return told.explain(container, cgroup_fd, config)
 
 
 def label(container: "Status") -> str:
-    """Its name, also that of a backend of another version, whose containers are held as these."""
+    """Return the backend's name in the record.
+
+    A backend of another version of Bede keeps its name, although ``tier`` holds the container.
+    """
     return container.backend
 
 
 def alternative(container: "Status", config: "Config") -> str:
-    """By the fence, where there is a lower tier."""
+    """Return, in words, how the fence would hold the bound, if this host has a lower tier."""
     from ocihook.backends.tier import told
 
     return told.alternative()

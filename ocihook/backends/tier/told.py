@@ -26,14 +26,14 @@ MIB = 1 << 20
 
 
 def examine() -> Iterator[Finding]:
-    """Demotion, the generations of the LRU, NUMA balancing."""
+    """Yield findings about demotion, the generations of the LRU, and NUMA balancing."""
     yield _demotion()
     yield _generations()
     yield _balancing()
 
 
 def troubles(tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:
-    """Reports that the container stays above its bound."""
+    """Yield the report that the container stays above its bound."""
     if stats.stalled:
         yield (
             "stalled",
@@ -45,7 +45,7 @@ def troubles(tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:
 
 
 def explain(container: Status, cgroup_fd: int, config: Config) -> Explanation:
-    """The fence, and the agent behind it. Raises OSError."""
+    """Return how the fence and the agent hold the container. Raises OSError."""
     found = [("held by", f"{fence(cgroup_fd)}, which follows what is far, and the agent")]
     found += user_high(container)
     if container.stalled:
@@ -60,7 +60,7 @@ def explain(container: Status, cgroup_fd: int, config: Config) -> Explanation:
 
 
 def alternative() -> str:
-    """How this backend would hold a bound that a patched kernel holds."""
+    """Return, in words, how this backend would hold a bound that a patched kernel holds."""
     can = (
         "here too, by the fence" if len(nodes.tier_lists()) > 1 else "not on these nodes, which are one tier"
     )
@@ -71,13 +71,13 @@ def alternative() -> str:
 
 
 def fence(cgroup_fd: int) -> str:
-    """The fence now, in words. Raises OSError."""
+    """Return the words for the fence as it is now. Raises OSError."""
     high = memory.high(cgroup_fd)
     return f"the fence, memory.high (now {'max' if high is None else f'{high / MIB:.1f} MiB'})"
 
 
 def user_high(container: Status) -> list[tuple[str, str]]:
-    """The fact that the user has set a ``memory.high``, if so."""
+    """Return the fact that the user has set a ``memory.high``; an empty list if not."""
     if not container.user_high:
         return []
     return [("memory.high", f"its user's own is {format_size(container.user_high)}, and counts")]
@@ -110,7 +110,7 @@ def _demotion() -> Finding:
 
 
 def _generations() -> Finding:
-    """Whether the agent can demote ahead of the fence, coldest first."""
+    """Return the finding whether the agent can demote ahead of the fence, coldest pages first."""
     enabled = host.generations()
     if enabled is None:
         return Finding(
