@@ -7,9 +7,13 @@
 
 #define MIB (1024 * 1024ULL)
 #define HUGE_PAGE (2 * MIB)
-/* Pages of one CPU: 64 (MEMCG_CHARGE_BATCH) charged but not used, and 128 that no statistics show yet. */
+/*
+ * Pages by which one CPU may exceed what is measured, in batches of 64 (MEMCG_CHARGE_BATCH of
+ * include/linux/memcontrol.h): one batch is charged but not used, one is in no statistics yet, and one is on
+ * its way past the fence.
+ */
 #define UNCOUNTED_PAGES (3 * 64)
-/* Between two measurements: at least, at most, and at most near the bound while anything changes. */
+/* Time between two measurements: the least, the most, and the most near the bound while usage changes. */
 #define MIN_WAIT_US 1000
 #define MAX_WAIT_US 100000
 #define NEAR_WAIT_US 4000

@@ -14,7 +14,7 @@ struct bede_control {
 	uint64_t far_mask;
 	uint64_t bound;			     /* bytes over all local nodes */
 	uint64_t node_bound[BEDE_MAX_NODES]; /* bytes, UINT64_MAX for none */
-	unsigned cpus;			     /* on so many its tasks can allocate at once: see cpus.h */
+	unsigned cpus; /* number of CPUs on which its tasks can allocate at once: see cpus.h */
 
 	/* The last measurement. */
 	struct bede_numa numa;
@@ -34,7 +34,7 @@ struct bede_control {
 	double huge_share;     /* share of huge pages in the growth */
 	double promoted_share; /* share of promoted pages, which no fence stops: they are charged already */
 	double flight;	       /* bytes charged but not yet on an LRU list; a running mean */
-	int settled;	       /* demotion has begun since local usage last came near the bound */
+	int settled;	       /* demotion has begun since local usage was last below 3/4 of the bound */
 	uint64_t far_before;   /* far usage when local usage was last below 3/4 of the bound */
 	int open;	       /* there is no fence, so page cache needs no margin for its softness */
 };

@@ -101,9 +101,9 @@ int bede_holder_fence(struct bede_holder *holder, uint64_t fence)
 }
 
 /*
- * Note the highest overshoot, of the bound in force at that time. What is above a bound that was just
- * lowered does not count until the bound has been met, unless nothing can be demoted (lifted), or it takes
- * too long.
+ * Note the highest overshoot of the bound in force at that time. What exceeds a bound that was just set does
+ * not count before usage has once been within the bound, unless nothing can be demoted (the fence is lifted),
+ * or LOWERING_US have passed.
  */
 static void note_overshoot(struct bede_holder *holder)
 {

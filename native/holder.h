@@ -44,7 +44,7 @@ struct bede_stats {
 	uint64_t fence;
 	uint64_t user_high;
 	uint64_t user_swap_max;
-	/* Most bytes that local was above the bound, but not while a lowered bound is met: see holder.c. */
+	/* Most bytes that local was above the bound; see note_overshoot() in holder.c. */
 	uint64_t over;
 	uint64_t demoted;  /* bytes that the holder asked the kernel to demote, or that the mover demoted */
 	uint64_t promoted; /* bytes that the mover promoted */
@@ -53,12 +53,13 @@ struct bede_stats {
 	uint64_t measured;	/* times that the mover measured heat */
 	uint64_t tries;		/* demotion commands, or batches of the mover */
 	uint64_t rounds;	/* turns of the holder's loop */
-	uint64_t fence_events;	/* turns that began because memory.events changed */
-	uint64_t stalls;	/* times that demotion made no progress and the fence was lifted */
-	int stalled;		/* the container is stalled now */
-	int steered;		/* its allocation is steered now: see migrate.c */
-	int away;		/* it allocates on far nodes now */
-	int error;		/* negative errno that ended the thread, or 0 */
+	/* Times that a change of memory.events began a turn, mostly because a task exceeded the fence. */
+	uint64_t fence_events;
+	uint64_t stalls; /* times that demotion made no progress and the fence was lifted */
+	int stalled;	 /* the container is stalled now */
+	int steered;	 /* its allocation is steered now: see migrate.c */
+	int away;	 /* it allocates on far nodes now */
+	int error;	 /* negative errno that ended the thread, or 0 */
 };
 
 struct bede_holder;

@@ -16,7 +16,7 @@
 #include "shortage.h"
 #include "swapguard.h"
 
-#define STALL_US 500000 /* without progress for so long a container is stalled: the fence is lifted */
+#define STALL_US 500000 /* after so long without progress a container is stalled: lift the fence */
 #define LIFT_US 500000	/* how long the fence stays lifted */
 #define CALM_US 2000000 /* how long a container still counts as near its bound after it was */
 
@@ -35,7 +35,7 @@ struct bede_holder {
 	bool busy;    /* there is work to do even if the container is idle */
 	bool lifted;  /* the fence is lifted: the container is above its bound and nothing can be demoted */
 	bool steered; /* the holder decides on which nodes the container's tasks allocate */
-	bool met;     /* overshoot counts: since the bound was set it was met, or should have been */
+	bool met;     /* overshoot counts now: see note_overshoot() in holder.c */
 	bool told;    /* the owner has been told of program-bound memory */
 	char *lru_path;
 	struct bede_files file;

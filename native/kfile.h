@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Node numbers are below this. MOST_NODES of ocihook/topology/nodes.py repeats it, because the hook loads no C. */
+/* Node numbers are below this. MOST_NODES of ocihook/topology/nodes.py repeats it: the hook loads no C. */
 #define BEDE_MAX_NODES 64
 /* A set of nodes is a uint64_t with a bit for each. */
 _Static_assert(BEDE_MAX_NODES <= 64, "no bit for each node");

@@ -151,6 +151,7 @@ static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
 		state->lowered = false;
 }
 
+/* Copy the mover's counts into the statistics, and note whether the mover made progress. */
 static void read_mover_counts(struct bede_holder *holder)
 {
 	struct migrate *state = holder->state;

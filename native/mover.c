@@ -13,9 +13,9 @@
 #include "units.h"
 
 #define SLICE_US 30000	    /* most time for one task, since what is needed may have changed by then */
-#define READ_US 1000000	    /* age at which the list of VMAs is read again ... */
-#define READ_COST 10	    /* ... but not before so many times the time that reading it took */
-#define BARREN_US 40000	    /* first rest after a whole round that moved nothing; doubled each time ... */
+#define READ_US 1000000	    /* age at which the list of VMAs is read again, ... */
+#define READ_COST 10	    /* ... but not before so many times as long as the last read took */
+#define BARREN_US 40000	    /* first rest after a whole round that moved nothing; further ones double ... */
 #define MOST_US 2000000	    /* ... up to this */
 #define EXCHANGE_US 1000000 /* most time for one exchange */
 #define FRESH_US 3000000    /* heat that was measured so recently still holds */

@@ -19,7 +19,7 @@ struct bede_pages {
 	int pid;	    /* the process ... */
 	int proc; /* ... and its open /proc/PID, which never stands for a later process with that pid */
 	int pagemap;
-	bool unshared_only; /* as in bede_range, of the pages found last */
+	bool unshared_only; /* unshared_only of the range whose pages were found last */
 	bool no_scan;	    /* the kernel has no PAGEMAP_SCAN (before 6.7) */
 	size_t count;
 	void *at[BEDE_BATCH];

@@ -19,7 +19,7 @@
 struct bede_range {
 	int pid;
 	unsigned heat;	    /* in how many samples of one measurement the range was in use */
-	bool unshared_only; /* of a file: leave pages that other processes map, too: they may be others' */
+	bool unshared_only; /* skip a file's pages that other processes map, too: they may be others' */
 	uint64_t nodes;	    /* bit n: some of it was on node n when it was read */
 	uint64_t start;
 	uint64_t end;

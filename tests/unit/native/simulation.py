@@ -127,14 +127,17 @@ class Machine:
 
 @dataclass
 class Task:
-    """A task: charges a huge page, demotes as much if that is beyond the fence, and then fills the page."""
+    """A task: it charges a huge page, demotes as much if that passes the fence, and fills the page."""
 
     unfilled: float = 0
     owes: float = 0
 
 
 class Killed:
-    """*tasks* that fill huge pages on two CPUs; agents live, and then are missing, for so many seconds."""
+    """*tasks* fill huge pages on two CPUs, by turns with an agent and, after it was killed, without one.
+
+    *life* and *gap* are the ranges of seconds for which an agent lives, and is missing.
+    """
 
     def __init__(
         self, seed: int, tasks: int, bound: int, life: tuple[float, float], gap: tuple[float, float]

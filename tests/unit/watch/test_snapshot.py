@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at containers whose cgroups are plain files."""
+"""Snapshots of containers: the tests use directories of plain files as their cgroups."""
 
 import threading
 import time
