@@ -24,7 +24,6 @@ Scalar = str | int
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./+-")
 # YAML 1.1 reads these words as booleans or null, so a value must not be one of them without quotes.
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
-_MOST_NODES = 1024  # MAX_NUMNODES of every kernel Debian builds
 _FASTEST = 1 << 20  # MiB a second: the highest move_rate that is accepted
 _NOBODY = 65534  # /proc/sys/kernel/overflowuid: the owner of a file whose real owner is not mapped
 _LONGEST_KEY = 1024  # characters: YAML takes no longer key
@@ -243,7 +242,7 @@ def _rate(value: "Scalar | list[Scalar]", where: str) -> int:
 
 def _nodes(value: "Scalar | list[Scalar]", where: str) -> tuple[int, ...]:
     nodes = value if isinstance(value, list) else [value]
-    numbers = {node for node in nodes if isinstance(node, int) and node < _MOST_NODES}
+    numbers = {node for node in nodes if isinstance(node, int) and node < fs.MOST_NODES}
     if len(numbers) != len(nodes):
         raise InputError(f"{where}: far_nodes is not a list of NUMA node numbers", "Write it as [1, 2]")
     return tuple(sorted(numbers))

@@ -18,7 +18,7 @@ recorder: "Callable[[str, str, str], None] | None" = None
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 _LIMIT = 16 << 20
-_MOST_NODES = 1024  # MAX_NUMNODES of every kernel Debian builds
+MOST_NODES = 1024  #: numbers of nodes are below: MAX_NUMNODES of every kernel that Debian builds
 
 
 def read_fd(fd: int, limit: int) -> bytes:
@@ -67,7 +67,7 @@ def number(text: str) -> int | None:
 def node(text: str) -> int | None:
     """Return the number of the NUMA node in *text*; None if it is no such number."""
     value = number(text)
-    return value if value is not None and value < _MOST_NODES else None
+    return value if value is not None and value < MOST_NODES else None
 
 
 def write(path: str, text: str, *, dir_fd: int | None = None) -> None:

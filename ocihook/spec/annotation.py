@@ -12,13 +12,13 @@ Rules:
 - Any other annotation that begins with ``bede.`` is an error: a typing mistake never means "no bound".
 """
 
+from ocihook import fs
 from ocihook.errors import InputError
 from ocihook.spec import size
 
 PREFIX = "bede."
 LOCAL = "bede.local"
 MINIMUM = 4 << 20  #: bytes: the smallest bound; below it a container's own page tables thrash
-_MOST_NODES = 1024  # MAX_NUMNODES of every kernel Debian builds
 
 _SYNTAX = "Write a size such as 2G, or a percentage of the memory limit such as 25%"
 
@@ -128,8 +128,8 @@ def _node(name: str) -> int:
             f"annotation {name[:80]!a} is not one of Bede's", f"Did you mean {LOCAL} (or {LOCAL}.NODE)"
         )
     # Accept one spelling only, or "0" and "00" would be two bounds of one node.
-    number = int(node) if node.isascii() and node.isdigit() and len(node) <= 4 else _MOST_NODES
-    if number >= _MOST_NODES or str(number) != node:
+    number = fs.node(node)
+    if number is None or str(number) != node:
         raise InputError(
             f"annotation {name[:80]!a} does not end in the number of a NUMA node",
             f"Did you mean {LOCAL} (or {LOCAL}.0 for node 0)",

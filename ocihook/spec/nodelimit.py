@@ -5,6 +5,7 @@ It is one line, ``N0=134217728 N1=max``. A bound is on all local nodes together,
 for each node: :func:`split` turns the former into the latter.
 """
 
+from ocihook import fs
 from ocihook.errors import InputError
 from ocihook.spec import size
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 NAME = "memory.node_limit"
 PAGE = 4096
-_MOST_NODES = 1024
 
 
 def parse(text: str) -> dict[int, int | None]:
@@ -22,9 +22,8 @@ def parse(text: str) -> dict[int, int | None]:
     limits: dict[int, int | None] = {}
     for pair in text.split():
         name, equals, value = pair.partition("=")
-        number = name[1:]
-        node = int(number) if number.isascii() and number.isdigit() and len(number) <= 4 else _MOST_NODES
-        if name[:1] != "N" or not equals or node >= _MOST_NODES or node in limits:
+        node = fs.node(name[1:])
+        if name[:1] != "N" or not equals or node is None or node in limits:
             raise InputError(
                 f"{NAME}: cannot read {pair[:40]!a}", "Write each node once, as N0=128M or N1=max"
             )

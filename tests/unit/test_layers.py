@@ -18,7 +18,7 @@ LAYERS = (
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 #: Allowed imports within a layer: the command line drives the other front doors, watch asks the agent and the
-#: engines, the agent asks the engines for names, and fs raises errors.
+#: engines, the agent asks the engines for names, spec has fs read numbers of nodes, and fs raises errors.
 SIDEWAYS = {
     *(("cli", room) for room in LAYERS[2]),
     *((room, "errors") for room in LAYERS[-1]),
@@ -30,6 +30,7 @@ SIDEWAYS = {
     ("doctor", "engines"),
     ("config", "fs"),
     ("host", "fs"),
+    ("spec", "fs"),
     ("config", "host"),
 }
 #: Allowed imports upwards, from the installed package into what only a checkout has.
