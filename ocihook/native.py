@@ -9,7 +9,6 @@ import time
 from typing import Any, NamedTuple
 
 import ocihook._native as _native
-from ocihook import host
 
 _ffi = _native.ffi
 _lib = _native.lib
@@ -93,9 +92,9 @@ class Holder:
         nodes: dict[int, int],
         user_high: int | None,
         user_swap_max: int | None = None,
-        lru_file: str | None = host.LRU_GEN,
+        lru_file: str | None,
         notify_fd: int = -1,
-        backend: str = "tier",
+        backend: str,
         steering: Steering | None = None,
     ) -> None:
         params = _ffi.new("struct bede_params *")

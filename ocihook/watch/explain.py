@@ -28,7 +28,7 @@ class Fact(NamedTuple):
 
 def explain(container: Status) -> list[Fact]:
     """Return the facts about *container*. Raises InputError if it has ended."""
-    cgroup = path.open_below(container.cgroup)
+    cgroup = path.reopen(container.cgroup, container.inode)
     if cgroup is None:
         raise InputError(f"container {short(container.id)} has ended")
     with cgroup:

@@ -30,7 +30,15 @@ class Held:
         self.cgroup = cgroup
         self.fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
         self.holder = Holder(
-            self.fd, "/a", local=(0,), far=(1,), bound=bound * MIB, nodes={}, user_high=None, lru_file=None
+            self.fd,
+            "/a",
+            local=(0,),
+            far=(1,),
+            bound=bound * MIB,
+            nodes={},
+            user_high=None,
+            lru_file=None,
+            backend="tier",
         )
 
     def __enter__(self) -> "Held":

@@ -107,7 +107,9 @@ def test_a_container_is_held_by_its_own_which_may_change(tree: Tree, cgroup: Pat
     cpuset = tree.web / "cpuset.cpus.effective"
     cpuset.write_text("0-1\n")
     fd = os.open(tree.web, os.O_RDONLY | os.O_DIRECTORY)
-    holder = Holder(fd, "/a", local=(0,), far=(1,), bound=GIB, nodes={}, user_high=None, lru_file=None)
+    holder = Holder(
+        fd, "/a", local=(0,), far=(1,), bound=GIB, nodes={}, user_high=None, lru_file=None, backend="tier"
+    )
 
     def room() -> int:
         end = time.monotonic() + 30

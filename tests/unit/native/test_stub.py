@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ocihook import _native
+from ocihook import _native, native
 
 TOP = Path(__file__).resolve().parents[3]
 STUB = TOP / "ocihook/_native.pyi"
@@ -25,6 +25,23 @@ def test_the_stub_is_what_the_cdefs_give(tmp_path: Path) -> None:
     made = tmp_path / "made.pyi"
     subprocess.run([sys.executable, TOP / "native/stub.py", made], check=True)
     assert STUB.read_text() == made.read_text(), "run `make stub`"
+
+
+def test_no_cdef_is_left_out() -> None:
+    topics = ast.literal_eval(
+        next(
+            line.partition(" = ")[2]
+            for line in (TOP / "native/build.py").read_text().splitlines()
+            if line.startswith("TOPICS = ")
+        )
+    )
+    assert sorted(topics) == sorted(
+        path.name.removesuffix(".cdef.h") for path in (TOP / "native").glob("*.cdef.h")
+    )
+
+
+def test_each_figure_of_a_holder_has_a_name_in_python() -> None:
+    assert list(native.Stats._fields) == _names()["bede_stats"]
 
 
 def test_the_extension_has_what_the_stub_names() -> None:
