@@ -106,6 +106,7 @@ if TYPE_CHECKING:
 
         NAME: str  #: its name in records, `bede ps` and the documentation
         WHY: str  #: when it is chosen, in the words of `bede doctor`
+        KERNEL: str  #: what `bede doctor` says of a kernel that it is chosen on
         NEEDS_AGENT: bool  #: whether it needs an agent; else the kernel holds the bound by itself
         MOVES_PAGES: bool  #: whether the agent moves pages itself, and counts them
         FOR_USERS: bool  #: whether it can hold the (rootless) containers of users other than root

@@ -51,7 +51,7 @@ def examine() -> Report:
     found += memory.beside(tiers)
     found += host.control_groups()
     found += [finding for finding in of_backend if finding.topic != "memory"]
-    found.append(host.kernel(patched=not backend.NEEDS_AGENT))
+    found.append(host.kernel(backend))
     found += host.runtimes(settings)
     found += host.engines()
     found += host.own_parts(needs_agent=backend.NEEDS_AGENT)

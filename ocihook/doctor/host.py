@@ -58,12 +58,9 @@ def _no_memory(where: str) -> Finding:
     return Finding("cgroup", "memory", ROOT, fact, "Log in by systemd, with Delegate=memory in user@.service")
 
 
-def kernel(*, patched: bool) -> Finding:
-    """Return the finding which kernel this is, and whether it holds bounds by itself."""
-    release = os.uname().release
-    if patched:
-        return Finding("kernel", "kernel", GOOD, f"{release}, with Bede's patches: it has memory.node_limit")
-    return Finding("kernel", "kernel", GOOD, f"{release}, stock: it has no limit by node")
+def kernel(chosen: Backend) -> Finding:
+    """Return the finding which kernel this is, and how it can hold bounds."""
+    return Finding("kernel", "kernel", GOOD, f"{os.uname().release}, {chosen.KERNEL}")
 
 
 def backend(settings: config.Config, chosen: Backend) -> Finding:

@@ -27,6 +27,7 @@ WHY = (
     "far nodes are named that are no lower tier, and the kernel has no limit by node, so allocation is"
     " steered and pages are moved"
 )
+KERNEL = "stock: it has no limit by node"
 NEEDS_AGENT, MOVES_PAGES, FOR_USERS = True, True, False
 
 #: the same as in ``tier``, the other backend whose containers an agent holds

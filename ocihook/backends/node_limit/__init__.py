@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "node_limit"
 WHY = "the kernel has memory.node_limit and holds bounds by itself"
+KERNEL = "with Bede's patches: it has memory.node_limit"
 NEEDS_AGENT, MOVES_PAGES, FOR_USERS = False, False, True
 
 #: This backend writes no records. If a record names it all the same, ``tier`` holds the container.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "tier"
 WHY = "the kernel has a lower memory tier to demote to, and no limit by node"
+KERNEL = "stock: it has no limit by node"
 NEEDS_AGENT, MOVES_PAGES, FOR_USERS = True, False, True
 
 
