@@ -62,21 +62,27 @@ class Mark:
     cgroups: dict[str, Counts]
     vmstat: dict[str, int] = field(default_factory=dict)
 
-    def since(self, earlier: "Mark | None") -> "Interval":
-        """What happened between *earlier*, or the beginning, and now."""
+    def since(self, earlier: "Mark | None", vmstat: dict[str, int]) -> "Interval":
+        """What happened between *earlier*, or the beginning, and now.
+
+        *vmstat* is of the last mark that came with some, since which the pages are counted.
+        """
         before = earlier or Mark("", (), {})
         cgroups = {
             path: counts.combined(before.cgroups.get(path, Counts()), -1)
             for path, counts in self.cgroups.items()
         }
-        moved = {name: value - before.vmstat.get(name, 0) for name, value in self.vmstat.items()}
+        moved = {name: value - vmstat[name] for name, value in self.vmstat.items() if name in vmstat}
         elapsed = max(self.clocks, default=0) - max(before.clocks, default=0)
-        return Interval(self.label, elapsed, cgroups, moved if earlier is None or before.vmstat else {})
+        return Interval(self.label, elapsed, cgroups, moved)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """The time that ends with the mark *label*. *elapsed*: picoseconds in which any CPU ran."""
+    """The time that ends with the mark *label*. *elapsed*: picoseconds in which any CPU ran.
+
+    *vmstat* grew since the last mark that came with some, as marks of `bede-mark` do.
+    """
 
     label: str
     elapsed: int
@@ -188,12 +194,18 @@ def _mark(data: dict[str, Any], facts: _Facts, names: dict[int, str]) -> Mark:
 
 def intervals(marks: list[Mark]) -> list[Interval]:
     """From each mark to the next."""
-    return [mark.since(marks[i - 1] if i else None) for i, mark in enumerate(marks)]
+    found: list[Interval] = []
+    vmstat: dict[str, int] = {}
+    for i, mark in enumerate(marks):
+        found.append(mark.since(marks[i - 1] if i else None, vmstat))
+        vmstat = mark.vmstat or vmstat
+    return found
 
 
 def whole(marks: list[Mark], profile: str, far: frozenset[int]) -> dict[str, Any]:
     """The report as JSON has it: between marks, and in total."""
-    total = marks[-1].since(None).data(far) if marks else None
+    first = next((mark.vmstat for mark in marks if mark.vmstat), {})
+    total = marks[-1].since(None, first).data(far) if marks else None
     return {
         "profile": profile,
         "far_nodes": sorted(far),

@@ -43,6 +43,11 @@ def path(tmp_path: Path) -> Path:
             [group(0, 5, [1, 1], [0, 0]), group(42, 100, [30, 10], [2, 0])],
         ),
         (
+            "a program's own",
+            [2 * 10**9, 10**9],
+            [group(0, 5, [1, 1], [0, 0]), group(42, 100, [30, 10], [2, 0])],
+        ),
+        (
             "end\nvmstat pgmigrate_success 150\nvmstat pgdemote_kswapd 9\n",
             [3 * 10**9, 5 * 10**9],
             [group(0, 6, [1, 1], [0, 0]), group(42, 300, [60, 40], [2, 2]), group(77, 1, [0, 0], [0, 0])],
@@ -51,8 +56,14 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_happened_between_two_marks(path: Path) -> None:
-    begin, middle, end = report.intervals(report.read(path))
-    assert [each.label for each in (begin, middle, end)] == ["begin", "middle", "end"]
+    begin, middle, own, end = report.intervals(report.read(path))
+    assert [each.label for each in (begin, middle, own, end)] == [
+        "begin",
+        "middle",
+        "a program's own",
+        "end",
+    ]
+    assert own.moved(report.MOVED) is None
     assert end.cgroups["/a b"].time == 200
     assert end.cgroups["/a b"].user == (30, 30)
     assert end.cgroups["/a b"].local_share(FAR) == pytest.approx(30 / 62)
@@ -63,9 +74,9 @@ def test_what_happened_between_two_marks(path: Path) -> None:
 
 
 def test_pages_are_counted_from_a_mark_that_counted_them(path: Path) -> None:
-    begin, middle, end = report.intervals(report.read(path))
+    begin, middle, _, end = report.intervals(report.read(path))
     assert begin.moved(report.MOVED) is None
-    assert middle.moved(report.MOVED) is None, "the mark before did not count"
+    assert middle.moved(report.MOVED) is None, "no mark before counted"
     assert end.moved(report.PROMOTED) is None, "no line of vmstat says"
 
 
@@ -79,8 +90,8 @@ def test_as_json_and_for_people(path: Path) -> None:
     data = report.whole(marks, "cxl", FAR)
     assert json.loads(json.dumps(data)) == data
     assert data["total"]["cgroups"]["/a b"]["user_misses"] == [60, 40]
-    assert data["intervals"][2]["pages"] == {"moved": 50, "demoted": 2, "promoted": None}
-    assert "50 pages moved" in report.intervals(marks)[2].line(FAR)
+    assert data["intervals"][3]["pages"] == {"moved": 50, "demoted": 2, "promoted": None}
+    assert "50 pages moved" in report.intervals(marks)[3].line(FAR)
     assert report.whole([], "cxl", FAR)["total"] is None
 
 

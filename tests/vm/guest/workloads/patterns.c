@@ -5,6 +5,7 @@
  * chase   each access's address is what the one before it loaded: nothing hides the latency
  * stream  reads everything in its order: a prefetcher hides all of it
  * random  reads lines whose order is known beforehand: an out-of-order CPU hides a part
+ * region  85 of 100 accesses go to one quarter of the memory, the others anywhere; ARG: accesses a round
  * half    reads the first half in its order, and never the second
  * zipf    pages by a Zipf distribution of exponent 0.99, scattered over the memory; ARG: accesses a round
  */
@@ -141,6 +142,25 @@ static uint64_t zipf(char *memory, size_t size, int rounds, size_t accesses)
 	return result;
 }
 
+static uint64_t region(char *memory, size_t size, int rounds, size_t accesses)
+{
+	size_t hot = size / 4, start = size / 2;
+	uint64_t result = 0;
+
+	mark("region", 0);
+	for (int round = 1; round <= rounds; round++) {
+		for (size_t i = 0; i < accesses; i++) {
+			uint64_t draw = next_random();
+			size_t at = draw % 100 < 85 ? start + (draw >> 8) % hot : (draw >> 8) % size;
+
+			result += (uint64_t)memory[at]++;
+		}
+		BEDE_MARK(BEDE_MARK_EPOCH, 0);
+		mark("region", round);
+	}
+	return result;
+}
+
 int main(int argc, char **argv)
 {
 	size_t size = argc > 3 ? strtoul(argv[2], NULL, 10) << 20 : 0;
@@ -166,6 +186,8 @@ int main(int argc, char **argv)
 		result = stream(memory, size / 2, rounds);
 	else if (!strcmp(argv[1], "zipf"))
 		result = zipf(memory, size, rounds, argc > 4 ? strtoul(argv[4], NULL, 10) : 1000000);
+	else if (!strcmp(argv[1], "region"))
+		result = region(memory, size, rounds, argc > 4 ? strtoul(argv[4], NULL, 10) : 1000000);
 	else
 		return 2;
 	return result == 42;

@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Measures which pages are local under a bound, on the modelled machine, against an oracle.
+
+    bench/placement.py [--kernel NAME]... [--load NAME]... [--share N]... [--seed N]... [--json FILE]
+
+For each kernel, load and share (the bound is 1/N of the load's memory) one machine runs the load in each way
+of `ARMS`, one after the other. A second one runs it with the oracle's pages taken for local. Columns:
+
+    H       share of the load's misses that local memory served, in its last rounds
+    E       (H - chance) / (oracle's H - chance): 0 is chance, 1 is the oracle
+    speed   modelled time of the oracle, divided by this one's
+    mean    mean local usage in the last rounds, as a share of the bound; "over" is the highest overshoot
+    moved   pages that the kernel moved while the load ran, in MiB
+    bede    CPU time of Bede's agent, as a share of the load's
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+MIB = 1 << 20
+SIZE = 128  #: MiB that a load uses
+LOADS = {"zipf": 4_000_000, "region": 4_000_000}  #: name → accesses a round
+ROUNDS = 40
+LAST = 10  #: rounds that count as steady
+KERNELS = ("debian-6.12", "debian-7.3")
+PATTERNS = "/usr/lib/bede/tests/vm/guest/workloads/patterns"
+#: name → what is put before the load; {bound} is in MiB
+ARMS = {
+    "far": "numactl -m 1",
+    "local": "numactl -m 0",
+    "bede": "bede run --local {bound}M --name bede --",
+    "bede, MPOL_LOCAL": "bede run --local {bound}M --name bede-local -- numactl --localalloc",
+}
+AGENT = "/system.slice/bede-agent.service"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to run one load; see the module's docstring for the figures."""
+
+    kernel: str
+    load: str
+    share: int
+    seed: int
+    arm: str
+    local_share: float
+    efficiency: float
+    speed: float
+    mean: float
+    over: float
+    moved: float
+    bede: float
+
+
+# In the machine
+
+
+def inside(load: str, arms: list[str], bound: int) -> None:
+    """Run *load* in each of *arms*, each in a cgroup of its own, with the independent sampler beside it."""
+    for arm in arms:
+        words = ARMS[arm].format(bound=bound).split()
+        print(f"{load}, {arm}", file=sys.stderr)
+        subprocess.run(["bede-mark", f"begin {arm}"], check=True)
+        _run([*words, PATTERNS, load, str(SIZE), str(ROUNDS), str(LOADS[load])], arm)
+        subprocess.run(["bede-mark", f"end {arm}"], check=True)
+
+
+def _run(command: list[str], arm: str) -> None:
+    parent = Path("/sys/fs/cgroup") / f"arm-{arm.replace(', ', '-')}"
+    parent.mkdir()
+    if arm == "far":  # the one whose misses are logged
+        subprocess.run(["bede-mark", "--follow", parent], check=True)
+    process = subprocess.Popen(
+        command, preexec_fn=lambda: (parent / "cgroup.procs").write_text(str(os.getpid()))
+    )
+    cgroup = parent
+    if command[0] == "bede":
+        cgroup = _moved(process.pid, parent)
+    samples = Path("/out") / f"{arm}.csv"
+    sampler = subprocess.Popen([sys.executable, "-m", "vmlab.demo.sampler", cgroup, samples])
+    if process.wait():
+        raise SystemExit(f"{command} failed")
+    sampler.terminate()
+    sampler.wait()
+
+
+def _moved(pid: int, parent: Path) -> Path:
+    """The cgroup that `bede run` puts the process into."""
+    while True:
+        path = Path(f"/proc/{pid}/cgroup").read_text().strip().removeprefix("0::")
+        if path != f"/{parent.name}":
+            return Path("/sys/fs/cgroup" + path)
+        time.sleep(0.001)
+
+
+# On the host
+
+
+def boot(kernel: str, seed: int, options: list[str], arguments: list[str], out: Path) -> dict[str, Any]:
+    """Run `inside` in a modelled machine; the model's report."""
+    report = out / "report.json"
+    command = [
+        sys.executable,
+        ROOT / "bin/bede",
+        "vm",
+        "run",
+        "--quiet",
+        "--kernel",
+        kernel,
+        "--model",
+        "cxl",
+    ]
+    command += ["--seed", str(seed), "--memory", "2560M,2048M", "--report", report, "--out", out]
+    command += [*options, "--", "python3", "/usr/lib/bede/bench/placement.py", "--inside", *arguments]
+    subprocess.run(command, check=True)
+    data: dict[str, Any] = json.loads(report.read_text())
+    return data
+
+
+def rounds(report: dict[str, Any], arm: str, load: str) -> list[dict[str, Any]]:
+    """The load's counts in each of its rounds: those of the one cgroup that missed most."""
+    found: list[dict[str, Any]] = []
+    within = False
+    for interval in report["intervals"]:
+        label = interval["label"]
+        if label in (f"begin {arm}", f"end {arm}"):
+            within = label.startswith("begin")
+        elif within and label.startswith(f"{load} ") and label != f"{load} 0":
+            cgroups = {path: counts for path, counts in interval["cgroups"].items() if path != "(all)"}
+            found.append(max(cgroups.values(), key=lambda counts: sum(counts["user_misses"])))
+    return found
+
+
+def _share(some: list[dict[str, Any]]) -> float:
+    misses = [sum(counts["user_misses"][node] for counts in some) for node in (0, 1)]
+    return misses[0] / sum(misses)
+
+
+def _usage(path: Path, bound: int) -> tuple[float, float]:
+    """Mean and highest local usage as shares of the bound, the mean of the last quarter of the samples."""
+    names, *lines = path.read_text().splitlines()
+    at = names.split(",").index("local")
+    local = [float(line.split(",")[at]) / (bound * MIB) for line in lines]
+    last = local[-len(local) // 4 :]
+    return sum(last) / len(last), max(local) - 1
+
+
+def _interval(report: dict[str, Any], label: str) -> dict[str, Any]:
+    return next(each for each in report["intervals"] if each["label"] == label)
+
+
+def measure(kernel: str, load: str, share: int, seed: int) -> list[Row]:
+    """All arms of one load under one bound."""
+    from vmlab.model import oracle
+
+    bound = SIZE // share
+    rows = []
+    with tempfile.TemporaryDirectory() as directory:
+        out = Path(directory)
+        log, placement = out / "log", out / "placement"
+        report = boot(kernel, seed, ["--misses", str(log)], [load, str(bound), *ARMS], out)
+        epochs = [epoch for epoch in oracle.read(log) if epoch][:ROUNDS]
+        best = oracle.best(epochs[-LAST:], bound * MIB // oracle.PAGE)
+        oracle.write(best.chosen, ROUNDS + 2, placement)
+        replay = boot(kernel, seed, ["--placement", str(placement)], [load, str(bound), "far"], out)
+        ideal = sum(counts["cpu_ms"] for counts in rounds(replay, "far", load)[-LAST:])
+        chance = best.chance
+        for arm in ARMS:
+            steady = rounds(report, arm, load)[-LAST:]
+            cpu = sum(counts["cpu_ms"] for counts in steady)
+            local = _share(steady)
+            mean, over = _usage(out / f"{arm}.csv", bound)
+            within = _arm(report, arm)
+            rows.append(
+                Row(
+                    kernel=kernel,
+                    load=load,
+                    share=share,
+                    seed=seed,
+                    arm=arm,
+                    local_share=local,
+                    efficiency=(local - chance) / (best.steady - chance),
+                    speed=ideal / cpu,
+                    mean=mean,
+                    over=over,
+                    moved=sum(each["pages"]["moved"] or 0 for each in within) * 4096 / MIB,
+                    bede=_bede(within, load),
+                )
+            )
+    return rows
+
+
+def _arm(report: dict[str, Any], arm: str) -> list[dict[str, Any]]:
+    labels = [each["label"] for each in report["intervals"]]
+    return list(report["intervals"][labels.index(f"begin {arm}") + 1 : labels.index(f"end {arm}") + 1])
+
+
+def _bede(intervals: list[dict[str, Any]], load: str) -> float:
+    agent = sum(each["cgroups"].get(AGENT, {"cpu_ms": 0})["cpu_ms"] for each in intervals)
+    return float(agent / sum(each["cgroups"]["(all)"]["cpu_ms"] for each in intervals))
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as a table in Markdown."""
+    lines = [
+        "| kernel | load | bound | | H | E | speed | mean | over | moved, MiB | bede |",
+        "|" + " --- |" * 11,
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.kernel} | {row.load} | 1/{row.share} | {row.arm} | {100 * row.local_share:.1f} % |"
+            f" {row.efficiency:.2f} | {row.speed:.3f} | {100 * row.mean:.1f} % | {100 * row.over:.1f} % |"
+            f" {row.moved:.0f} | {100 * row.bede:.1f} % |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure what was asked for; print a table as it grows."""
+    if sys.argv[1:2] == ["--inside"]:
+        inside(sys.argv[2], sys.argv[4:], int(sys.argv[3]))
+        return 0
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kernel", action="append", choices=KERNELS)
+    parser.add_argument("--load", action="append", choices=LOADS)
+    parser.add_argument(
+        "--share", action="append", type=int, help="the bound is 1/N of the memory; 2, 4 and 8"
+    )
+    parser.add_argument("--seed", action="append", type=int)
+    parser.add_argument("--json", type=Path, help="gets the rows as well")
+    args = parser.parse_args()
+    rows: list[Row] = []
+    for kernel in args.kernel or KERNELS:
+        for load in args.load or LOADS:
+            for share in args.share or (2, 4, 8):
+                for seed in args.seed or (1,):
+                    rows += measure(kernel, load, share, seed)
+    print(table(rows))
+    if args.json is not None:
+        args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
