@@ -6,6 +6,8 @@
  * stream  reads everything in its order: a prefetcher hides all of it
  * random  reads lines whose order is known beforehand: an out-of-order CPU hides a part
  * region  85 of 100 accesses go to one quarter of the memory, the others anywhere; ARG: accesses a round
+ * rank    PageRank on a random graph, 8 edges a vertex; each round is an iteration
+ * bfs     breadth first search on such a graph, from another vertex each round
  * half    reads the first half in its order, and never the second
  * zipf    pages by a Zipf distribution of exponent 0.99, scattered over the memory; ARG: accesses a round
  */
@@ -161,6 +163,83 @@ static uint64_t region(char *memory, size_t size, int rounds, size_t accesses)
 	return result;
 }
 
+#define DEGREE 8U
+
+/* A graph in which each vertex has DEGREE random neighbours, and two more words for each vertex. */
+struct graph {
+	uint32_t vertices;
+	uint32_t *edges, *one, *other;
+};
+
+static struct graph graph_in(char *memory, size_t size)
+{
+	struct graph graph = { .vertices = (uint32_t)(size / sizeof(uint32_t) / (DEGREE + 2)) };
+
+	graph.edges = (uint32_t *)memory;
+	graph.one = graph.edges + (size_t)graph.vertices * DEGREE;
+	graph.other = graph.one + graph.vertices;
+	for (size_t i = 0; i < (size_t)graph.vertices * DEGREE; i++)
+		graph.edges[i] = (uint32_t)(next_random() % graph.vertices);
+	return graph;
+}
+
+static uint64_t rank(char *memory, size_t size, int rounds)
+{
+	struct graph graph = graph_in(memory, size);
+	float *from = (float *)graph.one, *to = (float *)graph.other;
+
+	for (uint32_t i = 0; i < graph.vertices; i++)
+		from[i] = 1;
+	mark("rank", 0);
+	for (int round = 1; round <= rounds; round++) {
+		for (size_t i = 0; i < graph.vertices; i++) {
+			float sum = 0;
+
+			for (size_t j = i * DEGREE; j < (i + 1) * DEGREE; j++)
+				sum += from[graph.edges[j]];
+			to[i] = 0.15F + 0.85F * sum / DEGREE;
+		}
+		float *done = to;
+
+		to = from;
+		from = done;
+		BEDE_MARK(BEDE_MARK_EPOCH, 0);
+		mark("rank", round);
+	}
+	return (uint64_t)from[0];
+}
+
+static uint64_t bfs(char *memory, size_t size, int rounds)
+{
+	struct graph graph = graph_in(memory, size);
+	uint32_t *queue = graph.one, *depth = graph.other, reached = 0;
+
+	mark("bfs", 0);
+	for (int round = 1; round <= rounds; round++) {
+		size_t head = 0, tail = 0;
+
+		memset(depth, 0xff, graph.vertices * sizeof(*depth));
+		depth[round] = 0;
+		queue[tail++] = (uint32_t)round;
+		while (head < tail) {
+			size_t vertex = queue[head++];
+
+			for (size_t j = vertex * DEGREE; j < (vertex + 1) * DEGREE; j++) {
+				uint32_t next = graph.edges[j];
+
+				if (depth[next] != UINT32_MAX)
+					continue;
+				depth[next] = depth[vertex] + 1;
+				queue[tail++] = next;
+			}
+		}
+		reached += (uint32_t)tail;
+		BEDE_MARK(BEDE_MARK_EPOCH, 0);
+		mark("bfs", round);
+	}
+	return reached;
+}
+
 int main(int argc, char **argv)
 {
 	size_t size = argc > 3 ? strtoul(argv[2], NULL, 10) << 20 : 0;
@@ -182,6 +261,10 @@ int main(int argc, char **argv)
 		result = stream(memory, size, rounds);
 	else if (!strcmp(argv[1], "random"))
 		result = random_lines(memory, size, rounds);
+	else if (!strcmp(argv[1], "rank"))
+		result = rank(memory, size, rounds);
+	else if (!strcmp(argv[1], "bfs"))
+		result = bfs(memory, size, rounds);
 	else if (!strcmp(argv[1], "half"))
 		result = stream(memory, size / 2, rounds);
 	else if (!strcmp(argv[1], "zipf"))
