@@ -74,7 +74,7 @@ class Chart:
     end: float = 1.0  #: seconds: where the time axis ends
 
     @property
-    def steered(self) -> bool:
+    def has_steered(self) -> bool:
         """Return whether any kernel allocated memory on far nodes directly (steering)."""
         tracks = [track for line in self.lines for track in line.tracks if track]
         return any(window.steered is not None for track in tracks for window in track.windows)

@@ -21,7 +21,7 @@ KINDS = ("local", "far", "bound", "demoted", "promoted", "steered")
 
 def page(chart: Chart) -> str:
     """Return the page. All recorded values, such as names, are escaped, so that they are only text."""
-    kinds = KINDS if chart.steered else KINDS[:-1]
+    kinds = KINDS if chart.has_steered else KINDS[:-1]
     buttons = "".join(f'<button class="{kind}" aria-pressed="true">{kind}</button>' for kind in kinds)
     tracks = [track for line in chart.lines for track in line.tracks if track]
     numbers = iter(range(len(tracks)))
