@@ -358,7 +358,7 @@ def test_what_containerd_does_not_take_is_said_in_one_line():
     text = b'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\n  enable_cdi = "so"\n'
     CONTAINERD.write_bytes(text)
     (line,) = bede("configure", "containerd", status=2)
-    assert "containerd does not take its configuration" in line
+    assert "containerd refuses its configuration" in line
     assert CONTAINERD.read_bytes() == text
 
 
