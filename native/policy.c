@@ -5,17 +5,17 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MODE (3 | 1 << 14) /* MPOL_INTERLEAVE, MPOL_F_RELATIVE_NODES */
 #define BITS 65		   /* set_mempolicy reads one bit less */
 
-int bede_policy_set(uint64_t mask)
+int bede_policy_set(int mode, uint64_t mask)
 {
-	return syscall(SYS_set_mempolicy, MODE, &mask, BITS) ? -errno : 0;
+	return syscall(SYS_set_mempolicy, mode, mask ? &mask : NULL, mask ? BITS : 0) ? -errno : 0;
 }
 
 #ifdef __x86_64__
@@ -46,7 +46,7 @@ static int stopped(int tid, int *pending)
 	}
 }
 
-static int call(int tid, uint64_t mask, int *pending)
+static int call(int tid, int mode, uint64_t mask, int *pending)
 {
 	struct user_regs_struct regs, saved;
 
@@ -69,7 +69,7 @@ static int call(int tid, uint64_t mask, int *pending)
 	regs.rip -= 2;
 	regs.rax = SYS_set_mempolicy;
 	regs.orig_rax = (unsigned long long)-1; /* do not restart the interrupted call yet */
-	regs.rdi = mask ? MODE : 0;		/* MPOL_DEFAULT */
+	regs.rdi = (unsigned long long)mode;
 	regs.rsi = mask ? where : 0;
 	regs.rdx = mask ? BITS : 0;
 	int err = ptrace(PTRACE_SETREGS, tid, 0, &regs) ? -errno : 0;
@@ -83,7 +83,7 @@ static int call(int tid, uint64_t mask, int *pending)
 	return err;
 }
 
-int bede_policy_inject(int tid, uint64_t mask)
+int bede_policy_inject(int tid, int mode, uint64_t mask)
 {
 	int pending = 0;
 
@@ -91,15 +91,16 @@ int bede_policy_inject(int tid, uint64_t mask)
 		return -errno;
 	int err = ptrace(PTRACE_INTERRUPT, tid, 0, 0) ? -errno : stopped(tid, &pending);
 
-	err = err ? err : call(tid, mask, &pending);
+	err = err ? err : call(tid, mode, mask, &pending);
 	if (ptrace(PTRACE_DETACH, tid, 0, pending) && !err)
 		err = -errno;
 	return err;
 }
 #else
-int bede_policy_inject(int tid, uint64_t mask)
+int bede_policy_inject(int tid, int mode, uint64_t mask)
 {
 	(void)tid;
+	(void)mode;
 	(void)mask;
 	return -ENOSYS;
 }

@@ -105,8 +105,11 @@ class _Lib:
     bede_procevent_parse: Callable[[bytes | CData, int, bede_procevent | CData], bool]
     bede_procevents_filter: Callable[[int, int, int], int]
     bede_procevents_read: Callable[[int, bede_procevent | CData, int, CData], int]
-    bede_policy_set: Callable[[int], int]
-    bede_policy_inject: Callable[[int, int], int]
+    BEDE_POLICY_DEFAULT: int
+    BEDE_POLICY_LOCAL: int
+    BEDE_POLICY_RELATIVE: int
+    bede_policy_set: Callable[[int, int], int]
+    bede_policy_inject: Callable[[int, int, int], int]
     bede_cpus: Callable[[int], int]
     bede_cpus_listed: Callable[[bytes | CData], int]
     bede_cpus_by_quota: Callable[[bytes | CData], int]

@@ -7,6 +7,7 @@
     on_unsupported: refuse     # or warn: start the container without a bound
     far_nodes: [1]             # nodes to call far, where the firmware does not tell (two-socket emulation)
     move_rate: 1024            # most MiB a second that are moved for one container there; 0: no limit
+    promotion: balancing       # or none: NUMA balancing leaves the pages of bound containers alone
     exempt_cgroups: [/debug.slice]  # processes of containers that are moved into these cgroups stay there
 
 One ``key: value`` a line; a value is a word, a number, a quoted string or a ``[list, of, them]``.
@@ -32,7 +33,7 @@ _LONGEST_KEY = 1024  # characters: YAML takes no longer key
 class Config:
     """The host's settings, each with its default."""
 
-    __slots__ = ("exempt_cgroups", "far_nodes", "move_rate", "on_unsupported", "runtime")
+    __slots__ = ("exempt_cgroups", "far_nodes", "move_rate", "on_unsupported", "promotion", "runtime")
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Config:
         far_nodes: tuple[int, ...] = (),
         exempt_cgroups: tuple[str, ...] = (),
         move_rate: int = 1024,
+        promotion: str = "balancing",
     ) -> None:
         self.runtime = runtime  #: the real OCI runtime: a name or an absolute path; None: look on PATH
         self.on_unsupported = on_unsupported  #: "refuse", or "warn" and run without a bound
@@ -48,6 +50,7 @@ class Config:
         #: cgroup paths from the root: a process that is moved there may stay there
         self.exempt_cgroups = exempt_cgroups
         self.move_rate = move_rate  #: MiB a second, for one container of the migrate backend; 0: no limit
+        self.promotion = promotion  #: who promotes pages of bound containers: "balancing" or "none"
 
 
 def load(path: str | None = None) -> Config:
@@ -101,6 +104,10 @@ def parse(text: str, path: str = PATH) -> Config:
             config.far_nodes = _nodes(value, where)
         elif key == "move_rate":
             config.move_rate = _rate(value, where)
+        elif key == "promotion":
+            if value not in ("balancing", "none"):
+                raise InputError(f"{where}: promotion is neither balancing nor none", "Write one of them")
+            config.promotion = str(value)
         elif key in ("exempt_cgroups", "let_go"):  # let_go is the older name
             if exempt not in ("", key):
                 raise InputError(
@@ -112,7 +119,7 @@ def parse(text: str, path: str = PATH) -> Config:
         else:
             raise InputError(
                 f"{where}: unknown key {key[:40]!a}",
-                "Known are runtime, on_unsupported, far_nodes, move_rate and exempt_cgroups",
+                "Known are runtime, on_unsupported, far_nodes, move_rate, promotion and exempt_cgroups",
             )
     return config
 

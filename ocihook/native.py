@@ -148,18 +148,29 @@ class Holder:
             _check(_lib.bede_holder_stop(holder, restore), "cannot give back memory.high")
 
 
-def set_policy(mask: int) -> None:
-    """Give the steering policy to the calling thread, from which its children inherit it. Raises OSError."""
-    _check(_lib.bede_policy_set(mask), "cannot set a policy")
+#: Memory policies: the kernel's default, the one that steers, and the one that NUMA balancing leaves alone.
+DEFAULT_POLICY, STEERING_POLICY, LOCAL_POLICY = (
+    _lib.BEDE_POLICY_DEFAULT,
+    _lib.BEDE_POLICY_RELATIVE,
+    _lib.BEDE_POLICY_LOCAL,
+)
 
 
-def inject_policy(tid: int, mask: int, tries: int) -> None:
-    """Give the steering policy to thread *tid*. Raises OSError.
+def set_policy(mode: int, mask: int) -> None:
+    """Give the calling thread the memory policy *mode*, which its children inherit. Raises OSError.
+
+    *mask* has the policy's nodes; 0 for a policy without nodes.
+    """
+    _check(_lib.bede_policy_set(mode, mask), "cannot set a policy")
+
+
+def inject_policy(tid: int, mode: int, mask: int, tries: int) -> None:
+    """Give thread *tid* the memory policy *mode* with the nodes in *mask*. Raises OSError.
 
     The thread must wait in a system call. If it does not, try again, *tries* times in all, 10 ms apart.
     """
     for left in reversed(range(tries)):
-        result = _lib.bede_policy_inject(tid, mask)
+        result = _lib.bede_policy_inject(tid, mode, mask)
         if result != -errno.EAGAIN or not left:
             _check(result, "cannot give a policy")
             return

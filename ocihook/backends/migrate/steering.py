@@ -10,8 +10,8 @@ container cannot be steered, ``memory.high`` and moving alone hold its bound.
 
 import os
 
-from ocihook import fs, host
-from ocihook.backends import cpus
+from ocihook import fs
+from ocihook.backends import cpus, policy
 from ocihook.cgroup import cpuset
 from ocihook.errors import HostError
 from ocihook.topology import nodes
@@ -20,7 +20,6 @@ from ocihook.topology.nodes import Tiers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from types import ModuleType
 
     from ocihook.backends.backend import BindRequest
     from ocihook.cgroup.path import Cgroup
@@ -32,7 +31,6 @@ MEMS = "cpuset.mems"
 HOME, AWAY, CPUS, NEAR, MASK = "home", "away", "cpus", "near", "mask"
 _BITS = 64  # of the node mask: one unsigned long of set_mempolicy(2)
 _POLICY = "interleave=relative:"  # how /proc/PID/numa_maps shows the policy
-_TRIES = 50  # tries, 10 ms apart, to find a thread waiting in a system call: ptrace injects only there
 _NOT_STARTED = ("creating", "created")
 
 
@@ -80,31 +78,9 @@ def recorded_mask(container: str) -> int:
 
 
 def take(wanted: int) -> None:
-    """Give this process the policy with mask *wanted*; 0 does nothing. Best effort.
-
-    The policy stays over exec and fork.
-    """
-    if not wanted:
-        return
-    try:  # noqa: SIM105 - contextlib would be one more import in every container's start
-        load_native().set_policy(wanted)
-    except (ImportError, OSError):
-        pass  # the hook tries ptrace, and reports errors
-
-
-def load_native() -> "ModuleType":
-    """Import the native module, even if the interpreter runs without site packages. Return the module.
-
-    Raises ImportError.
-    """
-    try:
-        from ocihook import native
-    except ImportError:
-        import site
-
-        site.main()
-        from ocihook import native
-    return native
+    """Give this process the policy with mask *wanted*; 0 does nothing. Best effort."""
+    if wanted:
+        policy.take("STEERING_POLICY", wanted)
 
 
 def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str]) -> None:
@@ -142,7 +118,7 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
                     "it runs already, and its first process lacks the memory policy that steers it",
                     "Start the container again",
                 )
-            _inject(state.pid, wanted)
+            policy.inject(state.pid, "STEERING_POLICY", wanted)
         home = nodes.format_list([node for node in allowed if node not in far])
         fs.write(MEMS, home, dir_fd=cgroup.fd)
     except ImportError as error:
@@ -173,8 +149,8 @@ def unsteer(state: "State") -> None:
     if state.status not in _NOT_STARTED:
         return
     try:
-        if _POLICY in fs.read(host.path(f"/proc/{state.pid}/numa_maps")):
-            _inject(state.pid, 0)
+        if any(shown.startswith(_POLICY) for shown in policy.of(state.pid)):
+            policy.inject(state.pid, "DEFAULT_POLICY")
     except (OSError, ImportError):
         return
 
@@ -208,18 +184,7 @@ def release(cgroup_fd: int, given: dict[str, str]) -> None:
 
 def _has_policy(pid: int, far: list[int]) -> bool:
     """Return whether *pid* has Bede's policy, which shows as the far nodes while all nodes are allowed."""
-    for line in fs.read(host.path(f"/proc/{pid}/numa_maps")).splitlines():
-        policy = line.split(" ", 2)[1]
-        if policy.startswith(_POLICY):
-            return list(nodes.parse_list(policy.removeprefix(_POLICY))) == far
+    for shown in policy.of(pid):
+        if shown.startswith(_POLICY):
+            return list(nodes.parse_list(shown.removeprefix(_POLICY))) == far
     return False
-
-
-def _inject(pid: int, wanted: int) -> None:
-    """Give the policy to all threads of *pid*. Raises OSError."""
-    native = load_native()
-    for name in sorted(os.listdir(host.path(f"/proc/{pid}/task")), key=int):
-        try:
-            native.inject_policy(int(name), wanted, _TRIES)
-        except ProcessLookupError:
-            continue

@@ -47,11 +47,19 @@ def prepare(edit: "BundleEdit") -> bool:
     """Add the hooks, and let the runtime write the first fence. Return whether the bundle was changed."""
     from ocihook.spec import bundle
 
+    if edit.config.promotion == "none":
+        from ocihook.backends import balancing
+
+        # The hook will check whether the container's tasks have this policy.
+        balancing.take(edit.config)
     return bundle.edit(edit.bundle, edit.hook, edit.fence)
 
 
 def prepare_exec(container: str) -> None:
-    """Do nothing: the fence applies to every process in the cgroup."""
+    """Keep this process out of NUMA balancing if its container is; the fence applies to it in any case."""
+    from ocihook.backends import balancing
+
+    balancing.take_for(container)
 
 
 def check(config: "Config", cgroup_fd: int) -> "Tiers":
@@ -74,11 +82,23 @@ def bind(cgroup: "Cgroup", request: "BindRequest") -> "Record | None":
     """Write the fence and the record. Return the record. Raises BedeError."""
     from ocihook.backends import start, tier
 
-    return start.bind(cgroup, request, tier)
+    if request.config.promotion != "none":
+        return start.bind(cgroup, request, tier)
+    from ocihook.backends import balancing
+
+    return start.bind(
+        cgroup,
+        request,
+        tier,
+        lambda record, tiers: balancing.keep_out(request, tiers, record.cpuset),
+    )
 
 
 def abandon(state: "State") -> None:
-    """Do nothing: :func:`bind` leaves nothing behind."""
+    """Let the container take part in NUMA balancing again; :func:`bind` leaves nothing else behind."""
+    from ocihook.backends import balancing
+
+    balancing.let_in(state)
 
 
 def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ocihook import fs, host
-from ocihook.backends import choose, telling
+from ocihook import config, fs, host
+from ocihook.backends import balancing, choose, telling
 from ocihook.backends.backend import Explanation
 from ocihook.cgroup import memory
 from ocihook.config import Config
@@ -44,17 +44,19 @@ def troubles(tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:
         )
 
 
-def explain(container: Status, cgroup_fd: int, config: Config) -> Explanation:
+def explain(container: Status, cgroup_fd: int, settings: Config) -> Explanation:
     """Return how the fence and the agent hold the container. Raises OSError."""
     found = [("held by", f"{fence(cgroup_fd)}, which follows what is far, and the agent")]
     found += user_high(container)
     if container.stalled:
         found.append(("stalled", "nothing of it can be demoted now: far memory is full, or pages are locked"))
-    if host.balancing():
+    if host.balancing() and balancing.is_out(cgroup_fd):
+        promotion = "nobody: it is kept out of NUMA balancing (promotion: none in the configuration)"
+    elif host.balancing():
         promotion = "NUMA balancing promotes what is used and knows no bound; the agent demotes after it"
     else:
         promotion = telling.NO_PROMOTION
-    patched = choose.named("node_limit").alternative(container, config)
+    patched = choose.named("node_limit").alternative(container, settings)
     elsewhere = f"{patched}neither a lower tier nor the agent is needed"
     return Explanation("", container.nodes, found, promotion, elsewhere)
 
@@ -148,6 +150,9 @@ def _balancing() -> Finding:
     mode = host.balancing()
     if not mode:
         return telling.no_balancing(mode)
+    settings = _settings()
+    if settings.promotion == "none":
+        return _kept_out(mode, settings)
     if mode & host.TIERING:
         return Finding(
             "memory",
@@ -158,3 +163,27 @@ def _balancing() -> Finding:
         )
     text = f"mode {mode}: promotes what is used, so a bound can be passed for moments"
     return Finding("memory", "balancing", NOTE, text)
+
+
+def _settings() -> Config:
+    try:
+        return config.load()
+    except BedeError:
+        return Config()
+
+
+def _kept_out(mode: int, settings: Config) -> Finding:
+    """Return the finding whether bound containers can be kept out of NUMA balancing, as *settings* ask."""
+    try:
+        wanted = balancing.is_wanted(settings, nodes.find(settings.far_nodes))
+    except BedeError:
+        wanted = False
+    if wanted:
+        return Finding("memory", "balancing", GOOD, f"mode {mode}, which leaves bound containers alone")
+    return Finding(
+        "memory",
+        "balancing",
+        WARN,
+        f"mode {mode}: bound containers take part, since several local nodes have CPUs",
+        "sysctl kernel.numa_balancing=0, or take promotion: none out of the configuration",
+    )

@@ -8,7 +8,7 @@ import hosts
 import pytest
 
 from ocihook import host
-from ocihook.backends import cpus, migrate
+from ocihook.backends import cpus, migrate, policy
 from ocihook.backends.migrate import steering
 from ocihook.cgroup import cpuset
 from ocihook.cgroup.path import Cgroup
@@ -82,8 +82,12 @@ class Place:
         self.injected: list[tuple[int, int]] = []
         hosts.redirect(monkeypatch, root)
         monkeypatch.setattr(cpus, "cpus_off_far_nodes", lambda _: "0-1")
-        native = SimpleNamespace(inject_policy=lambda tid, mask, _: self.injected.append((tid, mask)))
-        monkeypatch.setattr(steering, "load_native", lambda: native)
+        native = SimpleNamespace(
+            DEFAULT_POLICY=0,
+            STEERING_POLICY=1,
+            inject_policy=lambda tid, mode, mask, _: self.injected.append((tid, mode * mask)),
+        )
+        monkeypatch.setattr(policy, "load_native", lambda: native)
 
     def policy(self, text: str) -> None:
         (self.proc / f"{PID}/numa_maps").write_text(f"00400000 {text} file=/bin/sh mapped=1 N0=1\n")
