@@ -73,7 +73,7 @@ int bede_lru_scan(struct bede_lru *lru)
 	return err;
 }
 
-/* Pages that a command can evict. */
+/* Pages that an lru_gen command can demote: those of all but the two youngest generations. */
 static uint64_t old_pages(const struct bede_lruvec *vec)
 {
 	uint64_t pages = 0;

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define BITS 65		   /* set_mempolicy reads one bit less */
+#define BITS 65 /* set_mempolicy reads one bit less */
 
 int bede_policy_set(int mode, uint64_t mask)
 {

@@ -56,9 +56,10 @@ void bede_steering_look_around(struct bede_steering *steering, struct bede_holde
 }
 
 /*
- * Bytes before the bound at which tasks are sent away. The kernel changes them one after the other, and
- * waits for each that is filling a huge page. With more tasks than CPUs that takes long, and meanwhile all
- * others get local huge pages.
+ * How many bytes below the bound the tasks are sent away: as much as they may allocate until their policies
+ * have changed. After a write to cpuset.mems the kernel changes the policies one after the other, and waits
+ * for each task that is filling a huge page. With more tasks than CPUs that takes long, and tasks that were not
+ * changed yet still get local huge pages. So there is more room for each task where the growth is huge pages.
  */
 static uint64_t margin(const struct bede_steering *steering, const struct bede_control *control)
 {

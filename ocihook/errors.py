@@ -68,7 +68,7 @@ class AccessError(BedeError):
 
 
 class OutputError(BedeError):
-    """An output could not be written, such as to a full disk; not for a wrong name."""
+    """An output could not be written, such as to a full disk. A wrong name of a file is an InputError."""
 
     exit_code = EXIT_OUTPUT
 

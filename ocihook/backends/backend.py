@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class BundleEdit:
-    """A container that a runtime is about to make, as the wrapper sees it."""
+    """What a backend needs to edit the bundle of a new container; `bede-runtime` fills it in."""
 
     def __init__(
         self,

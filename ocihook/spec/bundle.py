@@ -198,7 +198,7 @@ def _remove_fence(config: "dict[str, Any]", user: str) -> None:
 
 
 def _is_written(hook: object, stage: str) -> bool:
-    """Return whether *hook* is exactly as :func:`_add` writes it. Any other hook belongs to somebody else."""
+    """Return whether *hook* has the form that this Bede or an earlier one writes."""
     if not isinstance(hook, dict) or _ours([hook]) is None:
         return False
     mark = {name: value for name, value in hook.items() if name not in ("path", "args")}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _WHERE = "bounds"
 _DIGITS = frozenset("0123456789abcdef")
 _LENGTH = 64
-_MOST = 1024  # most files: the newest are kept, since Bede does not learn of every container that is removed
+_MOST = 1024  # at most so many files are kept, the newest: Bede is not told of every removed container
 _LARGEST = (1 << 64) - 1
 
 

@@ -12,7 +12,7 @@ enum bede_mark_op {
 	BEDE_MARK_REPORT =
 		2, /* argument: a text, at most BEDE_MARK_TEXT bytes. Its first line is the mark's name */
 	BEDE_MARK_FOLLOW = 3, /* argument: number of a cgroup, whose misses are logged by page from now on */
-	BEDE_MARK_EPOCH = 4,  /* ends an epoch of that log */
+	BEDE_MARK_EPOCH = 4,  /* writes the misses since the last of these to that log, as one epoch */
 };
 #define BEDE_MARK_TEXT 65536
 

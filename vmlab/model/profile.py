@@ -11,7 +11,7 @@ from ocihook.errors import InputError
 
 DIRECTORY = Path(__file__).parent / "profiles"
 SUFFIXES = {"K": 1 << 10, "M": 1 << 20}
-LINE = 64  #: bytes
+LINE = 64  #: bytes of a cache line
 
 
 @dataclass(frozen=True)

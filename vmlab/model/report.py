@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the model counted, from one mark to the next."""
+"""What the model counted, from one mark to the next.
+
+A mark is a moment that a program in the machine names to the model (mark.h). It has nothing to do with the
+mark that Bede puts on a cgroup.
+"""
 
 import json
 from dataclasses import dataclass, field
@@ -203,7 +207,7 @@ def intervals(marks: list[Mark]) -> list[Interval]:
 
 
 def whole(marks: list[Mark], profile: str, far: frozenset[int]) -> dict[str, Any]:
-    """The report as JSON has it: between marks, and in total."""
+    """The data of the JSON report: what was counted from each mark to the next, and in total."""
     first = next((mark.vmstat for mark in marks if mark.vmstat), {})
     total = marks[-1].since(None, first).data(far) if marks else None
     return {

@@ -142,9 +142,10 @@ def steer_or_warn(cgroup: "Cgroup", request: "BindRequest", tiers: Tiers, given:
 
 
 def unsteer(state: "State") -> None:
-    """Take the policy from a container that has not begun and is not steered. Best effort.
+    """Give a container that has not started the default policy again. Best effort.
 
-    By that policy, without ``cpuset.mems``, it would allocate far memory.
+    Call this if the container will not be steered: while ``cpuset.mems`` allows the far nodes, too, the
+    policy of steering means these, and the container would allocate far memory.
     """
     if state.status not in _NOT_STARTED:
         return

@@ -39,10 +39,13 @@ class Host:
         self.families.add(self.family)
 
     def born(
-        self, pid: int, cgroup: str, parent: int = 100, ns: dict[str, int] | None = None, now: int = 0
+        self, pid: int, cgroup: str, parent: int = 100, ns: dict[str, int] | None = None, parent_now: int = 0
     ) -> str:
-        """Report that *parent* forked *pid*, whose parent may be *now* by then. Returns its cgroup."""
-        process = Process(cgroup, dict(ns or self.world.processes[parent].ns), parent=now or parent)
+        """Let the follower handle that *parent* forked *pid*. Return the cgroup of *pid* afterwards.
+
+        *parent_now*: the parent of *pid* when the follower looks, if that is another by then.
+        """
+        process = Process(cgroup, dict(ns or self.world.processes[parent].ns), parent=parent_now or parent)
         self.world.put(pid, process)
         self.follower.handle([Event("fork", pid, parent, time.monotonic_ns())])
         return process.cgroup
@@ -71,7 +74,7 @@ def test_a_home_that_takes_no_process(world: World) -> None:
     host = Host(world)
     world.put(100, Process(HOME + "/init", dict(OWN), first=True))
     world.full = {HOME}
-    assert host.born(101, "/elsewhere", parent=1, ns=OWN, now=100) == HOME + "/init"
+    assert host.born(101, "/elsewhere", parent=1, ns=OWN, parent_now=100) == HOME + "/init"
 
 
 def test_a_home_that_takes_none_and_nobody_is_in(world: World) -> None:
@@ -129,7 +132,7 @@ def test_what_enters_from_outside_is_given_time(world: World) -> None:
 
 def test_without_a_pid_namespace_the_cgroup_namespace_tells(world: World) -> None:
     host = Host(world, {**HOST, "cgroup": 20})
-    assert host.born(101, "/elsewhere", parent=1, ns={**HOST, "cgroup": 20}, now=100) == HOME
+    assert host.born(101, "/elsewhere", parent=1, ns={**HOST, "cgroup": 20}, parent_now=100) == HOME
 
 
 def test_without_any_the_lineage_tells(world: World) -> None:

@@ -13,7 +13,7 @@ import packages
 import pytest
 
 CHECKOUT_ONLY = ("ocihook/cli/vm.py", "ocihook/cli/demo.py")
-#: imports every module of the package, and reports each that was found outside of *root*
+#: imports every module of the package and prints its name; fails at one that is not below sys.prefix
 IMPORT_ALL = """
 import importlib, pkgutil, sys, ocihook
 for one in pkgutil.walk_packages(ocihook.__path__, "ocihook."):
@@ -50,7 +50,8 @@ def installed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     line += ["--no-deps", "--no-index", "--disable-pip-version-check", str(wheel)]
     subprocess.run(line, check=True, env=packages.environment())
     (site,) = venv.glob("lib/python*/site-packages")
-    # A .pth file adds the packages in this directory, but not the checkout, which is installed as editable.
+    # This .pth file lets the new environment import the packages that the tests have. The checkout is not
+    # among them: it is editable, by a .pth file of its own, and Python reads none in an added directory.
     (site / "requirements.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return venv
 

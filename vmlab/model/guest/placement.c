@@ -11,7 +11,9 @@
 
 #include "mark.h"
 
-#define SPACE_SHIFT 44 /* as in plugin/pages.h */
+/* Where a page's name has the number of its address space: MODEL_SPACE_SHIFT in plugin/pages.h. */
+#define SPACE_SHIFT 44
+#define SPACE_MASK 0x7ffff
 #define BATCH 1024
 #define MPOL_MF_MOVE_ALL 4 /* linux/mempolicy.h */
 
@@ -56,7 +58,7 @@ static int move_named(FILE *file, int pid, int local)
 	while (!error && left--) {
 		if (fread(&page, sizeof(page), 1, file) != 1)
 			return -EINVAL;
-		if ((page.name >> SPACE_SHIFT & 0x7ffff) == space)
+		if ((page.name >> SPACE_SHIFT & SPACE_MASK) == space)
 			addresses[have++] = (void *)(page.name << 12 & 0xffffffffff000ULL);
 		if (have == BATCH || !left) {
 			error = have ? move(pid, addresses, have, local) : 0;

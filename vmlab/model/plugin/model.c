@@ -63,7 +63,10 @@ void model_settle(unsigned index)
 	cpu->since_instructions = cpu->timing.instructions;
 }
 
-/* Logs a miss of the followed cgroup by page. Returns the node that a replayed placement has the page on. */
+/*
+ * Counts a miss of the followed cgroup for its page. Returns the node whose cost it is charged: @node, or where the
+ * plugin was given a placement, the node on which that has the page, wherever the page is.
+ */
 static unsigned follow(const struct model_vcpu *cpu, uint64_t address, unsigned node)
 {
 	uint64_t name = model_page_name(address >> 63 ? 0 : cpu->space, address);

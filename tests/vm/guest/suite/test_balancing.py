@@ -52,11 +52,11 @@ def test_it_leaves_a_bound_container_alone(runtime, kept_out):
     with Container(runtime, "out", SIZE, DEMAND) as container:
         container.fill()
         assert policies(container.pid) == {"local"}
+        before = looked_at(container)  # some of its runtime, before it had the policy
         container.go_on(ROUNDS)
-        assert looked_at(container) == 0
+        assert looked_at(container) == before
         assert container.sample()[0] <= BOUND + slack(BOUND)
-        (found,) = (line for line in run("bede", "explain", "out").stdout.splitlines() if "promotion" in line)
-        assert "kept out of NUMA balancing" in found
+        assert "it is kept out of NUMA balancing" in run("bede", "explain", "out").stdout
         assert container.stop()[0] == 7
 
 
