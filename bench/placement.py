@@ -16,6 +16,7 @@ of `ARMS`, one after the other. A second one runs it with the oracle's pages tak
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -84,24 +85,27 @@ def _run(command: list[str], arm: str) -> None:
     process = subprocess.Popen(
         command, preexec_fn=lambda: (parent / "cgroup.procs").write_text(str(os.getpid()))
     )
-    cgroup = parent
-    if command[0] == "bede":
-        cgroup = _moved(process.pid, parent)
+    cgroup = _moved(process, parent) if command[0] == "bede" else parent
     samples = Path("/out") / f"{arm}.csv"
     sampler = subprocess.Popen([sys.executable, "-m", "vmlab.demo.sampler", cgroup, samples])
-    if process.wait():
-        raise SystemExit(f"{command} failed")
+    status = process.wait()
     sampler.terminate()
     sampler.wait()
+    if status:
+        raise SystemExit(f"{command} failed with status {status}")
 
 
-def _moved(pid: int, parent: Path) -> Path:
-    """The cgroup that `bede run` puts the process into."""
-    while True:
-        path = Path(f"/proc/{pid}/cgroup").read_text().strip().removeprefix("0::")
-        if path != f"/{parent.name}":
-            return Path("/sys/fs/cgroup" + path)
+def _moved(process: subprocess.Popen[bytes], parent: Path) -> Path:
+    """The cgroup that `bede run` puts its child into."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            for child in children.read_text().split():
+                path = Path(f"/proc/{child}/cgroup").read_text().strip().removeprefix("0::")
+                if path != f"/{parent.name}":
+                    return Path("/sys/fs/cgroup" + path)
         time.sleep(0.001)
+    raise SystemExit(f"{process.args!r} ended at once")
 
 
 # On the host
