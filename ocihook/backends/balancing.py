@@ -6,8 +6,6 @@ memory of such tasks alone (native/policy.h). With it they also lose the balanci
 sockets, so this is done only where a single local node has CPUs. A program's own policy counts more.
 """
 
-import os
-
 from ocihook import fs, host
 from ocihook.backends import policy
 from ocihook.topology import nodes
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 KEPT_OUT = "balancing"  #: key in the record's ``cpuset``: "0" if the container is kept out of NUMA balancing
 _SHOWN = "local"  # how numa_maps shows the policy
-_NOT_STARTED = ("creating", "created")
 
 
 def is_wanted(config: "Config", tiers: "Tiers") -> bool:
@@ -55,7 +52,7 @@ def keep_out(request: "BindRequest", tiers: "Tiers", given: dict[str, str]) -> N
     state = request.state
     try:
         shown = policy.of(state.pid)
-        if shown == {"default"} and state.status in _NOT_STARTED:
+        if shown == {"default"} and state.status in policy.NOT_STARTED:
             policy.inject(state.pid, "LOCAL_POLICY")
             shown = policy.of(state.pid)
     except (OSError, ImportError) as error:
@@ -67,7 +64,7 @@ def keep_out(request: "BindRequest", tiers: "Tiers", given: dict[str, str]) -> N
 
 def let_in(state: "State") -> None:
     """Take the policy from a container that has not begun, and goes on without a bound. Best effort."""
-    if state.status not in _NOT_STARTED:
+    if state.status not in policy.NOT_STARTED:
         return
     try:
         if policy.of(state.pid) == {_SHOWN}:
@@ -86,15 +83,5 @@ def is_out(cgroup_fd: int) -> bool:
 
 def take_for(container: str) -> None:
     """Give this process the policy if the container with that id is kept out. Best effort."""
-    from ocihook.errors import BedeError
-    from ocihook.state import records
-
-    if os.geteuid() != 0:
-        return
-    try:
-        found, _ = records.listing()
-    except BedeError:
-        return
-    # Two engines may use one id, and nothing here tells which of them calls.
-    if any(record.id == container and KEPT_OUT in record.cpuset for record in found):
+    if any(KEPT_OUT in given for given in policy.recorded(container)):
         policy.take("LOCAL_POLICY")

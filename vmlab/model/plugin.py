@@ -56,9 +56,7 @@ def configuration(profile: Profile, nodes: Topology, report: Path, log: Path | N
     far = nodes.far()
     for at, here in enumerate(nodes.nodes):
         memory = profile.far if at in far else profile.local
-        lines.append(
-            f"device {at} {round(LINE * PICOSECONDS / memory.bandwidth_gbps) if memory.bandwidth_gbps else 0}"
-        )
+        lines.append(f"device {at} {_line_time(memory.bandwidth_gbps)}")
         lines += [f"cpu {number} {at}" for number in here.cpus]
         for target in range(len(nodes.nodes)) if here.cpus else ():
             # Where all nodes have CPUs, each one's own memory is its local one.

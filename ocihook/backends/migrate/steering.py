@@ -8,8 +8,6 @@ migrated. The agent (native/migrate.c) switches between the two lists, and moves
 container cannot be steered, ``memory.high`` and moving alone hold its bound.
 """
 
-import os
-
 from ocihook import fs
 from ocihook.backends import cpus, policy
 from ocihook.cgroup import cpuset
@@ -31,7 +29,6 @@ MEMS = "cpuset.mems"
 HOME, AWAY, CPUS, NEAR, MASK = "home", "away", "cpus", "near", "mask"
 _BITS = 64  # of the node mask: one unsigned long of set_mempolicy(2)
 _POLICY = "interleave=relative:"  # how /proc/PID/numa_maps shows the policy
-_NOT_STARTED = ("creating", "created")
 
 
 def mask(allowed: "Collection[int]", far: "Collection[int]") -> int | None:
@@ -63,17 +60,8 @@ def host_mask(config: "Config", mems: str) -> int | None:
 
 def recorded_mask(container: str) -> int:
     """Return the policy's mask of the container with that id, by its record; 0 if it is not steered."""
-    from ocihook.errors import BedeError
-    from ocihook.state import records
-
-    if os.geteuid() != 0:
-        return 0
-    try:
-        found, _ = records.listing()
-    except BedeError:
-        return 0
-    # Two engines may use one id, and nothing here tells which of them calls: take the last mask.
-    masks = [fs.number(record.cpuset.get(MASK, "")) for record in found if record.id == container]
+    # Of several records take the last mask.
+    masks = [fs.number(given.get(MASK, "")) for given in policy.recorded(container)]
     return next(filter(None, reversed(masks)), 0)
 
 
@@ -113,7 +101,7 @@ def steer(cgroup: "Cgroup", state: "State", tiers: Tiers, given: dict[str, str])
     far = [node for node in tiers.far if node in allowed]
     try:
         if not _has_policy(state.pid, far):
-            if state.status not in _NOT_STARTED:
+            if state.status not in policy.NOT_STARTED:
                 raise HostError(
                     "it runs already, and its first process lacks the memory policy that steers it",
                     "Start the container again",
@@ -147,7 +135,7 @@ def unsteer(state: "State") -> None:
     Call this if the container will not be steered: while ``cpuset.mems`` allows the far nodes, too, the
     policy of steering means these, and the container would allocate far memory.
     """
-    if state.status not in _NOT_STARTED:
+    if state.status not in policy.NOT_STARTED:
         return
     try:
         if any(shown.startswith(_POLICY) for shown in policy.of(state.pid)):

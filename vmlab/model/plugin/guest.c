@@ -118,12 +118,17 @@ void model_on_switch(unsigned wrong, void *unused)
 	cpu->space = model.followed && cpu->group->id == model.followed ? space_of(task) : 0;
 }
 
+static void next_placement(void)
+{
+	if (model.placement_file && model_pages_read(&model.placement, model.placement_file) < 0)
+		qemu_plugin_outs("bede: the placement cannot be read\n");
+}
+
 static void next_epoch(void)
 {
 	if (model.log_file && model_pages_write(&model.log, model.log_file))
 		qemu_plugin_outs("bede: the log of misses cannot be written\n");
-	if (model.placement_file && model_pages_read(&model.placement, model.placement_file) < 0)
-		qemu_plugin_outs("bede: the placement cannot be read\n");
+	next_placement();
 }
 
 static void begin(uint64_t layout)
@@ -156,8 +161,7 @@ void model_on_mark(unsigned wrong, void *op)
 		model.followed = argument;
 		model.n_spaces = 0;
 		model_pages_clear(&model.log);
-		if (model.placement_file && model_pages_read(&model.placement, model.placement_file) < 0)
-			qemu_plugin_outs("bede: the placement cannot be read\n");
+		next_placement();
 		break;
 	case BEDE_MARK_EPOCH:
 		next_epoch();
