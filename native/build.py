@@ -10,10 +10,11 @@ from pathlib import Path
 
 from cffi import FFI
 
-TOPICS = ("kfile", "control", "holder", "procevents", "policy", "cpus")
+TOPICS = ("kfile", "control", "holder", "procevents", "policy", "cpus", "heat")
 SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "shortage", "ceilings", "idle")
 SOURCES += ("recount", "backends", "tier", "migrate", "steering", "switcher", "mover", "vmas", "pages")
-SOURCES += ("heat", "order")
+SOURCES += ("accessed", "btf", "bpf", "damon", "trace", "scores", "recent", "order", "search", "exchange")
+SOURCES += ("ticket",)
 
 #: Every finding of AddressSanitizer and UBSan is fatal.
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control.h"
 
-#include <stdbool.h>
-
 #include "units.h"
 
 #define MIB (1024 * 1024ULL)
@@ -83,7 +81,7 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	double nearer = control->local > local ? (double)(control->local - local) : 0;
 	double rate = (growth > nearer ? growth : nearer) / seconds;
 
-	if (nearer > 0) {
+	if (nearer > 0 && !control->ticketed) {
 		double left = far > control->far ? (double)(far - control->far) : 0;
 
 		control->promoted_share =
@@ -184,6 +182,22 @@ uint64_t bede_control_room(const struct bede_control *control)
 			room = minimum(room, bound > here ? bound - here : 0);
 	}
 	return room;
+}
+
+uint64_t bede_control_spare(const struct bede_control *control)
+{
+	uint64_t low = limit(control) - margin(control, control->bound);
+	uint64_t used = control->local + in_flight(control, (uint64_t)control->flight);
+
+	for (int node = 0; node < BEDE_MAX_NODES; node++)
+		if (control->node_bound[node] != UINT64_MAX)
+			return 0;
+	return low > used ? low - used : 0;
+}
+
+bool bede_control_is_huge(const struct bede_control *control)
+{
+	return control->huge > (control->local + control->far) / 2;
 }
 
 uint64_t bede_control_excess(const struct bede_control *control, int *node)

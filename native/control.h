@@ -6,6 +6,8 @@
 #ifndef BEDE_CONTROL_H
 #define BEDE_CONTROL_H
 
+#include <stdbool.h>
+
 #include "kfile.h"
 
 struct bede_control {
@@ -37,6 +39,7 @@ struct bede_control {
 	int settled;	       /* demotion has begun since local usage was last below 3/4 of the bound */
 	uint64_t far_before;   /* far usage when local usage was last below 3/4 of the bound */
 	int open;	       /* there is no fence, so page cache needs no margin for its softness */
+	int ticketed;	       /* promotion takes tickets (ticket.h), so it needs no margin */
 };
 
 /* Process a measurement; the caller has filled in control->numa and control->kernel. */
@@ -50,6 +53,15 @@ uint64_t bede_control_room(const struct bede_control *control);
  * them from, -1 if no local node has pages.
  */
 uint64_t bede_control_excess(const struct bede_control *control, int *node);
+
+/*
+ * Bytes that may be promoted without any being demoted for them: those below the low watermark. 0 where a node has a bound
+ * of its own.
+ */
+uint64_t bede_control_spare(const struct bede_control *control);
+
+/* Whether most of the memory is in huge pages. */
+bool bede_control_is_huge(const struct bede_control *control);
 
 /*
  * Microseconds until the next measurement: until a quarter of the room may be used up, between a

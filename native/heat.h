@@ -1,26 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Measures how often each part of processes' memory is used, with the kernel's DAMON (sysfs, vaddr
- * operations).
+ * Measures which parts of processes' memory are in use: in how many of some windows of time each of them was used.
  *
- * DAMON has one user at a time. So an agent measures its containers one after the other, and measures
- * nothing while another program uses DAMON. Source: Documentation/admin-guide/mm/damon/usage.rst.
+ * A source of heat is a file with a struct bede_heat_source, which heat.c lists, the best one first.
  */
 #ifndef BEDE_HEAT_H
 #define BEDE_HEAT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "vmas.h"
 
-#define BEDE_HEAT_TARGETS 32 /* most processes that are measured at once */
+#define BEDE_HEAT_TARGETS 32  /* most processes that are measured at once */
+#define BEDE_HEAT_ALWAYS 100u /* the heat of what was used in each window */
+
+struct bede_heat_ask {
+	const struct bede_process *processes; /* pid and span are read */
+	size_t count;			      /* at most BEDE_HEAT_TARGETS */
+	uint64_t window_us;
+	unsigned windows;   /* one after the other */
+	bool huge;	    /* most of the memory is in huge pages: smaller parts of it tell nothing more */
+	atomic_int *wanted; /* set to 0, it ends the measurement early */
+};
+
+struct bede_heat {
+	/*
+	 * What was measured, in any order. A range's heat is 0 to BEDE_HEAT_ALWAYS: the part of the windows in which it
+	 * was in use.
+	 */
+	struct bede_ranges ranges;
+	uint64_t used_us; /* CPU time that the kernel spent on it, in threads of its own */
+};
+
+struct bede_heat_source {
+	const char *name;
+	/*
+	 * Add what was measured to out. Returns 0 or a negative errno: -EBUSY: somebody uses the source, try again
+	 * later; -ENOENT: this kernel does not have it; -EINTR: it was ended early.
+	 */
+	int (*measure)(const struct bede_heat_ask *ask, struct bede_heat *out);
+	void (*close)(void); /* give back what is kept between measurements */
+};
+
+extern const struct bede_heat_source bede_accessed, bede_damon;
 
 /*
- * Measure count processes for 0.6 s; *wanted set to 0 ends that early. out gets the ranges of each process,
- * in the order of pids, with ascending addresses. A range's heat is the number of samples, of 25, in which
- * it was in use. Returns 0 or a negative errno: -EBUSY: DAMON is in use, -ENOENT: this kernel has no DAMON,
- * -EINTR: it was ended early.
+ * Do what takes capabilities that measuring does not. Returns 0 or a negative errno: then the best source is left out.
  */
-int bede_heat_measure(const int *pids, size_t count, atomic_int *wanted, struct bede_ranges *out);
+int bede_heat_prepare(void);
+
+/* Measure by the best source that this kernel has. Returns as that source's measure does. */
+int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out);
+
+/* A mover begins, or ends: with the last one's end, all sources are closed. */
+void bede_heat_begin(void);
+void bede_heat_end(void);
 
 #endif

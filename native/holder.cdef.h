@@ -14,6 +14,7 @@ struct bede_params {
 	const char *home;
 	const char *away;
 	uint64_t move_rate;
+	int promotes;
 	int notify_fd;
 	...;
 };
@@ -32,6 +33,8 @@ struct bede_stats {
 	uint64_t program_bound;
 	uint64_t mover_us;
 	uint64_t measured;
+	uint64_t exchanged;
+	uint64_t vain;
 	uint64_t tries;
 	uint64_t rounds;
 	uint64_t fence_events;

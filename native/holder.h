@@ -29,6 +29,7 @@ struct bede_params {
 	const char *home;   /* cpuset.mems for allocation on local nodes; copied */
 	const char *away;   /* cpuset.mems for allocation on far nodes; copied */
 	uint64_t move_rate; /* most bytes a second that the mover moves; 0: no limit */
+	int promotes;	    /* the mover promotes where the kernel could: on tiers */
 	/*
 	 * An eventfd, or -1. The holder writes to it when it ends, stalls or stops steering, when it first
 	 * finds program-bound memory, and when the user's limits change.
@@ -49,8 +50,10 @@ struct bede_stats {
 	uint64_t demoted;  /* bytes that the holder asked the kernel to demote, or that the mover demoted */
 	uint64_t promoted; /* bytes that the mover promoted */
 	uint64_t program_bound; /* bytes of program-bound memory on local nodes */
-	uint64_t mover_us;	/* CPU time of the mover */
+	uint64_t mover_us;	/* CPU time of the mover, and that which the kernel spent on measuring heat */
 	uint64_t measured;	/* times that the mover measured heat */
+	uint64_t exchanged;	/* bytes that the mover demoted where the kernel demotes, too: on tiers */
+	uint64_t vain;		/* bytes that the mover moved back within ten seconds */
 	uint64_t tries;		/* demotion commands, or batches of the mover */
 	uint64_t rounds;	/* turns of the holder's loop */
 	/* Times that a change of memory.events began a turn, mostly because a task exceeded the fence. */

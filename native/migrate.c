@@ -17,8 +17,9 @@
 #include "steering.h"
 #include "units.h"
 
-#define RETRY_US 50000	    /* until a mover that has moved nothing gets a task again */
-#define EXCHANGE_US 5000000 /* between two exchanges */
+#define RETRY_US 50000 /* until a mover that has moved nothing gets a task again */
+#define SWITCHED_US \
+	5000000 /* no exchange so soon after home/away has changed: which pages are hot changes, too */
 #define MIB (1024 * 1024ULL)
 
 /* The state of this backend: steering, and a mover. */
@@ -26,13 +27,13 @@ struct migrate {
 	struct bede_mover mover;
 	struct bede_moved moved; /* the mover's counts, as last read */
 	struct bede_steering steering;
-	bool lowered;	       /* the bound was lowered, and demotion for that has not begun */
-	uint64_t least;	       /* lowest local usage since the bound or home/away last changed */
-	uint64_t asked_us;     /* when the mover last got a task ... */
-	uint64_t asked_done;   /* ... and how many bytes it had moved in all until then */
-	uint64_t exchanged_us; /* when an exchange last began, or home/away last changed */
-	uint64_t pressed_us;   /* when the container last had a fence */
-	uint64_t progress_us;  /* when usage was last within the bound, or the mover made progress */
+	bool lowered;	      /* the bound was lowered, and demotion for that has not begun */
+	uint64_t least;	      /* lowest local usage since the bound or home/away last changed */
+	uint64_t asked_us;    /* when the mover last got a task ... */
+	uint64_t asked_done;  /* ... and how many bytes it had moved in all until then */
+	uint64_t switched_us; /* when home/away last changed */
+	uint64_t pressed_us;  /* when the container last had a fence */
+	uint64_t progress_us; /* when usage was last within the bound, or the mover made progress */
 	uint64_t lifted_until_us;
 };
 
@@ -74,7 +75,7 @@ static void steer(struct bede_holder *holder, uint64_t room, struct bede_ask *as
 
 	if (!bede_steering_turn(&state->steering, holder, room, &state->moved, ask))
 		return;
-	state->exchanged_us = holder->control.at_us; /* which pages are hot is not known yet */
+	state->switched_us = holder->control.at_us;
 	state->least = UINT64_MAX;
 	state->progress_us = holder->control.at_us;
 }
@@ -91,6 +92,8 @@ static void plan(struct bede_holder *holder, struct bede_ask *ask)
 	uint64_t movable = local > state->moved.program_bound ? local - state->moved.program_bound : 0;
 
 	ask->from = ask->to = control->local_mask;
+	ask->bound = control->bound;
+	ask->huge = bede_control_is_huge(control);
 	ask->fresh = state->lowered;
 	if (!holder->steered) {
 		int node;
@@ -132,7 +135,7 @@ static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
 	/* No exchange at home, where no far node is allowed, or unsteered, where only the bound moves pages. */
 	if (holder->steered && state->steering.is_away && !state->steering.switching && !ask->demote &&
 	    !ask->promote && holder->control.far && !holder->idle.still &&
-	    at_us > state->exchanged_us + EXCHANGE_US) {
+	    at_us > state->switched_us + SWITCHED_US && at_us > state->moved.due_us) {
 		ask->exchange = holder->control.bound / 4;
 		ask->to = holder->control.local_mask;
 	}
@@ -145,8 +148,6 @@ static void ask_mover(struct bede_holder *holder, struct bede_ask *ask)
 		return;
 	state->asked_us = at_us;
 	state->asked_done = done;
-	if (ask->exchange)
-		state->exchanged_us = at_us;
 	if (ask->demote)
 		state->lowered = false;
 }
@@ -167,6 +168,7 @@ static void read_mover_counts(struct bede_holder *holder)
 	stats->program_bound = state->moved.program_bound;
 	stats->mover_us = state->moved.used_us;
 	stats->measured = state->moved.measured;
+	stats->vain = state->moved.vain;
 	stats->away = state->steering.is_away;
 }
 
@@ -271,7 +273,8 @@ static int create(struct bede_holder *holder, const struct bede_params *params)
 					  params->away, &holder->steered);
 	err = err ? err :
 		    bede_mover_start(&state->mover, holder->file.dir, holder->lru_path, holder->wake,
-				     holder->control.local_mask, holder->control.far_mask, params->move_rate);
+				     holder->control.local_mask, holder->control.far_mask, params->move_rate,
+				     NULL);
 	if (err) {
 		holder->steered = false;
 		if (destroy(holder) == -ETIMEDOUT)

@@ -2,7 +2,7 @@
 /*
  * The mover: one thread for each container, which moves its mapped pages between local and far nodes.
  *
- * It demotes the coldest and promotes the hottest pages, as measured by DAMON (heat.h). Without DAMON it
+ * It demotes the coldest and promotes the hottest pages, by the scores of exchange.h. Without a source of heat it
  * takes pages in turn, as the CLOCK algorithm does.
  */
 #ifndef BEDE_MOVER_H
@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-#include "pages.h"
+#include "exchange.h"
 
 /* What the mover has to do; bytes. */
 struct bede_ask {
@@ -21,6 +21,8 @@ struct bede_ask {
 	uint64_t exchange; /* promote hot far pages, and demote as many cold local pages for them */
 	uint64_t from;	   /* the nodes to demote from, bit n: node n ... */
 	uint64_t to;	   /* ... and to promote to */
+	uint64_t bound;	   /* the bound in force */
+	bool huge;	   /* most of the container's memory is in huge pages */
 	bool fresh;	   /* measure heat before demoting, unless that has just been done */
 	bool look;	   /* read the VMAs, to find program-bound memory */
 };
@@ -30,18 +32,13 @@ struct bede_moved {
 	uint64_t promoted;
 	uint64_t tries;		/* batches of pages */
 	uint64_t program_bound; /* bytes of program-bound memory on local nodes */
-	uint64_t used_us;	/* CPU time */
+	uint64_t used_us;	/* CPU time, and that which the kernel spent on measuring heat */
+	uint64_t vain;		/* bytes that were moved back within ten seconds */
+	uint64_t due_us;	/* when the next exchange is due */
 	uint64_t measured;	/* times that heat was measured */
 	uint64_t looks;		/* times that the VMAs were read */
 	uint64_t rests_us;	/* the mover rests until then, because a whole round has moved nothing */
 	bool measuring;		/* heat is being measured now */
-};
-
-/* Where the mover continues in its list of ranges. */
-struct bede_hand {
-	size_t index; /* of the range, counted from the cold end, or for hot from the hot one */
-	uint64_t at;  /* the next address in that range, or 0: its start */
-	bool moved;   /* something was moved since the round began */
 };
 
 struct bede_mover {
@@ -56,30 +53,25 @@ struct bede_mover {
 	atomic_int measuring; /* 0 ends a measurement early */
 
 	/* Used by the thread only. */
-	int dir;  /* the cgroup's directory */
 	int wake; /* an eventfd that is written to when a task is done */
 	uint64_t local_mask;
 	uint64_t far_mask;
-	uint64_t rate;	  /* most bytes a second; 0: no limit */
-	uint64_t paid_us; /* nothing may be moved before this time, or the rate would be exceeded */
-	struct bede_vmas vmas;
-	struct bede_ranges heat;
-	uint64_t read_us;     /* when the VMAs are due to be read again ... */
-	uint64_t earliest_us; /* ... and when they may be read at the earliest: reading takes CPU time */
-	uint64_t heat_us;     /* when heat was last measured, or 0 ... */
-	uint64_t tried_us;    /* ... and when a measurement was last tried */
-	uint64_t rest_us;     /* length of the mover's last rest */
-	struct bede_hand cold, hot; /* where the next pages to demote, and to promote, are */
+	uint64_t rate;	    /* most bytes a second; 0: no limit */
+	uint64_t paid_us;   /* nothing may be moved before this time, or the rate would be exceeded */
+	uint64_t rest_us;   /* length of the mover's last rest */
+	uint64_t kernel_us; /* CPU time that the kernel spent on measuring heat */
+	struct bede_search search;
 	struct bede_pages pages;
 	struct bede_pages others; /* in an exchange: the pages to promote */
+	struct bede_exchange exchange;
 };
 
 /*
- * mover must be all zero. cgroup is the path of dir from the cgroup root. dir, wake and cgroup stay the
- * caller's, who closes or frees them after the end. Returns 0 or a negative errno.
+ * mover must be all zero. cgroup is the path of dir from the cgroup root. dir, wake, cgroup and ticket (NULL: promote
+ * without one) stay the caller's, who closes or frees them after the end. Returns 0 or a negative errno.
  */
 int bede_mover_start(struct bede_mover *mover, int dir, const char *cgroup, int wake, uint64_t local_mask,
-		     uint64_t far_mask, uint64_t rate);
+		     uint64_t far_mask, uint64_t rate, struct bede_ticket *ticket);
 
 /* Give the mover this task. False if it is still working: then nothing changes. Never blocks for long. */
 bool bede_mover_ask(struct bede_mover *mover, const struct bede_ask *ask);

@@ -52,6 +52,24 @@ static int split(struct bede_range range, const struct bede_ranges *heat, size_t
 	return err || range.start == range.end ? err : bede_ranges_add(out, range);
 }
 
+/* Join neighbours that are alike: each range costs a system call or two. ranges are sorted. */
+static void join(struct bede_ranges *ranges)
+{
+	size_t last = 0;
+
+	for (size_t i = 1; i < ranges->count; i++) {
+		struct bede_range *before = &ranges->at[last];
+		const struct bede_range *one = &ranges->at[i];
+
+		if (before->pid == one->pid && before->heat == one->heat && before->end == one->start &&
+		    before->unshared_only == one->unshared_only && before->nodes == one->nodes)
+			before->end = one->end;
+		else
+			ranges->at[++last] = *one;
+	}
+	ranges->count = ranges->count ? last + 1 : 0;
+}
+
 int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat)
 {
 	struct bede_ranges out = { 0 };
@@ -68,6 +86,7 @@ int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat)
 	}
 	if (ranges->count)
 		qsort(ranges->at, ranges->count, sizeof(*ranges->at), compare);
+	join(ranges);
 	return err;
 }
 

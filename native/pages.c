@@ -14,6 +14,7 @@
 #define HUGE_PAGE (2 * 1024 * 1024ULL)
 #define MOVE (1 << 1)		   /* MPOL_MF_MOVE: pages that only this process has mapped */
 #define MOVE_ALL (1 << 2)	   /* MPOL_MF_MOVE_ALL: also pages that several processes have mapped */
+#define UNKNOWN_SIZE 0		   /* of a page that nobody has looked at */
 #define REGIONS 256		   /* most regions that one PAGEMAP_SCAN returns */
 #define ENTRY_PRESENT (1ULL << 63) /* in an entry of pagemap: the page is in memory */
 
@@ -31,15 +32,17 @@ struct scan {
 
 #define SCAN _IOWR('f', 16, struct scan)
 
-static long move_pages(struct bede_pages *pages, const int *nodes, int *status)
+/* nodes NULL: ask where the pages from index first on are. Otherwise move them there. */
+static long move_pages(struct bede_pages *pages, size_t first, size_t count, const int *nodes)
 {
 	/* The process may have ended, and another one may have its pid now. */
 	if (nodes && faccessat(pages->proc, "pagemap", F_OK, 0))
 		return -ESRCH;
-	long result = syscall(SYS_move_pages, pages->pid, pages->count, pages->at, nodes, status,
-			      !nodes		   ? 0 :
-			      pages->unshared_only ? MOVE :
-						     MOVE_ALL);
+	long result =
+		syscall(SYS_move_pages, pages->pid, count, pages->at + first, nodes, pages->node + first,
+			!nodes		     ? 0 :
+			pages->unshared_only ? MOVE :
+					       MOVE_ALL);
 
 	return result < 0 ? -errno : result;
 }
@@ -78,21 +81,23 @@ static int open_process(struct bede_pages *pages, int pid)
 	return -ESRCH;
 }
 
-static void add(struct bede_pages *pages, uint64_t address, uint64_t size)
+static void add(struct bede_pages *pages, uint64_t address, uint64_t size, unsigned heat)
 {
 	pages->at[pages->count] = (void *)(uintptr_t)address;
+	pages->heat[pages->count] = heat;
 	pages->size[pages->count++] = size;
 }
 
-static int scan(struct bede_pages *pages, uint64_t end, uint64_t *at)
+static int scan(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
 {
+	uint64_t end = range->end;
 	struct region regions[REGIONS];
 	struct scan scan = { .size = sizeof(scan),
 			     .start = *at,
 			     .end = end,
 			     .vec = (uintptr_t)regions,
 			     .vec_len = REGIONS,
-			     .max_pages = BEDE_BATCH,
+			     .max_pages = BEDE_BATCH - pages->count,
 			     .mask = IS_PRESENT | IS_ZERO,
 			     .inverted = IS_ZERO,
 			     .return_mask = IS_HUGE };
@@ -108,23 +113,23 @@ static int scan(struct bede_pages *pages, uint64_t end, uint64_t *at)
 		uint64_t from = huge ? (regions[i].start + size - 1) & ~(size - 1) : regions[i].start;
 
 		for (uint64_t page = from; page < regions[i].end && pages->count < BEDE_BATCH; page += size)
-			add(pages, page, size);
+			add(pages, page, size, range->heat);
 	}
 	*at = scan.walk_end > *at ? scan.walk_end : end;
 	return 0;
 }
 
-static int step(struct bede_pages *pages, uint64_t end, uint64_t *at)
+static int step(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
 {
 	uint64_t entries[BEDE_BATCH];
-	uint64_t count = minimum((end - *at) / PAGE, BEDE_BATCH);
+	uint64_t count = minimum((range->end - *at) / PAGE, BEDE_BATCH - pages->count);
 	ssize_t got = pread(pages->pagemap, entries, count * sizeof(*entries), (off_t)(*at / PAGE * 8));
 
 	if (got <= 0)
 		return got < 0 ? -errno : -ESRCH;
 	for (size_t i = 0; i < (size_t)got / sizeof(*entries); i++)
 		if (entries[i] & ENTRY_PRESENT)
-			add(pages, *at + i * PAGE, PAGE);
+			add(pages, *at + i * PAGE, PAGE, range->heat);
 	*at += (size_t)got / sizeof(*entries) * PAGE;
 	return 0;
 }
@@ -141,29 +146,42 @@ static int look(struct bede_pages *pages, const struct bede_range *range, uint64
 
 	if (err)
 		return err;
-	err = pages->no_scan ? -ENOTTY : scan(pages, range->end, at);
+	err = pages->no_scan ? -ENOTTY : scan(pages, range, at);
 	if (err == -ENOTTY) {
 		pages->no_scan = true;
-		err = step(pages, range->end, at);
+		err = step(pages, range, at);
 	}
 	return err;
 }
 
-int bede_pages_find(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
+void bede_pages_clear(struct bede_pages *pages)
 {
 	pages->count = 0;
+}
+
+bool bede_pages_fit(const struct bede_pages *pages, const struct bede_range *range)
+{
+	return !pages->count || (pages->pid == range->pid && pages->unshared_only == range->unshared_only);
+}
+
+int bede_pages_add(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
+{
 	pages->unshared_only = range->unshared_only;
+	/* A list of single pages is long, and mostly of pages on other nodes: bede_pages_keep looks at the rest. */
+	if (range->end - *at == PAGE) {
+		int err = open_process(pages, range->pid);
+
+		if (!err)
+			add(pages, *at, UNKNOWN_SIZE, range->heat);
+		*at = range->end;
+		return err;
+	}
 	int err = look(pages, range, at);
 
 	/* The process may have executed another program: its files are to be opened again. */
-	if (err == -ESRCH) {
+	if (err == -ESRCH && !pages->count) {
 		bede_pages_close(pages);
 		err = look(pages, range, at);
-	}
-	if (!err && pages->count) {
-		long result = move_pages(pages, NULL, pages->node);
-
-		err = result < 0 ? (int)result : 0;
 	}
 	return err;
 }
@@ -173,45 +191,100 @@ static bool is_on(int node, uint64_t mask)
 	return node >= 0 && node < BEDE_MAX_NODES && mask >> node & 1;
 }
 
-uint64_t bede_pages_on(const struct bede_pages *pages, uint64_t mask)
+/* The size of the page at this address; 0 if it is in the midst of a huge page, or gone. */
+static uint64_t size_of(const struct bede_pages *pages, const void *at)
+{
+	struct region region;
+	struct scan scan = { .size = sizeof(scan),
+			     .start = (uintptr_t)at,
+			     .end = (uintptr_t)at + PAGE,
+			     .vec = (uintptr_t)&region,
+			     .vec_len = 1,
+			     .mask = IS_PRESENT | IS_ZERO,
+			     .inverted = IS_ZERO,
+			     .return_mask = IS_HUGE };
+	int count = pages->no_scan ? -1 : ioctl(pages->pagemap, SCAN, &scan);
+
+	if (count <= 0)
+		return count < 0 ? PAGE : 0;
+	bool huge = region.categories & IS_HUGE;
+
+	return !huge ? PAGE : scan.start & (HUGE_PAGE - 1) ? 0 : HUGE_PAGE;
+}
+
+int bede_pages_keep(struct bede_pages *pages, size_t first, uint64_t mask)
+{
+	size_t kept = first, count = pages->count;
+	long err = count > first ? move_pages(pages, first, count - first, NULL) : 0;
+
+	pages->count = first;
+	if (err < 0)
+		return (int)err;
+	for (size_t i = first; i < count; i++) {
+		if (!is_on(pages->node[i], mask))
+			continue;
+		if (pages->size[i] == UNKNOWN_SIZE && !(pages->size[i] = size_of(pages, pages->at[i])))
+			continue;
+		pages->at[kept] = pages->at[i];
+		pages->size[kept] = pages->size[i];
+		pages->heat[kept] = pages->heat[i];
+		kept++;
+	}
+	pages->count = kept;
+	return 0;
+}
+
+/* Forget count pages, from index first on. */
+static void forget(struct bede_pages *pages, size_t first, size_t count)
+{
+	size_t left = pages->count - first - count, from = first + count;
+
+	memmove(pages->at + first, pages->at + from, left * sizeof(*pages->at));
+	memmove(pages->size + first, pages->size + from, left * sizeof(*pages->size));
+	memmove(pages->heat + first, pages->heat + from, left * sizeof(*pages->heat));
+	pages->count -= count;
+}
+
+void bede_pages_drop(struct bede_pages *pages, size_t index)
+{
+	forget(pages, index, 1);
+}
+
+uint64_t bede_pages_bytes(const struct bede_pages *pages)
 {
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < pages->count; i++)
-		if (is_on(pages->node[i], mask))
-			bytes += pages->size[i];
+		bytes += pages->size[i];
 	return bytes;
 }
 
-int bede_pages_move(struct bede_pages *pages, uint64_t mask, int target, uint64_t most, uint64_t *moved)
+size_t bede_pages_within(const struct bede_pages *pages, uint64_t bytes)
 {
-	size_t kept = 0;
-	uint64_t bytes = 0;
+	size_t count = 0;
 
-	for (size_t i = 0; i < pages->count && (!bytes || bytes + pages->size[i] <= most); i++) {
-		if (!is_on(pages->node[i], mask))
-			continue;
-		pages->at[kept] = pages->at[i];
-		pages->size[kept] = pages->size[i];
-		pages->target[kept++] = target;
-		bytes += pages->size[i];
-	}
-	pages->count = kept;
-	if (!kept)
+	while (count < pages->count && pages->size[count] <= bytes)
+		bytes -= pages->size[count++];
+	return count;
+}
+
+int bede_pages_move(struct bede_pages *pages, size_t count, int target, uint64_t *moved)
+{
+	if (!count)
 		return 0;
-	long result = move_pages(pages, pages->target, pages->node);
-
-	if (result == -ESRCH || result == -EACCES || result == -EPERM)
-		return (int)result;
+	for (size_t i = 0; i < count; i++)
+		pages->target[i] = target;
+	long result = move_pages(pages, 0, count, pages->target);
+	bool refused = result == -ESRCH || result == -EACCES || result == -EPERM;
 	/* If not the whole batch was moved, ask where each page is now. */
-	long looked = result ? move_pages(pages, NULL, pages->node) : 0;
+	long looked = result && !refused ? move_pages(pages, 0, count, NULL) : 0;
+	uint64_t done = 0;
 
-	if (looked < 0)
-		return (int)looked;
-	uint64_t done = bede_pages_on(pages, 1ULL << target);
-
+	for (size_t i = 0; i < count && !refused && !looked; i++)
+		done += pages->node[i] == target ? pages->size[i] : 0;
+	forget(pages, 0, count);
 	*moved += done;
-	return done ? 0 : result < 0 ? (int)result : -EBUSY;
+	return done ? 0 : looked < 0 ? (int)looked : result < 0 ? (int)result : -EBUSY;
 }
 
 void bede_pages_close(struct bede_pages *pages)

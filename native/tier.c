@@ -5,21 +5,27 @@
 #include <stdlib.h>
 
 #include "demoter.h"
+#include "mover.h"
 #include "units.h"
 
 #define RESERVE 6      /* one of so many parts of the bound must be old enough to be demoted at once */
 #define LEAD_S 0.1     /* seconds of growth by which a lifted fence is above the usage */
+#define FAR_PARTS 64   /* less far memory than one of so many parts of the bound is not worth an exchange */
 #define STALL_TRIES 20 /* demotion commands without effect before the fence is lifted */
 
-/* The state of this backend: the fence, and demotion before tasks reach it. */
+/* The state of this backend: the fence, demotion before tasks reach it, and promotion below it. */
 struct tier {
 	struct bede_demoter demoter;
+	struct bede_mover mover; /* runs only if it promotes */
+	struct bede_moved moved; /* the mover's counts, as last read */
+	struct bede_ticket ticket;
 	uint64_t progress_us;	 /* when demotion last made progress, or was not needed ... */
 	uint64_t progress_tries; /* ... and how many commands the demoter had tried by then */
 	uint64_t lifted_until_us;
 	uint64_t pressed_us; /* when the usage was last near the bound */
 	uint64_t far;	     /* far usage at the last turn */
 	bool demotes;	     /* there is an lru_gen, and a demoter */
+	bool promotes;	     /* there is a mover */
 	bool prepared;	     /* the demoter has been told to age pages before the bound is reached */
 };
 
@@ -62,7 +68,7 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 	bede_demoter_ask(&tier->demoter, node, (bytes + PAGE - 1) / PAGE, chunk,
 			 bytes > room ? BEDE_DEMOTERS : 1);
 	bede_demoter_count(&tier->demoter, &holder->stats.demoted, &holder->stats.tries);
-	holder->stats.demoted *= PAGE;
+	holder->stats.demoted = holder->stats.demoted * PAGE + tier->moved.demoted;
 	if (room || !bytes)
 		note_progress(holder);
 	return bytes;
@@ -97,12 +103,39 @@ static uint64_t lifted_fence(const struct bede_holder *holder)
 	return control->current + control->bound / 8 + (uint64_t)(control->rate * LEAD_S);
 }
 
+/* Have the mover measure heat and exchange pages, when that is due. A container that does nothing needs none of it. */
+static void promote(struct bede_holder *holder)
+{
+	struct tier *tier = holder->state;
+	const struct bede_control *control = &holder->control;
+	struct bede_stats *stats = &holder->stats;
+
+	bede_mover_moved(&tier->mover, &tier->moved);
+	stats->promoted = tier->moved.promoted;
+	stats->exchanged = tier->moved.demoted;
+	stats->program_bound = tier->moved.program_bound;
+	stats->mover_us = tier->moved.used_us;
+	stats->measured = tier->moved.measured;
+	stats->vain = tier->moved.vain;
+	if (control->far < control->bound / FAR_PARTS || control->at_us < tier->moved.due_us ||
+	    holder->idle.still || holder->lifted)
+		return;
+	struct bede_ask ask = { .exchange = control->bound,
+				.to = control->local_mask,
+				.bound = control->bound,
+				.huge = bede_control_is_huge(control) };
+
+	(void)bede_mover_ask(&tier->mover, &ask);
+}
+
 static int turn(struct bede_holder *holder, uint64_t *room)
 {
 	struct tier *tier = holder->state;
 	uint64_t at_us = holder->control.at_us;
 
 	*room = bede_control_room(&holder->control);
+	if (tier->promotes)
+		promote(holder);
 	/* The time without progress begins at the first turn. */
 	if (holder->control.far > tier->far || !tier->progress_us)
 		note_progress(holder);
@@ -128,36 +161,57 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 			      holder->shortage.level < BEDE_SCARCE && !holder->ceilings.any;
 
 	bede_swapguard_update(&holder->swap, ours && !lifted && holder->ceilings_room);
-	return bede_holder_fence(holder, lifted ? lifted_fence(holder) : fence(holder, *room));
-}
+	if (!tier->promotes)
+		return bede_holder_fence(holder, lifted ? lifted_fence(holder) : fence(holder, *room));
+	bool asked;
 
-static int create(struct bede_holder *holder, const struct bede_params *params)
-{
-	struct tier *tier = calloc(1, sizeof(*tier));
+	*room -= bede_ticket_reserved(&tier->ticket, *room, bede_control_spare(&holder->control), &asked);
+	int err = bede_holder_fence(holder, lifted ? lifted_fence(holder) : fence(holder, *room));
 
-	if (!tier)
-		return -ENOMEM;
-	int err = 0;
-
-	tier->demotes = params->lru_file;
-	if (tier->demotes)
-		err = bede_demoter_start(&tier->demoter, holder->file.dir, params->lru_file, holder->lru_path,
-					 holder->control.far_mask);
-	if (err)
-		free(tier);
-	else
-		holder->state = tier;
+	if (asked)
+		bede_ticket_grant(&tier->ticket, !err && !lifted);
 	return err;
 }
 
 static int destroy(struct bede_holder *holder)
 {
 	struct tier *tier = holder->state;
+	int err = 0;
 
+	if (tier->promotes) {
+		bede_ticket_close(&tier->ticket);
+		err = bede_mover_stop(&tier->mover);
+	}
 	if (tier->demotes)
 		bede_demoter_stop(&tier->demoter);
-	free(tier);
-	return 0;
+	if (err != -ETIMEDOUT)
+		free(tier);
+	return err;
+}
+
+static int create(struct bede_holder *holder, const struct bede_params *params)
+{
+	struct tier *tier = calloc(1, sizeof(*tier));
+	int err = 0;
+
+	if (!tier)
+		return -ENOMEM;
+	holder->state = tier;
+	if (params->lru_file)
+		err = bede_demoter_start(&tier->demoter, holder->file.dir, params->lru_file, holder->lru_path,
+					 holder->control.far_mask);
+	tier->demotes = params->lru_file && !err;
+	if (!err && params->promotes) {
+		bede_ticket_open(&tier->ticket, holder->wake);
+		err = bede_mover_start(&tier->mover, holder->file.dir, holder->lru_path, holder->wake,
+				       holder->control.local_mask, holder->control.far_mask,
+				       params->move_rate, &tier->ticket);
+		tier->promotes = !err;
+		holder->control.ticketed = !err;
+	}
+	if (err && destroy(holder) == -ETIMEDOUT)
+		err = -ETIMEDOUT;
+	return err;
 }
 
 const struct bede_backend_ops bede_tier = {

@@ -10,8 +10,9 @@
 
 #include "units.h"
 
-#define DEEPEST 32		   /* levels of cgroups below the container's that are read */
-#define OURS "interleave=relative" /* Bede's policy (policy.h) in numa_maps */
+#define DEEPEST 32		       /* levels of cgroups below the container's that are read */
+#define STEERING "interleave=relative" /* Bede's policies (policy.h) in numa_maps */
+#define KEPT_OUT "local"
 
 /* A file that is mapped as a program or a library. */
 struct inode {
@@ -232,6 +233,36 @@ static bool is_program(const struct vma *vma, const struct inode *inodes, size_t
 	return false;
 }
 
+/* The span of a process; see struct bede_process. The kernel's own page at the end is no VMA, though maps has it. */
+static uint64_t span(const char *maps)
+{
+	uint64_t first = 0, last = 0, largest = 0, second = 0;
+	struct vma vma;
+
+	for (const char *line = maps; *line; line = next_line(line)) {
+		if (!read_vma(line, &vma) || vma.end <= vma.start || vma.start < last || vma.end >> 63)
+			continue;
+		uint64_t gap = last ? vma.start - last : 0;
+
+		first = last ? first : vma.start;
+		last = vma.end;
+		second = gap > largest ? largest : gap > second ? gap : second;
+		largest = gap > largest ? gap : largest;
+	}
+	return last - first - largest - second;
+}
+
+static bool begins(const char *text, const char *with)
+{
+	return !strncmp(text, with, strlen(with));
+}
+
+/* Whether a policy is the kernel's default or one of Bede's. Any other one was chosen by the program. */
+static bool is_ours(const struct bede_vmas *vmas, const char *policy)
+{
+	return begins(policy, "default") || begins(policy, vmas->kept_out ? KEPT_OUT : STEERING);
+}
+
 int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64_t local_mask)
 {
 	struct inode inodes[256];
@@ -239,6 +270,7 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 	const char *line = vmas->numa.text;
 	struct vma vma;
 
+	process->span = span(vmas->maps.text);
 	for (const char *map = vmas->maps.text; *map; map = next_line(map)) {
 		uint64_t start = 0;
 
@@ -263,8 +295,7 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 		/* Moving a page under writeback waits for the end of that, for ever if its server is dead. */
 		if (is_program(&vma, inodes, count) || memmem(line, (size_t)(end - line), " writeback=", 11))
 			continue;
-		/* Any policy but Bede's and the default one, also "local", was chosen by the program. */
-		if (strncmp(policy, "default", 7) != 0 && strncmp(policy, OURS, sizeof(OURS) - 1) != 0) {
+		if (!is_ours(vmas, policy)) {
 			vmas->program_bound = plus(vmas->program_bound, placed.local);
 			continue;
 		}

@@ -13,12 +13,12 @@
 
 #define BEDE_MOST_TEXT (32 << 20) /* most bytes of a process's maps that are read */
 #define BEDE_MOST_RANGES 262144	  /* most ranges of one container; further ones are not moved */
-#define BEDE_UNKNOWN_HEAT 1	  /* heat of a range that was not measured: neither cold nor hot */
+#define BEDE_UNKNOWN_HEAT 4	  /* heat of a range that was not measured: neither cold nor hot */
 
 /* A part of the address space of one process. */
 struct bede_range {
 	int pid;
-	unsigned heat;	    /* in how many samples of one measurement the range was in use */
+	unsigned heat;	    /* how often the range was in use: see heat.h and scores.h */
 	bool unshared_only; /* skip a file's pages that other processes map, too: they may be others' */
 	uint64_t nodes;	    /* bit n: some of it was on node n when it was read */
 	uint64_t start;
@@ -34,9 +34,13 @@ struct bede_ranges {
 struct bede_process {
 	int pid;
 	uint64_t bytes; /* bytes that are mapped and in memory */
+	uint64_t
+		span; /* bytes from the first VMA to the last one, without the two largest gaps, as DAMON sees it */
 };
 
 struct bede_vmas {
+	/* Bede's policy is that which NUMA balancing leaves alone, not that which steers. */
+	bool kept_out;
 	struct bede_ranges ranges; /* ranges that may be moved: process by process, addresses ascending */
 	struct bede_process *processes;
 	size_t count;

@@ -42,6 +42,7 @@ class bede_params:
     home: CData
     away: CData
     move_rate: int
+    promotes: int
     notify_fd: int
 
 class bede_stats:
@@ -58,6 +59,8 @@ class bede_stats:
     program_bound: int
     mover_us: int
     measured: int
+    exchanged: int
+    vain: int
     tries: int
     rounds: int
     fence_events: int
@@ -113,6 +116,7 @@ class _Lib:
     bede_cpus: Callable[[int], int]
     bede_cpus_listed: Callable[[bytes | CData], int]
     bede_cpus_by_quota: Callable[[bytes | CData], int]
+    bede_heat_prepare: Callable[[], int]
 
 ffi: _FFI
 lib: _Lib

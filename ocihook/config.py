@@ -7,7 +7,7 @@
     on_unsupported: refuse     # or warn: start the container without a bound
     far_nodes: [1]             # nodes to call far, where the firmware does not tell (two-socket emulation)
     move_rate: 1024            # most MiB a second that are moved for one container there; 0: no limit
-    promotion: balancing       # or none: NUMA balancing leaves the pages of bound containers alone
+    promotion: balancing       # who promotes pages of bound containers: balancing, bede, or none
     exempt_cgroups: [/debug.slice]  # processes of containers that are moved into these cgroups stay there
 
 One ``key: value`` a line; a value is a word, a number, a quoted string or a ``[list, of, them]``.
@@ -50,7 +50,7 @@ class Config:
         #: cgroup paths from the root: a process that is moved there may stay there
         self.exempt_cgroups = exempt_cgroups
         self.move_rate = move_rate  #: MiB a second, for one container of the migrate backend; 0: no limit
-        self.promotion = promotion  #: who promotes pages of bound containers: "balancing" or "none"
+        self.promotion = promotion  #: who promotes pages of bound containers: "bede", "balancing" or "none"
 
 
 def load(path: str | None = None) -> Config:
@@ -105,8 +105,10 @@ def parse(text: str, path: str = PATH) -> Config:
         elif key == "move_rate":
             config.move_rate = _rate(value, where)
         elif key == "promotion":
-            if value not in ("balancing", "none"):
-                raise InputError(f"{where}: promotion is neither balancing nor none", "Write one of them")
+            if value not in ("bede", "balancing", "none"):
+                raise InputError(
+                    f"{where}: promotion is neither bede nor balancing nor none", "Write one of them"
+                )
             config.promotion = str(value)
         elif key in ("exempt_cgroups", "let_go"):  # let_go is the older name
             if exempt not in ("", key):

@@ -47,6 +47,8 @@ class Stats(NamedTuple):
     program_bound: int
     mover_us: int
     measured: int
+    exchanged: int
+    vain: int
     tries: int
     rounds: int
     fence_events: int
@@ -71,7 +73,6 @@ class Steering(NamedTuple):
     home: str  #: the list for cpuset.mems while the container allocates locally
     away: str  #: the list for cpuset.mems while the container allocates on far nodes
     steered: bool  #: whether the container's tasks have the policy that follows cpuset.mems
-    rate: int  #: most bytes that are moved in a second; 0: no limit
 
 
 class Holder:
@@ -96,6 +97,8 @@ class Holder:
         notify_fd: int = -1,
         backend: str,
         steering: Steering | None = None,
+        move_rate: int = 0,
+        promotes: bool = False,
     ) -> None:
         params = _ffi.new("struct bede_params *")
         path = _ffi.new("char[]", os.fsencode(lru_path))
@@ -110,14 +113,15 @@ class Holder:
         params.user_high = NO_LIMIT if user_high is None else user_high
         params.user_swap_max = NO_LIMIT if user_swap_max is None else user_swap_max
         params.notify_fd = notify_fd
-        given = steering or Steering("", "", False, 0)
+        given = steering or Steering("", "", False)
         name = _ffi.new("char[]", backend.encode())
         home, away = (_ffi.new("char[]", text.encode()) for text in (given.home, given.away))
         params.backend = name
         params.steered = given.steered
         params.home = home
         params.away = away
-        params.move_rate = given.rate
+        params.move_rate = move_rate
+        params.promotes = promotes
         out = _ffi.new("struct bede_holder **")
         _check(_lib.bede_holder_start(params, out), "cannot start holding")
         self._holder = out[0]
@@ -146,6 +150,14 @@ class Holder:
         holder, self._holder = self._holder, _ffi.NULL
         if holder != _ffi.NULL:
             _check(_lib.bede_holder_stop(holder, restore), "cannot give back memory.high")
+
+
+def prepare_heat() -> None:
+    """Load the programs that report accessed pages: that takes capabilities, measuring heat none.
+
+    Raises OSError.
+    """
+    _check(_lib.bede_heat_prepare(), "cannot load BPF programs")
 
 
 #: Memory policies: the kernel's default, the one that steers, and the one that NUMA balancing leaves alone.

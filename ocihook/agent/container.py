@@ -10,6 +10,7 @@ from ocihook import native
 from ocihook.backends import checks, choose, holding
 from ocihook.backends.backend import AgentServices
 from ocihook.cgroup import memory, path
+from ocihook.config import Config
 from ocihook.control.status import Status
 from ocihook.errors import BedeError, InputError
 from ocihook.journal import ERROR, WARNING, report
@@ -27,7 +28,7 @@ class HeldContainer:
         cgroup: path.Cgroup,
         tiers: nodes.Tiers,
         notify_fd: int = -1,
-        move_rate: int = 0,
+        config: Config | None = None,
     ) -> None:
         self.record = record
         self.cgroup = cgroup
@@ -38,7 +39,7 @@ class HeldContainer:
             report(text, event, WARNING, record.id)
 
         self.holder = self.backend.hold(
-            cgroup, record, tiers, AgentServices(notify_fd, move_rate << 20, warn)
+            cgroup, record, tiers, AgentServices(notify_fd, config or Config(), warn)
         )
 
     def look_after(self) -> None:

@@ -11,7 +11,7 @@ import socket
 import time
 from pathlib import Path
 
-from ocihook import config
+from ocihook import config, native
 from ocihook.agent import capacity, orphans, release, server, supervisor
 from ocihook.agent.journal_thread import JournalThread
 from ocihook.agent.registry import Registry
@@ -39,6 +39,7 @@ def run() -> int:
     # containers come first. Only the host's root may receive the kernel's process events.
     if not rootless:
         agent.sources.subscribe()
+        _prepare_heat()
     orphans.restore_lost_records()
     # Drop capabilities before more threads start: a thread inherits those of its creator.
     _confine()
@@ -239,6 +240,14 @@ def _check_config() -> None:
         return  # config.load() has reported that already
     except (OSError, ValueError, yaml.YAMLError) as error:
         report(f"{config.PATH}: {error}", "config")
+
+
+def _prepare_heat() -> None:
+    """Load what measures heat best. Without it heat is measured by DAMON, at a higher price."""
+    try:
+        native.prepare_heat()
+    except OSError as error:
+        report(f"heat is measured by DAMON alone: {error.strerror}", "no_bpf")
 
 
 def _confine() -> None:

@@ -83,7 +83,7 @@ class Registry:
         try:
             self._read_settings()
             tiers = nodes.present(self.config.far_nodes)
-            container = HeldContainer(record, cgroup, tiers, self.notify_fd, self.config.move_rate)
+            container = HeldContainer(record, cgroup, tiers, self.notify_fd, self.config)
         except (BedeError, OSError, ValueError) as error:
             # A fence that nobody moves would strangle the container.
             with contextlib.suppress(OSError):
@@ -115,6 +115,7 @@ class Registry:
             self._complain(error, "config")
         else:
             self.config.far_nodes, self.config.move_rate = found.far_nodes, found.move_rate
+            self.config.promotion = found.promotion
 
     def drop(self, key: str) -> None:
         """Stop holding container *key*: its hook has removed its record and its fence."""

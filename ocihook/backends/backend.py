@@ -75,9 +75,9 @@ class BindRequest:
 class AgentServices:
     """What the agent gives to a backend for holding a container."""
 
-    def __init__(self, notify_fd: int, move_rate: int, warn: "Callable[[str, str], None]") -> None:
+    def __init__(self, notify_fd: int, config: "Config", warn: "Callable[[str, str], None]") -> None:
         self.notify_fd = notify_fd  #: an eventfd to which holders write when the agent has to look at them
-        self.move_rate = move_rate  #: most bytes that may be moved in a second; 0: no limit
+        self.config = config
         self.warn = warn  #: call this with a text and the name of the event
 
 

@@ -23,7 +23,7 @@ _SHOWN = "local"  # how numa_maps shows the policy
 
 def is_wanted(config: "Config", tiers: "Tiers") -> bool:
     """Return whether *config* asks for it, and a single local node has CPUs."""
-    if config.promotion != "none":
+    if config.promotion == "balancing":
         return False
     with_cpus = nodes.read_list(f"{host.NODES}/has_cpu")
     return len([node for node in tiers.local if node in with_cpus]) == 1

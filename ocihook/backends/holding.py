@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ocihook import native
+from ocihook.backends.backend import AgentServices
 from ocihook.cgroup import path
 from ocihook.cgroup.path import Cgroup
 from ocihook.control.status import Status
@@ -16,7 +17,7 @@ def holder(
     cgroup: Cgroup,
     record: Record,
     tiers: Tiers,
-    notify_fd: int,
+    agent: AgentServices,
     lru_file: str | None,
     backend: str,
     steering: native.Steering | None = None,
@@ -32,9 +33,11 @@ def holder(
         user_high=record.user_high,
         user_swap_max=record.user_swap_max,
         lru_file=lru_file,
-        notify_fd=notify_fd,
+        notify_fd=agent.notify_fd,
         backend=backend,
         steering=steering,
+        move_rate=agent.config.move_rate << 20,
+        promotes=agent.config.promotion == "bede",
     )
 
 
@@ -71,6 +74,8 @@ def status(record: Record, stats: native.Stats) -> Status:
         promoted=stats.promoted,
         program_bound=stats.program_bound,
         mover_us=stats.mover_us,
+        exchanged=stats.exchanged,
+        vain=stats.vain,
         steered=stats.steered,
         away=stats.away,
         stalled=stats.stalled,

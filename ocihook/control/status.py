@@ -50,7 +50,9 @@ class Status:
     demoted: int | None = None
     promoted: int | None = None
     program_bound: int = 0  #: local memory that its programs placed by their own policies
-    mover_us: int = 0  #: processor time that moving its pages took
+    mover_us: int = 0  #: processor time that moving its pages, and finding out which, took
+    exchanged: int = 0  #: bytes that the agent demoted to promote others, where the kernel demotes as well
+    vain: int = 0  #: bytes that the agent moved back within ten seconds
     steered: bool = False  #: whether Bede chooses the nodes that it allocates from
     away: bool = False  #: whether Bede has chosen the far nodes now
     stalled: bool = False

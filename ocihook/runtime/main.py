@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
         real = _find(script or settings.runtime, own, _hint(script))
         if call.starts:
             _prepare(call, settings, os.path.join(os.path.dirname(own), bundle.HOOK))
-        elif call.command == "exec" and (settings.far_nodes or settings.promotion == "none"):
+        elif call.command == "exec" and (settings.far_nodes or settings.promotion != "balancing"):
             from ocihook.backends import choose
 
             choose.stock(settings).prepare_exec(call.container)

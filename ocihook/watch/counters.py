@@ -77,8 +77,8 @@ def of(cgroup: Cgroup, container: Status) -> Counters | None:
     # If the agent moves pages, all nodes are in one tier for the kernel, which then counts no demotions.
     moved, held = backend.MOVES_PAGES, backend.NEEDS_AGENT
     return Counters(
-        container.demoted if moved else demoted(counts),
-        container.promoted if moved else promoted(counts),
+        container.demoted if moved else _plus(demoted(counts), container.exchanged),
+        container.promoted if moved else _plus(promoted(counts), (container.promoted or 0) if held else 0),
         placed.get("steered"),
         placed.get("promotion_denied"),
         placed.get("over"),
@@ -89,6 +89,11 @@ def of(cgroup: Cgroup, container: Status) -> Counters | None:
         container.stalls if held else None,
         container.fence_events if held else None,
     )
+
+
+def _plus(counted: int | None, more: int) -> int | None:
+    """Return what the kernel *counted*, and what the agent has moved besides."""
+    return counted if counted is None and not more else (counted or 0) + more
 
 
 def demoted(stat: dict[str, int]) -> int | None:

@@ -54,7 +54,7 @@ def test_an_empty_file_has_the_defaults(text: str) -> None:
     ("text", "message"),
     [
         ("runtime: runc\nruntme: crun", "line 2: unknown key 'runtme'"),
-        ("promotion: bede", "line 1: promotion is neither balancing nor none"),
+        ("promotion: kernel", "line 1: promotion is neither bede nor balancing nor none"),
         ("promotion: [none]", "line 1: promotion"),
         ("move_rate: fast", "line 1: move_rate"),
         ("move_rate: [1]", "line 1: move_rate"),

@@ -10,6 +10,7 @@ from vmlab.model.profile import LINE, Memory, Profile
 from vmlab.topology import Topology
 
 HERE = Path(__file__).parent
+NATIVE = HERE.parents[1] / "native"
 MARK = "usr/local/bin/bede-mark"  #: in the machine
 HEADER = "usr/local/include/bede-mark.h"
 WARNINGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wshadow")
@@ -21,13 +22,20 @@ PICOSECONDS = 1000  #: in a nanosecond
 def ensure() -> Path:
     """The directory with ``model.so`` and ``bede-mark``, built if it is missing."""
     image.need({"gcc": "gcc"})
-    name = cache.digest([*cache.tree(HERE / "plugin"), *cache.tree(HERE / "guest"), _header().encode()])
+    trees = [*cache.tree(HERE / "plugin"), *cache.tree(HERE / "guest")]
+    shared = [file.read_bytes() for file in _shared()]
+    name = cache.digest([*trees, *shared, _header().encode()])
     return cache.built(f"model-{name}", _build)
 
 
 def members(where: Path) -> dict[str, Path]:
     """Name in the machine → file on the host, of what a modelled machine has more than others."""
     return {MARK: where / "bede-mark", HEADER: HERE / "mark.h"}
+
+
+def _shared() -> list[Path]:
+    """What the guest's program shares with Bede's native code."""
+    return [NATIVE / "btf.c", NATIVE / "btf.h"]
 
 
 def _header() -> str:
@@ -37,7 +45,9 @@ def _header() -> str:
 def _build(out: Path) -> None:
     for flags, sources, target in ((PLUGIN, "plugin", "model.so"), (GUEST, "guest", "bede-mark")):
         files = sorted(str(path) for path in (HERE / sources).glob("*.c"))
-        command = ["gcc", *flags, f"-I{HERE}", "-o", str(out / target), *files]
+        if sources == "guest":
+            files += [str(path) for path in _shared() if path.suffix == ".c"]
+        command = ["gcc", *flags, f"-I{HERE}", f"-I{NATIVE}", "-o", str(out / target), *files]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise MachineError(f"cannot build the model's {target}: {done.stderr.strip()}")

@@ -124,8 +124,8 @@ def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "AgentServic
         # otherwise cpuset.mems would keep the container on the local nodes
         steering.release(cgroup.fd, given)
     home, away = given.get(steering.HOME, ""), given.get(steering.AWAY, "")
-    moving = native.Steering(home, away, steered, agent.move_rate)
-    return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN), NAME, moving)
+    moving = native.Steering(home, away, steered)
+    return holding.holder(cgroup, record, tiers, agent, host.path(host.LRU_GEN), NAME, moving)
 
 
 def look_after(cgroup_fd: int, record: "Record") -> None:

@@ -47,7 +47,7 @@ def prepare(edit: "BundleEdit") -> bool:
     """Add the hooks, and let the runtime write the first fence. Return whether the bundle was changed."""
     from ocihook.spec import bundle
 
-    if edit.config.promotion == "none":
+    if edit.config.promotion != "balancing":
         from ocihook.backends import balancing
 
         # The hook will check whether the container's tasks have this policy.
@@ -82,7 +82,7 @@ def bind(cgroup: "Cgroup", request: "BindRequest") -> "Record | None":
     """Write the fence and the record. Return the record. Raises BedeError."""
     from ocihook.backends import start, tier
 
-    if request.config.promotion != "none":
+    if request.config.promotion == "balancing":
         return start.bind(cgroup, request, tier)
     from ocihook.backends import balancing
 
@@ -128,13 +128,13 @@ def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "AgentServic
 
     nodes.enable_demotion()
     try:
-        return holding.holder(cgroup, record, tiers, agent.notify_fd, host.path(host.LRU_GEN), NAME)
+        return holding.holder(cgroup, record, tiers, agent, host.path(host.LRU_GEN), NAME)
     except OSError as error:
         if holding.is_gone(record):
             raise
         # Kernel lockdown or a missing debugfs prevents it. The fence alone holds the bound, at a higher cost.
         agent.warn(f"no demotion ahead of the fence: {error.strerror}", "no_demotion")
-        return holding.holder(cgroup, record, tiers, agent.notify_fd, None, NAME)
+        return holding.holder(cgroup, record, tiers, agent, None, NAME)
 
 
 def look_after(cgroup_fd: int, record: "Record") -> None:

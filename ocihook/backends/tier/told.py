@@ -48,9 +48,19 @@ def explain(container: Status, cgroup_fd: int, settings: Config) -> Explanation:
     """Return how the fence and the agent hold the container. Raises OSError."""
     found = [("held by", f"{fence(cgroup_fd)}, which follows what is far, and the agent")]
     found += user_high(container)
+    if container.exchanged:
+        used, vain = container.mover_us / 1e6, container.vain / (container.exchanged * 2)
+        size = f"{container.exchanged / MIB:.1f} MiB"
+        text = f"{size} in {used:.2f} s of processor time, {vain:.0%} of it in vain"
+        found.append(("exchanged", text))
     if container.stalled:
         found.append(("stalled", "nothing of it can be demoted now: far memory is full, or pages are locked"))
-    if host.balancing() and balancing.is_out(cgroup_fd):
+    out = host.balancing() and balancing.is_out(cgroup_fd)
+    if settings.promotion == "bede":
+        promotion = "the agent exchanges hot far pages for cold local ones, within the bound"
+        if host.balancing() and not out:
+            promotion += "; NUMA balancing promotes as well, and knows no bound"
+    elif out:
         promotion = "nobody: it is kept out of NUMA balancing (promotion: none in the configuration)"
     elif host.balancing():
         promotion = "NUMA balancing promotes what is used and knows no bound; the agent demotes after it"
@@ -151,7 +161,7 @@ def _balancing() -> Finding:
     if not mode:
         return telling.no_balancing(mode)
     settings = _settings()
-    if settings.promotion == "none":
+    if settings.promotion != "balancing":
         return _kept_out(mode, settings)
     if mode & host.TIERING:
         return Finding(
@@ -185,5 +195,5 @@ def _kept_out(mode: int, settings: Config) -> Finding:
         "balancing",
         WARN,
         f"mode {mode}: bound containers take part, since several local nodes have CPUs",
-        "sysctl kernel.numa_balancing=0, or take promotion: none out of the configuration",
+        f"sysctl kernel.numa_balancing=0, or take promotion: {settings.promotion} out of the configuration",
     )

@@ -27,6 +27,12 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def heat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`heat.c` with AddressSanitizer and UBSan."""
+    return build("heat", "address,undefined", tmp_path_factory.mktemp("heat"))
+
+
+@pytest.fixture(scope="session")
 def race(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`race.c` with ThreadSanitizer."""
     return build("race", "thread", tmp_path_factory.mktemp("race"))

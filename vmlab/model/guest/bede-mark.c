@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "btf.h"
 #include "mark.h"
+#include "offsets.h"
 #include "placement.h"
 
 #define CGROUPS "/sys/fs/cgroup"
@@ -114,13 +114,13 @@ static int begin(void)
 		{ "cgroup", "kn", &layout.cgroup_kn },
 		{ "kernfs_node", "id", &layout.kn_id },
 	};
-	struct btf btf;
-	int error = btf_open(&btf, "/sys/kernel/btf/vmlinux");
+	struct bede_btf btf;
+	int error = bede_btf_open(&btf, BEDE_BTF_PATH);
 
 	for (size_t i = 0; !error && i < sizeof(wanted) / sizeof(*wanted); i++)
-		error = btf_offset(&btf, wanted[i].structure, wanted[i].member, wanted[i].offset);
+		error = offset_of(&btf, wanted[i].structure, wanted[i].member, wanted[i].offset);
 	layout.switch_to = error ? 0 : symbol("__switch_to");
-	btf_close(&btf);
+	bede_btf_close(&btf);
 	if (!layout.switch_to) {
 		memset(&layout, 0, sizeof(layout));
 		fputs("bede-mark: this kernel has no type information (BTF): cgroups are not told apart\n",

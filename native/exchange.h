@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which pages are local: measures heat, and exchanges hot far pages for cold local ones.
+ *
+ * A part's score is the share of windows in which it was in use, averaged (scores.h). A far page is exchanged for a
+ * local one if its score is higher by a margin, and if the gain pays for moving two pages. So what is read once, as by a
+ * scan, is not promoted. All of this takes a small share of a CPU: when it costs more, it happens less often.
+ */
+#ifndef BEDE_EXCHANGE_H
+#define BEDE_EXCHANGE_H
+
+#include <stdatomic.h>
+
+#include "heat.h"
+#include "recent.h"
+#include "search.h"
+#include "ticket.h"
+
+struct bede_exchange {
+	struct bede_search *search;
+	struct bede_pages *cold, *hot; /* where pages to demote, and to promote, are collected */
+	struct bede_ticket *ticket;    /* NULL: no fence has to be lowered */
+	struct bede_recent demoted, promoted;
+	uint64_t window_us; /* the length of the next windows */
+	bool fits;	    /* the last windows had about the right length, so the next ones will ... */
+	bool ready;	    /* ... and the last ones did: the scores tell what to exchange */
+	unsigned
+		learned; /* windows of that length that the scores are averages of; at most BEDE_SCORES_MOST */
+	unsigned margin; /* by which a far page's score must be higher */
+	uint64_t pace;	 /* so many times what it takes is the time between two exchanges */
+	/* What the last exchange did; bytes. */
+	uint64_t bytes_demoted, bytes_promoted, bytes_vain;
+};
+
+/* What one exchange may do. */
+struct bede_exchange_ask {
+	uint64_t most;	 /* bytes to promote at most */
+	uint64_t ticket; /* bytes to promote at a time */
+	uint64_t bound;
+	uint64_t local_mask, far_mask; /* promote to nodes of local_mask, and from nodes of far_mask */
+	bool huge;		       /* most memory is in huge pages */
+	atomic_int *wanted;	       /* set to 0, it ends a measurement early */
+	/* Called after each batch, with the bytes moved in it. It may wait, so as to keep to a rate. */
+	void (*paid)(void *context, uint64_t demoted, uint64_t promoted);
+	void *context;
+};
+
+/* exchange must be all zero but for search, cold, hot and ticket. */
+void bede_exchange_open(struct bede_exchange *exchange);
+
+/*
+ * Measure heat and learn from it; the search's list is then in the order of the scores. *used_us gets the CPU time that
+ * the kernel spent on it. Returns 0, or a negative errno as bede_heat_measure does.
+ */
+int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exchange_ask *ask,
+			  uint64_t *used_us);
+
+/* Exchange what is worth it. */
+void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchange_ask *ask);
+
+/* After an exchange that took so much CPU time: microseconds until the next one. */
+uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us);
+
+void bede_exchange_close(struct bede_exchange *exchange);
+
+/* The node of mask with most free memory. */
+int bede_roomiest(uint64_t mask);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which pages were moved in the last seconds, so that none is moved back at once. Opens no files. */
+#ifndef BEDE_RECENT_H
+#define BEDE_RECENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BEDE_RECENT 65536 /* most pages that are remembered; a new one replaces an old one */
+#define BEDE_RECENT_US 10000000
+
+/* Zeroed memory is an empty one. */
+struct bede_recent {
+	struct {
+		uint64_t page; /* a hash of the process and the address */
+		uint64_t at_us;
+	} *at;
+};
+
+/* Remember that this page was moved now. Nothing is remembered without memory. */
+void bede_recent_note(struct bede_recent *recent, int pid, uint64_t address, uint64_t now_us);
+
+/* Whether it was moved in the last BEDE_RECENT_US. */
+bool bede_recent_has(const struct bede_recent *recent, int pid, uint64_t address, uint64_t now_us);
+
+void bede_recent_free(struct bede_recent *recent);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What repeated measurements of heat tell: a running average for each part of a container's memory, and how long the
+ * next windows should be. Opens no files.
+ */
+#ifndef BEDE_SCORES_H
+#define BEDE_SCORES_H
+
+#include "vmas.h"
+
+/* What is used less often is not worth moving: see PAYS in exchange.c. */
+#define BEDE_WINDOW_MOST_US 333333
+#define BEDE_SCORES_MOST 20 /* windows that a score is the average of; older ones count less and less */
+
+/*
+ * Average what was measured in so many windows with the scores so far, which are averages of before windows. Both are ranges in any order; scores becomes what
+ * was measured, each range with its average, sorted by process and address. measured is emptied.
+ */
+void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured, unsigned windows,
+		       unsigned before);
+
+/*
+ * The length of the next windows, after windows of window_us: such that as much memory is in use within one as the bound
+ * allows. A page at that rank is then seen in some windows and not in others, which is when they tell most. It stays
+ * within 1 ms and BEDE_WINDOW_MOST_US, and changes by four times at most.
+ */
+uint64_t bede_scores_window(const struct bede_ranges *measured, uint64_t window_us, uint64_t bound);
+
+#endif

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which pages shall be local: averages, windows, tickets, and what reads the kernel's records."""
+
+import random
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PAGE = 4096
+MIB = 1 << 20
+#: As the kernel 6.12 shows it.
+FORMAT = """name: damon_aggregated
+ID: 734
+format:
+\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;
+\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;
+
+\tfield:unsigned long target_id;\toffset:8;\tsize:8;\tsigned:0;
+\tfield:unsigned int nr_regions;\toffset:16;\tsize:4;\tsigned:0;
+\tfield:unsigned long start;\toffset:24;\tsize:8;\tsigned:0;
+\tfield:unsigned long end;\toffset:32;\tsize:8;\tsigned:0;
+\tfield:unsigned int nr_accesses;\toffset:40;\tsize:4;\tsigned:0;
+\tfield:unsigned int age;\toffset:44;\tsize:4;\tsigned:0;
+
+print fmt: "..."
+"""
+Range = tuple[int, int, int, int]  # pid, heat, start, end
+
+
+def run(program: Path, *arguments: object) -> list[str]:
+    done = subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def write(path: Path, ranges: list[Range]) -> Path:
+    path.write_text("".join(f"{pid} {heat} {start:x} {end:x}\n" for pid, heat, start, end in ranges))
+    return path
+
+
+def learn(
+    program: Path, tmp_path: Path, scores: list[Range], measured: list[Range], windows: int, before: int
+) -> list[Range]:
+    given, new = write(tmp_path / "scores", scores), write(tmp_path / "measured", measured)
+    found = [line.split() for line in run(program, "learn", given, new, windows, before)]
+    return [(int(pid), int(score), int(start, 16), int(end, 16)) for pid, score, start, end in found]
+
+
+def test_the_first_measurement_is_taken_as_it_is(heat: Path, tmp_path: Path) -> None:
+    measured = [(8, 40, 0x1000, 0x2000), (7, 100, 0x3000, 0x4000), (7, 0, 0x1000, 0x3000)]
+    assert learn(heat, tmp_path, [], measured, 10, 0) == sorted(measured, key=lambda one: (one[0], one[2]))
+
+
+def test_a_later_one_counts_by_its_number_of_windows(heat: Path, tmp_path: Path) -> None:
+    once = learn(heat, tmp_path, [(7, 0, 0, 0x2000)], [(7, 100, 0, 0x1000)], 1, 19)
+    many = learn(heat, tmp_path, [(7, 0, 0, 0x2000)], [(7, 100, 0, 0x1000)], 10, 10)
+    nothing = learn(heat, tmp_path, [(7, 0, 0, 0x2000)], [(7, 100, 0, 0x1000)], 10, 0)
+    assert (once[0][1], many[0][1], nothing[0][1]) == (5, 50, 100)
+
+
+def test_parts_that_changed_their_borders_take_their_share(heat: Path, tmp_path: Path) -> None:
+    before = [(7, 100, 0x1000, 0x2000), (7, 0, 0x2000, 0x5000), (8, 100, 0x1000, 0x9000)]
+    (one,) = learn(heat, tmp_path, before, [(7, 25, 0x1000, 0x5000)], 10, 20)
+    assert one == (7, 25, 0x1000, 0x5000)
+
+
+def test_what_is_not_measured_any_more_is_forgotten(heat: Path, tmp_path: Path) -> None:
+    assert learn(heat, tmp_path, [(7, 50, 0, 0x1000)], [(9, 10, 0, 0x1000)], 10, 20) == [(9, 10, 0, 0x1000)]
+
+
+def window(program: Path, tmp_path: Path, measured: list[Range], us: int, bound: int) -> int:
+    return int(run(program, "window", write(tmp_path / "measured", measured), us, bound)[0])
+
+
+def test_windows_become_such_that_the_bound_is_seen(heat: Path, tmp_path: Path) -> None:
+    """64 MiB were seen in each window, and half of the rest in half of them."""
+    measured = [(7, 100, 0, 32 * MIB), (7, 50, 32 * MIB, 96 * MIB), (7, 0, 96 * MIB, 1 << 56)]
+    assert window(heat, tmp_path, measured, 20_000, 64 * MIB) == 20_000
+    assert window(heat, tmp_path, measured, 20_000, 128 * MIB) == 40_000
+    assert window(heat, tmp_path, measured, 20_000, 32 * MIB) == 10_000
+    assert window(heat, tmp_path, measured, 20_000, MIB) == 5_000  # four times shorter at most
+    assert window(heat, tmp_path, [], 20_000, MIB) == 80_000  # nothing was seen: longer
+    assert window(heat, tmp_path, [], 100_000, MIB) == 333_333
+    assert window(heat, tmp_path, measured, 2_000, MIB) == 1_000
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("parts", [2, 4, 8])
+def test_simulated_the_scores_find_the_hot_pages(heat: Path, tmp_path: Path, seed: int, parts: int) -> None:
+    """Pages by a Zipf distribution, in random order; windows by the rule, ten at a time.
+
+    After five measurements the pages with the best scores serve what the best ones would serve, but a
+    twentieth of the difference to chance.
+    """
+    chance = random.Random(seed)
+    pages = 4096
+    weights = [(rank + 1) ** -0.99 for rank in range(pages)]
+    chance.shuffle(weights)
+    total = sum(weights)
+    bound = pages // parts * PAGE
+    rate, window_us, scores = 10e6 * pages / 32768, 5_000, []
+    for measurement in range(8):
+        seconds = window_us / 1e6
+        seen = [1 - 2.718281828 ** -(rate * weight / total * seconds) for weight in weights]
+        times = [sum(chance.random() < one for _ in range(10)) for one in seen]
+        measured = [(7, n * 10, page * PAGE, (page + 1) * PAGE) for page, n in enumerate(times)]
+        window_us = window(heat, tmp_path, measured, window_us, bound)
+        if measurement > 2:  # the first ones have found the length of the windows
+            scores = learn(heat, tmp_path, scores, measured, 10, min((measurement - 3) * 10, 20))
+    best = sorted(range(pages), key=lambda page: -scores[page][1])[: pages // parts]
+    reached = sum(weights[page] for page in best)
+    ideal = sum(sorted(weights, reverse=True)[: pages // parts])
+    efficiency = (reached / total - 1 / parts) / (ideal / total - 1 / parts)
+    assert efficiency > 0.95, f"{efficiency:.3f} with windows of {window_us} us"
+
+
+def entry(event: int, *values: int) -> bytes:
+    """One record of FORMAT's event."""
+    target, regions, start, end, accesses = values
+    data = struct.pack("<HBBiQIxxxxQQII", event, 0, 0, 1, target, regions, start, end, accesses, 0)
+    assert len(data) % 4 == 0
+    return struct.pack("<I", len(data) // 4 | 100 << 5) + data
+
+
+def page_of(*entries: bytes) -> bytes:
+    text = b"".join(entries)
+    return struct.pack("<QQ", 1, len(text)) + text
+
+
+NAMES = ("target_id", "nr_regions", "start", "end", "nr_accesses")
+
+
+def records(program: Path, tmp_path: Path, page: bytes, text: str = FORMAT) -> list[str]:
+    (tmp_path / "format").write_text(text)
+    (tmp_path / "page").write_bytes(page)
+    return run(program, "trace", tmp_path / "format", tmp_path / "page", *NAMES)
+
+
+def test_records_are_read_from_pages(heat: Path, tmp_path: Path) -> None:
+    one, other = entry(734, 0, 2, 0x1000, 0x2000, 3), entry(734, 1, 2, 0x7FFF00000000, 0x7FFF00001000, 0)
+    extend, stamp = struct.pack("<II", 30 | 5 << 5, 9), struct.pack("<II", 31 | 5 << 5, 9)
+    long = struct.pack("<II", 0, 4 + len(one) - 4) + one[4:]
+    padding = struct.pack("<II", 29 | 1 << 5, 12) + bytes(8)
+    page = page_of(one, extend, stamp, entry(735, 9, 9, 9, 9, 9), padding, long, other, struct.pack("<I", 29))
+    wanted = ["0 2 4096 8192 3", "0 2 4096 8192 3", "1 2 140733193388032 140733193392128 0"]
+    assert records(heat, tmp_path, page) == wanted
+    assert records(heat, tmp_path, page + bytes(4096 - len(page))) == wanted
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"",
+        bytes(15),
+        struct.pack("<QQ", 1, 4096),
+        page_of(struct.pack("<I", 28)),
+        page_of(struct.pack("<II", 0, 3)),
+        page_of(struct.pack("<II", 0, 1 << 20)),
+        page_of(struct.pack("<I", 29 | 1 << 5)),
+    ],
+)
+def test_a_malformed_page_is_refused(heat: Path, tmp_path: Path, page: bytes) -> None:
+    with pytest.raises(AssertionError):
+        records(heat, tmp_path, page)
+
+
+def test_a_format_without_one_of_the_fields_is_refused(heat: Path, tmp_path: Path) -> None:
+    for text in (FORMAT.replace("nr_accesses", "accesses"), FORMAT.replace("size:4", "size:2"), ""):
+        with pytest.raises(AssertionError):
+            records(heat, tmp_path, page_of(), text)
+
+
+def btf(*types: bytes, names: bytes) -> bytes:
+    text = b"".join(types)
+    return struct.pack("<HBBIIIII", 0xEB9F, 1, 0, 24, 0, len(text), len(text), len(names)) + text + names
+
+
+def test_a_function_is_found_in_type_information(heat: Path, tmp_path: Path) -> None:
+    names = b"\0int\0look\0find\0"
+    integer = struct.pack("<IIII", 1, 1 << 24, 4, 32)
+    prototype = struct.pack("<IIIII", 0, 13 << 24 | 1, 1, 0, 1)
+    look, find = (struct.pack("<III", names.index(name), 12 << 24, 2) for name in (b"look", b"find"))
+    file = tmp_path / "btf"
+    file.write_bytes(btf(integer, prototype, look, find, names=names))
+    assert run(heat, "function", file, "look") == ["3"]
+    assert run(heat, "function", file, "find") == ["4"]
+    assert run(heat, "function", file, "int") == ["0"]
+    assert run(heat, "function", file, "missing") == ["0"]
+    for cut in (10, 24, 40, 60):
+        file.write_bytes(btf(integer, prototype, look, find, names=names)[:cut])
+        with pytest.raises(AssertionError):
+            run(heat, "function", file, "look")
+
+
+def test_pages_that_were_moved_are_remembered_for_a_while(heat: Path) -> None:
+    run(heat, "recent")
+
+
+def test_a_ticket_never_exceeds_the_room(heat: Path) -> None:
+    run(heat, "ticket")
