@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * patterns KIND MIB ROUNDS [ARG]: accesses memory in a way whose cost is known, and marks each round for the model.
+ * patterns KIND MIB ROUNDS [ARG [WORK]]: accesses memory in a way whose cost is known, and marks each round for the model.
  *
  * chase   each access's address is what the one before it loaded: nothing hides the latency
  * stream  reads everything in its order: a prefetcher hides all of it
@@ -10,6 +10,8 @@
  * bfs     breadth first search on such a graph, from another vertex each round
  * half    reads the first half in its order, and never the second
  * zipf    pages by a Zipf distribution of exponent 0.99, scattered over the memory; ARG: accesses a round
+ *
+ * WORK is what region and zipf compute for each access, in steps of three instructions; 0 if it is left out.
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -31,6 +33,18 @@ static uint64_t next_random(void)
 	state ^= state << 13;
 	state ^= state >> 7;
 	return state ^= state << 17;
+}
+
+static unsigned long work;
+
+static void compute(void)
+{
+	uint64_t value = state;
+
+	for (unsigned long i = 0; i < work; i++) {
+		value = value * 6364136223846793005ULL + 1;
+		__asm__ volatile("" : "+r"(value));
+	}
 }
 
 /* A permutation of 0 .. n-1 that is one cycle (Sattolo), or any. */
@@ -135,9 +149,11 @@ static uint64_t zipf(char *memory, size_t size, int rounds, size_t accesses)
 	free(order);
 	mark("zipf", 0);
 	for (int round = 1; round <= rounds; round++) {
-		for (size_t i = 0; i < accesses; i++)
+		for (size_t i = 0; i < accesses; i++) {
 			result += (uint64_t)
 				memory[drawn[i % table] * (size_t)PAGE + (next_random() & 63) * LINE]++;
+			compute();
+		}
 		BEDE_MARK(BEDE_MARK_EPOCH, 0);
 		mark("zipf", round);
 	}
@@ -156,6 +172,7 @@ static uint64_t region(char *memory, size_t size, int rounds, size_t accesses)
 			size_t at = draw % 100 < 85 ? start + (draw >> 8) % hot : (draw >> 8) % size;
 
 			result += (uint64_t)memory[at]++;
+			compute();
 		}
 		BEDE_MARK(BEDE_MARK_EPOCH, 0);
 		mark("region", round);
@@ -255,6 +272,7 @@ int main(int argc, char **argv)
 	if (memory == MAP_FAILED || madvise(memory, size, MADV_NOHUGEPAGE))
 		return 1;
 	memset(memory, 1, size);
+	work = argc > 5 ? strtoul(argv[5], NULL, 10) : 0;
 	if (!strcmp(argv[1], "chase"))
 		result = chase(memory, size, rounds);
 	else if (!strcmp(argv[1], "stream"))
