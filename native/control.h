@@ -39,7 +39,7 @@ struct bede_control {
 	int settled;	       /* demotion has begun since local usage was last below 3/4 of the bound */
 	uint64_t far_before;   /* far usage when local usage was last below 3/4 of the bound */
 	int open;	       /* there is no fence, so page cache needs no margin for its softness */
-	int ticketed;	       /* promotion takes tickets (ticket.h), so it needs no margin */
+	int ticketed;	       /* all that is promoted takes tickets (ticket.h), so it needs no margin */
 };
 
 /* Process a measurement; the caller has filled in control->numa and control->kernel. */

@@ -29,8 +29,8 @@
 #define PAYS 30
 #define FORESEEN_US 10000000
 #define VAIN_PARTS 10 /* one of so many moved in vain is too much */
-#define SETTLED_PARTS \
-	50 /* less than one of so many parts of the bound was exchanged: the right pages are local */
+/* If less than one of so many parts of the bound was exchanged, the right pages are local. */
+#define SETTLED_PARTS 50
 #define PACE_LEARNING 10	       /* 10 % of a CPU until then, ... */
 #define PACE_SETTLED 100	       /* ... and 1 % afterwards */
 #define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */

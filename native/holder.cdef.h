@@ -15,6 +15,7 @@ struct bede_params {
 	const char *away;
 	uint64_t move_rate;
 	int promotes;
+	int unbalanced;
 	int notify_fd;
 	...;
 };

@@ -30,6 +30,7 @@ struct bede_params {
 	const char *away;   /* cpuset.mems for allocation on far nodes; copied */
 	uint64_t move_rate; /* most bytes a second that the mover moves; 0: no limit */
 	int promotes;	    /* the mover promotes where the kernel could: on tiers */
+	int unbalanced;	    /* NUMA balancing promotes nothing of it */
 	/*
 	 * An eventfd, or -1. The holder writes to it when it ends, stalls or stops steering, when it first
 	 * finds program-bound memory, and when the user's limits change.

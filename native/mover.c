@@ -8,12 +8,12 @@
 #include "thread.h"
 #include "units.h"
 
-#define SLICE_US 30000	 /* most time for one task, since what is needed may have changed by then */
-#define BARREN_US 40000	 /* first rest after a whole round that moved nothing; further ones double ... */
-#define MOST_US 2000000	 /* ... up to this */
-#define FRESH_US 3000000 /* heat that was measured so recently still holds */
-#define RETRY_US \
-	500000 /* until a measurement is tried again that somebody else's use of the source prevented */
+#define SLICE_US 30000	  /* most time for one task, since what is needed may have changed by then */
+#define BARREN_US 40000	  /* first rest after a whole round that moved nothing; further ones double ... */
+#define MOST_US 2000000	  /* ... up to this */
+#define FRESH_US 3000000  /* heat that was measured so recently still holds */
+#define RETRY_US 500000	  /* until a source of heat is tried again that somebody else uses */
+#define NEVER_US 60000000 /* the same where the kernel has no source: it may get one */
 /* A ticket is no larger than what a CPU's batches may hide anyway (limit() in control.c): move_pages has a fixed cost. */
 #define TICKET_PARTS 128
 #define TICKET_MOST (512 * PAGE)
@@ -164,16 +164,18 @@ static int measure(struct bede_mover *mover, const struct bede_exchange_ask *ask
 	return err;
 }
 
-static void exchange(struct bede_mover *mover, const struct bede_ask *task)
+/* before_us is the CPU time before this task. */
+static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint64_t before_us)
 {
 	struct bede_exchange_ask ask = exchange_ask(mover, task);
-	uint64_t used_us = cpu_us() + mover->kernel_us;
 	int err = measure(mover, &ask);
 
 	if (!err)
 		bede_exchange_run(&mover->exchange, &ask);
-	used_us = cpu_us() + mover->kernel_us - used_us;
-	uint64_t pause = err ? RETRY_US : bede_exchange_pause(&mover->exchange, used_us);
+	uint64_t used_us = cpu_us() + mover->kernel_us - before_us;
+	uint64_t pause = err == -ENOENT ? NEVER_US :
+			 err		? RETRY_US :
+					  bede_exchange_pause(&mover->exchange, used_us);
 
 	pthread_mutex_lock(&mover->lock);
 	mover->moved.due_us = now_us() + pause;
@@ -183,6 +185,8 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task)
 
 static void work(struct bede_mover *mover, const struct bede_ask *ask)
 {
+	uint64_t before_us = cpu_us() + mover->kernel_us;
+
 	refresh(mover, ask->look);
 	if (ask->demote) {
 		struct bede_exchange_ask heat = exchange_ask(mover, ask);
@@ -191,7 +195,7 @@ static void work(struct bede_mover *mover, const struct bede_ask *ask)
 			(void)measure(mover, &heat);
 		move(mover, ask->demote, ask->from, mover->far_mask, false);
 	} else if (ask->exchange) {
-		exchange(mover, ask);
+		exchange(mover, ask, before_us);
 	} else if (ask->promote) {
 		move(mover, ask->promote, mover->far_mask, ask->to, true);
 	}

@@ -16,7 +16,7 @@
 /* The state of this backend: the fence, demotion before tasks reach it, and promotion below it. */
 struct tier {
 	struct bede_demoter demoter;
-	struct bede_mover mover; /* runs only if it promotes */
+	struct bede_mover mover; /* runs only if it promotes, or has to demote */
 	struct bede_moved moved; /* the mover's counts, as last read */
 	struct bede_ticket ticket;
 	uint64_t progress_us;	 /* when demotion last made progress, or was not needed ... */
@@ -25,7 +25,8 @@ struct tier {
 	uint64_t pressed_us; /* when the usage was last near the bound */
 	uint64_t far;	     /* far usage at the last turn */
 	bool demotes;	     /* there is an lru_gen, and a demoter */
-	bool promotes;	     /* there is a mover */
+	bool moves;	     /* there is a mover */
+	bool promotes;	     /* it promotes as well */
 	bool prepared;	     /* the demoter has been told to age pages before the bound is reached */
 };
 
@@ -43,6 +44,21 @@ static bool is_near(const struct bede_holder *holder, uint64_t room)
 	return room < holder->control.bound / 2;
 }
 
+/* Have the mover demote what is necessary: without debugfs there is no demoter. */
+static void demote_by_mover(struct bede_holder *holder, uint64_t bytes, int node)
+{
+	const struct bede_control *control = &holder->control;
+	struct tier *tier = holder->state;
+	struct bede_ask ask = { .demote = bytes,
+				.from = control->node_bound[node] == UINT64_MAX ? control->local_mask :
+										  1ULL << node,
+				.bound = control->bound,
+				.huge = bede_control_is_huge(control) };
+
+	if (bytes && control->at_us >= tier->moved.rests_us)
+		(void)bede_mover_ask(&tier->mover, &ask);
+}
+
 /* Have the demoter demote what is necessary. Returns how many bytes that is. */
 static uint64_t demote(struct bede_holder *holder, uint64_t room)
 {
@@ -55,8 +71,13 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 		tier->pressed_us = holder->control.at_us;
 	if (room && !tier->demotes)
 		note_progress(holder);
-	if (node < 0 || !tier->demotes)
+	if (node < 0 || !(tier->demotes || tier->moves))
 		return 0;
+	if (!tier->demotes) {
+		demote_by_mover(holder, bytes, node);
+		holder->stats.demoted = tier->moved.demoted;
+		return bytes;
+	}
 	/* Prepare shortly before demotion begins, and again whenever the usage has been much lower. */
 	if (room > holder->control.bound / 2)
 		tier->prepared = false;
@@ -103,11 +124,9 @@ static uint64_t lifted_fence(const struct bede_holder *holder)
 	return control->current + control->bound / 8 + (uint64_t)(control->rate * LEAD_S);
 }
 
-/* Have the mover measure heat and exchange pages, when that is due. A container that does nothing needs none of it. */
-static void promote(struct bede_holder *holder)
+static void read_mover_counts(struct bede_holder *holder)
 {
 	struct tier *tier = holder->state;
-	const struct bede_control *control = &holder->control;
 	struct bede_stats *stats = &holder->stats;
 
 	bede_mover_moved(&tier->mover, &tier->moved);
@@ -117,6 +136,14 @@ static void promote(struct bede_holder *holder)
 	stats->mover_us = tier->moved.used_us;
 	stats->measured = tier->moved.measured;
 	stats->vain = tier->moved.vain;
+}
+
+/* Have the mover measure heat and exchange pages, when that is due. A container that does nothing needs none of it. */
+static void promote(struct bede_holder *holder)
+{
+	struct tier *tier = holder->state;
+	const struct bede_control *control = &holder->control;
+
 	if (control->far < control->bound / FAR_PARTS || control->at_us < tier->moved.due_us ||
 	    holder->idle.still || holder->lifted)
 		return;
@@ -134,6 +161,8 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	uint64_t at_us = holder->control.at_us;
 
 	*room = bede_control_room(&holder->control);
+	if (tier->moves)
+		read_mover_counts(holder);
 	if (tier->promotes)
 		promote(holder);
 	/* The time without progress begins at the first turn. */
@@ -178,7 +207,7 @@ static int destroy(struct bede_holder *holder)
 	struct tier *tier = holder->state;
 	int err = 0;
 
-	if (tier->promotes) {
+	if (tier->moves) {
 		bede_ticket_close(&tier->ticket);
 		err = bede_mover_stop(&tier->mover);
 	}
@@ -201,13 +230,15 @@ static int create(struct bede_holder *holder, const struct bede_params *params)
 		err = bede_demoter_start(&tier->demoter, holder->file.dir, params->lru_file, holder->lru_path,
 					 holder->control.far_mask);
 	tier->demotes = params->lru_file && !err;
-	if (!err && params->promotes) {
+	/* A rootless user's agent may move no pages. */
+	if (!err && (params->promotes || (!tier->demotes && geteuid() == 0))) {
 		bede_ticket_open(&tier->ticket, holder->wake);
 		err = bede_mover_start(&tier->mover, holder->file.dir, holder->lru_path, holder->wake,
 				       holder->control.local_mask, holder->control.far_mask,
 				       params->move_rate, &tier->ticket);
-		tier->promotes = !err;
-		holder->control.ticketed = !err;
+		tier->moves = !err;
+		tier->promotes = !err && params->promotes;
+		holder->control.ticketed = tier->promotes && params->unbalanced;
 	}
 	if (err && destroy(holder) == -ETIMEDOUT)
 		err = -ETIMEDOUT;

@@ -43,6 +43,7 @@ class bede_params:
     away: CData
     move_rate: int
     promotes: int
+    unbalanced: int
     notify_fd: int
 
 class bede_stats:

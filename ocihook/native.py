@@ -99,6 +99,7 @@ class Holder:
         steering: Steering | None = None,
         move_rate: int = 0,
         promotes: bool = False,
+        unbalanced: bool = False,
     ) -> None:
         params = _ffi.new("struct bede_params *")
         path = _ffi.new("char[]", os.fsencode(lru_path))
@@ -122,6 +123,7 @@ class Holder:
         params.away = away
         params.move_rate = move_rate
         params.promotes = promotes
+        params.unbalanced = unbalanced
         out = _ffi.new("struct bede_holder **")
         _check(_lib.bede_holder_start(params, out), "cannot start holding")
         self._holder = out[0]

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from ocihook import native
+from ocihook import host, native
+from ocihook.backends import balancing
 from ocihook.backends.backend import AgentServices
 from ocihook.cgroup import path
 from ocihook.cgroup.path import Cgroup
@@ -38,6 +39,7 @@ def holder(
         steering=steering,
         move_rate=agent.config.move_rate << 20,
         promotes=agent.config.promotion == "bede",
+        unbalanced=not host.balancing() or balancing.KEPT_OUT in record.cpuset,
     )
 
 

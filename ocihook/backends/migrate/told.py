@@ -31,9 +31,9 @@ DAMON = "/sys/kernel/mm/damon/admin/kdamonds"
 MODULES = "/sys/module"
 MIB = 1 << 20
 #: DAMON's modules that block other users while they are on. The third such module, damon_stat, is missing
-#: here because the agent pauses it (native/heat.c).
+#: here because the agent pauses it (native/damon.c).
 _ALONE = ("damon_reclaim", "damon_lru_sort")
-_OURS = 1000003  # the value of update_us that marks the agent's own instances (native/heat.c)
+_OURS = 2000000011  # the value of update_us that marks the agent's own instances (native/damon.c)
 
 
 def examine(tiers: Tiers | None) -> Iterator[Finding]:
@@ -205,7 +205,7 @@ def _counting() -> Finding:
 
 def _damon() -> Finding:
     """Return the finding whether the agent can tell cold pages from hot ones."""
-    otherwise = "cold is not told from hot, and pages are moved in turn"
+    otherwise = "without BPF, or in large processes, cold is not told from hot, and pages are moved in turn"
     if not os.path.exists(host.path(f"{DAMON}/nr_kdamonds")):
         return Finding(
             "memory",

@@ -4,6 +4,8 @@
 The functions are those of :class:`ocihook.backends.backend.Backend`.
 """
 
+import os
+
 from ocihook import fs
 
 TYPE_CHECKING = False
@@ -132,8 +134,9 @@ def hold(cgroup: "Cgroup", record: "Record", tiers: "Tiers", agent: "AgentServic
     except OSError as error:
         if holding.is_gone(record):
             raise
-        # Kernel lockdown or a missing debugfs prevents it. The fence alone holds the bound, at a higher cost.
-        agent.warn(f"no demotion ahead of the fence: {error.strerror}", "no_demotion")
+        # Kernel lockdown or a missing debugfs prevents it. A rootless user may not move pages, either.
+        instead = "the agent moves pages itself" if os.geteuid() == 0 else "the fence alone holds the bound"
+        agent.warn(f"lru_gen cannot be used ({error.strerror}): {instead}", "no_demotion")
         return holding.holder(cgroup, record, tiers, agent, None, NAME)
 
 

@@ -137,7 +137,7 @@ def _generations() -> Finding:
             "memory",
             "lru_gen",
             WARN,
-            "off: nothing is demoted ahead of the fence",
+            "off: the agent moves pages itself, which costs more",
             f"Write y to {host.LRU_GEN_ENABLED}",
             lambda: fs.write(host.path(host.LRU_GEN_ENABLED), "y"),
         )
@@ -150,7 +150,7 @@ def _generations() -> Finding:
             "memory",
             "lru_gen",
             WARN,
-            f"{host.LRU_GEN} cannot be used ({error.strerror}): nothing is demoted ahead of the fence",
+            f"{host.LRU_GEN} cannot be used ({error.strerror}): the agent moves pages itself",
             "Mount debugfs on /sys/kernel/debug, without kernel lockdown",
         )
     return Finding("memory", "lru_gen", GOOD, "on, and its debugfs file can be used")

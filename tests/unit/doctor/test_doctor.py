@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import hosts
@@ -272,7 +273,10 @@ def test_what_is_found_in_an_emulation(
 
 def test_damon_is_told_where_it_is_missing_or_the_agents(sockets: Sockets) -> None:
     sockets.put("damon/nr_kdamonds", "1\n")
-    sockets.put("damon/0/contexts/0/monitoring_attrs/intervals/update_us", "1000003\n")
+    source = (Path(__file__).parents[3] / "native/damon.c").read_text()
+    ours = re.search(r"^#define UPDATE_US (\d+)", source, re.MULTILINE)
+    assert ours
+    sockets.put("damon/0/contexts/0/monitoring_attrs/intervals/update_us", f"{ours[1]}\n")
     assert sockets.find("damon").verdict == GOOD
     sockets.file("damon/nr_kdamonds").unlink()
     assert sockets.find("damon").verdict == WARN

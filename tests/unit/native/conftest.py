@@ -33,6 +33,12 @@ def heat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def heat_race(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`heat.c` with ThreadSanitizer."""
+    return build("heat", "thread", tmp_path_factory.mktemp("heat_race"))
+
+
+@pytest.fixture(scope="session")
 def race(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`race.c` with ThreadSanitizer."""
     return build("race", "thread", tmp_path_factory.mktemp("race"))

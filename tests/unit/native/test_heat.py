@@ -200,5 +200,6 @@ def test_pages_that_were_moved_are_remembered_for_a_while(heat: Path) -> None:
     run(heat, "recent")
 
 
-def test_a_ticket_never_exceeds_the_room(heat: Path) -> None:
+def test_a_ticket_never_exceeds_the_room(heat: Path, heat_race: Path) -> None:
     run(heat, "ticket")
+    run(heat_race, "ticket")
