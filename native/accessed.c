@@ -20,9 +20,8 @@
 #include "units.h"
 
 #define MOST_BYTES (512ULL << 20) /* of one process: its page faults wait for 10 ms at most */
-#define HUGE_PAGE (2ULL << 20)
-#define LAST (1ULL << 56) /* beyond all addresses of processes */
-#define SLICE_US 20000	  /* between two looks whether the measurement is still wanted */
+#define LAST (1ULL << 56)	  /* beyond all addresses of processes */
+#define SLICE_US 20000		  /* between two looks whether the measurement is still wanted */
 
 /* A page, as bpf.h reports it, and in how many windows it was accessed. */
 struct seen {
@@ -174,10 +173,4 @@ static int measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 	return err;
 }
 
-static void nothing(void)
-{
-}
-
-const struct bede_heat_source bede_accessed = { .name = "accessed bits",
-						.measure = measure,
-						.close = nothing };
+const struct bede_heat_source bede_accessed = { .measure = measure };

@@ -3,8 +3,6 @@
 
 #include "units.h"
 
-#define MIB (1024 * 1024ULL)
-#define HUGE_PAGE (2 * MIB)
 /*
  * Pages by which one CPU may exceed what is measured, in batches of 64 (MEMCG_CHARGE_BATCH of
  * include/linux/memcontrol.h): one batch is charged but not used, one is in no statistics yet, and one is on
@@ -184,10 +182,16 @@ uint64_t bede_control_room(const struct bede_control *control)
 	return room;
 }
 
+/* Local usage as demotion counts it: with what mostly is in flight. */
+static uint64_t usage(const struct bede_control *control)
+{
+	return control->local + in_flight(control, (uint64_t)control->flight);
+}
+
 uint64_t bede_control_spare(const struct bede_control *control)
 {
 	uint64_t low = limit(control) - margin(control, control->bound);
-	uint64_t used = control->local + in_flight(control, (uint64_t)control->flight);
+	uint64_t used = usage(control);
 
 	for (int node = 0; node < BEDE_MAX_NODES; node++)
 		if (control->node_bound[node] != UINT64_MAX)
@@ -205,7 +209,7 @@ uint64_t bede_control_excess(const struct bede_control *control, int *node)
 	uint64_t below = margin(control, control->bound);
 	uint64_t low = limit(control) - below;
 	uint64_t half_a_page = (uint64_t)(HUGE_PAGE / 2 * control->huge_share);
-	uint64_t used_in_all = control->local + in_flight(control, (uint64_t)control->flight);
+	uint64_t used_in_all = usage(control);
 	uint64_t most = 0, largest = 0;
 
 	*node = -1;

@@ -5,8 +5,7 @@
  * DAMON looks at one random page of each region in each window. It makes its first regions by dividing a process's
  * memory into so many equal parts as the least number of regions says, and never joins two into a larger one
  * (mm/damon/vaddr.c, __damon_va_init_regions; mm/damon/core.c, damon_merge_regions_of). So with as many regions as
- * there are pages it looks at each page. Where these are too many it begins with larger parts, and divides those again
- * and again. Results are read from its tracepoint: sysfs takes five files a region, 30 microseconds of CPU time.
+ * there are pages it looks at each page. Where these are too many it looks at one page of each larger part. Results are read from its tracepoint: sysfs takes five files a region, 30 microseconds of CPU time.
  *
  * DAMON has one user at a time. So an agent measures its containers one after the other, and measures nothing while
  * another program uses DAMON. Sources: Documentation/admin-guide/mm/damon/usage.rst, include/trace/events/damon.h.
@@ -47,15 +46,6 @@ static int open_text(const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static int write_text(const char *path, const char *text)
-{
-	BEDE_FD fd = open_text(path, O_WRONLY);
-
-	if (fd < 0)
-		return fd;
-	return write(fd, text, strlen(text)) < 0 ? -errno : 0;
-}
-
 static int read_number(const char *path, uint64_t *out)
 {
 	char text[64];
@@ -74,7 +64,7 @@ static int write_to(const char *text, const char *format, va_list words)
 	char path[192];
 
 	(void)vsnprintf(path, sizeof(path), format, words);
-	return write_text(path, text);
+	return bede_write_text(AT_FDCWD, path, text);
 }
 
 /* put writes a word, and set a number, to the file whose path the format makes. */
@@ -113,7 +103,7 @@ static bool is_ours(void)
 
 static void end(void)
 {
-	(void)write_text(ADMIN "/0/state", "off");
+	(void)bede_write_text(AT_FDCWD, ADMIN "/0/state", "off");
 	(void)set(0, ADMIN "/nr_kdamonds");
 }
 
@@ -170,7 +160,7 @@ static int start(int cpu, int *thread)
 {
 	uint64_t pid;
 	cpu_set_t only;
-	int err = write_text(ADMIN "/0/state", "on");
+	int err = bede_write_text(AT_FDCWD, ADMIN "/0/state", "on");
 
 	err = err ? err : read_number(ADMIN "/0/pid", &pid);
 	if (err)
@@ -274,12 +264,12 @@ static int measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 	BEDE_FD other = open_text(STAT, O_RDONLY);
 
 	if (other >= 0 && read(other, &was, 1) == 1 && was == 'Y')
-		(void)write_text(STAT, "N");
+		(void)bede_write_text(AT_FDCWD, STAT, "N");
 	int err = claim();
 
 	err = err ? err : look(ask, out);
 	if (was == 'Y')
-		(void)write_text(STAT, "Y");
+		(void)bede_write_text(AT_FDCWD, STAT, "Y");
 	pthread_mutex_unlock(&one_at_a_time);
 	return err;
 }
@@ -292,4 +282,4 @@ static void close_trace(void)
 	pthread_mutex_unlock(&one_at_a_time);
 }
 
-const struct bede_heat_source bede_damon = { .name = "DAMON", .measure = measure, .close = close_trace };
+const struct bede_heat_source bede_damon = { .measure = measure, .close = close_trace };

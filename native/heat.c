@@ -42,6 +42,7 @@ void bede_heat_end(void)
 	pthread_mutex_lock(&lock);
 	if (!--users)
 		for (size_t i = 0; i < sizeof(sources) / sizeof(*sources); i++)
-			sources[i]->close();
+			if (sources[i]->close)
+				sources[i]->close();
 	pthread_mutex_unlock(&lock);
 }

@@ -34,13 +34,12 @@ struct bede_heat {
 };
 
 struct bede_heat_source {
-	const char *name;
 	/*
 	 * Add what was measured to out. Returns 0 or a negative errno: -EBUSY: somebody uses the source, try again
 	 * later; -ENOENT: this kernel does not have it; -EINTR: it was ended early.
 	 */
 	int (*measure)(const struct bede_heat_ask *ask, struct bede_heat *out);
-	void (*close)(void); /* give back what is kept between measurements */
+	void (*close)(void); /* give back what is kept between measurements; NULL: nothing is */
 };
 
 extern const struct bede_heat_source bede_accessed, bede_damon;

@@ -2,6 +2,7 @@
 #include "kfile.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,13 @@ int bede_write_u64(int fd, uint64_t value)
 	if (pwrite(fd, text, (size_t)length, 0) < 0)
 		return -errno;
 	return 0;
+}
+
+int bede_write_text(int dir, const char *path, const char *text)
+{
+	BEDE_FD fd = openat(dir, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
 /* A cursor over one line. Nothing reads at end or beyond it, whatever the text is. */

@@ -46,6 +46,9 @@ int bede_read_u64(int fd, uint64_t *out);
 /* Write one unsigned number (UINT64_MAX as "max"). Returns 0 or a negative errno. */
 int bede_write_u64(int fd, uint64_t value);
 
+/* Write a word to the file at path, below dir unless it is absolute. No link at its end is followed. 0 or a negative errno. */
+int bede_write_text(int dir, const char *path, const char *text);
+
 /* Bytes on each node's LRU lists; of these, bytes of page cache, in huge pages, and unevictable. */
 struct bede_numa {
 	uint64_t lru[BEDE_MAX_NODES];

@@ -162,13 +162,9 @@ static void read_mover_counts(struct bede_holder *holder)
 	bede_mover_moved(&state->mover, &state->moved);
 	if (state->moved.demoted != before || state->moved.measuring)
 		state->progress_us = holder->control.at_us;
+	bede_mover_publish(&state->moved, stats);
 	stats->demoted = state->moved.demoted;
-	stats->promoted = state->moved.promoted;
 	stats->tries = state->moved.tries;
-	stats->program_bound = state->moved.program_bound;
-	stats->mover_us = state->moved.used_us;
-	stats->measured = state->moved.measured;
-	stats->vain = state->moved.vain;
 	stats->away = state->steering.is_away;
 }
 

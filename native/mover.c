@@ -278,6 +278,15 @@ void bede_mover_moved(struct bede_mover *mover, struct bede_moved *out)
 	pthread_mutex_unlock(&mover->lock);
 }
 
+void bede_mover_publish(const struct bede_moved *moved, struct bede_stats *out)
+{
+	out->promoted = moved->promoted;
+	out->program_bound = moved->program_bound;
+	out->mover_us = moved->used_us;
+	out->measured = moved->measured;
+	out->vain = moved->vain;
+}
+
 int bede_mover_stop(struct bede_mover *mover)
 {
 	if (!mover->running)

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "exchange.h"
+#include "holder.h"
 
 /* What the mover has to do; bytes. */
 struct bede_ask {
@@ -77,6 +78,9 @@ int bede_mover_start(struct bede_mover *mover, int dir, const char *cgroup, int 
 bool bede_mover_ask(struct bede_mover *mover, const struct bede_ask *ask);
 
 void bede_mover_moved(struct bede_mover *mover, struct bede_moved *out);
+
+/* Copy those counts into a holder's statistics that mean the same with each backend. */
+void bede_mover_publish(const struct bede_moved *moved, struct bede_stats *out);
 
 /*
  * End the thread. Returns 0, or -ETIMEDOUT if the thread hangs in the kernel: then mover, and everything

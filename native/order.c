@@ -21,6 +21,12 @@ static int by_address(const void *left, const void *right)
 	return (a->start > b->start) - (a->start < b->start);
 }
 
+void bede_order_by_address(struct bede_ranges *ranges)
+{
+	if (ranges->count)
+		qsort(ranges->at, ranges->count, sizeof(*ranges->at), by_address);
+}
+
 /* Add the parts of range to out, each with its heat. *next: the first of heat that may overlap range. */
 static int split(struct bede_range range, const struct bede_ranges *heat, size_t *next,
 		 struct bede_ranges *out)
@@ -78,7 +84,7 @@ int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat)
 
 	if (heat->count && ranges->count) {
 		qsort(heat->at, heat->count, sizeof(*heat->at), by_address);
-		qsort(ranges->at, ranges->count, sizeof(*ranges->at), by_address);
+		bede_order_by_address(ranges);
 		for (size_t i = 0; i < ranges->count && !err; i++)
 			err = split(ranges->at[i], heat, &next, &out);
 		free(ranges->at);

@@ -11,6 +11,9 @@
  */
 int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat);
 
+/* Sort ranges by process and address. */
+void bede_order_by_address(struct bede_ranges *ranges);
+
 /* The index of the first range that is equal to one, or comes after it in this order. */
 size_t bede_order_find(const struct bede_ranges *ranges, const struct bede_range *one);
 

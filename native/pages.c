@@ -11,7 +11,6 @@
 
 #include "units.h"
 
-#define HUGE_PAGE (2 * 1024 * 1024ULL)
 #define MOVE (1 << 1)		   /* MPOL_MF_MOVE: pages that only this process has mapped */
 #define MOVE_ALL (1 << 2)	   /* MPOL_MF_MOVE_ALL: also pages that several processes have mapped */
 #define UNKNOWN_SIZE 0		   /* of a page that nobody has looked at */

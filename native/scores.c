@@ -4,18 +4,10 @@
 #include <stdbool.h>
 
 #include "heat.h"
+#include "order.h"
 
 #define LEAST_US 1000 /* looking at the pages takes as long */
 #define STEP 4	      /* most change of the length at a time */
-
-static int by_address(const void *left, const void *right)
-{
-	const struct bede_range *a = left, *b = right;
-
-	if (a->pid != b->pid)
-		return a->pid < b->pid ? -1 : 1;
-	return (a->start > b->start) - (a->start < b->start);
-}
 
 /* Whether range ends before other begins. */
 static bool is_before(const struct bede_range *range, const struct bede_range *other)
@@ -49,8 +41,7 @@ void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured,
 	double kept = (double)before / (before + windows);
 	size_t at = 0;
 
-	if (measured->count)
-		qsort(measured->at, measured->count, sizeof(*measured->at), by_address);
+	bede_order_by_address(measured);
 	for (size_t i = 0; i < measured->count; i++) {
 		struct bede_range *one = &measured->at[i];
 		double was = score_of(scores, one, &at);

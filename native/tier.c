@@ -127,15 +127,10 @@ static uint64_t lifted_fence(const struct bede_holder *holder)
 static void read_mover_counts(struct bede_holder *holder)
 {
 	struct tier *tier = holder->state;
-	struct bede_stats *stats = &holder->stats;
 
 	bede_mover_moved(&tier->mover, &tier->moved);
-	stats->promoted = tier->moved.promoted;
-	stats->exchanged = tier->moved.demoted;
-	stats->program_bound = tier->moved.program_bound;
-	stats->mover_us = tier->moved.used_us;
-	stats->measured = tier->moved.measured;
-	stats->vain = tier->moved.vain;
+	bede_mover_publish(&tier->moved, &holder->stats);
+	holder->stats.exchanged = tier->moved.demoted;
 }
 
 /* Have the mover measure heat and exchange pages, when that is due. A container that does nothing needs none of it. */
@@ -190,11 +185,11 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 			      holder->shortage.level < BEDE_SCARCE && !holder->ceilings.any;
 
 	bede_swapguard_update(&holder->swap, ours && !lifted && holder->ceilings_room);
-	if (!tier->promotes)
-		return bede_holder_fence(holder, lifted ? lifted_fence(holder) : fence(holder, *room));
-	bool asked;
+	bool asked = false;
 
-	*room -= bede_ticket_reserved(&tier->ticket, *room, bede_control_spare(&holder->control), &asked);
+	if (tier->promotes)
+		*room -= bede_ticket_reserved(&tier->ticket, *room, bede_control_spare(&holder->control),
+					      &asked);
 	int err = bede_holder_fence(holder, lifted ? lifted_fence(holder) : fence(holder, *room));
 
 	if (asked)

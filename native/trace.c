@@ -122,13 +122,6 @@ int bede_trace_parse_page(const unsigned char *page, size_t size, const struct b
 	return 0;
 }
 
-static int put(int dir, const char *path, const char *text)
-{
-	BEDE_FD fd = openat(dir, path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
-}
-
 /* The directory of all instances, or a negative errno. */
 static int instances(void)
 {
@@ -169,11 +162,11 @@ int bede_trace_open(struct bede_trace *trace, const char *instance, const char *
 	if (trace->instance < 0)
 		return -errno;
 	/* A new instance has 1.4 MiB for each CPU. */
-	int err = put(trace->instance, "buffer_size_kb", SMALL_KIB);
+	int err = bede_write_text(trace->instance, "buffer_size_kb", SMALL_KIB);
 
 	err = err ? err : read_format(trace, event, names, count);
 	(void)snprintf(path, sizeof(path), "events/%s/enable", event);
-	err = err ? err : put(trace->instance, path, "1");
+	err = err ? err : bede_write_text(trace->instance, path, "1");
 	if (err)
 		bede_trace_close(trace, instance);
 	return err;
@@ -187,7 +180,7 @@ int bede_trace_listen(struct bede_trace *trace, int cpu, size_t bytes)
 	trace->cpu = cpu;
 	(void)snprintf(path, sizeof(path), "per_cpu/cpu%d/buffer_size_kb", cpu);
 	(void)snprintf(text, sizeof(text), "%zu", bytes / 1024 + 16);
-	int err = put(trace->instance, path, text);
+	int err = bede_write_text(trace->instance, path, text);
 
 	if (err)
 		return err;
@@ -236,7 +229,7 @@ void bede_trace_hush(struct bede_trace *trace)
 	bede_close(&trace->pipe);
 	trace->pipe = -1;
 	(void)snprintf(path, sizeof(path), "per_cpu/cpu%d/buffer_size_kb", trace->cpu);
-	(void)put(trace->instance, path, SMALL_KIB);
+	(void)bede_write_text(trace->instance, path, SMALL_KIB);
 }
 
 void bede_trace_close(struct bede_trace *trace, const char *instance)

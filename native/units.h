@@ -7,6 +7,7 @@
 #include <time.h>
 
 #define PAGE 4096ULL
+#define HUGE_PAGE (2 * 1024 * 1024ULL)
 
 static inline uint64_t minimum(uint64_t a, uint64_t b)
 {

@@ -43,10 +43,9 @@ def _header() -> str:
 
 
 def _build(out: Path) -> None:
-    for flags, sources, target in ((PLUGIN, "plugin", "model.so"), (GUEST, "guest", "bede-mark")):
-        files = sorted(str(path) for path in (HERE / sources).glob("*.c"))
-        if sources == "guest":
-            files += [str(path) for path in _shared() if path.suffix == ".c"]
+    for flags, where, target in ((PLUGIN, "plugin", "model.so"), (GUEST, "guest", "bede-mark")):
+        shared = _shared() if where == "guest" else []
+        files = [str(path) for path in [*sorted((HERE / where).iterdir()), *shared] if path.suffix == ".c"]
         command = ["gcc", *flags, f"-I{HERE}", f"-I{NATIVE}", "-o", str(out / target), *files]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

@@ -17,6 +17,7 @@
 #include "holder.h"
 #include "kfile.h"
 #include "order.h"
+#include "ranges.h"
 #include "recount.h"
 #include "shortage.h"
 #include "vmas.h"
@@ -122,20 +123,6 @@ static int deadline(void)
 	return disturbed;
 }
 
-static int read_file(const char *path, struct bede_buffer *out)
-{
-	BEDE_FD fd = open(path, O_RDONLY);
-
-	return fd < 0 ? -1 : bede_read(fd, out);
-}
-
-static void show_ranges(const struct bede_ranges *ranges)
-{
-	for (size_t i = 0; i < ranges->count; i++)
-		printf("%d %u %" PRIx64 " %" PRIx64 "\n", ranges->at[i].pid, ranges->at[i].heat,
-		       ranges->at[i].start, ranges->at[i].end);
-}
-
 /* Print a process's ranges that may be moved, then its bytes in memory and the program-bound ones. */
 static int vmas_of(char **argv)
 {
@@ -163,23 +150,6 @@ static int tree(char **argv)
 		printf("%d %d\n", vmas.processes[i].pid, vmas.processes[i].bytes > 0);
 	bede_vmas_free(&vmas);
 	return err ? 1 : 0;
-}
-
-static int read_ranges(const char *path, struct bede_ranges *out)
-{
-	BEDE_BUFFER buffer = { 0 };
-
-	if (read_file(path, &buffer))
-		return -1;
-	for (char *line = strtok(buffer.text, "\n"); line; line = strtok(NULL, "\n")) {
-		struct bede_range range;
-
-		if (sscanf(line, "%d %u %" SCNx64 " %" SCNx64, &range.pid, &range.heat, &range.start,
-			   &range.end) != 4 ||
-		    bede_ranges_add(out, range))
-			return -1;
-	}
-	return 0;
 }
 
 static int order(char **argv)

@@ -14,34 +14,11 @@
 
 #include "btf.h"
 #include "heat.h"
+#include "ranges.h"
 #include "recent.h"
 #include "scores.h"
 #include "ticket.h"
 #include "trace.h"
-
-static int read_file(const char *path, struct bede_buffer *out)
-{
-	BEDE_FD fd = open(path, O_RDONLY);
-
-	return fd < 0 ? -1 : bede_read(fd, out);
-}
-
-static int read_ranges(const char *path, struct bede_ranges *out)
-{
-	BEDE_BUFFER buffer = { 0 };
-
-	if (read_file(path, &buffer))
-		return -1;
-	for (char *line = strtok(buffer.text, "\n"); line; line = strtok(NULL, "\n")) {
-		struct bede_range range = { 0 };
-
-		if (sscanf(line, "%d %u %" SCNx64 " %" SCNx64, &range.pid, &range.heat, &range.start,
-			   &range.end) != 4 ||
-		    bede_ranges_add(out, range))
-			return -1;
-	}
-	return 0;
-}
 
 static int learn(char **argv)
 {
@@ -50,9 +27,7 @@ static int learn(char **argv)
 	if (read_ranges(argv[2], &scores) || read_ranges(argv[3], &measured))
 		return 2;
 	bede_scores_learn(&scores, &measured, (unsigned)atoi(argv[4]), (unsigned)atoi(argv[5]));
-	for (size_t i = 0; i < scores.count; i++)
-		printf("%d %u %" PRIx64 " %" PRIx64 "\n", scores.at[i].pid, scores.at[i].heat,
-		       scores.at[i].start, scores.at[i].end);
+	show_ranges(&scores);
 	free(scores.at);
 	return measured.at ? 1 : 0;
 }
