@@ -3,10 +3,9 @@
 #include "exchange.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 
+#include "roomiest.h"
 #include "scores.h"
 #include "units.h"
 
@@ -34,39 +33,6 @@
 #define PACE_LEARNING 10	       /* 10 % of a CPU until then, ... */
 #define PACE_SETTLED 100	       /* ... and 1 % afterwards */
 #define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */
-
-static uint64_t free_on(int node)
-{
-	char path[64], text[512];
-
-	(void)snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
-	BEDE_FD fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-
-	text[got > 0 ? got : 0] = '\0';
-	const char *found = strstr(text, "MemFree:");
-
-	return found ? strtoull(found + strlen("MemFree:"), NULL, 10) : 0;
-}
-
-int bede_roomiest(uint64_t mask)
-{
-	int best = __builtin_ctzll(mask);
-
-	if (mask & (mask - 1)) {
-		uint64_t most = 0;
-
-		for (int node = 0; node < BEDE_MAX_NODES; node++) {
-			uint64_t room = mask >> node & 1 ? free_on(node) : 0;
-
-			if (room > most) {
-				most = room;
-				best = node;
-			}
-		}
-	}
-	return best;
-}
 
 void bede_exchange_open(struct bede_exchange *exchange)
 {
@@ -173,58 +139,80 @@ static size_t worth(struct bede_exchange *exchange, uint64_t most, uint64_t *byt
 	return i;
 }
 
-static void remember(struct bede_exchange *exchange, struct bede_recent *moved,
-		     const struct bede_recent *back, const struct bede_pages *pages, size_t count)
+/*
+ * Move the first count pages to a node, note which were moved and which cannot be, and drop them. Adds the bytes that were
+ * moved to *moved. Returns 0, or a negative errno if no page was moved: -ENOMEM: the node is full.
+ */
+static int move(struct bede_exchange *exchange, struct bede_pages *pages, size_t count, int node,
+		uint64_t *moved)
 {
+	bool hot = pages == exchange->hot;
+	struct bede_recent *there = hot ? &exchange->promoted : &exchange->demoted;
+	const struct bede_recent *back = hot ? &exchange->demoted : &exchange->promoted;
+	int err = bede_pages_move(pages, count, node, moved);
 	uint64_t at_us = now_us();
 
 	for (size_t i = 0; i < count; i++) {
 		uint64_t address = (uint64_t)(uintptr_t)pages->at[i];
 
+		if (pages->node[i] != node) {
+			if (err != -ENOMEM)
+				bede_recent_note(&exchange->stuck, pages->pid, address, at_us);
+			continue;
+		}
 		if (bede_recent_has(back, pages->pid, address, at_us))
 			exchange->bytes_vain += pages->size[i];
-		bede_recent_note(moved, pages->pid, address, at_us);
+		bede_recent_note(there, pages->pid, address, at_us);
 	}
+	bede_pages_drop(pages, 0, count);
+	return err;
 }
 
-/* Demote cold pages of at least so many bytes, if there are. */
-static uint64_t demote(struct bede_exchange *exchange, uint64_t bytes, int node)
+/* Demote cold pages of at least so many bytes, if there are. Returns as move does. */
+static int demote(struct bede_exchange *exchange, uint64_t bytes, int node, uint64_t *demoted)
 {
 	size_t count = bede_pages_within(exchange->cold, bytes);
-	uint64_t moved = 0;
 
 	count += count < exchange->cold->count && !count;
-	remember(exchange, &exchange->demoted, &exchange->promoted, exchange->cold, count);
-	(void)bede_pages_move(exchange->cold, count, node, &moved);
-	exchange->bytes_demoted += moved;
-	return moved;
+	int err = move(exchange, exchange->cold, count, node, demoted);
+
+	exchange->bytes_demoted += *demoted;
+	return err;
 }
 
-/* Promote at most so many bytes of the hot pages, of which demoted bytes were made room for. */
-static uint64_t promote(struct bede_exchange *exchange, uint64_t bytes, uint64_t demoted, int node)
+/*
+ * Promote at most so many bytes of the hot pages, of which demoted bytes were made room for. Returns as move does, or
+ * -EAGAIN if there is no leave to.
+ */
+static int promote(struct bede_exchange *exchange, uint64_t bytes, uint64_t demoted, int node,
+		   uint64_t *promoted)
 {
 	uint64_t granted = exchange->ticket ? bede_ticket_take(exchange->ticket, bytes, demoted) : bytes;
 	size_t count = bede_pages_within(exchange->hot, granted);
-	uint64_t moved = 0;
+	int err = count ? move(exchange, exchange->hot, count, node, promoted) : -EAGAIN;
 
-	remember(exchange, &exchange->promoted, &exchange->demoted, exchange->hot, count);
-	(void)bede_pages_move(exchange->hot, count, node, &moved);
 	if (exchange->ticket && granted)
 		bede_ticket_give_back(exchange->ticket);
-	exchange->bytes_promoted += moved;
-	return moved;
+	exchange->bytes_promoted += *promoted;
+	return err;
 }
 
-/* Drop the hot pages that were demoted just now, and are not hot enough to come back for any page. */
-static void drop_recent(struct bede_exchange *exchange)
+/*
+ * Drop the pages that could not be moved just now, and of the hot ones those that were demoted just now and are not hot
+ * enough to come back for any page.
+ */
+static void drop_useless(struct bede_exchange *exchange, struct bede_pages *pages)
 {
-	struct bede_pages *hot = exchange->hot;
 	uint64_t at_us = now_us();
 
-	for (size_t i = hot->count; i-- > 0;)
-		if (hot->heat[i] < exchange->margin * 2 &&
-		    bede_recent_has(&exchange->demoted, hot->pid, (uint64_t)(uintptr_t)hot->at[i], at_us))
-			bede_pages_drop(hot, i);
+	for (size_t i = pages->count; i-- > 0;) {
+		uint64_t address = (uint64_t)(uintptr_t)pages->at[i];
+		bool waits = pages == exchange->hot && pages->heat[i] < exchange->margin * 2 &&
+			     bede_recent_has(&exchange->demoted, pages->pid, address, at_us);
+
+		if (waits || bede_recent_has(&exchange->stuck, pages->pid, address, at_us))
+			bede_pages_drop(pages, i, 1);
+	}
 }
 
 static void note_vain(struct bede_exchange *exchange, uint64_t bound)
@@ -248,7 +236,7 @@ static bool have_hot(struct bede_exchange *exchange, const struct bede_exchange_
 		if (bede_search_collect(exchange->search, exchange->hot, true, ask->far_mask, LEAST_SCORE,
 					ask->ticket, until) <= 0)
 			return false;
-		drop_recent(exchange);
+		drop_useless(exchange, exchange->hot);
 	}
 	return true;
 }
@@ -258,51 +246,72 @@ static bool have_cold(struct bede_exchange *exchange, uint64_t bytes, int node, 
 {
 	unsigned limit = BEDE_HEAT_ALWAYS - exchange->margin;
 
-	return exchange->cold->count || bede_search_collect(exchange->search, exchange->cold, false,
-							    1ULL << node, limit, bytes, until) > 0;
+	while (!exchange->cold->count) {
+		if (bede_search_collect(exchange->search, exchange->cold, false, 1ULL << node, limit, bytes,
+					until) <= 0)
+			return false;
+		drop_useless(exchange, exchange->cold);
+	}
+	return true;
+}
+
+/*
+ * Demote cold pages in whose place the first hot one, and perhaps more, is worth being promoted; at most so many bytes.
+ * Returns 0, also if nothing could be demoted but there is more to try, or a negative errno.
+ */
+static int make_room(struct bede_exchange *exchange, uint64_t most, int far, uint64_t *demoted)
+{
+	struct bede_pages *hot = exchange->hot, *cold = exchange->cold;
+	uint64_t bytes;
+
+	if (cold->heat[0] + exchange->margin > hot->heat[0] || !pays(exchange, hot->heat[0], cold->heat[0]))
+		return -ENOENT;
+	if (worth(exchange, most, &bytes)) {
+		int err = demote(exchange, bytes, far, demoted);
+
+		/* Pages that processes elsewhere have mapped, too, cannot be moved: then others can. */
+		return err == -ENOMEM ? err : 0;
+	}
+	/* There is no room for a page so large, or the cold one was just promoted. */
+	bede_pages_drop(bede_pages_bytes(cold) < hot->size[0] ? hot : cold, 0, 1);
+	return 0;
 }
 
 void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchange_ask *ask)
 {
-	struct bede_pages *hot = exchange->hot, *cold = exchange->cold;
+	struct bede_pages *hot = exchange->hot;
 	int far = bede_roomiest(ask->far_mask), local = bede_roomiest(ask->local_mask);
-	uint64_t left = ask->most, until = now_us() + LONGEST_US;
+	uint64_t left = ask->most, until = now_us() + LONGEST_US, room = 0;
+	/* The fence may leave room that nobody uses: as long as tickets are granted without demoting for them. */
 	bool spare = exchange->ticket != NULL;
+	int err = 0;
 
 	exchange->bytes_demoted = exchange->bytes_promoted = exchange->bytes_vain = 0;
 	bede_pages_clear(hot);
-	bede_pages_clear(cold);
+	bede_pages_clear(exchange->cold);
 	bede_search_rewind(exchange->search);
-	while (exchange->ready && now_us() < until && have_hot(exchange, ask, until)) {
+	while (!err && exchange->ready && now_us() < until && have_hot(exchange, ask, until)) {
 		uint64_t at_once = ask->ticket > hot->size[0] ? ask->ticket : hot->size[0];
-		uint64_t most = minimum(left, at_once), bytes, demoted = 0;
+		uint64_t most = minimum(left, at_once), demoted = 0, promoted = 0;
 
 		if (most < hot->size[0])
 			break;
-		if (!spare) {
-			if (!have_cold(exchange, at_once, local, until) ||
-			    cold->heat[0] + exchange->margin > hot->heat[0] ||
-			    !pays(exchange, hot->heat[0], cold->heat[0]))
+		if (!spare && room < hot->size[0]) {
+			if (!have_cold(exchange, at_once, local, until))
 				break;
-			if (!worth(exchange, most, &bytes)) {
-				/* There is no room for a page so large, or the cold one was just promoted. */
-				if (bede_pages_bytes(cold) < hot->size[0])
-					bede_pages_drop(hot, 0);
-				else
-					bede_pages_drop(cold, 0);
+			err = make_room(exchange, most, far, &demoted);
+			ask->paid(ask->context, demoted, 0);
+			room += demoted;
+			if (room < hot->size[0])
 				continue;
-			}
-			demoted = demote(exchange, bytes, far);
-			most = minimum(most, demoted);
 		}
-		uint64_t promoted = most ? promote(exchange, most, demoted, local) : 0;
-
-		ask->paid(ask->context, demoted, promoted);
+		err = promote(exchange, spare ? most : minimum(most, room), room, local, &promoted);
+		ask->paid(ask->context, 0, promoted);
 		left -= minimum(promoted, left);
-		if (!promoted && !spare)
-			break;
-		/* Where nothing was granted, there is no room that nobody uses. A huge page may have left some. */
-		spare = exchange->ticket && promoted && (spare || demoted > promoted);
+		room -= minimum(promoted, room);
+		if (err == -EBUSY || (err == -EAGAIN && spare))
+			err = 0;
+		spare = spare && promoted;
 	}
 	note_vain(exchange, ask->bound);
 }
@@ -316,4 +325,5 @@ void bede_exchange_close(struct bede_exchange *exchange)
 {
 	bede_recent_free(&exchange->demoted);
 	bede_recent_free(&exchange->promoted);
+	bede_recent_free(&exchange->stuck);
 }

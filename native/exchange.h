@@ -20,10 +20,10 @@ struct bede_exchange {
 	struct bede_search *search;
 	struct bede_pages *cold, *hot; /* where pages to demote, and to promote, are collected */
 	struct bede_ticket *ticket;    /* NULL: no fence has to be lowered */
-	struct bede_recent demoted, promoted;
-	uint64_t window_us; /* the length of the next windows */
-	bool fits;	    /* the last windows had about the right length, so the next ones will ... */
-	bool ready;	    /* ... and the last ones did: the scores tell what to exchange */
+	struct bede_recent demoted, promoted, stuck; /* which pages were moved, or could not be */
+	uint64_t window_us;			     /* the length of the next windows */
+	bool fits;  /* the last windows had about the right length, so the next ones will ... */
+	bool ready; /* ... and the last ones did: the scores tell what to exchange */
 	unsigned
 		learned; /* windows of that length that the scores are averages of; at most BEDE_SCORES_MOST */
 	unsigned margin; /* by which a far page's score must be higher */
@@ -62,8 +62,5 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us);
 
 void bede_exchange_close(struct bede_exchange *exchange);
-
-/* The node of mask with most free memory. */
-int bede_roomiest(uint64_t mask);
 
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "roomiest.h"
 #include "thread.h"
 #include "units.h"
 
@@ -108,8 +109,11 @@ static void move(struct bede_mover *mover, uint64_t bytes, uint64_t from, uint64
 		}
 		uint64_t moved = 0;
 		size_t count = bede_pages_within(&mover->pages, left);
-		int err = bede_pages_move(&mover->pages, count ? count : 1, target, &moved);
 
+		count += !count;
+		int err = bede_pages_move(&mover->pages, count, target, &moved);
+
+		bede_pages_drop(&mover->pages, 0, count);
 		note(mover, hot ? 0 : moved, hot ? moved : 0);
 		if (moved) {
 			hand->moved = true;

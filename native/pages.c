@@ -153,16 +153,6 @@ static int look(struct bede_pages *pages, const struct bede_range *range, uint64
 	return err;
 }
 
-void bede_pages_clear(struct bede_pages *pages)
-{
-	pages->count = 0;
-}
-
-bool bede_pages_fit(const struct bede_pages *pages, const struct bede_range *range)
-{
-	return !pages->count || (pages->pid == range->pid && pages->unshared_only == range->unshared_only);
-}
-
 int bede_pages_add(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
 {
 	pages->unshared_only = range->unshared_only;
@@ -233,40 +223,6 @@ int bede_pages_keep(struct bede_pages *pages, size_t first, uint64_t mask)
 	return 0;
 }
 
-/* Forget count pages, from index first on. */
-static void forget(struct bede_pages *pages, size_t first, size_t count)
-{
-	size_t left = pages->count - first - count, from = first + count;
-
-	memmove(pages->at + first, pages->at + from, left * sizeof(*pages->at));
-	memmove(pages->size + first, pages->size + from, left * sizeof(*pages->size));
-	memmove(pages->heat + first, pages->heat + from, left * sizeof(*pages->heat));
-	pages->count -= count;
-}
-
-void bede_pages_drop(struct bede_pages *pages, size_t index)
-{
-	forget(pages, index, 1);
-}
-
-uint64_t bede_pages_bytes(const struct bede_pages *pages)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < pages->count; i++)
-		bytes += pages->size[i];
-	return bytes;
-}
-
-size_t bede_pages_within(const struct bede_pages *pages, uint64_t bytes)
-{
-	size_t count = 0;
-
-	while (count < pages->count && pages->size[count] <= bytes)
-		bytes -= pages->size[count++];
-	return count;
-}
-
 int bede_pages_move(struct bede_pages *pages, size_t count, int target, uint64_t *moved)
 {
 	if (!count)
@@ -279,9 +235,11 @@ int bede_pages_move(struct bede_pages *pages, size_t count, int target, uint64_t
 	long looked = result && !refused ? move_pages(pages, 0, count, NULL) : 0;
 	uint64_t done = 0;
 
-	for (size_t i = 0; i < count && !refused && !looked; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (refused || looked)
+			pages->node[i] = -EACCES;
 		done += pages->node[i] == target ? pages->size[i] : 0;
-	forget(pages, 0, count);
+	}
 	*moved += done;
 	return done ? 0 : looked < 0 ? (int)looked : result < 0 ? (int)result : -EBUSY;
 }

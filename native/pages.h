@@ -47,14 +47,14 @@ int bede_pages_add(struct bede_pages *pages, const struct bede_range *range, uin
 /* Of the pages from index first on, forget those that are not on nodes of mask. Returns 0 or a negative errno. */
 int bede_pages_keep(struct bede_pages *pages, size_t first, uint64_t mask);
 
-/* Forget the page with that index. */
-void bede_pages_drop(struct bede_pages *pages, size_t index);
+/* Forget count pages, from index first on. */
+void bede_pages_drop(struct bede_pages *pages, size_t first, size_t count);
 
 uint64_t bede_pages_bytes(const struct bede_pages *pages);
 
 /*
- * Move the first count pages to node target. They are forgotten, those that could not be moved, too. Adds the bytes that
- * were moved to *moved. Returns 0, or a negative errno if no page was moved: -ENOMEM: target is full.
+ * Move the first count pages to node target. The list stays as it is; those that were moved have target as their node. Adds
+ * the bytes that were moved to *moved. Returns 0, or a negative errno if no page was moved: -ENOMEM: target is full.
  */
 int bede_pages_move(struct bede_pages *pages, size_t count, int target, uint64_t *moved);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which pages were moved in the last seconds, so that none is moved back at once. Opens no files. */
+/* Which pages something was done to in the last seconds, so that it is not undone, or tried again, at once. Opens no files. */
 #ifndef BEDE_RECENT_H
 #define BEDE_RECENT_H
 
@@ -17,10 +17,10 @@ struct bede_recent {
 	} *at;
 };
 
-/* Remember that this page was moved now. Nothing is remembered without memory. */
+/* Remember this page. Nothing is remembered without memory. */
 void bede_recent_note(struct bede_recent *recent, int pid, uint64_t address, uint64_t now_us);
 
-/* Whether it was moved in the last BEDE_RECENT_US. */
+/* Whether that was done in the last BEDE_RECENT_US. */
 bool bede_recent_has(const struct bede_recent *recent, int pid, uint64_t address, uint64_t now_us);
 
 void bede_recent_free(struct bede_recent *recent);

@@ -10,26 +10,10 @@
 #include <stdbool.h>
 
 #include "kfile.h"
+#include "ranges.h"
 
 #define BEDE_MOST_TEXT (32 << 20) /* most bytes of a process's maps that are read */
-#define BEDE_MOST_RANGES 262144	  /* most ranges of one container; further ones are not moved */
 #define BEDE_UNKNOWN_HEAT 4	  /* heat of a range that was not measured: neither cold nor hot */
-
-/* A part of the address space of one process. */
-struct bede_range {
-	int pid;
-	unsigned heat;	    /* how often the range was in use: see heat.h and scores.h */
-	bool unshared_only; /* skip a file's pages that other processes map, too: they may be others' */
-	uint64_t nodes;	    /* bit n: some of it was on node n when it was read */
-	uint64_t start;
-	uint64_t end;
-};
-
-struct bede_ranges {
-	struct bede_range *at;
-	size_t count;
-	size_t size;
-};
 
 struct bede_process {
 	int pid;
@@ -60,9 +44,6 @@ int bede_vmas_read(struct bede_vmas *vmas, int dir, uint64_t local_mask, bool (*
 		   void *context);
 
 void bede_vmas_free(struct bede_vmas *vmas);
-
-/* Append one range. Returns 0 or -ENOMEM. */
-int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range);
 
 /*
  * Add the ranges of one process from the texts maps and numa (numa_maps) of vmas. Malformed lines are left

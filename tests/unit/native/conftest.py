@@ -10,13 +10,15 @@ HERE = Path(__file__).resolve().parent
 NATIVE = HERE.parents[2] / "native"
 
 
-def build(name: str, sanitizers: str, into: Path) -> Path:
-    """Build `NAME.c` and the native code with *sanitizers*, of which every finding is fatal."""
+def build(name: str, sanitizers: str, into: Path, only: tuple[str, ...] = ()) -> Path:
+    """Build `NAME.c` and the native code, all or *only* some files; each finding of *sanitizers* is fatal."""
     program = into / name
     sources = [path for path in sorted(NATIVE.glob("*.c")) if "_native" not in path.name]
+    if only:
+        sources = [NATIVE / f"{one}.c" for one in only]
     flags = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{NATIVE}"]
     flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"]
-    subprocess.run(["gcc", *flags, "-o", program, HERE / f"{name}.c", *sources], check=True)
+    subprocess.run(["gcc", *flags, "-o", program, HERE / f"{name}.c", *sources, "-lm"], check=True)
     return program
 
 
@@ -36,6 +38,13 @@ def heat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def heat_race(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`heat.c` with ThreadSanitizer."""
     return build("heat", "thread", tmp_path_factory.mktemp("heat_race"))
+
+
+@pytest.fixture(scope="session")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`exchange.c` with AddressSanitizer and UBSan; it stands in for what calls the kernel."""
+    real = ("exchange", "search", "scores", "order", "recent", "pagelist", "ranges", "kfile")
+    return build("exchange", "address,undefined", tmp_path_factory.mktemp("exchange"), real)
 
 
 @pytest.fixture(scope="session")

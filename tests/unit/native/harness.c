@@ -17,7 +17,7 @@
 #include "holder.h"
 #include "kfile.h"
 #include "order.h"
-#include "ranges.h"
+#include "range_text.h"
 #include "recount.h"
 #include "shortage.h"
 #include "vmas.h"

@@ -14,7 +14,7 @@
 
 #include "btf.h"
 #include "heat.h"
-#include "ranges.h"
+#include "range_text.h"
 #include "recent.h"
 #include "scores.h"
 #include "ticket.h"

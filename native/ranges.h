@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts of processes' memory, in a list that grows. */
+#ifndef BEDE_RANGES_H
+#define BEDE_RANGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BEDE_MOST_RANGES 262144 /* most ranges in a list; further ones are left out */
+
+/* A part of the address space of one process. */
+struct bede_range {
+	int pid;
+	unsigned heat;	    /* how often the range was in use: see heat.h and scores.h */
+	bool unshared_only; /* skip a file's pages that other processes map, too: they may be others' */
+	uint64_t nodes;	    /* bit n: some of it was on node n when it was read */
+	uint64_t start;
+	uint64_t end;
+};
+
+struct bede_ranges {
+	struct bede_range *at;
+	size_t count;
+	size_t size;
+};
+
+/* Append one range. Returns 0 or -ENOMEM. */
+int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range);
+
+#endif

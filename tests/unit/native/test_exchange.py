@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exchange of pages on simulated memory: which pages become local, at what price, and how soon."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PAGES = 32768  #: 128 MiB
+RATE = 10_000_000  #: accesses a second that miss all caches
+SEEDS = range(3)
+SHARES = (2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one measurement and the exchange after it came to; see exchange.c. Counts are from the start."""
+
+    seconds: float
+    local: float  #: share of the accesses
+    best: float
+    cpu_us: int
+    moved: int
+    vain: int
+    highest: int
+
+    def efficiency(self, bound: int) -> float:
+        """0 for *bound* random pages being local, 1 for the best ones."""
+        return (self.local - bound / PAGES) / (self.best - bound / PAGES)
+
+
+def run(program: Path, load: str, share: int, seed: int, seconds: float, *more: str) -> list[Turn]:
+    """Run *load* for so long; the bound is 1/*share* of its memory. It is never passed, whatever happens."""
+    bound = PAGES // share
+    words = [program, load, PAGES, bound, seed, RATE, seconds, *more]
+    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, check=True)
+    turns = []
+    for line in done.stdout.splitlines():
+        at, local, best, *counts = line.split()
+        turns.append(Turn(float(at), float(local), float(best), *map(int, counts)))
+    assert all(turn.highest <= bound for turn in turns)
+    return turns
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(("load", "least"), [("zipf", 0.95), ("region", 0.98), ("scan", 0.97)])
+def test_the_hot_pages_become_local(exchange: Path, load: str, least: float, share: int, seed: int) -> None:
+    """Soon, at two percent of a CPU at most in a minute, and nearly nothing is moved in vain."""
+    turns = run(exchange, load, share, seed, 60)
+    assert turns[-1].efficiency(PAGES // share) > least
+    soon = [turn for turn in turns if turn.seconds < 5][-1]
+    assert soon.efficiency(PAGES // share) > 0.9
+    assert turns[-1].cpu_us < 60e6 * 0.02
+    assert turns[-1].vain * 10 <= turns[-1].moved
+
+
+@pytest.mark.parametrize("load", ["zipf", "region"])
+def test_what_cannot_be_moved_is_in_nobodys_way(exchange: Path, load: str) -> None:
+    """Half of the local pages cannot be, the first to be tried, as if processes elsewhere had mapped them."""
+    turns = run(exchange, load, 4, 1, 30, "stuck")
+    assert turns[-1].efficiency(PAGES // 4) > (0.9 if load == "zipf" else 0.5)
