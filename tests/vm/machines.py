@@ -33,18 +33,20 @@ UP = re.compile(r"the machine is up after ([0-9.]+) s")
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One machine of the matrix; a *quiet* machine has the host to itself."""
+    """One machine of the matrix. *quiet*: it has the host to itself; *counted*: instructions are its time."""
 
     kernel: str
     topology: str
     cpus: int = 0  #: 0: the CPUs of the topology
     quiet: bool = False
+    counted: bool = False
 
     @property
     def name(self) -> str:
         """The machine's name, for people and for the durations that are remembered."""
         cpus = f" {self.cpus} CPU" if self.cpus else ""
-        return f"{self.kernel} {self.topology}{cpus}{' quiet' if self.quiet else ''}"
+        time = " quiet" if self.quiet else " counted" if self.counted else ""
+        return f"{self.kernel} {self.topology}{cpus}{time}"
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def boot(
     reboots: int = 0,
     bare: bool = False,
     quiet: bool = False,
+    counted: bool = False,
     environment: dict[str, str] | None = None,
     more: tuple[str, ...] = (),
 ) -> Boot:
@@ -142,10 +145,11 @@ def boot(
     line += ["vm", "run", "--kernel", kernel, *options]
     line += ["--bare"] if bare else []
     line += ["--cpus", str(cpus)] if cpus else []
+    line += ["--count-instructions"] if counted else []
     line += more
     line += ["--reboots", str(reboots), "--topology", topology, "--timeout", str(seconds)]
     asked = time.monotonic()
-    cell = Cell(kernel, topology, cpus, quiet)
+    cell = Cell(kernel, topology, cpus, quiet, counted)
     with tempfile.TemporaryDirectory() as out, PLACES.taken(quiet):
         began = time.monotonic()
         process = subprocess.Popen(
@@ -197,6 +201,7 @@ def run(job: Job) -> tuple[Boot, dict[str, "Verdict"]]:
         topology=job.cell.topology,
         cpus=job.cell.cpus,
         quiet=job.cell.quiet,
+        counted=job.cell.counted,
         seconds=JOB_SECONDS * (DEBUG_SLOWER if job.cell.kernel.endswith("-debug") else 1),
         live=True,
         environment={"BEDE_ONLY": json.dumps(job.tests)},

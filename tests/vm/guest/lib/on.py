@@ -24,24 +24,34 @@ ONE_SOCKET = ("two-tier", "module", "single")  #: topologies that work with one 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One machine of the matrix. *quiet*: it needs the host to itself, since an agent races a load."""
+    """One machine of the matrix.
+
+    *counted*: its time is the number of its instructions, so a busy host changes nothing about a race between
+    an agent and a load. *quiet*: it needs the host to itself instead, since its load reads a disk, which is
+    infinitely fast by that time.
+    """
 
     kernel: str
     topology: str
     cpus: int = 0  #: 0: the CPUs of the topology
     quiet: bool = False
+    counted: bool = False
 
 
-def on(kernel=STOCK, topology="two-tier", *, first=None, each=False, rarely=False, quiet=False, two=False):
+def on(kernel=STOCK, topology="two-tier", *, first=None, **more):
     """The marker. *kernel* and *topology* are one name or several; *first* is the kernel that comes first.
 
-    *two*: the test needs two CPUs, since it is about two things at the same time. *quiet* implies two CPUs.
+    *more* are *each* and *rarely* (above), *quiet* and *counted* (see Cell; they imply *two*), and *two*: the
+    test needs two CPUs, since it is about two things at the same time.
     """
+    unknown = set(more) - {"each", "rarely", "quiet", "counted", "two"}
+    if unknown:
+        raise TypeError(f"on() knows no {', '.join(sorted(unknown))}")
     kernels = (kernel,) if isinstance(kernel, str) else tuple(kernel)
     topologies = (topology,) if isinstance(topology, str) else tuple(topology)
     if first is not None:
         kernels = (first, *(name for name in kernels if name != first))
-    return pytest.mark.on(kernels, topologies, each=each, rarely=rarely, quiet=quiet, two=two or quiet)
+    return pytest.mark.on(kernels, topologies, **more)
 
 
 def rarely(*values):
@@ -65,15 +75,17 @@ def cells(item):
     for mark in marks:
         kernels, topologies = mark.args
         pairs = list(itertools.product(kernels, topologies))
-        whole |= dict.fromkeys(Cell(*pair, 0, mark.kwargs["quiet"]) for pair in pairs)
-        if not mark.kwargs["rarely"]:
-            found = [Cell(*pair, _cpus(pair[1], mark), mark.kwargs["quiet"]) for pair in pairs]
-            usual |= dict.fromkeys(found if mark.kwargs["each"] else found[:1])
+        time = {name: mark.kwargs.get(name, False) for name in ("quiet", "counted")}
+        whole |= dict.fromkeys(Cell(*pair, **time) for pair in pairs)
+        if not mark.kwargs.get("rarely"):
+            found = [Cell(*pair, _cpus(pair[1], mark), **time) for pair in pairs]
+            usual |= dict.fromkeys(found if mark.kwargs.get("each") else found[:1])
     return list(whole), [] if item.get_closest_marker("rarely") else list(usual)
 
 
 def _cpus(topology, mark):
-    return 1 if topology in ONE_SOCKET and not mark.kwargs["two"] else 0
+    two = any(mark.kwargs.get(name) for name in ("two", "quiet", "counted"))
+    return 1 if topology in ONE_SOCKET and not two else 0
 
 
 def _nearest(item):
