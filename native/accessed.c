@@ -79,19 +79,11 @@ static int look(struct watched *watched, bool counts)
 	return counts ? count_again(watched, pages, count) : 0;
 }
 
-/* Add a range, or make the last one longer. */
 static int add(struct bede_ranges *out, int pid, uint64_t start, uint64_t end, unsigned heat)
 {
-	struct bede_range *last = out->count ? &out->at[out->count - 1] : NULL;
+	struct bede_range range = { .pid = pid, .heat = heat, .start = start, .end = end };
 
-	if (start >= end)
-		return 0;
-	if (last && last->pid == pid && last->heat == heat && last->end == start) {
-		last->end = end;
-		return 0;
-	}
-	return bede_ranges_add(out,
-			       (struct bede_range){ .pid = pid, .heat = heat, .start = start, .end = end });
+	return start < end ? bede_ranges_join(out, range) : 0;
 }
 
 /* What was seen, and what lies between, which was not accessed. */

@@ -9,10 +9,6 @@
 #include "scores.h"
 #include "units.h"
 
-#define FIRST_WINDOW_US 5000
-#define MOST_WINDOWS 10 /* of one measurement: one more tells little, and the list becomes old meanwhile */
-#define LEAST_WINDOWS 2
-#define MEASURE_US 2000000 /* the longest measurement */
 #define LONGEST_US 1000000 /* the longest exchange: until then what was measured has changed */
 /*
  * A score is an average of some twenty windows, so chance alone lets it differ by up to a tenth. A margin of three
@@ -27,67 +23,21 @@
  */
 #define PAYS 30
 #define FORESEEN_US 10000000
-#define VAIN_PARTS 10 /* one of so many moved in vain is too much */
-/* If less than one of so many parts of the bound was exchanged, the right pages are local. */
-#define SETTLED_PARTS 50
-#define PACE_LEARNING 10	       /* 10 % of a CPU until then, ... */
-#define PACE_SETTLED 100	       /* ... and 1 % afterwards */
-#define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */
+#define VAIN_PARTS 10	 /* one of so many moved in vain is too much */
+#define SETTLED_PARTS 50 /* less than one of so many parts of the bound is hardly anything */
+#define PACE_LEARNING 10 /* 10 % of a CPU until then, ... */
+#define PACE_SETTLED 100 /* ... and 1 % afterwards */
 
 void bede_exchange_open(struct bede_exchange *exchange)
 {
-	exchange->window_us = FIRST_WINDOW_US;
+	bede_learn_open(&exchange->learn);
 	exchange->margin = MARGIN;
-	exchange->pace = PACE_LEARNING;
-}
-
-static int by_size(const void *left, const void *right)
-{
-	const struct bede_process *a = left, *b = right;
-
-	return (a->bytes < b->bytes) - (a->bytes > b->bytes);
 }
 
 int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exchange_ask *ask,
 			  uint64_t *used_us)
 {
-	struct bede_search *search = exchange->search;
-	struct bede_vmas *vmas = &search->vmas;
-	struct bede_heat heat = { 0 };
-	/* As long as the length of the windows is not right, find that out at the least price. */
-	uint64_t windows = exchange->fits ? MEASURE_US / exchange->window_us : LEAST_WINDOWS;
-	struct bede_heat_ask measure = { .processes = vmas->processes,
-					 .window_us = exchange->window_us,
-					 .windows = windows > MOST_WINDOWS  ? MOST_WINDOWS :
-						    windows < LEAST_WINDOWS ? LEAST_WINDOWS :
-									      (unsigned)windows,
-					 .huge = ask->huge,
-					 .wanted = ask->wanted };
-
-	qsort(vmas->processes, vmas->count, sizeof(*vmas->processes), by_size);
-	while (measure.count < BEDE_HEAT_TARGETS && measure.count < vmas->count &&
-	       vmas->processes[measure.count].bytes >= LEAST_PROCESS)
-		measure.count++;
-	int err = bede_heat_measure(&measure, &heat);
-
-	*used_us = heat.used_us;
-	if (!err) {
-		exchange->window_us = bede_scores_window(&heat.ranges, exchange->window_us, ask->bound);
-		/* Scores from windows of another length say something else. */
-		exchange->ready = exchange->fits;
-		exchange->learned = exchange->ready ? exchange->learned : 0;
-		bede_scores_learn(&search->heat, &heat.ranges, measure.windows, exchange->learned);
-		exchange->learned = (unsigned)minimum(exchange->learned + measure.windows, BEDE_SCORES_MOST);
-		exchange->fits = exchange->window_us < measure.window_us * 2 &&
-				 exchange->window_us > measure.window_us / 2;
-		search->heat_us = now_us();
-		bede_search_rewind(search);
-		search->earliest_us = 0; /* the order is to be a new one at once */
-		bede_search_refresh(search, true);
-		bede_search_rewind(search);
-	}
-	free(heat.ranges.at);
-	return err;
+	return bede_learn_measure(&exchange->learn, exchange->search, &ask->heat, used_us);
 }
 
 /*
@@ -99,7 +49,7 @@ int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exch
 static bool pays(const struct bede_exchange *exchange, unsigned hot, unsigned cold)
 {
 	double unseen = BEDE_HEAT_ALWAYS + BEDE_HEAT_ALWAYS / BEDE_SCORES_MOST;
-	double x = (double)PAYS * (double)exchange->window_us / FORESEEN_US;
+	double x = (double)PAYS * (double)exchange->learn.scored_us / FORESEEN_US;
 
 	return (unseen - cold) / (unseen - hot) >= 1 + x + x * x / 2 + x * x * x / 6;
 }
@@ -223,10 +173,9 @@ static void note_vain(struct bede_exchange *exchange, uint64_t bound)
 		exchange->margin = exchange->margin * 2 < MOST_MARGIN ? exchange->margin * 2 : MOST_MARGIN;
 	else if (exchange->margin > MARGIN)
 		exchange->margin--;
-	bool settled =
-		exchange->learned == BEDE_SCORES_MOST && exchange->bytes_promoted * SETTLED_PARTS < bound;
-
-	exchange->pace = settled ? PACE_SETTLED : PACE_LEARNING;
+	/* If hardly anything is worth an exchange, the right pages are local. */
+	exchange->learn.settled = exchange->learn.learned == BEDE_SCORES_MOST &&
+				  exchange->bytes_promoted * SETTLED_PARTS < bound;
 }
 
 /* Collect hot far pages, unless some are left. False if there are no more. */
@@ -290,7 +239,7 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 	bede_pages_clear(hot);
 	bede_pages_clear(exchange->cold);
 	bede_search_rewind(exchange->search);
-	while (!err && exchange->ready && now_us() < until && have_hot(exchange, ask, until)) {
+	while (!err && exchange->learn.ready && now_us() < until && have_hot(exchange, ask, until)) {
 		uint64_t at_once = ask->ticket > hot->size[0] ? ask->ticket : hot->size[0];
 		uint64_t most = minimum(left, at_once), demoted = 0, promoted = 0;
 
@@ -313,12 +262,12 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 			err = 0;
 		spare = spare && promoted;
 	}
-	note_vain(exchange, ask->bound);
+	note_vain(exchange, ask->heat.bound);
 }
 
 uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us)
 {
-	return used_us * exchange->pace;
+	return used_us * (exchange->learn.settled ? PACE_SETTLED : PACE_LEARNING);
 }
 
 void bede_exchange_close(struct bede_exchange *exchange)

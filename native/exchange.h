@@ -9,37 +9,28 @@
 #ifndef BEDE_EXCHANGE_H
 #define BEDE_EXCHANGE_H
 
-#include <stdatomic.h>
-
-#include "heat.h"
+#include "learn.h"
 #include "recent.h"
 #include "search.h"
 #include "ticket.h"
 
 struct bede_exchange {
 	struct bede_search *search;
+	struct bede_learn learn;
 	struct bede_pages *cold, *hot; /* where pages to demote, and to promote, are collected */
 	struct bede_ticket *ticket;    /* NULL: no fence has to be lowered */
 	struct bede_recent demoted, promoted, stuck; /* which pages were moved, or could not be */
-	uint64_t window_us;			     /* the length of the next windows */
-	bool fits;  /* the last windows had about the right length, so the next ones will ... */
-	bool ready; /* ... and the last ones did: the scores tell what to exchange */
-	unsigned
-		learned; /* windows of that length that the scores are averages of; at most BEDE_SCORES_MOST */
-	unsigned margin; /* by which a far page's score must be higher */
-	uint64_t pace;	 /* so many times what it takes is the time between two exchanges */
+	unsigned margin;			     /* by which a far page's score must be higher */
 	/* What the last exchange did; bytes. */
 	uint64_t bytes_demoted, bytes_promoted, bytes_vain;
 };
 
 /* What one exchange may do. */
 struct bede_exchange_ask {
-	uint64_t most;	 /* bytes to promote at most */
-	uint64_t ticket; /* bytes to promote at a time */
-	uint64_t bound;
+	struct bede_learn_ask heat;
+	uint64_t most;		       /* bytes to promote at most */
+	uint64_t ticket;	       /* bytes to promote at a time */
 	uint64_t local_mask, far_mask; /* promote to nodes of local_mask, and from nodes of far_mask */
-	bool huge;		       /* most memory is in huge pages */
-	atomic_int *wanted;	       /* set to 0, it ends a measurement early */
 	/* Called after each batch, with the bytes moved in it. It may wait, so as to keep to a rate. */
 	void (*paid)(void *context, uint64_t demoted, uint64_t promoted);
 	void *context;

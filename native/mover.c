@@ -140,15 +140,15 @@ static struct bede_exchange_ask exchange_ask(struct bede_mover *mover, const str
 {
 	uint64_t ticket = minimum(ask->bound / TICKET_PARTS, TICKET_MOST);
 
-	return (struct bede_exchange_ask){ .most = ask->exchange,
-					   .ticket = ticket > TICKET_LEAST ? ticket : TICKET_LEAST,
-					   .bound = ask->bound,
-					   .local_mask = ask->to,
-					   .far_mask = mover->far_mask,
-					   .huge = ask->huge,
-					   .wanted = &mover->measuring,
-					   .paid = paid,
-					   .context = mover };
+	return (struct bede_exchange_ask){
+		.heat = { .bound = ask->bound, .huge = ask->huge, .wanted = &mover->measuring },
+		.most = ask->exchange,
+		.ticket = ticket > TICKET_LEAST ? ticket : TICKET_LEAST,
+		.local_mask = ask->to,
+		.far_mask = mover->far_mask,
+		.paid = paid,
+		.context = mover
+	};
 }
 
 static int measure(struct bede_mover *mover, const struct bede_exchange_ask *ask)

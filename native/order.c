@@ -64,14 +64,10 @@ static void join(struct bede_ranges *ranges)
 	size_t last = 0;
 
 	for (size_t i = 1; i < ranges->count; i++) {
-		struct bede_range *before = &ranges->at[last];
-		const struct bede_range *one = &ranges->at[i];
-
-		if (before->pid == one->pid && before->heat == one->heat && before->end == one->start &&
-		    before->unshared_only == one->unshared_only && before->nodes == one->nodes)
-			before->end = one->end;
+		if (bede_ranges_continue(&ranges->at[last], &ranges->at[i]))
+			ranges->at[last].end = ranges->at[i].end;
 		else
-			ranges->at[++last] = *one;
+			ranges->at[++last] = ranges->at[i];
 	}
 	ranges->count = ranges->count ? last + 1 : 0;
 }

@@ -28,4 +28,10 @@ struct bede_ranges {
 /* Append one range. Returns 0 or -ENOMEM. */
 int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range);
 
+/* Whether next begins where one ends, and is like it. */
+bool bede_ranges_continue(const struct bede_range *one, const struct bede_range *next);
+
+/* Append one range, or make the last one longer if this one continues it. Returns as above. */
+int bede_ranges_join(struct bede_ranges *ranges, struct bede_range range);
+
 #endif

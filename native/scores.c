@@ -1,57 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scores.h"
 
-#include <stdbool.h>
-
 #include "heat.h"
 #include "order.h"
+#include "units.h"
 
 #define LEAST_US 1000 /* looking at the pages takes as long */
 #define STEP 4	      /* most change of the length at a time */
+/*
+ * What has a score of 50 is in use in most windows, and by more points more often than memory on the average. If half of
+ * that difference is left, and the load does as much as before, other pages are hot now. Chance makes up less than five
+ * points, from some hundred pages on.
+ */
+#define HOT_SCORE 50
+#define STILL_HOT 0.5
+#define LEAST_HOTTER 5
 
-/* Whether range ends before other begins. */
-static bool is_before(const struct bede_range *range, const struct bede_range *other)
+/* Whether range ends before an address of a process, or there. */
+static bool is_before(const struct bede_range *range, int pid, uint64_t address)
 {
-	return range->pid < other->pid || (range->pid == other->pid && range->end <= other->start);
+	return range->pid < pid || (range->pid == pid && range->end <= address);
 }
 
-/* The mean score of what is within range, -1 if nothing of it has one. *at: the first that may overlap it. */
-static double score_of(const struct bede_ranges *scores, const struct bede_range *range, size_t *at)
+/*
+ * The score of the part of range that begins at *start, -1 if it has none. *end is set to where that part ends. *at is the
+ * first of scores that may overlap it; all are asked for in order.
+ */
+static double score_of(const struct bede_ranges *scores, const struct bede_range *range, uint64_t start,
+		       size_t *at, uint64_t *end)
 {
-	double sum = 0, bytes = 0;
-
-	while (*at < scores->count && is_before(&scores->at[*at], range))
+	while (*at < scores->count && is_before(&scores->at[*at], range->pid, start))
 		(*at)++;
-	for (size_t i = *at; i < scores->count && !is_before(range, &scores->at[i]); i++) {
-		const struct bede_range *one = &scores->at[i];
-		uint64_t start = one->start > range->start ? one->start : range->start;
-		uint64_t end = one->end < range->end ? one->end : range->end;
+	const struct bede_range *one = *at < scores->count ? &scores->at[*at] : NULL;
 
-		if (start >= end)
-			continue;
-		sum += (double)one->heat * (double)(end - start);
-		bytes += (double)(end - start);
+	*end = range->end;
+	if (!one || one->pid != range->pid || one->start >= range->end)
+		return -1;
+	if (one->start > start) {
+		*end = one->start;
+		return -1;
 	}
-	return bytes > 0 ? sum / bytes : -1;
+	*end = minimum(one->end, range->end);
+	return one->heat;
 }
 
 void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured, unsigned windows,
 		       unsigned before)
 {
+	struct bede_ranges out = { 0 };
 	double kept = (double)before / (before + windows);
+	size_t at = 0;
+	int err = 0;
+
+	/* Parts become ever smaller where their borders change each time: begin anew before there is no space for them. */
+	if (scores->count > BEDE_MOST_RANGES / 2)
+		scores->count = 0;
+	bede_order_by_address(measured);
+	for (size_t i = 0; i < measured->count && !err; i++) {
+		const struct bede_range *one = &measured->at[i];
+		struct bede_range part = *one;
+
+		for (; part.start < one->end && !err; part.start = part.end) {
+			double was = score_of(scores, one, part.start, &at, &part.end);
+
+			part.heat = was < 0 ? one->heat :
+					      (unsigned)(was * kept + (double)one->heat * (1 - kept) + 0.5);
+			err = bede_ranges_join(&out, part);
+		}
+	}
+	free(scores->at);
+	free(measured->at);
+	*scores = out;
+	*measured = (struct bede_ranges){ 0 };
+}
+
+bool bede_scores_are_outdated(const struct bede_ranges *scores, struct bede_ranges *measured, uint64_t memory)
+{
+	double all = 0, all_expected = 0, hot = 0, hot_expected = 0, hot_bytes = 0;
 	size_t at = 0;
 
 	bede_order_by_address(measured);
 	for (size_t i = 0; i < measured->count; i++) {
-		struct bede_range *one = &measured->at[i];
-		double was = score_of(scores, one, &at);
+		const struct bede_range *one = &measured->at[i];
 
-		if (was >= 0)
-			one->heat = (unsigned)(was * kept + (double)one->heat * (1 - kept) + 0.5);
+		for (uint64_t start = one->start, end; start < one->end; start = end) {
+			double score = score_of(scores, one, start, &at, &end), bytes = (double)(end - start);
+
+			if (score < 0)
+				continue;
+			all += bytes * one->heat;
+			all_expected += bytes * score;
+			if (score < HOT_SCORE)
+				continue;
+			hot_bytes += bytes;
+			hot += bytes * one->heat;
+			hot_expected += bytes * score;
+		}
 	}
-	free(scores->at);
-	*scores = *measured;
-	*measured = (struct bede_ranges){ 0 };
+	if (!memory || hot_bytes <= 0)
+		return false;
+	double usual = all < all_expected ? all / all_expected : 1, chance = all / (double)memory;
+	double expected = hot_expected / hot_bytes * usual - chance, seen = hot / hot_bytes - chance;
+
+	return expected > LEAST_HOTTER && seen < expected * STILL_HOT;
 }
 
 uint64_t bede_scores_window(const struct bede_ranges *measured, uint64_t window_us, uint64_t bound)

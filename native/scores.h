@@ -6,18 +6,27 @@
 #ifndef BEDE_SCORES_H
 #define BEDE_SCORES_H
 
-#include "vmas.h"
+#include <stdbool.h>
+
+#include "ranges.h"
 
 /* What is used less often is not worth moving: see PAYS in exchange.c. */
 #define BEDE_WINDOW_MOST_US 333333
 #define BEDE_SCORES_MOST 20 /* windows that a score is the average of; older ones count less and less */
 
 /*
- * Average what was measured in so many windows with the scores so far, which are averages of before windows. Both are ranges in any order; scores becomes what
- * was measured, each range with its average, sorted by process and address. measured is emptied.
+ * Average what was measured in so many windows with the scores so far, which are averages of before windows. Where the borders
+ * differ, ranges are divided. scores is sorted by process and address before and after; measured is emptied.
  */
 void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured, unsigned windows,
 		       unsigned before);
+
+/*
+ * Whether what had the highest scores is not in use any more, though as much as before is in use in all: then the scores say
+ * nothing about the present. memory is how many bytes there are in memory. Sorts measured by process and address.
+ */
+bool bede_scores_are_outdated(const struct bede_ranges *scores, struct bede_ranges *measured,
+			      uint64_t memory);
 
 /*
  * The length of the next windows, after windows of window_us: such that as much memory is in use within one as the bound

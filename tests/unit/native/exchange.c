@@ -295,12 +295,11 @@ int main(int argc, char **argv)
 	};
 	atomic_int wanted = 1;
 	uint64_t bytes = memory.bound * PAGE, parts = bytes / 128, vain = 0;
-	struct bede_exchange_ask ask = { .most = bytes,
+	struct bede_exchange_ask ask = { .heat = { .bound = bytes, .wanted = &wanted },
+					 .most = bytes,
 					 .ticket = minimum(parts > 16 * PAGE ? parts : 16 * PAGE, 512 * PAGE),
-					 .bound = bytes,
 					 .local_mask = 1,
 					 .far_mask = 2,
-					 .wanted = &wanted,
 					 .paid = paid };
 
 	bede_exchange_open(&exchange);

@@ -61,3 +61,18 @@ def test_what_cannot_be_moved_is_in_nobodys_way(exchange: Path, load: str) -> No
     """Half of the local pages cannot be, the first to be tried, as if processes elsewhere had mapped them."""
     turns = run(exchange, load, 4, 1, 30, "stuck")
     assert turns[-1].efficiency(PAGES // 4) > (0.9 if load == "zipf" else 0.5)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(("load", "patience"), [("jump", 2), ("moved", 10)])
+def test_other_pages_become_hot(exchange: Path, load: str, patience: float, share: int, seed: int) -> None:
+    """After half a minute: 90 % of what can be reached is reached again soon, and moving stays cheap."""
+    bound = PAGES // share
+    turns = run(exchange, load, share, seed, 60)
+    before = [turn for turn in turns if turn.seconds < 30][-1]
+    after = next(turn for turn in turns if turn.seconds > 30 and turn.efficiency(bound) > 0.9)
+    assert before.efficiency(bound) > 0.9
+    assert after.seconds < 30 + patience
+    assert turns[-1].cpu_us < 60e6 * 0.03
+    assert turns[-1].vain * 10 <= turns[-1].moved

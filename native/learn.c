@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "learn.h"
+
+#include <stdlib.h>
+
+#include "scores.h"
+#include "units.h"
+
+#define FIRST_WINDOW_US 5000
+#define MOST_WINDOWS 10 /* of one measurement: one more tells little, and the list becomes old meanwhile */
+#define LEAST_WINDOWS 2
+#define MEASURE_US 2000000	       /* the longest measurement */
+#define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */
+
+void bede_learn_open(struct bede_learn *learn)
+{
+	learn->window_us = FIRST_WINDOW_US;
+}
+
+static int by_size(const void *left, const void *right)
+{
+	const struct bede_process *a = left, *b = right;
+
+	return (a->bytes < b->bytes) - (a->bytes > b->bytes);
+}
+
+/*
+ * How many windows to measure. As long as their length is not right, that is to be found out at the least price; and once
+ * everything is settled, a change is noticed the sooner the less each look at it costs.
+ */
+static unsigned windows(const struct bede_learn *learn)
+{
+	uint64_t count = learn->fits && !learn->settled ? MEASURE_US / learn->window_us : LEAST_WINDOWS;
+
+	return (unsigned)(count > MOST_WINDOWS	? MOST_WINDOWS :
+			  count < LEAST_WINDOWS ? LEAST_WINDOWS :
+						  count);
+}
+
+/* Take in what was measured as asked. */
+static void take_in(struct bede_learn *learn, struct bede_search *search, struct bede_ranges *measured,
+		    const struct bede_heat_ask *asked, uint64_t bound)
+{
+	uint64_t next_us = bede_scores_window(measured, asked->window_us, bound), memory = 0;
+
+	for (size_t i = 0; i < asked->count; i++)
+		memory += asked->processes[i].bytes;
+
+	/* Scores from windows of another length say something else, and so do those of another time. */
+	if (!learn->fits || bede_scores_are_outdated(&search->heat, measured, memory))
+		learn->learned = 0;
+	/* What was in use in windows that are too short is less than the bound: all of it shall be local. */
+	learn->ready = learn->fits || next_us > asked->window_us;
+	bede_scores_learn(&search->heat, measured, asked->windows, learn->learned);
+	learn->learned = (unsigned)minimum(learn->learned + asked->windows, BEDE_SCORES_MOST);
+	learn->scored_us = asked->window_us;
+	learn->window_us = next_us;
+	learn->fits = next_us < asked->window_us * 2 && next_us > asked->window_us / 2;
+}
+
+int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, const struct bede_learn_ask *ask,
+		       uint64_t *used_us)
+{
+	struct bede_vmas *vmas = &search->vmas;
+	struct bede_heat heat = { 0 };
+	struct bede_heat_ask measure = { .processes = vmas->processes,
+					 .window_us = learn->window_us,
+					 .windows = windows(learn),
+					 .huge = ask->huge,
+					 .wanted = ask->wanted };
+
+	qsort(vmas->processes, vmas->count, sizeof(*vmas->processes), by_size);
+	while (measure.count < BEDE_HEAT_TARGETS && measure.count < vmas->count &&
+	       vmas->processes[measure.count].bytes >= LEAST_PROCESS)
+		measure.count++;
+	int err = bede_heat_measure(&measure, &heat);
+
+	*used_us = heat.used_us;
+	if (!err) {
+		take_in(learn, search, &heat.ranges, &measure, ask->bound);
+		search->heat_us = now_us();
+		bede_search_rewind(search);
+		search->earliest_us = 0; /* the order is to be a new one at once */
+		bede_search_refresh(search, true);
+		bede_search_rewind(search);
+	}
+	free(heat.ranges.at);
+	return err;
+}

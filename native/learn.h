@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Learns which parts of a container's memory are hot, measurement by measurement: how long the windows should be, how
+ * many it takes, and when what was learned does not hold any more.
+ */
+#ifndef BEDE_LEARN_H
+#define BEDE_LEARN_H
+
+#include "heat.h"
+#include "search.h"
+
+/* What one container's measurements have told so far. */
+struct bede_learn {
+	uint64_t window_us; /* the length of the next windows */
+	uint64_t scored_us; /* the length of those that the scores are averages of ... */
+	unsigned learned;   /* ... and their number; at most BEDE_SCORES_MOST */
+	bool fits;	    /* the last windows had about the right length, so the next ones will */
+	bool ready;	    /* the scores tell what to exchange */
+	bool settled;	    /* set by the caller: nearly nothing was left to exchange */
+};
+
+struct bede_learn_ask {
+	uint64_t bound;	    /* bytes */
+	bool huge;	    /* most memory is in huge pages */
+	atomic_int *wanted; /* set to 0, it ends the measurement early */
+};
+
+/* learn must be all zero. */
+void bede_learn_open(struct bede_learn *learn);
+
+/*
+ * Measure heat and learn from it; the search's list is then in the order of the scores. *used_us gets the CPU time that
+ * the kernel spent on it. Returns 0, or a negative errno as bede_heat_measure does.
+ */
+int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, const struct bede_learn_ask *ask,
+		       uint64_t *used_us);
+
+#endif
