@@ -33,7 +33,7 @@ MIB = 1 << 20
 SIZE = 128  #: MiB that a load uses
 #: name → accesses a round, and what is computed for each, as in a store that has to find and hash a record
 LOADS = {"zipf": ("500000", "60"), "region": ("500000", "60")}
-ROUNDS = 60
+ROUNDS = 150  #: some 16 seconds, of which half is learning
 LAST = 10  #: rounds that count as steady
 KERNELS = ("debian-6.12", "debian-7.3")
 PATTERNS = "/usr/lib/bede/tests/vm/guest/workloads/patterns"

@@ -36,6 +36,8 @@ struct bede_stats {
 	uint64_t measured;
 	uint64_t exchanged;
 	uint64_t vain;
+	uint64_t hits_local;
+	uint64_t hits_best;
 	uint64_t tries;
 	uint64_t rounds;
 	uint64_t fence_events;

@@ -55,8 +55,10 @@ struct bede_stats {
 	uint64_t measured;	/* times that the mover measured heat */
 	uint64_t exchanged;	/* bytes that the mover demoted where the kernel demotes, too: on tiers */
 	uint64_t vain;		/* bytes that the mover moved back within ten seconds */
-	uint64_t tries;		/* demotion commands, or batches of the mover */
-	uint64_t rounds;	/* turns of the holder's loop */
+	uint64_t hits_local; /* thousandths of what was in use that are local, by the last measurement ... */
+	uint64_t hits_best;  /* ... and that would be, if the best pages were; 0: nothing was measured */
+	uint64_t tries;	     /* demotion commands, or batches of the mover */
+	uint64_t rounds;     /* turns of the holder's loop */
 	/* Times that a change of memory.events began a turn, mostly because a task exceeded the fence. */
 	uint64_t fence_events;
 	uint64_t stalls; /* times that demotion made no progress and the fence was lifted */

@@ -9,6 +9,8 @@
 #define FIRST_WINDOW_US 5000
 #define MOST_WINDOWS 10 /* of one measurement: one more tells little, and the list becomes old meanwhile */
 #define LEAST_WINDOWS 2
+#define GROWING_PARTS \
+	16 /* a program grows if it has one of so many parts more than at the last measurement */
 #define MEASURE_US 2000000	       /* the longest measurement */
 #define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */
 
@@ -49,8 +51,14 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 	/* Scores from windows of another length say something else, and so do those of another time. */
 	if (!learn->fits || bede_scores_are_outdated(&search->heat, measured, memory))
 		learn->learned = 0;
-	/* What was in use in windows that are too short is less than the bound: all of it shall be local. */
-	learn->ready = learn->fits || next_us > asked->window_us;
+	/*
+	 * What was in use in windows that are too short is less than the bound: all of it shall be local. But a program that
+	 * is still filling its memory uses what it fills, once.
+	 */
+	bool grows = memory > learn->memory + learn->memory / GROWING_PARTS;
+
+	learn->ready = learn->fits || (next_us > asked->window_us && !grows);
+	learn->memory = memory;
 	bede_scores_learn(&search->heat, measured, asked->windows, learn->learned);
 	learn->learned = (unsigned)minimum(learn->learned + asked->windows, BEDE_SCORES_MOST);
 	learn->scored_us = asked->window_us;

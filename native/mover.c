@@ -174,8 +174,13 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 	struct bede_exchange_ask ask = exchange_ask(mover, task);
 	int err = measure(mover, &ask);
 
-	if (!err)
+	struct bede_hits hits = mover->moved.hits;
+
+	if (!err) {
 		bede_exchange_run(&mover->exchange, &ask);
+		bede_hits_estimate(&mover->search, &mover->pages, mover->local_mask, mover->far_mask,
+				   task->bound, &hits);
+	}
 	uint64_t used_us = cpu_us() + mover->kernel_us - before_us;
 	uint64_t pause = err == -ENOENT ? NEVER_US :
 			 err		? RETRY_US :
@@ -184,6 +189,7 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 	pthread_mutex_lock(&mover->lock);
 	mover->moved.due_us = now_us() + pause;
 	mover->moved.vain += mover->exchange.bytes_vain;
+	mover->moved.hits = hits;
 	pthread_mutex_unlock(&mover->lock);
 }
 
@@ -289,6 +295,8 @@ void bede_mover_publish(const struct bede_moved *moved, struct bede_stats *out)
 	out->mover_us = moved->used_us;
 	out->measured = moved->measured;
 	out->vain = moved->vain;
+	out->hits_local = moved->hits.local;
+	out->hits_best = moved->hits.best;
 }
 
 int bede_mover_stop(struct bede_mover *mover)

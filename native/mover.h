@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "exchange.h"
+#include "hits.h"
 #include "holder.h"
 
 /* What the mover has to do; bytes. */
@@ -35,6 +36,7 @@ struct bede_moved {
 	uint64_t program_bound; /* bytes of program-bound memory on local nodes */
 	uint64_t used_us;	/* CPU time, and that which the kernel spent on measuring heat */
 	uint64_t vain;		/* bytes that were moved back within ten seconds */
+	struct bede_hits hits;	/* how good the placement was at last */
 	uint64_t due_us;	/* when the next exchange is due */
 	uint64_t measured;	/* times that heat was measured */
 	uint64_t looks;		/* times that the VMAs were read */

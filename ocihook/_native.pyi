@@ -62,6 +62,8 @@ class bede_stats:
     measured: int
     exchanged: int
     vain: int
+    hits_local: int
+    hits_best: int
     tries: int
     rounds: int
     fence_events: int

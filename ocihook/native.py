@@ -49,6 +49,8 @@ class Stats(NamedTuple):
     measured: int
     exchanged: int
     vain: int
+    hits_local: int
+    hits_best: int
     tries: int
     rounds: int
     fence_events: int

@@ -14,8 +14,9 @@
  *     scan    as region, beside a scan of all pages, which takes four seconds a time
  *
  * BOUND of the pages are local at first, spread evenly. With "stuck" these are the first ones, and the first half of them
- * cannot be moved. It prints a line for each measurement: seconds, share of accesses that are local, the same with the best pages local, CPU time so
- * far in microseconds, pages moved so far, pages moved in vain so far, highest number of local pages so far.
+ * cannot be moved. It prints a line for each measurement: seconds, share of accesses that are local, the same with the best
+ * pages local, CPU time so far in microseconds, pages moved so far, pages moved in vain so far, highest number of local
+ * pages so far, and the estimates of bede_hits_estimate.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -25,6 +26,7 @@
 #include <string.h>
 
 #include "exchange.h"
+#include "hits.h"
 #include "roomiest.h"
 #include "units.h"
 
@@ -234,7 +236,7 @@ static int descending(const void *left, const void *right)
 }
 
 /* Shares of the accesses: of what is local, and of as many of the best pages. */
-static void show(uint64_t vain)
+static void show(uint64_t vain, const struct bede_hits *hits)
 {
 	double *sorted = calloc(memory.pages, sizeof(*sorted));
 	double all = 0, local = 0, best = 0;
@@ -246,8 +248,9 @@ static void show(uint64_t vain)
 		best += page < memory.bound ? sorted[page] : 0;
 		local += memory.node[page] ? 0 : memory.rate[page];
 	}
-	printf("%.3f %.4f %.4f %" PRIu64 " %" PRIu64 " %" PRIu64 " %zu\n", (double)clock_ns / 1e9 - 1,
-	       local / all, best / all, cpu_ns / 1000, moved_pages, (uint64_t)(vain / PAGE), memory.highest);
+	printf("%.3f %.4f %.4f %" PRIu64 " %" PRIu64 " %" PRIu64 " %zu %u %u\n", (double)clock_ns / 1e9 - 1,
+	       local / all, best / all, cpu_ns / 1000, moved_pages, (uint64_t)(vain / PAGE), memory.highest,
+	       hits->local, hits->best);
 	free(sorted);
 }
 
@@ -293,6 +296,7 @@ int main(int argc, char **argv)
 	struct bede_exchange exchange = {
 		.search = &search, .cold = &lists[0], .hot = &lists[1], .ticket = &ticket
 	};
+	struct bede_hits hits = { 0 };
 	atomic_int wanted = 1;
 	uint64_t bytes = memory.bound * PAGE, parts = bytes / 128, vain = 0;
 	struct bede_exchange_ask ask = { .heat = { .bound = bytes, .wanted = &wanted },
@@ -315,7 +319,8 @@ int main(int argc, char **argv)
 			return 1;
 		bede_exchange_run(&exchange, &ask);
 		vain += exchange.bytes_vain;
-		show(vain);
+		bede_hits_estimate(&search, &lists[0], 1, 2, bytes, &hits);
+		show(vain, &hits);
 		clock_ns += bede_exchange_pause(&exchange, (cpu_ns - before) / 1000) * 1000;
 	}
 	bede_exchange_close(&exchange);

@@ -24,6 +24,8 @@ class Turn:
     moved: int
     vain: int
     highest: int
+    hits_local: int  #: thousandths, as Bede estimates them
+    hits_best: int
 
     def efficiency(self, bound: int) -> float:
         """0 for *bound* random pages being local, 1 for the best ones."""
@@ -54,6 +56,7 @@ def test_the_hot_pages_become_local(exchange: Path, load: str, least: float, sha
     assert soon.efficiency(PAGES // share) > 0.9
     assert turns[-1].cpu_us < 60e6 * 0.02
     assert turns[-1].vain * 10 <= turns[-1].moved
+    assert 0.9 <= turns[-1].hits_local / turns[-1].hits_best <= 1.05
 
 
 @pytest.mark.parametrize("load", ["zipf", "region"])
@@ -61,6 +64,8 @@ def test_what_cannot_be_moved_is_in_nobodys_way(exchange: Path, load: str) -> No
     """Half of the local pages cannot be, the first to be tried, as if processes elsewhere had mapped them."""
     turns = run(exchange, load, 4, 1, 30, "stuck")
     assert turns[-1].efficiency(PAGES // 4) > (0.9 if load == "zipf" else 0.5)
+    if load == "region":
+        assert turns[-1].hits_local / turns[-1].hits_best == pytest.approx(2 / 3, abs=0.05)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
