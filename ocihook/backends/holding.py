@@ -78,6 +78,8 @@ def status(record: Record, stats: native.Stats) -> Status:
         mover_us=stats.mover_us,
         exchanged=stats.exchanged,
         vain=stats.vain,
+        hits_local=stats.hits_local / 1000 if stats.hits_best else None,
+        hits_best=stats.hits_best / 1000 if stats.hits_best else None,
         steered=stats.steered,
         away=stats.away,
         stalled=stats.stalled,

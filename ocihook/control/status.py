@@ -53,6 +53,9 @@ class Status:
     mover_us: int = 0  #: processor time that moving its pages, and finding out which, took
     exchanged: int = 0  #: bytes that the agent demoted to promote others, where the kernel demotes as well
     vain: int = 0  #: bytes that the agent moved back within ten seconds
+    #: of what was in use: the share that is local, and the share that would be if the best pages were
+    hits_local: float | None = None
+    hits_best: float | None = None
     steered: bool = False  #: whether Bede chooses the nodes that it allocates from
     away: bool = False  #: whether Bede has chosen the far nodes now
     stalled: bool = False
@@ -72,7 +75,10 @@ class Status:
         return {name: value for name, value in found.items() if name not in _OPTIONAL or value is not None}
 
 
-_OPTIONAL = {"inode", "asked", "created", "user_high", "steered_bytes", "promotion_denied", "over"}
+_OPTIONAL = {
+    *("inode", "asked", "created", "user_high", "hits_local", "hits_best"),
+    *("steered_bytes", "promotion_denied", "over"),
+}
 _FIELDS = {JSON_NAMES.get(field.name, field.name): field for field in dataclasses.fields(Status)}
 _OUTSIDE = {field.name for field in dataclasses.fields(Outside)}
 

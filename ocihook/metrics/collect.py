@@ -39,16 +39,23 @@ LISTED = {
     ),
     "stalled": _Of("stalled", "1 while nothing of a container above its bound can be demoted."),
 }
-#: by a field of Status, only if the agent moves pages itself; the number divides a field of another unit
+#: by a field of Status, only if nothing but the agent moves pages
 MOVING = {
-    "program_bound": (
-        _Of("own_bytes", "Local memory that programs have placed themselves, and that stays."),
-        1,
-    ),
-    "mover_us": (_Of("mover_cpu_seconds", "Processor time used to move the container's pages.", True), 1e6),
-    "steered": (_Of("steering", "1 where what the container allocates is steered, 0 where only moved."), 1),
-    "away": (_Of("allocating_far", "1 while what the container allocates is steered to far nodes."), 1),
+    "program_bound": _Of("own_bytes", "Local memory that programs have placed themselves, and that stays."),
+    "steered": _Of("steering", "1 where what the container allocates is steered, 0 where only moved."),
+    "away": _Of("allocating_far", "1 while what the container allocates is steered to far nodes."),
 }
+#: by a field of Status, only if the agent has measured which pages are in use
+HEAT = {
+    "hits_local": _Of(
+        "hits_local_ratio", "Share of the memory in use that is local, by how often it is used."
+    ),
+    "hits_best": _Of("hits_best_ratio", "The same share if the best pages were local."),
+    "vain": _Of(
+        "moved_in_vain_bytes", "Memory that the agent moved, and moved back within ten seconds.", True
+    ),
+}
+MOVER = _Of("mover_cpu_seconds", "Processor time used to move pages, and to find out which.", True)
 #: by the field of :class:`ocihook.watch.counters.Counters`
 COUNTED = {
     "demoted": _Of("demoted_bytes", "Memory moved from local to far nodes.", True),
@@ -113,8 +120,13 @@ def _families(found: list[Status]) -> Iterator[Metric]:
 
 def _values(container: Status) -> Iterator[tuple[_Of, float]]:
     yield from ((metric, float(getattr(container, name))) for name, metric in LISTED.items())
-    if choose.named(container.backend).MOVES_PAGES:
-        yield from ((metric, getattr(container, name) / parts) for name, (metric, parts) in MOVING.items())
+    moves = choose.named(container.backend).MOVES_PAGES
+    if moves:
+        yield from ((metric, float(getattr(container, name))) for name, metric in MOVING.items())
+    if container.hits_best is not None:
+        yield from ((metric, float(getattr(container, name))) for name, metric in HEAT.items())
+    if moves or container.hits_best is not None:
+        yield MOVER, container.mover_us / 1e6
     if container.outside is not None:
         yield from ((metric, float(getattr(container.outside, name))) for name, metric in OUTSIDE.items())
     try:

@@ -151,6 +151,7 @@ def test_hot_pages_become_local_within_the_bound(kernel: str, tmp_path: Path) ->
     assert told["highest"] <= PROMOTED * 1.01
     assert told["status"]["exchanged"] > 0
     assert told["status"]["vain"] <= told["status"]["exchanged"] * 0.2
+    assert told["status"]["hits_local"] == pytest.approx(told["status"]["hits_best"], abs=0.1)
     shares = []
     for interval in json.loads(report.read_text())["intervals"]:
         if interval["label"] in ("region 2", "region 29", "region 30"):

@@ -124,7 +124,7 @@ def _moving(container: Status) -> list[tuple[str, str]]:
     used = container.mover_us / 1e6
     demoted, promoted = (container.demoted or 0) / MIB, (container.promoted or 0) / MIB
     text = f"{demoted:.1f} MiB demoted and {promoted:.1f} MiB promoted in {used:.2f} s of processor time"
-    found = [("moved", f"{text}, since the agent holds it")]
+    found = [("moved", f"{text}, since the agent holds it"), *telling.placement(container)]
     if container.program_bound:
         found.append(
             (

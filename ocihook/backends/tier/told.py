@@ -53,6 +53,7 @@ def explain(container: Status, cgroup_fd: int, settings: Config) -> Explanation:
         size = f"{container.exchanged / MIB:.1f} MiB"
         text = f"{size} in {used:.2f} s of processor time, {vain:.0%} of it in vain"
         found.append(("exchanged", text))
+    found += telling.placement(container)
     if container.stalled:
         found.append(("stalled", "nothing of it can be demoted now: far memory is full, or pages are locked"))
     out = host.balancing() and balancing.is_out(cgroup_fd)

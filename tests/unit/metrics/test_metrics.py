@@ -79,6 +79,18 @@ def test_what_the_mover_does_is_told_where_there_is_one(one: None, monkeypatch: 
     assert "# TYPE bede_container_mover_cpu_seconds_total counter" in lines
 
 
+def test_heat_is_told_where_it_was_measured(one: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "hits" not in text()
+    measured = ONE | {"hits_local": 0.58, "hits_best": 0.61, "vain": 8192, "mover_us": 1_500_000}
+    monkeypatch.setattr(collect.containers, "listing", lambda: [from_json(measured)])
+    lines = [re.sub(r"\{.*\}", "", line) for line in text().splitlines()]
+    assert "bede_container_hits_local_ratio 0.58" in lines
+    assert "bede_container_hits_best_ratio 0.61" in lines
+    assert "bede_container_moved_in_vain_bytes_total 8192.0" in lines
+    assert "bede_container_mover_cpu_seconds_total 1.5" in lines
+    assert "own_bytes" not in text()
+
+
 def test_what_is_not_counted_is_not_told(one: None) -> None:
     assert "promoted" not in text()
     assert "oom_kills" not in text()

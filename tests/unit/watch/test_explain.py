@@ -127,6 +127,14 @@ def test_steering_at_home_and_away(cgroup: Path) -> None:
     assert facts["beside it"] == "memory.max 256M, nodes allowed 0-1, CPUs 0-3"
 
 
+def test_how_good_the_placement_is(cgroup: Path) -> None:
+    assert "placement" not in told(TIER)
+    for one in (TIER, MOVED):
+        words = told({**one, "hits_local": 0.58, "hits_best": 0.612})["placement"]
+        assert words.startswith("58% of what is in use is local")
+        assert "61%" in words
+
+
 def test_what_is_not_steered_is_moved(cgroup: Path) -> None:
     hosts.put(cgroup.parents[1], host.BALANCING, "1\n")
     facts = told({**MOVED, "steered": False})
