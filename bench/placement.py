@@ -12,7 +12,8 @@ of `ARMS`, one after the other. A second one runs it with the oracle's pages tak
     speed   modelled time of the oracle, divided by this one's
     mean    mean local usage in the last rounds, as a share of the bound; "over" is the highest overshoot
     moved   pages that the kernel moved while the load ran, in MiB
-    bede    CPU time of Bede's agent and of the kernel's threads, as a share of the load's
+    bede    CPU time of Bede's agent and of the kernel's threads, as a share of the load's; "later": the same of
+            the last third of the rounds, when most is learned
 """
 
 import argparse
@@ -65,6 +66,7 @@ class Row:
     over: float
     moved: float
     bede: float
+    later: float
 
 
 # In the machine
@@ -212,6 +214,7 @@ def measure(kernel: str, load: str, share: int, seed: int) -> list[Row]:
                     over=over,
                     moved=sum(each["pages"]["moved"] or 0 for each in within) * 4096 / MIB,
                     bede=_bede(within, rounds(report, arm, load)),
+                    later=_bede(within[-ROUNDS // 3 :], rounds(report, arm, load)[-ROUNDS // 3 :]),
                 )
             )
     return rows
@@ -235,14 +238,14 @@ def _bede(intervals: list[dict[str, Any]], loads: list[dict[str, Any]]) -> float
 def table(rows: list[Row]) -> str:
     """The rows as a table in Markdown."""
     lines = [
-        "| kernel | load | bound | | H | E | speed | mean | over | moved, MiB | bede |",
-        "|" + " --- |" * 11,
+        "| kernel | load | bound | | H | E | speed | mean | over | moved, MiB | bede | later |",
+        "|" + " --- |" * 12,
     ]
     for row in rows:
         lines.append(
             f"| {row.kernel} | {row.load} | 1/{row.share} | {row.arm} | {100 * row.local_share:.1f} % |"
             f" {row.efficiency:.2f} | {row.speed:.3f} | {100 * row.mean:.1f} % | {100 * row.over:.1f} % |"
-            f" {row.moved:.0f} | {100 * row.bede:.1f} % |"
+            f" {row.moved:.0f} | {100 * row.bede:.1f} % | {100 * row.later:.1f} % |"
         )
     return "\n".join(lines)
 
