@@ -12,8 +12,8 @@ of `ARMS`, one after the other. A second one runs it with the oracle's pages tak
     speed   modelled time of the oracle, divided by this one's
     mean    mean local usage in the last rounds, as a share of the bound; "over" is the highest overshoot
     moved   pages that the kernel moved while the load ran, in MiB
-    bede    CPU time of Bede's agent and of the kernel's threads, as a share of the load's; "later": the same of
-            the last third of the rounds, when most is learned
+    bede    CPU time of Bede's agent and of the kernel's threads, as a share of the load's; "later": the same
+            of the last third of the rounds, when most is learned
 """
 
 import argparse
