@@ -25,7 +25,7 @@
 #define FORESEEN_US 10000000
 #define VAIN_PARTS 10	 /* one of so many moved in vain is too much */
 #define SETTLED_PARTS 50 /* less than one of so many parts of the bound is hardly anything */
-#define PACE_LEARNING 10 /* 10 % of a CPU until then, ... */
+#define PACE_LEARNING 10 /* 10 % of a CPU while learning, ... */
 #define PACE_SETTLED 100 /* ... and 1 % afterwards */
 
 void bede_exchange_open(struct bede_exchange *exchange)
@@ -54,7 +54,7 @@ static bool pays(const struct bede_exchange *exchange, unsigned hot, unsigned co
 	return (unseen - cold) / (unseen - hot) >= 1 + x + x * x / 2 + x * x * x / 6;
 }
 
-/* Whether a hot page is to be exchanged for a cold one. One that was just moved must be twice as much hotter. */
+/* Whether a hot page is to be exchanged for a cold one. One that was just moved needs twice the margin. */
 static bool is_better(const struct bede_exchange *exchange, const struct bede_pages *hot, size_t i,
 		      const struct bede_pages *cold, size_t j, uint64_t at_us)
 {
@@ -66,7 +66,7 @@ static bool is_better(const struct bede_exchange *exchange, const struct bede_pa
 	return hot->heat[i] >= cold->heat[j] + margin && pays(exchange, hot->heat[i], cold->heat[j]);
 }
 
-/* How many of the first pages of hot are worth being exchanged for the first pages of cold. Sets the bytes of these. */
+/* How many of the first hot pages are worth being exchanged for the first cold ones. *bytes gets the size of the hot ones. */
 static size_t worth(struct bede_exchange *exchange, uint64_t most, uint64_t *bytes)
 {
 	struct bede_pages *hot = exchange->hot, *cold = exchange->cold;
@@ -118,7 +118,7 @@ static int move(struct bede_exchange *exchange, struct bede_pages *pages, size_t
 	return err;
 }
 
-/* Demote cold pages of at least so many bytes, if there are. Returns as move does. */
+/* Demote cold pages of at most so many bytes, but one at least. Returns as move does. */
 static int demote(struct bede_exchange *exchange, uint64_t bytes, int node, uint64_t *demoted)
 {
 	size_t count = bede_pages_within(exchange->cold, bytes);
@@ -221,8 +221,11 @@ static int make_room(struct bede_exchange *exchange, uint64_t most, int far, uin
 		/* Pages that processes elsewhere have mapped, too, cannot be moved: then others can. */
 		return err == -ENOMEM ? err : 0;
 	}
-	/* There is no room for a page so large, or the cold one was just promoted. */
-	bede_pages_drop(bede_pages_bytes(cold) < hot->size[0] ? hot : cold, 0, 1);
+	/* There is no room for a page so large, or one of the two was moved just now. */
+	bool returns =
+		bede_recent_has(&exchange->demoted, hot->pid, (uint64_t)(uintptr_t)hot->at[0], now_us());
+
+	bede_pages_drop(returns || bede_pages_bytes(cold) < hot->size[0] ? hot : cold, 0, 1);
 	return 0;
 }
 

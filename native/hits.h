@@ -13,7 +13,7 @@ struct bede_hits {
 
 /*
  * Estimate by the search's scores. pages is used for asking, and empty afterwards. The sample is some thousand pages, so the
- * error is two hundredths. *out stays as it is if nothing was in use.
+ * error is about 20 thousandths. *out stays as it is if nothing was in use.
  */
 void bede_hits_estimate(const struct bede_search *search, struct bede_pages *pages, uint64_t local_mask,
 			uint64_t far_mask, uint64_t bound, struct bede_hits *out);

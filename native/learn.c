@@ -9,8 +9,8 @@
 #define FIRST_WINDOW_US 5000
 #define MOST_WINDOWS 10 /* of one measurement: one more tells little, and the list becomes old meanwhile */
 #define LEAST_WINDOWS 2
-#define GROWING_PARTS \
-	16 /* a program grows if it has one of so many parts more than at the last measurement */
+/* A program grows if its memory is larger than last time by one of so many parts. */
+#define GROWING_PARTS 16
 #define MEASURE_US 2000000	       /* the longest measurement */
 #define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */
 

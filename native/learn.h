@@ -12,9 +12,9 @@
 /* What one container's measurements have told so far. */
 struct bede_learn {
 	uint64_t window_us; /* the length of the next windows */
-	uint64_t scored_us; /* the length of those that the scores are averages of ... */
+	uint64_t scored_us; /* the length of the windows that the scores are averages of */
+	unsigned learned;   /* the number of these; at most BEDE_SCORES_MOST */
 	uint64_t memory;    /* bytes that were in memory at the last measurement */
-	unsigned learned;   /* ... and their number; at most BEDE_SCORES_MOST */
 	bool fits;	    /* the last windows had about the right length, so the next ones will */
 	bool ready;	    /* the scores tell what to exchange */
 	bool settled;	    /* set by the caller: nearly nothing was left to exchange */

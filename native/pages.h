@@ -53,7 +53,7 @@ void bede_pages_drop(struct bede_pages *pages, size_t first, size_t count);
 uint64_t bede_pages_bytes(const struct bede_pages *pages);
 
 /*
- * Move the first count pages to node target. The list stays as it is; those that were moved have target as their node. Adds
+ * Move the first count pages to node target. No page is removed from the list; those that were moved have target as their node. Adds
  * the bytes that were moved to *moved. Returns 0, or a negative errno if no page was moved: -ENOMEM: target is full.
  */
 int bede_pages_move(struct bede_pages *pages, size_t count, int target, uint64_t *moved);

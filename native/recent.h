@@ -17,10 +17,10 @@ struct bede_recent {
 	} *at;
 };
 
-/* Remember this page. Nothing is remembered without memory. */
+/* Remember this page. If memory is short, it is forgotten. */
 void bede_recent_note(struct bede_recent *recent, int pid, uint64_t address, uint64_t now_us);
 
-/* Whether that was done in the last BEDE_RECENT_US. */
+/* Whether it was noted in the last BEDE_RECENT_US. */
 bool bede_recent_has(const struct bede_recent *recent, int pid, uint64_t address, uint64_t now_us);
 
 void bede_recent_free(struct bede_recent *recent);

@@ -8,9 +8,8 @@
 #define LEAST_US 1000 /* looking at the pages takes as long */
 #define STEP 4	      /* most change of the length at a time */
 /*
- * What has a score of 50 is in use in most windows, and by more points more often than memory on the average. If half of
- * that difference is left, and the load does as much as before, other pages are hot now. Chance makes up less than five
- * points, from some hundred pages on.
+ * A part with a score of 50 or more is hot. If less than half of its lead over memory on the average is left, and the load does
+ * as much as before, other pages are hot now. A lead of less than five points may be chance.
  */
 #define HOT_SCORE 50
 #define STILL_HOT 0.5

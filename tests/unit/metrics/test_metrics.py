@@ -89,6 +89,10 @@ def test_heat_is_told_where_it_was_measured(one: None, monkeypatch: pytest.Monke
     assert "bede_container_moved_in_vain_bytes_total 8192.0" in lines
     assert "bede_container_mover_cpu_seconds_total 1.5" in lines
     assert "own_bytes" not in text()
+    dashboard = (Path(__file__).parents[3] / "examples/prometheus/grafana-dashboard.json").read_text()
+    shown = set(re.findall(r"bede_container_(?:hits|mover)\w+", dashboard))
+    assert len(shown) == 3
+    assert all(any(line.startswith(name) for line in lines) for name in shown)
 
 
 def test_what_is_not_counted_is_not_told(one: None) -> None:

@@ -8,7 +8,7 @@
  * A process has PAGES pages and accesses RATE of them a second, by one of these loads:
  *
  *     zipf    page of rank r with a weight of r ** -0.99, in random order
- *     region  a quarter as large as three quarters of the bound is in use, at random; the rest is not
+ *     region  a block of three quarters of BOUND is in use, at random; the rest hardly ever
  *     moved   as zipf; after half of the time the ranks are given to other pages
  *     jump    as region; after half of the time another part is in use
  *     scan    as region, beside a scan of all pages, which takes four seconds a time

@@ -72,7 +72,8 @@ def test_every_kind_of_child(runtime):
         seen = wait_until("bede ps counts them", lambda: children.outside_of(cgroup.name))
         assert seen["returned"] >= len(LEAVING)
         assert seen["failed"] == 0
-        assert seen["bytes"] <= len(LEAVING) * EACH * MIB + MIB
+        # Each has some 270 KiB of its own besides, if it is found only after it has touched everything.
+        assert seen["bytes"] <= len(LEAVING) * (EACH * MIB + MIB // 2)
     wait_until("the cgroup is removed", lambda: not cgroup.exists())
 
 
