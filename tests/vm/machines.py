@@ -33,20 +33,21 @@ UP = re.compile(r"the machine is up after ([0-9.]+) s")
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One machine of the matrix. *quiet*: it has the host to itself; *counted*: instructions are its time."""
+    """One machine of the matrix.
+
+    Its *clock* is "quiet" if it has the host to itself, "counted" if its time is its number of instructions.
+    """
 
     kernel: str
     topology: str
     cpus: int = 0  #: 0: the CPUs of the topology
-    quiet: bool = False
-    counted: bool = False
+    clock: str = ""
 
     @property
     def name(self) -> str:
         """The machine's name, for people and for the durations that are remembered."""
         cpus = f" {self.cpus} CPU" if self.cpus else ""
-        time = " quiet" if self.quiet else " counted" if self.counted else ""
-        return f"{self.kernel} {self.topology}{cpus}{time}"
+        return f"{self.kernel} {self.topology}{cpus}{self.clock and f' {self.clock}'}"
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,7 @@ def boot(
     share: Path | None = None,
     reboots: int = 0,
     bare: bool = False,
-    quiet: bool = False,
-    counted: bool = False,
+    clock: str = "",
     environment: dict[str, str] | None = None,
     more: tuple[str, ...] = (),
 ) -> Boot:
@@ -145,12 +145,12 @@ def boot(
     line += ["vm", "run", "--kernel", kernel, *options]
     line += ["--bare"] if bare else []
     line += ["--cpus", str(cpus)] if cpus else []
-    line += ["--count-instructions"] if counted else []
+    line += ["--count-instructions"] if clock == "counted" else []
     line += more
     line += ["--reboots", str(reboots), "--topology", topology, "--timeout", str(seconds)]
     asked = time.monotonic()
-    cell = Cell(kernel, topology, cpus, quiet, counted)
-    with tempfile.TemporaryDirectory() as out, PLACES.taken(quiet):
+    cell = Cell(kernel, topology, cpus, clock)
+    with tempfile.TemporaryDirectory() as out, PLACES.taken(clock == "quiet"):
         began = time.monotonic()
         process = subprocess.Popen(
             [*line, "--out", out, "--", *command],
@@ -200,8 +200,7 @@ def run(job: Job) -> tuple[Boot, dict[str, "Verdict"]]:
         kernel=job.cell.kernel,
         topology=job.cell.topology,
         cpus=job.cell.cpus,
-        quiet=job.cell.quiet,
-        counted=job.cell.counted,
+        clock=job.cell.clock,
         seconds=JOB_SECONDS * (DEBUG_SLOWER if job.cell.kernel.endswith("-debug") else 1),
         live=True,
         environment={"BEDE_ONLY": json.dumps(job.tests)},

@@ -112,7 +112,7 @@ def jobs(where: Where) -> list[Job]:
         for name in names:
             files.setdefault(name.partition("::")[0], []).append(name)
         costs = {file: cost(cell, of) for file, of in files.items()}
-        count = 1 if cell.quiet else max(1, round(sum(costs.values()) / JOB_SECONDS))
+        count = 1 if cell.clock == "quiet" else max(1, round(sum(costs.values()) / JOB_SECONDS))
         shares: list[list[str]] = [[] for _ in range(count)]
         for file in sorted(files, key=lambda file: -costs[file]):
             min(shares, key=lambda share: sum(costs[of] for of in share)).append(file)
@@ -121,7 +121,7 @@ def jobs(where: Where) -> list[Job]:
     # Machines whose kernel may have to be built come later, and quiet machines last.
     return sorted(
         made,
-        key=lambda job: (job.cell.quiet, job.cell.kernel in RECIPES, -cost(job.cell, job.tests)),
+        key=lambda job: (job.cell.clock == "quiet", job.cell.kernel in RECIPES, -cost(job.cell, job.tests)),
     )
 
 

@@ -19,6 +19,7 @@ import pytest
 STOCK = ("debian-6.12", "debian-7.3")
 PATCHED = ("bede-6.12", "bede-7.3")
 ALL = (*STOCK, *PATCHED)
+CLOCKS = ("", "counted", "quiet")  #: see Cell
 ONE_SOCKET = ("two-tier", "module", "single")  #: topologies that work with one CPU
 
 
@@ -26,32 +27,30 @@ ONE_SOCKET = ("two-tier", "module", "single")  #: topologies that work with one 
 class Cell:
     """One machine of the matrix.
 
-    *counted*: its time is the number of its instructions, so a busy host changes nothing about a race between
-    an agent and a load. *quiet*: it needs the host to itself instead, since its load reads a disk, which is
-    infinitely fast by that time.
+    Its *clock* is "counted" if a race between an agent and a load must not depend on how busy the host is:
+    time is the number of the machine's instructions. It is "quiet" if the machine has the host to itself
+    instead: a disk, which some loads read, is infinitely fast by counted time.
     """
 
     kernel: str
     topology: str
     cpus: int = 0  #: 0: the CPUs of the topology
-    quiet: bool = False
-    counted: bool = False
+    clock: str = ""
 
 
-def on(kernel=STOCK, topology="two-tier", *, first=None, **more):
+def on(kernel=STOCK, topology="two-tier", *, first=None, each=False, rarely=False, clock="", two=False):
     """The marker. *kernel* and *topology* are one name or several; *first* is the kernel that comes first.
 
-    *more* are *each* and *rarely* (above), *quiet* and *counted* (see Cell; they imply *two*), and *two*: the
-    test needs two CPUs, since it is about two things at the same time.
+    *two*: the test needs two CPUs, since it is about two things at the same time. A *clock* (see Cell)
+    implies two CPUs.
     """
-    unknown = set(more) - {"each", "rarely", "quiet", "counted", "two"}
-    if unknown:
-        raise TypeError(f"on() knows no {', '.join(sorted(unknown))}")
+    if clock not in CLOCKS:
+        raise TypeError(f"clock={clock!r} is none of {CLOCKS}")
     kernels = (kernel,) if isinstance(kernel, str) else tuple(kernel)
     topologies = (topology,) if isinstance(topology, str) else tuple(topology)
     if first is not None:
         kernels = (first, *(name for name in kernels if name != first))
-    return pytest.mark.on(kernels, topologies, **more)
+    return pytest.mark.on(kernels, topologies, each=each, rarely=rarely, clock=clock, two=two or bool(clock))
 
 
 def rarely(*values):
@@ -75,17 +74,15 @@ def cells(item):
     for mark in marks:
         kernels, topologies = mark.args
         pairs = list(itertools.product(kernels, topologies))
-        time = {name: mark.kwargs.get(name, False) for name in ("quiet", "counted")}
-        whole |= dict.fromkeys(Cell(*pair, **time) for pair in pairs)
-        if not mark.kwargs.get("rarely"):
-            found = [Cell(*pair, _cpus(pair[1], mark), **time) for pair in pairs]
-            usual |= dict.fromkeys(found if mark.kwargs.get("each") else found[:1])
+        whole |= dict.fromkeys(Cell(*pair, 0, mark.kwargs["clock"]) for pair in pairs)
+        if not mark.kwargs["rarely"]:
+            found = [Cell(*pair, _cpus(pair[1], mark), mark.kwargs["clock"]) for pair in pairs]
+            usual |= dict.fromkeys(found if mark.kwargs["each"] else found[:1])
     return list(whole), [] if item.get_closest_marker("rarely") else list(usual)
 
 
 def _cpus(topology, mark):
-    two = any(mark.kwargs.get(name) for name in ("two", "quiet", "counted"))
-    return 1 if topology in ONE_SOCKET and not two else 0
+    return 1 if topology in ONE_SOCKET and not mark.kwargs["two"] else 0
 
 
 def _nearest(item):

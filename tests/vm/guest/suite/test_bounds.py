@@ -29,11 +29,8 @@ def where(case: bounds.Case) -> list[pytest.MarkDecorator]:
     """The case runs on one kernel in `make test`, on all in the matrix, undisturbed by a busy host."""
     first = "debian-7.3" if case.name in NEWER else "debian-6.12"
     rarely = case.name not in TWO_SOCKETS
-    real = case.name in REAL_TIME
-    return [
-        on(STOCK, first=first, quiet=real, counted=not real),
-        on(STOCK, "two-socket", rarely=rarely, quiet=True),
-    ]
+    clock = "quiet" if case.name in REAL_TIME else "counted"
+    return [on(STOCK, first=first, clock=clock), on(STOCK, "two-socket", rarely=rarely, clock="quiet")]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from helpers import CGROUPS, MIB, WORKLOADS, wait_until
 from on import STOCK, on
 from sampling import Sampling
 
-pytestmark = [on(STOCK, each=True, counted=True), pytest.mark.usefixtures("unbalanced", "swap")]
+pytestmark = [on(STOCK, each=True, clock="counted"), pytest.mark.usefixtures("unbalanced", "swap")]
 BOUND = 128 * MIB
 KILLS = 20
 PROCESSES, EACH = 8, 180  #: MiB

@@ -12,7 +12,7 @@ from held import BOUND, DEMAND, SIZE, adopted, fenced, holds
 from helpers import RECORDS, Container, nothing_left, records, run, wait_until
 from on import STOCK, on, rarely
 
-pytestmark = [on(STOCK, counted=True), pytest.mark.usefixtures("unbalanced")]
+pytestmark = [on(STOCK, clock="counted"), pytest.mark.usefixtures("unbalanced")]
 
 UNITS = ("bede-agent.socket", "bede-agent.service")
 MARK = "security.bede"

@@ -8,8 +8,8 @@ from on import on, rarely
 from sampling import Sampling
 
 pytestmark = [
-    on("debian-6.12", counted=True),
-    on("debian-7.3", counted=True, rarely=True),
+    on("debian-6.12", clock="counted"),
+    on("debian-7.3", clock="counted", rarely=True),
     pytest.mark.usefixtures("no_debugfs"),
 ]
 BOUND, DEMAND = 64, 160  #: MiB
