@@ -195,7 +195,8 @@ def measure(kernel: str, load: str, share: int, seed: int) -> list[Row]:
         ideal = sum(counts["cpu_ms"] for counts in rounds(replay, "far", load)[-LAST:])
         chance = best.chance
         for arm in ARMS:
-            steady = rounds(report, arm, load)[-LAST:]
+            loads = rounds(report, arm, load)
+            steady = loads[-LAST:]
             cpu = sum(counts["cpu_ms"] for counts in steady)
             local = _share(steady)
             mean, over = _usage(out / f"{arm}.csv", bound)
@@ -213,8 +214,8 @@ def measure(kernel: str, load: str, share: int, seed: int) -> list[Row]:
                     mean=mean,
                     over=over,
                     moved=sum(each["pages"]["moved"] or 0 for each in within) * 4096 / MIB,
-                    bede=_bede(within, rounds(report, arm, load)),
-                    later=_bede(within[-ROUNDS // 3 :], rounds(report, arm, load)[-ROUNDS // 3 :]),
+                    bede=_bede(within, loads),
+                    later=_bede(within[-ROUNDS // 3 :], loads[-ROUNDS // 3 :]),
                 )
             )
     return rows

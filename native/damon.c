@@ -5,7 +5,8 @@
  * DAMON looks at one random page of each region in each window. It makes its first regions by dividing a process's
  * memory into so many equal parts as the least number of regions says, and never joins two into a larger one
  * (mm/damon/vaddr.c, __damon_va_init_regions; mm/damon/core.c, damon_merge_regions_of). So with as many regions as
- * there are pages it looks at each page. Where these are too many it looks at one page of each larger part. Results are read from its tracepoint: sysfs takes five files a region, 30 microseconds of CPU time.
+ * there are pages it looks at each page. Where these are too many it looks at one page of each larger part. Results are
+ * read from its tracepoint: sysfs takes five files a region, 30 microseconds of CPU time.
  *
  * DAMON has one user at a time. So an agent measures its containers one after the other, and measures nothing while
  * another program uses DAMON. Sources: Documentation/admin-guide/mm/damon/usage.rst, include/trace/events/damon.h.

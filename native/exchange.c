@@ -54,14 +54,19 @@ static bool pays(const struct bede_exchange *exchange, unsigned hot, unsigned co
 	return (unseen - cold) / (unseen - hot) >= 1 + x + x * x / 2 + x * x * x / 6;
 }
 
+/* Whether moved, which notes pages, has the page with that index. */
+static bool has(const struct bede_recent *moved, const struct bede_pages *pages, size_t i, uint64_t at_us)
+{
+	return bede_recent_has(moved, pages->pid, (uint64_t)(uintptr_t)pages->at[i], at_us);
+}
+
 /* Whether a hot page is to be exchanged for a cold one. One that was just moved needs twice the margin. */
 static bool is_better(const struct bede_exchange *exchange, const struct bede_pages *hot, size_t i,
 		      const struct bede_pages *cold, size_t j, uint64_t at_us)
 {
 	unsigned margin = exchange->margin;
 
-	if (bede_recent_has(&exchange->demoted, hot->pid, (uint64_t)(uintptr_t)hot->at[i], at_us) ||
-	    bede_recent_has(&exchange->promoted, cold->pid, (uint64_t)(uintptr_t)cold->at[j], at_us))
+	if (has(&exchange->demoted, hot, i, at_us) || has(&exchange->promoted, cold, j, at_us))
 		margin *= 2;
 	return hot->heat[i] >= cold->heat[j] + margin && pays(exchange, hot->heat[i], cold->heat[j]);
 }
@@ -110,7 +115,7 @@ static int move(struct bede_exchange *exchange, struct bede_pages *pages, size_t
 				bede_recent_note(&exchange->stuck, pages->pid, address, at_us);
 			continue;
 		}
-		if (bede_recent_has(back, pages->pid, address, at_us))
+		if (has(back, pages, i, at_us))
 			exchange->bytes_vain += pages->size[i];
 		bede_recent_note(there, pages->pid, address, at_us);
 	}
@@ -156,11 +161,10 @@ static void drop_useless(struct bede_exchange *exchange, struct bede_pages *page
 	uint64_t at_us = now_us();
 
 	for (size_t i = pages->count; i-- > 0;) {
-		uint64_t address = (uint64_t)(uintptr_t)pages->at[i];
 		bool waits = pages == exchange->hot && pages->heat[i] < exchange->margin * 2 &&
-			     bede_recent_has(&exchange->demoted, pages->pid, address, at_us);
+			     has(&exchange->demoted, pages, i, at_us);
 
-		if (waits || bede_recent_has(&exchange->stuck, pages->pid, address, at_us))
+		if (waits || has(&exchange->stuck, pages, i, at_us))
 			bede_pages_drop(pages, i, 1);
 	}
 }
@@ -222,8 +226,7 @@ static int make_room(struct bede_exchange *exchange, uint64_t most, int far, uin
 		return err == -ENOMEM ? err : 0;
 	}
 	/* There is no room for a page so large, or one of the two was moved just now. */
-	bool returns =
-		bede_recent_has(&exchange->demoted, hot->pid, (uint64_t)(uintptr_t)hot->at[0], now_us());
+	bool returns = has(&exchange->demoted, hot, 0, now_us());
 
 	bede_pages_drop(returns || bede_pages_bytes(cold) < hot->size[0] ? hot : cold, 0, 1);
 	return 0;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "order.h"
 #include "scores.h"
 #include "units.h"
 
@@ -43,6 +44,7 @@ static unsigned windows(const struct bede_learn *learn)
 static void take_in(struct bede_learn *learn, struct bede_search *search, struct bede_ranges *measured,
 		    const struct bede_heat_ask *asked, uint64_t bound)
 {
+	bede_order_by_address(measured);
 	uint64_t next_us = bede_scores_window(measured, asked->window_us, bound), memory = 0;
 
 	for (size_t i = 0; i < asked->count; i++)

@@ -79,7 +79,6 @@ int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat)
 	int err = 0;
 
 	if (heat->count && ranges->count) {
-		qsort(heat->at, heat->count, sizeof(*heat->at), by_address);
 		bede_order_by_address(ranges);
 		for (size_t i = 0; i < ranges->count && !err; i++)
 			err = split(ranges->at[i], heat, &next, &out);

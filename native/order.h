@@ -7,7 +7,7 @@
 
 /*
  * Set the heat of ranges from the measured ranges in heat, splitting a range where its heat changes, and
- * sort them, coldest first. Returns 0, or -ENOMEM: then the order is undefined.
+ * sort them, coldest first. heat is sorted by process and address. Returns 0, or -ENOMEM: then the order is undefined.
  */
 int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat);
 

@@ -2,7 +2,6 @@
 #include "scores.h"
 
 #include "heat.h"
-#include "order.h"
 #include "units.h"
 
 #define LEAST_US 1000 /* looking at the pages takes as long */
@@ -54,7 +53,6 @@ void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured,
 	/* Parts become ever smaller where their borders change each time: begin anew before there is no space for them. */
 	if (scores->count > BEDE_MOST_RANGES / 2)
 		scores->count = 0;
-	bede_order_by_address(measured);
 	for (size_t i = 0; i < measured->count && !err; i++) {
 		const struct bede_range *one = &measured->at[i];
 		struct bede_range part = *one;
@@ -73,12 +71,12 @@ void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured,
 	*measured = (struct bede_ranges){ 0 };
 }
 
-bool bede_scores_are_outdated(const struct bede_ranges *scores, struct bede_ranges *measured, uint64_t memory)
+bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bede_ranges *measured,
+			      uint64_t memory)
 {
 	double all = 0, all_expected = 0, hot = 0, hot_expected = 0, hot_bytes = 0;
 	size_t at = 0;
 
-	bede_order_by_address(measured);
 	for (size_t i = 0; i < measured->count; i++) {
 		const struct bede_range *one = &measured->at[i];
 

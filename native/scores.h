@@ -16,16 +16,16 @@
 
 /*
  * Average what was measured in so many windows with the scores so far, which are averages of before windows. Where the borders
- * differ, ranges are divided. scores is sorted by process and address before and after; measured is emptied.
+ * differ, ranges are divided. Both are sorted by process and address, and scores is afterwards; measured is emptied.
  */
 void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured, unsigned windows,
 		       unsigned before);
 
 /*
  * Whether what had the highest scores is not in use any more, though as much as before is in use in all: then the scores say
- * nothing about the present. memory is how many bytes there are in memory. Sorts measured by process and address.
+ * nothing about the present. memory is how many bytes there are in memory. Both are sorted by process and address.
  */
-bool bede_scores_are_outdated(const struct bede_ranges *scores, struct bede_ranges *measured,
+bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bede_ranges *measured,
 			      uint64_t memory);
 
 /*

@@ -59,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t before = length(&vmas.ranges);
 
 	heat(&hot, data, size);
+	bede_order_by_address(&hot);
 	MUST(!bede_order(&vmas.ranges, &hot), "no memory");
 	MUST(length(&vmas.ranges) == before, "was %llu", (unsigned long long)before);
 	for (size_t i = 1; i < vmas.ranges.count; i++)

@@ -47,6 +47,12 @@ def text() -> str:
     return generate_latest(registry).decode()
 
 
+def lines_of(container: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is told of one container, without labels."""
+    monkeypatch.setattr(collect.containers, "listing", lambda: [from_json(container)])
+    return [re.sub(r"\{.*\}", "", line) for line in text().splitlines()]
+
+
 def test_names_have_units_and_counters_end_in_total(one: None) -> None:
     told = text()
     labels = f'{{cgroup="/x",container="{ONE["id"]}",name="we\\"b\\n"}}'
@@ -70,8 +76,7 @@ def test_what_the_mover_does_is_told_where_there_is_one(one: None, monkeypatch: 
     assert "own_bytes" not in text()
     assert "mover" not in text()
     moved = ONE | {"backend": "migrate", "own": 4096, "mover_us": 1_500_000, "steered": True, "away": False}
-    monkeypatch.setattr(collect.containers, "listing", lambda: [from_json(moved)])
-    lines = [re.sub(r"\{.*\}", "", line) for line in text().splitlines()]
+    lines = lines_of(moved, monkeypatch)
     assert "bede_container_own_bytes 4096.0" in lines
     assert "bede_container_mover_cpu_seconds_total 1.5" in lines
     assert "bede_container_steering 1.0" in lines
@@ -82,8 +87,7 @@ def test_what_the_mover_does_is_told_where_there_is_one(one: None, monkeypatch: 
 def test_heat_is_told_where_it_was_measured(one: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hits" not in text()
     measured = ONE | {"hits_local": 0.58, "hits_best": 0.61, "vain": 8192, "mover_us": 1_500_000}
-    monkeypatch.setattr(collect.containers, "listing", lambda: [from_json(measured)])
-    lines = [re.sub(r"\{.*\}", "", line) for line in text().splitlines()]
+    lines = lines_of(measured, monkeypatch)
     assert "bede_container_hits_local_ratio 0.58" in lines
     assert "bede_container_hits_best_ratio 0.61" in lines
     assert "bede_container_moved_in_vain_bytes_total 8192.0" in lines

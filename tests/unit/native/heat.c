@@ -14,6 +14,7 @@
 
 #include "btf.h"
 #include "heat.h"
+#include "order.h"
 #include "range_text.h"
 #include "recent.h"
 #include "scores.h"
@@ -26,6 +27,8 @@ static int learn(char **argv)
 
 	if (read_ranges(argv[2], &scores) || read_ranges(argv[3], &measured))
 		return 2;
+	bede_order_by_address(&scores);
+	bede_order_by_address(&measured);
 	bede_scores_learn(&scores, &measured, (unsigned)atoi(argv[4]), (unsigned)atoi(argv[5]));
 	show_ranges(&scores);
 	free(scores.at);
