@@ -11,10 +11,10 @@
 
 #define LONGEST_US 1000000 /* the longest exchange: until then what was measured has changed */
 /*
- * A score is an average of some twenty windows, so chance alone lets it differ by up to a tenth. A margin of three
- * tenths is beyond that; and a page that was in use in fewer windows was used once in a while, or by a scan.
+ * A score is an average of some twenty windows, so chance alone lets it differ by up to a tenth. A margin of two tenths is
+ * beyond that. And a page that was in use in less than three tenths of the windows was used once in a while, or by a scan.
  */
-#define MARGIN 30
+#define MARGIN 20
 #define MOST_MARGIN 60
 #define LEAST_SCORE 30
 /*
@@ -26,7 +26,8 @@
 #define VAIN_PARTS 10	 /* one of so many moved in vain is too much */
 #define SETTLED_PARTS 50 /* less than one of so many parts of the bound is hardly anything */
 #define PACE_LEARNING 10 /* 10 % of a CPU while learning, ... */
-#define PACE_SETTLED 100 /* ... and 1 % afterwards */
+#define PACE_SETTLED 100 /* ... and 1 % afterwards; */
+#define MOST_PAUSE_US (BEDE_STALE_US * 2 / 3) /* but what was learned must not become useless meanwhile */
 
 void bede_exchange_open(struct bede_exchange *exchange)
 {
@@ -60,7 +61,10 @@ static bool has(const struct bede_recent *moved, const struct bede_pages *pages,
 	return bede_recent_has(moved, pages->pid, (uint64_t)(uintptr_t)pages->at[i], at_us);
 }
 
-/* Whether a hot page is to be exchanged for a cold one. One that was just moved needs twice the margin. */
+/*
+ * Whether a hot page is to be exchanged for a cold one. Of the difference of their scores counts what is no chance. A page that
+ * was just moved needs twice the margin.
+ */
 static bool is_better(const struct bede_exchange *exchange, const struct bede_pages *hot, size_t i,
 		      const struct bede_pages *cold, size_t j, uint64_t at_us)
 {
@@ -68,35 +72,40 @@ static bool is_better(const struct bede_exchange *exchange, const struct bede_pa
 
 	if (has(&exchange->demoted, hot, i, at_us) || has(&exchange->promoted, cold, j, at_us))
 		margin *= 2;
-	return hot->heat[i] >= cold->heat[j] + margin && pays(exchange, hot->heat[i], cold->heat[j]);
+	return hot->heat[i] > cold->heat[j] &&
+	       (hot->heat[i] - cold->heat[j]) * exchange->learn.trust >= margin &&
+	       pays(exchange, hot->heat[i], cold->heat[j]);
 }
 
-/* How many of the first hot pages are worth being exchanged for the first cold ones. *bytes gets the size of the hot ones. */
-static size_t worth(struct bede_exchange *exchange, uint64_t most, uint64_t *bytes)
+/*
+ * How many of the first cold pages are worth being demoted for the first hot ones, of which most bytes may be promoted. There is
+ * room for some of these already.
+ */
+static size_t worth(const struct bede_exchange *exchange, uint64_t most, uint64_t room)
 {
-	struct bede_pages *hot = exchange->hot, *cold = exchange->cold;
-	uint64_t at_us = now_us(), room = 0;
-	size_t i = 0, j = 0;
+	const struct bede_pages *hot = exchange->hot, *cold = exchange->cold;
+	uint64_t at_us = now_us();
+	size_t j = 0, count = 0;
 
-	*bytes = 0;
-	while (i < hot->count && *bytes + hot->size[i] <= most) {
-		if (room < hot->size[i]) {
+	for (size_t i = 0; i < hot->count && hot->size[i] <= most; i++) {
+		for (; room < hot->size[i]; room += cold->size[j++]) {
+			/* A huge page may need more small ones than the list has: these make a part of its room. */
 			if (j == cold->count)
-				break;
+				return count ? count : j;
 			if (!is_better(exchange, hot, i, cold, j, at_us))
-				break;
-			room += cold->size[j++];
-			continue;
+				return count;
 		}
 		room -= hot->size[i];
-		*bytes += hot->size[i++];
+		most -= hot->size[i];
+		count = j;
 	}
-	return i;
+	return count;
 }
 
 /*
  * Move the first count pages to a node, note which were moved and which cannot be, and drop them. Adds the bytes that were
- * moved to *moved. Returns 0, or a negative errno if no page was moved: -ENOMEM: the node is full.
+ * moved to *moved. Returns 0, -ENOMEM if the node is full, or -EAGAIN if no page was moved, but others may be: pages that
+ * processes elsewhere have mapped, too, cannot be moved, nor those of a process that has ended.
  */
 static int move(struct bede_exchange *exchange, struct bede_pages *pages, size_t count, int node,
 		uint64_t *moved)
@@ -120,31 +129,19 @@ static int move(struct bede_exchange *exchange, struct bede_pages *pages, size_t
 		bede_recent_note(there, pages->pid, address, at_us);
 	}
 	bede_pages_drop(pages, 0, count);
-	return err;
-}
-
-/* Demote cold pages of at most so many bytes, but one at least. Returns as move does. */
-static int demote(struct bede_exchange *exchange, uint64_t bytes, int node, uint64_t *demoted)
-{
-	size_t count = bede_pages_within(exchange->cold, bytes);
-
-	count += count < exchange->cold->count && !count;
-	int err = move(exchange, exchange->cold, count, node, demoted);
-
-	exchange->bytes_demoted += *demoted;
-	return err;
+	return err && err != -ENOMEM ? -EAGAIN : err;
 }
 
 /*
  * Promote at most so many bytes of the hot pages, of which demoted bytes were made room for. Returns as move does, or
- * -EAGAIN if there is no leave to.
+ * -EBUSY if there is no leave to.
  */
 static int promote(struct bede_exchange *exchange, uint64_t bytes, uint64_t demoted, int node,
 		   uint64_t *promoted)
 {
 	uint64_t granted = exchange->ticket ? bede_ticket_take(exchange->ticket, bytes, demoted) : bytes;
 	size_t count = bede_pages_within(exchange->hot, granted);
-	int err = count ? move(exchange, exchange->hot, count, node, promoted) : -EAGAIN;
+	int err = count ? move(exchange, exchange->hot, count, node, promoted) : -EBUSY;
 
 	if (exchange->ticket && granted)
 		bede_ticket_give_back(exchange->ticket);
@@ -209,26 +206,29 @@ static bool have_cold(struct bede_exchange *exchange, uint64_t bytes, int node, 
 }
 
 /*
- * Demote cold pages in whose place the first hot one, and perhaps more, is worth being promoted; at most so many bytes.
- * Returns 0, also if nothing could be demoted but there is more to try, or a negative errno.
+ * Demote cold pages in whose place the first hot ones are worth being promoted, of which most bytes may be. There is room for some
+ * of them already. Returns as move does, also 0 if nothing was demoted but there is more to try, or -ENOENT if nothing is worth it.
  */
-static int make_room(struct bede_exchange *exchange, uint64_t most, int far, uint64_t *demoted)
+static int make_room(struct bede_exchange *exchange, uint64_t most, uint64_t room, int far, uint64_t *demoted)
 {
 	struct bede_pages *hot = exchange->hot, *cold = exchange->cold;
-	uint64_t bytes;
+	size_t count = worth(exchange, most, room);
 
-	if (cold->heat[0] + exchange->margin > hot->heat[0] || !pays(exchange, hot->heat[0], cold->heat[0]))
-		return -ENOENT;
-	if (worth(exchange, most, &bytes)) {
-		int err = demote(exchange, bytes, far, demoted);
+	if (count) {
+		int err = move(exchange, cold, count, far, demoted);
 
-		/* Pages that processes elsewhere have mapped, too, cannot be moved: then others can. */
-		return err == -ENOMEM ? err : 0;
+		exchange->bytes_demoted += *demoted;
+		return err;
 	}
-	/* There is no room for a page so large, or one of the two was moved just now. */
-	bool returns = has(&exchange->demoted, hot, 0, now_us());
+	double best = (double)hot->heat[0] - cold->heat[0];
 
-	bede_pages_drop(returns || bede_pages_bytes(cold) < hot->size[0] ? hot : cold, 0, 1);
+	if (best * exchange->learn.trust < exchange->margin || !pays(exchange, hot->heat[0], cold->heat[0]))
+		return -ENOENT;
+	/* The hot page, or the cold one, was moved just now; or the hot one is huge, and not worth so many cold ones. */
+	bool waits =
+		has(&exchange->promoted, cold, 0, now_us()) && !has(&exchange->demoted, hot, 0, now_us());
+
+	bede_pages_drop(waits ? cold : hot, 0, 1);
 	return 0;
 }
 
@@ -245,16 +245,17 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 	bede_pages_clear(hot);
 	bede_pages_clear(exchange->cold);
 	bede_search_rewind(exchange->search);
-	while (!err && exchange->learn.ready && now_us() < until && have_hot(exchange, ask, until)) {
+	while ((!err || err == -EAGAIN) && exchange->learn.ready && now_us() < until &&
+	       have_hot(exchange, ask, until)) {
 		uint64_t at_once = ask->ticket > hot->size[0] ? ask->ticket : hot->size[0];
 		uint64_t most = minimum(left, at_once), demoted = 0, promoted = 0;
 
 		if (most < hot->size[0])
 			break;
 		if (!spare && room < hot->size[0]) {
-			if (!have_cold(exchange, at_once, local, until))
+			if (!have_cold(exchange, at_once - room, local, until))
 				break;
-			err = make_room(exchange, most, far, &demoted);
+			err = make_room(exchange, most, room, far, &demoted);
 			ask->paid(ask->context, demoted, 0);
 			room += demoted;
 			if (room < hot->size[0])
@@ -264,7 +265,7 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 		ask->paid(ask->context, 0, promoted);
 		left -= minimum(promoted, left);
 		room -= minimum(promoted, room);
-		if (err == -EBUSY || (err == -EAGAIN && spare))
+		if (err == -EBUSY && spare)
 			err = 0;
 		spare = spare && promoted;
 	}
@@ -273,7 +274,9 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 
 uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us)
 {
-	return used_us * (exchange->learn.settled ? PACE_SETTLED : PACE_LEARNING);
+	uint64_t pause = used_us * (exchange->learn.settled ? PACE_SETTLED : PACE_LEARNING);
+
+	return minimum(pause, MOST_PAUSE_US);
 }
 
 void bede_exchange_close(struct bede_exchange *exchange)

@@ -56,6 +56,7 @@ void bede_hits_estimate(const struct bede_search *search, struct bede_pages *pag
 	const struct bede_ranges *scores = &search->heat, *sorted = &search->vmas.ranges;
 	double step = use_of_all(scores) / SAMPLE, next = step / 2, passed = 0, all = use_of_all(sorted);
 	uint64_t local = 0, found = 0;
+	int gone = 0; /* a process that has ended */
 
 	bede_pages_clear(pages);
 	for (size_t i = 0; i < scores->count && step > 0; i++) {
@@ -64,14 +65,14 @@ void bede_hits_estimate(const struct bede_search *search, struct bede_pages *pag
 
 		if (!bede_pages_fit(pages, &page))
 			count(pages, local_mask, far_mask, &local, &found);
-		for (; next < passed + use && pages->count < BEDE_BATCH; next += step) {
+		for (; next < passed + use && pages->count < BEDE_BATCH && page.pid != gone; next += step) {
 			uint64_t at = scores->at[i].start + (uint64_t)((next - passed) / page.heat);
 
 			page.start = at & ~(PAGE - 1);
 			page.end = page.start + PAGE;
 			at = page.start;
 			if (bede_pages_add(pages, &page, &at))
-				break;
+				gone = page.pid;
 		}
 		passed += use;
 		next = next > passed ? next : passed;

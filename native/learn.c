@@ -51,8 +51,11 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 		memory += asked->processes[i].bytes;
 
 	/* Scores from windows of another length say something else, and so do those of another time. */
-	if (!learn->fits || bede_scores_are_outdated(&search->heat, measured, memory))
+	if (!learn->fits || !search->heat.count ||
+	    bede_scores_are_outdated(&search->heat, measured, learn->trust, memory)) {
 		learn->learned = 0;
+		learn->settled = false;
+	}
 	/*
 	 * What was in use in windows that are too short is less than the bound: all of it shall be local. But a program that
 	 * is still filling its memory uses what it fills, once.
@@ -61,8 +64,9 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 
 	learn->ready = learn->fits || (next_us > asked->window_us && !grows);
 	learn->memory = memory;
-	bede_scores_learn(&search->heat, measured, asked->windows, learn->learned);
+	bede_scores_learn(&search->heat, measured, asked->windows, learn->learned, memory);
 	learn->learned = (unsigned)minimum(learn->learned + asked->windows, BEDE_SCORES_MOST);
+	learn->trust = bede_scores_trust(&search->heat, learn->learned, memory);
 	learn->scored_us = asked->window_us;
 	learn->window_us = next_us;
 	learn->fits = next_us < asked->window_us * 2 && next_us > asked->window_us / 2;

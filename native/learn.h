@@ -14,6 +14,7 @@ struct bede_learn {
 	uint64_t window_us; /* the length of the next windows */
 	uint64_t scored_us; /* the length of the windows that the scores are averages of */
 	unsigned learned;   /* the number of these; at most BEDE_SCORES_MOST */
+	double trust;	    /* how much of their differences is no chance: see scores.h */
 	uint64_t memory;    /* bytes that were in memory at the last measurement */
 	bool fits;	    /* the last windows had about the right length, so the next ones will */
 	bool ready;	    /* the scores tell what to exchange */

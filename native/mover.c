@@ -188,7 +188,7 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 
 	pthread_mutex_lock(&mover->lock);
 	mover->moved.due_us = now_us() + pause;
-	mover->moved.vain += mover->exchange.bytes_vain;
+	mover->moved.vain += err ? 0 : mover->exchange.bytes_vain;
 	mover->moved.hits = hits;
 	pthread_mutex_unlock(&mover->lock);
 }

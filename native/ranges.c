@@ -36,3 +36,33 @@ int bede_ranges_join(struct bede_ranges *ranges, struct bede_range range)
 	last->end = range.end;
 	return 0;
 }
+
+/* Whether one comes before other, by process and address, and does not overlap it. */
+static bool is_before(const struct bede_range *one, const struct bede_range *other)
+{
+	return one->pid < other->pid || (one->pid == other->pid && one->end <= other->start);
+}
+
+int bede_ranges_clip(struct bede_ranges *ranges, const struct bede_ranges *to)
+{
+	struct bede_ranges out = { 0 };
+	size_t j = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < ranges->count && !err; i++) {
+		const struct bede_range *one = &ranges->at[i];
+
+		while (j < to->count && is_before(&to->at[j], one))
+			j++;
+		for (size_t k = j; k < to->count && !err && !is_before(one, &to->at[k]); k++) {
+			struct bede_range part = *one;
+
+			part.start = one->start > to->at[k].start ? one->start : to->at[k].start;
+			part.end = one->end < to->at[k].end ? one->end : to->at[k].end;
+			err = bede_ranges_join(&out, part);
+		}
+	}
+	free(ranges->at);
+	*ranges = out;
+	return err;
+}

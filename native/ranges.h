@@ -34,4 +34,10 @@ bool bede_ranges_continue(const struct bede_range *one, const struct bede_range 
 /* Append one range, or make the last one longer if this one continues it. Returns as above. */
 int bede_ranges_join(struct bede_ranges *ranges, struct bede_range range);
 
+/*
+ * Leave of ranges only what also lies in ranges of to, none of which overlap. Both are sorted by process and address. Returns 0, or
+ * -ENOMEM: then some are lost.
+ */
+int bede_ranges_clip(struct bede_ranges *ranges, const struct bede_ranges *to);
+
 #endif

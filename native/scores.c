@@ -13,6 +13,8 @@
 #define HOT_SCORE 50
 #define STILL_HOT 0.5
 #define LEAST_HOTTER 5
+/* Memory that is new counts as if it had been in use in so many windows as often as other memory: two or ten tell little. */
+#define NEW_WINDOWS 8.0
 
 /* Whether range ends before an address of a process, or there. */
 static bool is_before(const struct bede_range *range, int pid, uint64_t address)
@@ -42,16 +44,70 @@ static double score_of(const struct bede_ranges *scores, const struct bede_range
 	return one->heat;
 }
 
+/*
+ * The average of a score, with the weight kept, and of what was measured. It is rounded towards the latter, or a part that is
+ * never in use would keep a last few points, and so a place of its own in the list, for ever.
+ */
+static unsigned average(double was, unsigned measured, double kept)
+{
+	const double inexact = 1e-9;
+	double now = was * kept + measured * (1 - kept);
+
+	return (unsigned)(measured > was ? now + 1 - inexact : now + inexact);
+}
+
+/* What was in use, in bytes times heat. */
+static double use_of(const struct bede_ranges *ranges)
+{
+	double use = 0;
+
+	for (size_t i = 0; i < ranges->count; i++)
+		use += (double)(ranges->at[i].end - ranges->at[i].start) * ranges->at[i].heat;
+	return use;
+}
+
+/*
+ * Join neighbours that differ by less and less similar scores, until the list has space for what the next measurement divides.
+ */
+static void shorten(struct bede_ranges *scores)
+{
+	for (unsigned apart = 5; scores->count > BEDE_MOST_RANGES / 2; apart *= 2) {
+		struct bede_range *last = scores->at;
+		unsigned low = last->heat, high = low;
+
+		for (size_t i = 1; i < scores->count; i++) {
+			const struct bede_range *next = &scores->at[i];
+			unsigned lower = next->heat < low ? next->heat : low;
+			unsigned higher = next->heat > high ? next->heat : high;
+
+			if (next->pid != last->pid || next->start != last->end || higher - lower > apart) {
+				*++last = *next;
+				low = high = last->heat;
+				continue;
+			}
+			double size = (double)(last->end - last->start),
+			       more = (double)(next->end - next->start);
+
+			last->heat =
+				(unsigned)((size * last->heat + more * next->heat) / (size + more) + 0.5);
+			last->end = next->end;
+			low = lower;
+			high = higher;
+		}
+		scores->count = (size_t)(last - scores->at) + 1;
+	}
+}
+
 void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured, unsigned windows,
-		       unsigned before)
+		       unsigned before, uint64_t memory)
 {
 	struct bede_ranges out = { 0 };
-	double kept = (double)before / (before + windows);
+	double kept = (double)before / (before + windows),
+	       usual = memory ? use_of(measured) / (double)memory : 0;
 	size_t at = 0;
 	int err = 0;
 
-	/* Parts become ever smaller where their borders change each time: begin anew before there is no space for them. */
-	if (scores->count > BEDE_MOST_RANGES / 2)
+	if (!before)
 		scores->count = 0;
 	for (size_t i = 0; i < measured->count && !err; i++) {
 		const struct bede_range *one = &measured->at[i];
@@ -60,8 +116,12 @@ void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured,
 		for (; part.start < one->end && !err; part.start = part.end) {
 			double was = score_of(scores, one, part.start, &at, &part.end);
 
-			part.heat = was < 0 ? one->heat :
-					      (unsigned)(was * kept + (double)one->heat * (1 - kept) + 0.5);
+			if (was >= 0)
+				part.heat = average(was, one->heat, kept);
+			else if (before)
+				part.heat = average(usual, one->heat, NEW_WINDOWS / (NEW_WINDOWS + windows));
+			else
+				part.heat = one->heat;
 			err = bede_ranges_join(&out, part);
 		}
 	}
@@ -69,10 +129,30 @@ void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured,
 	free(measured->at);
 	*scores = out;
 	*measured = (struct bede_ranges){ 0 };
+	shorten(scores);
+}
+
+double bede_scores_trust(const struct bede_ranges *scores, unsigned windows, uint64_t memory)
+{
+	double all = use_of(scores), squares = 0, chance = 0;
+
+	for (size_t i = 0; i < scores->count; i++) {
+		double bytes = (double)(scores->at[i].end - scores->at[i].start), score = scores->at[i].heat;
+
+		squares += bytes * score * score;
+		chance += bytes * score * (BEDE_HEAT_ALWAYS - score);
+	}
+	if (!memory || windows < 2)
+		return 0;
+	all /= (double)memory;
+	double differ = squares / (double)memory - all * all;
+
+	chance /= (double)memory * (windows - 1);
+	return differ > chance ? 1 - chance / differ : 0;
 }
 
 bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bede_ranges *measured,
-			      uint64_t memory)
+			      double trust, uint64_t memory)
 {
 	double all = 0, all_expected = 0, hot = 0, hot_expected = 0, hot_bytes = 0;
 	size_t at = 0;
@@ -97,7 +177,8 @@ bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bed
 	if (!memory || hot_bytes <= 0)
 		return false;
 	double usual = all < all_expected ? all / all_expected : 1, chance = all / (double)memory;
-	double expected = hot_expected / hot_bytes * usual - chance, seen = hot / hot_bytes - chance;
+	double expected = trust * (hot_expected / hot_bytes * usual - chance),
+	       seen = hot / hot_bytes - chance;
 
 	return expected > LEAST_HOTTER && seen < expected * STILL_HOT;
 }

@@ -15,18 +15,27 @@
 #define BEDE_SCORES_MOST 20 /* windows that a score is the average of; older ones count less and less */
 
 /*
- * Average what was measured in so many windows with the scores so far, which are averages of before windows. Where the borders
- * differ, ranges are divided. Both are sorted by process and address, and scores is afterwards; measured is emptied.
+ * Average what was measured in so many windows with the scores so far, which are averages of before windows; 0: begin anew. Where
+ * the borders differ, ranges are divided. memory is how many bytes there are in memory. Both lists are sorted by process and
+ * address, and scores is afterwards; measured is emptied.
  */
 void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured, unsigned windows,
-		       unsigned before);
+		       unsigned before, uint64_t memory);
+
+/*
+ * How much of a difference between scores is to be expected in the future, 0 to 1; the rest is chance. That part of the variance
+ * of scores which is not the variance of as many throws of a coin (empirical Bayes; Efron and Morris 1975). Where all memory is
+ * used alike, it is 0.
+ */
+double bede_scores_trust(const struct bede_ranges *scores, unsigned windows, uint64_t memory);
 
 /*
  * Whether what had the highest scores is not in use any more, though as much as before is in use in all: then the scores say
- * nothing about the present. memory is how many bytes there are in memory. Both are sorted by process and address.
+ * nothing about the present. trust is theirs; memory is how many bytes there are in memory. Both are sorted by process and
+ * address.
  */
 bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bede_ranges *measured,
-			      uint64_t memory);
+			      double trust, uint64_t memory);
 
 /*
  * The length of the next windows, after windows of window_us: such that as much memory is in use within one as the bound

@@ -4,9 +4,8 @@
 #include "order.h"
 #include "units.h"
 
-#define READ_US 1000000	  /* age at which the list of VMAs is read again, ... */
-#define READ_COST 10	  /* ... but not before so many times as long as the last read took */
-#define STALE_US 15000000 /* heat that was measured so long ago is useless */
+#define READ_US 1000000 /* age at which the list of VMAs is read again, ... */
+#define READ_COST 10	/* ... but not before so many times as long as the last read took */
 
 static struct bede_range *range_at(const struct bede_search *search, const struct bede_hand *hand, bool hot)
 {
@@ -32,6 +31,20 @@ static void find_again(struct bede_search *search, struct bede_hand *hand, const
 		hand->at = 0;
 }
 
+/* Read the VMAs, and put their parts in the order of the heat. Heat of what is not in memory any more is forgotten. */
+static int read_vmas(struct bede_search *search)
+{
+	struct bede_ranges *ranges = &search->vmas.ranges;
+	int err = bede_vmas_read(&search->vmas, search->dir, search->local_mask, search->stopped,
+				 search->context);
+
+	if (err)
+		return err;
+	bede_order_by_address(ranges);
+	err = bede_ranges_clip(&search->heat, ranges);
+	return err ? err : bede_order(ranges, &search->heat);
+}
+
 bool bede_search_refresh(struct bede_search *search, bool now)
 {
 	uint64_t start = now_us();
@@ -45,11 +58,9 @@ bool bede_search_refresh(struct bede_search *search, bool now)
 		was_cold = *cold;
 	if (hot)
 		was_hot = *hot;
-	if (search->heat_us && start > search->heat_us + STALE_US)
+	if (search->heat_us && start > search->heat_us + BEDE_STALE_US)
 		search->heat.count = 0;
-	if (bede_vmas_read(&search->vmas, search->dir, search->local_mask, search->stopped,
-			   search->context) ||
-	    bede_order(&search->vmas.ranges, &search->heat))
+	if (read_vmas(search))
 		search->vmas.ranges.count = 0;
 	find_again(search, &search->cold, cold ? &was_cold : NULL, false);
 	find_again(search, &search->hot, hot ? &was_hot : NULL, true);

@@ -10,6 +10,8 @@
 
 #include "pages.h"
 
+#define BEDE_STALE_US 15000000 /* heat that was measured so long ago is useless */
+
 /* Where a hand continues in the list of ranges. */
 struct bede_hand {
 	size_t index; /* of the range, counted from the cold end, or for hot from the hot one */

@@ -273,11 +273,11 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 		policy++;
 		struct placed placed = read_placed(line, end, local_mask);
 
-		if (has_word(line, end, "huge") || !placed.bytes)
+		if (has_word(line, end, "huge") || !placed.bytes || is_program(&vma, inodes, count))
 			continue;
 		/* Moving a page under writeback waits for the end of that, for ever if its server is dead. */
-		if (is_program(&vma, inodes, count) || memmem(line, (size_t)(end - line), " writeback=", 11))
-			continue;
+		if (memmem(line, (size_t)(end - line), " writeback=", 11))
+			placed.nodes = 0;
 		if (!is_ours(vmas, policy)) {
 			vmas->program_bound = plus(vmas->program_bound, placed.local);
 			continue;

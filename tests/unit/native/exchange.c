@@ -3,7 +3,7 @@
  * Runs the exchange of pages on simulated memory: exchange.c, search.c, scores.c and what they use are the real ones;
  * clock, memory, heat, move_pages and tickets are simulated.
  *
- *     exchange LOAD PAGES BOUND SEED RATE SECONDS [stuck]
+ *     exchange LOAD PAGES BOUND SEED RATE SECONDS [stuck] [huge] [processes] [unfenced]
  *
  * A process has PAGES pages and accesses RATE of them a second, by one of these loads:
  *
@@ -12,9 +12,12 @@
  *     moved   as zipf; after half of the time the ranks are given to other pages
  *     jump    as region; after half of the time another part is in use
  *     scan    as region, beside a scan of all pages, which takes four seconds a time
+ *     uniform all pages are used alike
+ *     steps   a quarter of BOUND is used a hundred times as often as the rest, which is used alike
  *
  * BOUND of the pages are local at first, spread evenly. With "stuck" these are the first ones, and the first half of them
- * cannot be moved. It prints a line for each measurement: seconds, share of accesses that are local, the same with the best
+ * cannot be moved. With "huge" all but the last quarter are in huge pages; the load is one for each huge page then. With
+ * "processes" four processes have a quarter of the pages each. With "unfenced" no ticket is needed. It prints a line for each measurement: seconds, share of accesses that are local, the same with the best
  * pages local, CPU time so far in microseconds, pages moved so far, pages moved in vain so far, highest number of local
  * pages so far, and the estimates of bede_hits_estimate.
  */
@@ -31,7 +34,10 @@
 #include "units.h"
 
 #define BASE 0x10000000ULL
-#define PID 7
+#define PID 7 /* of the first process */
+#define PROCESSES 4
+#define APART \
+	(1ULL << 40) /* between the addresses of two processes; they do not matter but for being different */
 #define LOOK_NS 100  /* of CPU time, to look at one page in one window (docs/holding.md) */
 #define MOVE_NS 2400 /* to move one page (placement of pages by move_pages) */
 #define LIST_NS 1000 /* to read a range's place in the list, to sort it and to find its node */
@@ -40,6 +46,8 @@
 static uint64_t clock_ns = 1000000000, cpu_ns, moved_pages;
 static struct memory {
 	size_t pages, bound, local, highest;
+	size_t huge; /* the pages before this one are in huge pages */
+	size_t processes;
 	double *rate; /* accesses a second */
 	unsigned char *node;
 	bool *stuck, scanned;
@@ -71,21 +79,65 @@ int bede_roomiest(uint64_t mask)
 	return __builtin_ctzll(mask);
 }
 
+static size_t first_of(size_t process)
+{
+	return process * memory.pages / memory.processes;
+}
+
+static int process_of(size_t page)
+{
+	return (int)(page * memory.processes / memory.pages);
+}
+
+/* How many pages are moved with this one, which is the first of them. */
+static size_t length_of(size_t page)
+{
+	return page < memory.huge ? HUGE_PAGE / PAGE : 1;
+}
+
+static uint64_t address_of(size_t page)
+{
+	size_t process = (size_t)process_of(page);
+
+	return BASE + process * APART + (page - first_of(process)) * PAGE;
+}
+
+static size_t index_of(const void *address)
+{
+	uint64_t offset = (uintptr_t)address - BASE;
+
+	return first_of(offset / APART) + offset % APART / PAGE;
+}
+
+/* A range of pages of one process, from first to before end. */
+static struct bede_range range_of(size_t first, size_t end, unsigned heat)
+{
+	return (struct bede_range){ .pid = PID + process_of(first),
+				    .heat = heat,
+				    .start = address_of(first),
+				    .end = address_of(first) + (end - first) * PAGE };
+}
+
 int bede_vmas_read(struct bede_vmas *vmas, int dir, uint64_t local_mask, bool (*stopped)(void *context),
 		   void *context)
 {
-	static struct bede_process process = { .pid = PID };
+	static struct bede_process processes[PROCESSES];
+	int err = 0;
 
 	(void)dir, (void)local_mask, (void)stopped, (void)context;
-	process.bytes = process.span = memory.pages * PAGE;
-	vmas->processes = &process;
-	vmas->count = 1;
+	vmas->processes = processes;
+	vmas->count = memory.processes;
 	vmas->ranges.count = 0;
-	return bede_ranges_add(&vmas->ranges, (struct bede_range){ .pid = PID,
-								   .heat = BEDE_UNKNOWN_HEAT,
-								   .nodes = 3,
-								   .start = BASE,
-								   .end = BASE + memory.pages * PAGE });
+	for (size_t i = 0; i < memory.processes && !err; i++) {
+		struct bede_range range = range_of(first_of(i), first_of(i + 1), BEDE_UNKNOWN_HEAT);
+
+		range.nodes = 3;
+		processes[i] = (struct bede_process){ .pid = range.pid,
+						      .bytes = range.end - range.start,
+						      .span = range.end - range.start };
+		err = bede_ranges_add(&vmas->ranges, range);
+	}
+	return err;
 }
 
 void bede_vmas_free(struct bede_vmas *vmas)
@@ -109,39 +161,34 @@ int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 	int err = 0;
 
 	for (unsigned i = 0; i < ask->windows; i++) {
-		for (size_t page = 0; page < memory.pages; page++)
-			times[page] +=
-				chance() < 1 - exp(-memory.rate[page] * window) || is_scanned(page, window);
+		for (size_t page = 0; page < memory.pages; page += length_of(page)) {
+			double all = memory.rate[page] * (double)length_of(page);
+
+			times[page] += chance() < 1 - exp(-all * window) || is_scanned(page, window);
+		}
 		clock_ns += ask->window_us * 1000;
 		spend(memory.pages * LOOK_NS);
 	}
 	for (size_t page = 0, end; page < memory.pages && !err; page = end) {
-		for (end = page + 1; end < memory.pages && times[end] == times[page];)
-			end++;
-		err = bede_ranges_add(
-			&out->ranges,
-			(struct bede_range){ .pid = PID,
-					     .heat = times[page] * BEDE_HEAT_ALWAYS / ask->windows,
-					     .start = BASE + page * PAGE,
-					     .end = BASE + end * PAGE });
+		for (end = page + length_of(page);
+		     end < memory.pages && times[end] == times[page] && process_of(end) == process_of(page);)
+			end += length_of(end);
+		err = bede_ranges_add(&out->ranges,
+				      range_of(page, end, times[page] * BEDE_HEAT_ALWAYS / ask->windows));
 		spend(LIST_NS);
 	}
 	free(times);
 	return err;
 }
 
-static size_t index_of(const void *address)
-{
-	return ((uintptr_t)address - BASE) / PAGE;
-}
-
 int bede_pages_add(struct bede_pages *pages, const struct bede_range *range, uint64_t *at)
 {
 	pages->pid = range->pid;
-	for (; *at < range->end && pages->count < BEDE_BATCH; *at += PAGE) {
+	while (*at < range->end && pages->count < BEDE_BATCH) {
 		pages->at[pages->count] = (void *)(uintptr_t)*at;
 		pages->heat[pages->count] = range->heat;
-		pages->size[pages->count++] = PAGE;
+		pages->size[pages->count] = length_of(index_of(pages->at[pages->count])) * PAGE;
+		*at += pages->size[pages->count++];
 	}
 	return 0;
 }
@@ -155,7 +202,7 @@ int bede_pages_keep(struct bede_pages *pages, size_t first, uint64_t mask)
 		if (!(mask >> memory.node[index_of(pages->at[i])] & 1))
 			continue;
 		pages->at[pages->count] = pages->at[i];
-		pages->size[pages->count] = PAGE;
+		pages->size[pages->count] = pages->size[i];
 		pages->heat[pages->count++] = pages->heat[i];
 	}
 	return 0;
@@ -166,14 +213,14 @@ int bede_pages_move(struct bede_pages *pages, size_t count, int target, uint64_t
 	uint64_t before = *moved;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t page = index_of(pages->at[i]);
+		size_t page = index_of(pages->at[i]), length = length_of(page);
 
 		if (!memory.stuck[page] && memory.node[page] != target) {
-			memory.local += target == 0 ? 1 : -1UL;
-			memory.node[page] = (unsigned char)target;
-			*moved += PAGE;
-			moved_pages++;
-			spend(MOVE_NS);
+			memory.local += target == 0 ? length : -length;
+			memset(memory.node + page, target, length);
+			*moved += length * PAGE;
+			moved_pages += length;
+			spend(length * MOVE_NS);
 		}
 		pages->node[i] = memory.node[page];
 	}
@@ -211,20 +258,36 @@ static size_t *random_order(size_t count)
 	return order;
 }
 
-static void set_rates(bool scattered, double all, bool later)
+/* How often the page with this rank is used. */
+static double weight_of(const char *load, size_t rank, bool later)
 {
-	size_t pages = memory.pages, hot = memory.bound * 3 / 4, start = later ? pages - hot : pages / 3;
+	size_t hot = memory.bound * 3 / 4, start = later ? memory.pages - hot : memory.pages / 3;
+
+	if (!strcmp(load, "uniform"))
+		return 1;
+	if (!strcmp(load, "steps"))
+		return rank < memory.bound / 4 ? 100 : 1;
+	if (!strcmp(load, "zipf") || !strcmp(load, "moved"))
+		return pow((double)rank + 1, -0.99);
+	return rank - start < hot ? 1 : 0.001;
+}
+
+static void set_rates(const char *load, double all, bool later)
+{
+	bool in_order = !strcmp(load, "region") || !strcmp(load, "jump") || !strcmp(load, "scan");
 	double sum = 0;
-	size_t *order = random_order(pages);
+	size_t *order = random_order(memory.pages);
 
-	for (size_t rank = 0; rank < pages; rank++) {
-		size_t page = scattered ? order[rank] : rank;
-
-		memory.rate[page] = scattered ? pow((double)rank + 1, -0.99) : rank - start < hot ? 1 : 0.001;
+	for (size_t rank = 0, page; rank < memory.pages; rank++) {
+		page = in_order ? rank : order[rank];
+		memory.rate[page] = weight_of(load, rank, later);
 		sum += memory.rate[page];
 	}
-	for (size_t page = 0; page < pages; page++)
+	for (size_t page = 0; page < memory.pages; page++)
 		memory.rate[page] *= all / sum;
+	/* What is in one huge page: as often as the first of its pages. */
+	for (size_t page = 0; page < memory.huge; page++)
+		memory.rate[page] = memory.rate[page - page % (HUGE_PAGE / PAGE)];
 	free(order);
 }
 
@@ -265,36 +328,52 @@ static bool stopped(void *context)
 	return false;
 }
 
+static bool is_said(char **words, const char *word)
+{
+	while (*words && strcmp(*words, word))
+		words++;
+	return *words;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 7)
 		return 2;
 	const char *load = argv[1];
-	bool scattered = !strcmp(load, "zipf") || !strcmp(load, "moved");
 	bool moves = !strcmp(load, "moved") || !strcmp(load, "jump"), moved = false;
-	bool stuck = argc > 7 && !strcmp(argv[7], "stuck");
+	bool stuck = is_said(argv + 7, "stuck");
 	double rate = atof(argv[5]), seconds = atof(argv[6]);
 
 	srand48(atol(argv[4]));
 	memory = (struct memory){ .pages = strtoull(argv[2], NULL, 10),
 				  .bound = strtoull(argv[3], NULL, 10),
-				  .scanned = !strcmp(load, "scan") };
+				  .scanned = !strcmp(load, "scan"),
+				  .processes = is_said(argv + 7, "processes") ? PROCESSES : 1 };
+	memory.huge = is_said(argv + 7, "huge") ? memory.pages * 3 / 4 : 0;
 	memory.rate = calloc(memory.pages, sizeof(*memory.rate));
 	memory.node = malloc(memory.pages);
 	memory.stuck = calloc(memory.pages, sizeof(*memory.stuck));
 	memset(memory.node, 1, memory.pages);
 	for (size_t i = 0; i < memory.bound; i++) {
-		memory.node[stuck ? i : i * memory.pages / memory.bound] = 0;
+		size_t page = stuck ? i : i * memory.pages / memory.bound;
+
+		/* Huge pages are one after the other: as many as are wanted, then the same of the small ones. */
+		if (memory.huge)
+			page = i < memory.bound * 3 / 4 ? i : memory.huge + i - memory.bound * 3 / 4;
+		memory.node[page] = 0;
 		memory.stuck[i] = stuck && i < memory.bound / 2;
 	}
 	memory.local = memory.highest = memory.bound;
-	set_rates(scattered, rate, false);
+	set_rates(load, rate, false);
 
 	struct bede_search search = { .stopped = stopped };
 	struct bede_pages *lists = calloc(2, sizeof(*lists));
 	struct bede_ticket ticket = { 0 };
 	struct bede_exchange exchange = {
-		.search = &search, .cold = &lists[0], .hot = &lists[1], .ticket = &ticket
+		.search = &search,
+		.cold = &lists[0],
+		.hot = &lists[1],
+		.ticket = is_said(argv + 7, "unfenced") ? NULL : &ticket,
 	};
 	struct bede_hits hits = { 0 };
 	atomic_int wanted = 1;
@@ -311,7 +390,7 @@ int main(int argc, char **argv)
 		uint64_t before = cpu_ns, used;
 
 		if (moves && !moved && (double)clock_ns / 1e9 - 1 > seconds / 2) {
-			set_rates(scattered, rate, true);
+			set_rates(load, rate, true);
 			moved = true;
 		}
 		bede_search_refresh(&search, false);

@@ -21,6 +21,15 @@
 #include "ticket.h"
 #include "trace.h"
 
+static uint64_t bytes_of(const struct bede_ranges *ranges)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < ranges->count; i++)
+		bytes += ranges->at[i].end - ranges->at[i].start;
+	return bytes;
+}
+
 static int learn(char **argv)
 {
 	struct bede_ranges scores = { 0 }, measured = { 0 };
@@ -29,10 +38,38 @@ static int learn(char **argv)
 		return 2;
 	bede_order_by_address(&scores);
 	bede_order_by_address(&measured);
-	bede_scores_learn(&scores, &measured, (unsigned)atoi(argv[4]), (unsigned)atoi(argv[5]));
+	bede_scores_learn(&scores, &measured, (unsigned)atoi(argv[4]), (unsigned)atoi(argv[5]),
+			  bytes_of(&measured));
 	show_ranges(&scores);
 	free(scores.at);
 	return measured.at ? 1 : 0;
+}
+
+static int trust(char **argv)
+{
+	struct bede_ranges scores = { 0 };
+
+	if (read_ranges(argv[2], &scores))
+		return 2;
+	printf("%.3f\n", bede_scores_trust(&scores, (unsigned)atoi(argv[3]), bytes_of(&scores)));
+	free(scores.at);
+	return 0;
+}
+
+static int clip(char **argv)
+{
+	struct bede_ranges ranges = { 0 }, to = { 0 };
+
+	if (read_ranges(argv[2], &ranges) || read_ranges(argv[3], &to))
+		return 2;
+	bede_order_by_address(&ranges);
+	bede_order_by_address(&to);
+	int err = bede_ranges_clip(&ranges, &to);
+
+	show_ranges(&ranges);
+	free(ranges.at);
+	free(to.at);
+	return err ? 1 : 0;
 }
 
 static int window(char **argv)
@@ -179,6 +216,10 @@ static int ticket(void)
 
 int main(int argc, char **argv)
 {
+	if (argc == 4 && !strcmp(argv[1], "trust"))
+		return trust(argv);
+	if (argc == 4 && !strcmp(argv[1], "clip"))
+		return clip(argv);
 	if (argc == 6 && !strcmp(argv[1], "learn"))
 		return learn(argv);
 	if (argc == 5 && !strcmp(argv[1], "window"))

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The exchange of pages on simulated memory: which pages become local, at what price, and how soon."""
 
+import itertools
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+PAGE_BYTES = 4096
 PAGES = 32768  #: 128 MiB
 RATE = 10_000_000  #: accesses a second that miss all caches
 SEEDS = range(3)
@@ -32,10 +34,12 @@ class Turn:
         return (self.local - bound / PAGES) / (self.best - bound / PAGES)
 
 
-def run(program: Path, load: str, share: int, seed: int, seconds: float, *more: str) -> list[Turn]:
+def run(
+    program: Path, load: str, share: int, seed: int, seconds: float, *more: str, rate: int = RATE
+) -> list[Turn]:
     """Run *load* for so long; the bound is 1/*share* of its memory. It is never passed, whatever happens."""
     bound = PAGES // share
-    words = [program, load, PAGES, bound, seed, RATE, seconds, *more]
+    words = [program, load, PAGES, bound, seed, rate, seconds, *more]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, timeout=120, check=True)
     turns = []
     for line in done.stdout.splitlines():
@@ -57,6 +61,36 @@ def test_the_hot_pages_become_local(exchange: Path, load: str, least: float, sha
     assert turns[-1].cpu_us < 60e6 * 0.02
     assert turns[-1].vain * 10 <= turns[-1].moved
     assert 0.9 <= turns[-1].hits_local / turns[-1].hits_best <= 1.05
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("rate", [RATE, RATE // 100])
+def test_nothing_is_moved_where_all_is_used_alike(exchange: Path, rate: int, share: int, seed: int) -> None:
+    """By chance some pages are seen more often than others, in each measurement others."""
+    turns = run(exchange, "uniform", share, seed, 60, rate=rate)
+    assert turns[-1].moved * PAGE_BYTES < 1 << 20
+    assert turns[-1].cpu_us < 60e6 * 0.02
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_chance_among_warm_pages_moves_none(exchange: Path, share: int) -> None:
+    """A few are hot and become local; the rest is used alike, and often."""
+    turns = run(exchange, "steps", share, 1, 60)
+    promoted = [turn.moved / 2 for turn in turns if turn.seconds > 10]
+    assert turns[-1].efficiency(PAGES // share) > 0.99
+    assert max(after - before for before, after in itertools.pairwise(promoted)) < PAGES // share * 0.02
+    assert turns[-1].cpu_us < 60e6 * 0.02
+
+
+@pytest.mark.parametrize(
+    "kind", [("processes",), ("unfenced",), ("huge",), ("huge", "processes", "unfenced")]
+)
+@pytest.mark.parametrize("share", SHARES[:2])
+def test_of_several_processes_and_sizes(exchange: Path, share: int, kind: tuple[str, ...]) -> None:
+    """A huge page takes the place of many small ones, whoever has them."""
+    turns = run(exchange, "region", share, 1, 60, *kind)
+    assert turns[-1].efficiency(PAGES // share) > 0.98
 
 
 @pytest.mark.parametrize("load", ["zipf", "region"])

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which pages shall be local: averages, windows, tickets, and what reads the kernel's records."""
 
+import itertools
+import random
 import struct
 import subprocess
 from pathlib import Path
@@ -66,9 +68,65 @@ def test_parts_that_changed_their_borders_keep_their_own_scores(heat: Path, tmp_
     found = learn(heat, tmp_path, before, [(7, 30, 0x1000, 0x4000), (7, 0, 0x4000, 0x6000)], 10, 20)
     assert found == [
         (7, 70, 0x1000, 0x2000),
-        (7, 30, 0x2000, 0x3000),  # it had no score
+        (7, 25, 0x2000, 0x3000),  # it had no score: as if it had eight windows of the average, 18
         (7, 10, 0x3000, 0x4000),
-        (7, 0, 0x4000, 0x6000),  # two neighbours that are alike
+        (7, 0, 0x4000, 0x5000),
+        (7, 8, 0x5000, 0x6000),  # it had none, either
+    ]
+
+
+@pytest.mark.parametrize(("first", "later"), [(60, 0), (40, 100)])
+def test_a_score_ends_where_all_later_windows_are(heat: Path, tmp_path: Path, first: int, later: int) -> None:
+    """And not some points off, because of rounding; then neighbours become one range again."""
+    scores = [(7, first, 0x1000, 0x2000), (7, later, 0x2000, 0x3000)]
+    for _ in range(40):
+        scores = learn(heat, tmp_path, scores, [(7, later, 0x1000, 0x3000)], 2, 20)
+    assert scores == [(7, later, 0x1000, 0x3000)]
+
+
+def test_too_many_parts_are_joined_with_their_like(heat: Path, tmp_path: Path) -> None:
+    """Of a quarter of a million pages, each with a score of its own: half of the list is free again."""
+    pages = 250_000
+    scores = [(7, 40 + page * 7 % 20, page * PAGE, (page + 1) * PAGE) for page in range(pages)]
+    found = learn(heat, tmp_path, scores, [(7, 50, 0, pages * PAGE)], 2, 20)
+    assert 1000 < len(found) <= 262144 // 2
+    assert all(one[3] == after[2] for one, after in itertools.pairwise(found))
+    assert (found[0][2], found[-1][3]) == (0, pages * PAGE)
+    assert sum(heat * (end - start) for _, heat, start, end in found) / (pages * PAGE) == pytest.approx(
+        49.5, abs=1
+    )
+
+
+def trust(program: Path, tmp_path: Path, scores: list[Range], windows: int) -> float:
+    return float(run(program, "trust", write(tmp_path / "scores", scores), windows)[0])
+
+
+def test_only_more_than_chance_is_trusted(heat: Path, tmp_path: Path) -> None:
+    """Pages that are used alike are seen in as many windows as a coin shows heads."""
+    chance = random.Random(1)
+    alike = [sum(chance.random() < 0.3 for _ in range(20)) * 5 for _ in range(2000)]
+    some_hot = [100 if page % 10 == 0 else heat for page, heat in enumerate(alike)]
+
+    def pages(heats: list[int]) -> list[Range]:
+        return [(7, one, page * PAGE, (page + 1) * PAGE) for page, one in enumerate(heats)]
+
+    assert trust(heat, tmp_path, pages(alike), 20) < 0.1
+    assert trust(heat, tmp_path, pages(some_hot), 20) > 0.75
+    assert trust(heat, tmp_path, [(7, 100, 0, PAGE), (7, 0, PAGE, 8 * PAGE)], 2) == 1
+    assert trust(heat, tmp_path, [(7, 30, 0, PAGE)], 20) == trust(heat, tmp_path, [], 20) == 0
+
+
+def test_what_is_not_in_memory_is_left_out(heat: Path, tmp_path: Path) -> None:
+    scores = [(7, 0, 0, 1 << 56), (8, 5, 0, 0x2000), (8, 9, 0x2000, 0x9000), (9, 1, 0, 0x1000)]
+    there = [(7, 4, 0x1000, 0x2000), (7, 4, 0x4000, 0x5000), (8, 4, 0x1000, 0x3000), (8, 4, 0x8000, 0xA000)]
+    given, to = write(tmp_path / "scores", scores), write(tmp_path / "there", there)
+    found = [line.split() for line in run(heat, "clip", given, to)]
+    assert [(int(pid), int(score), int(start, 16), int(end, 16)) for pid, score, start, end in found] == [
+        (7, 0, 0x1000, 0x2000),
+        (7, 0, 0x4000, 0x5000),
+        (8, 5, 0x1000, 0x2000),
+        (8, 9, 0x2000, 0x3000),
+        (8, 9, 0x8000, 0x9000),
     ]
 
 
