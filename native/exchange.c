@@ -58,7 +58,7 @@ static bool pays(const struct bede_exchange *exchange, unsigned hot, unsigned co
 /* Whether moved, which notes pages, has the page with that index. */
 static bool has(const struct bede_recent *moved, const struct bede_pages *pages, size_t i, uint64_t at_us)
 {
-	return bede_recent_has(moved, pages->pid, (uint64_t)(uintptr_t)pages->at[i], at_us);
+	return bede_recent_has(moved, pages->key[i], at_us);
 }
 
 /*
@@ -117,16 +117,14 @@ static int move(struct bede_exchange *exchange, struct bede_pages *pages, size_t
 	uint64_t at_us = now_us();
 
 	for (size_t i = 0; i < count; i++) {
-		uint64_t address = (uint64_t)(uintptr_t)pages->at[i];
-
 		if (pages->node[i] != node) {
 			if (err != -ENOMEM)
-				bede_recent_note(&exchange->stuck, pages->pid, address, at_us);
+				bede_recent_note(&exchange->stuck, pages->key[i], at_us);
 			continue;
 		}
 		if (has(back, pages, i, at_us))
 			exchange->bytes_vain += pages->size[i];
-		bede_recent_note(there, pages->pid, address, at_us);
+		bede_recent_note(there, pages->key[i], at_us);
 	}
 	bede_pages_drop(pages, 0, count);
 	return err && err != -ENOMEM ? -EAGAIN : err;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "hits.h"
 
+#include "heat.h"
 #include "units.h"
 
 #define SAMPLE 1024
@@ -20,16 +21,19 @@ static double use_of_all(const struct bede_ranges *ranges)
 	return all;
 }
 
-/* The use of the bound's worth of the hottest memory; the list is sorted by heat. */
-static double use_of_best(const struct bede_ranges *sorted, uint64_t bound)
+/* The use of the bound's worth of the hottest memory. */
+static double use_of_best(const struct bede_ranges *scores, uint64_t bound)
 {
+	uint64_t bytes[BEDE_HEAT_ALWAYS + 1] = { 0 };
 	double best = 0;
 
-	for (size_t i = sorted->count; i-- > 0 && bound;) {
-		const struct bede_range *one = &sorted->at[i];
-		uint64_t part = minimum(one->end - one->start, bound);
+	for (size_t i = 0; i < scores->count; i++)
+		bytes[minimum(scores->at[i].heat, BEDE_HEAT_ALWAYS)] +=
+			scores->at[i].end - scores->at[i].start;
+	for (unsigned heat = BEDE_HEAT_ALWAYS; heat && bound; heat--) {
+		uint64_t part = minimum(bytes[heat], bound);
 
-		best += use_of(one, part);
+		best += (double)part * heat;
 		bound -= part;
 	}
 	return best;
@@ -53,8 +57,8 @@ static void count(struct bede_pages *pages, uint64_t local_mask, uint64_t far_ma
 void bede_hits_estimate(const struct bede_search *search, struct bede_pages *pages, uint64_t local_mask,
 			uint64_t far_mask, uint64_t bound, struct bede_hits *out)
 {
-	const struct bede_ranges *scores = &search->heat, *sorted = &search->vmas.ranges;
-	double step = use_of_all(scores) / SAMPLE, next = step / 2, passed = 0, all = use_of_all(sorted);
+	const struct bede_ranges *scores = &search->heat;
+	double all = use_of_all(scores), step = all / SAMPLE, next = step / 2, passed = 0;
 	uint64_t local = 0, found = 0;
 	int gone = 0; /* a process that has ended */
 
@@ -80,6 +84,6 @@ void bede_hits_estimate(const struct bede_search *search, struct bede_pages *pag
 	count(pages, local_mask, far_mask, &local, &found);
 	if (found && all > 0) {
 		out->local = (unsigned)(local * THOUSANDTHS / found);
-		out->best = (unsigned)(use_of_best(sorted, bound) * THOUSANDTHS / all);
+		out->best = (unsigned)(use_of_best(scores, bound) * THOUSANDTHS / all);
 	}
 }

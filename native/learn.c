@@ -5,6 +5,7 @@
 
 #include "order.h"
 #include "scores.h"
+#include "shared.h"
 #include "units.h"
 
 #define FIRST_WINDOW_US 5000
@@ -44,11 +45,8 @@ static unsigned windows(const struct bede_learn *learn)
 static void take_in(struct bede_learn *learn, struct bede_search *search, struct bede_ranges *measured,
 		    const struct bede_heat_ask *asked, uint64_t bound)
 {
-	bede_order_by_address(measured);
-	uint64_t next_us = bede_scores_window(measured, asked->window_us, bound), memory = 0;
-
-	for (size_t i = 0; i < asked->count; i++)
-		memory += asked->processes[i].bytes;
+	uint64_t next_us = bede_scores_window(measured, asked->window_us, bound),
+		 memory = search->vmas.memory;
 
 	/* Scores from windows of another length say something else, and so do those of another time. */
 	if (!learn->fits || !search->heat.count ||
@@ -91,11 +89,12 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 
 	*used_us = heat.used_us;
 	if (!err) {
-		take_in(learn, search, &heat.ranges, &measure, ask->bound);
+		bede_search_read(search);
+		bede_order_by_address(&heat.ranges);
+		if (!bede_shared_merge(&heat.ranges, &search->vmas.ranges))
+			take_in(learn, search, &heat.ranges, &measure, ask->bound);
 		search->heat_us = now_us();
-		bede_search_rewind(search);
-		search->earliest_us = 0; /* the order is to be a new one at once */
-		bede_search_refresh(search, true);
+		bede_search_sort(search);
 		bede_search_rewind(search);
 	}
 	free(heat.ranges.at);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "order.h"
 
+#include "units.h"
+
 static int compare(const void *left, const void *right)
 {
 	const struct bede_range *a = left, *b = right;
@@ -21,10 +23,32 @@ static int by_address(const void *left, const void *right)
 	return (a->start > b->start) - (a->start < b->start);
 }
 
-void bede_order_by_address(struct bede_ranges *ranges)
+static int by_place(const void *left, const void *right)
+{
+	const struct bede_range *a = left, *b = right;
+	int64_t owner = bede_range_owner(a), other = bede_range_owner(b);
+
+	if (owner != other)
+		return owner < other ? -1 : 1;
+	if (bede_range_from(a) != bede_range_from(b))
+		return bede_range_from(a) < bede_range_from(b) ? -1 : 1;
+	return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+static void sort(struct bede_ranges *ranges, int (*by)(const void *, const void *))
 {
 	if (ranges->count)
-		qsort(ranges->at, ranges->count, sizeof(*ranges->at), by_address);
+		qsort(ranges->at, ranges->count, sizeof(*ranges->at), by);
+}
+
+void bede_order_by_address(struct bede_ranges *ranges)
+{
+	sort(ranges, by_address);
+}
+
+void bede_order_by_place(struct bede_ranges *ranges)
+{
+	sort(ranges, by_place);
 }
 
 /* Add the parts of range to out, each with its heat. *next: the first of heat that may overlap range. */
@@ -33,26 +57,26 @@ static int split(struct bede_range range, const struct bede_ranges *heat, size_t
 {
 	int err = 0;
 
-	while (*next < heat->count &&
-	       (heat->at[*next].pid < range.pid ||
-		(heat->at[*next].pid == range.pid && heat->at[*next].end <= range.start)))
+	while (*next < heat->count && bede_range_is_before(&heat->at[*next], &range))
 		(*next)++;
 	for (size_t i = *next; i < heat->count && range.start < range.end && !err; i++) {
 		const struct bede_range *one = &heat->at[i];
+		uint64_t start = bede_range_from(one) + range.shift, end = bede_range_to(one) + range.shift;
+		bool others = range.object && one->heat && one->pid != range.pid;
 		struct bede_range part = range;
 
-		if (one->pid != range.pid || one->start >= range.end)
+		if (bede_range_is_before(&range, one))
 			break;
-		if (one->end <= range.start || one->end <= one->start)
+		if (end <= range.start || end <= start)
 			continue;
-		if (one->start > range.start) {
-			part.end = one->start;
-			err = bede_ranges_add(out, part);
-			part.start = one->start;
+		if (start > range.start) {
+			part.end = start;
+			err = bede_ranges_join(out, part);
+			part.start = start;
 		}
-		part.end = one->end < range.end ? one->end : range.end;
+		part.end = minimum(end, range.end);
 		part.heat = one->heat;
-		err = err ? err : bede_ranges_add(out, part);
+		err = err || others ? err : bede_ranges_join(out, part);
 		range.start = part.end;
 	}
 	return err || range.start == range.end ? err : bede_ranges_add(out, range);
@@ -79,14 +103,13 @@ int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat)
 	int err = 0;
 
 	if (heat->count && ranges->count) {
-		bede_order_by_address(ranges);
+		bede_order_by_place(ranges);
 		for (size_t i = 0; i < ranges->count && !err; i++)
 			err = split(ranges->at[i], heat, &next, &out);
 		free(ranges->at);
 		*ranges = out;
 	}
-	if (ranges->count)
-		qsort(ranges->at, ranges->count, sizeof(*ranges->at), compare);
+	sort(ranges, compare);
 	join(ranges);
 	return err;
 }

@@ -21,6 +21,7 @@ void bede_pages_drop(struct bede_pages *pages, size_t first, size_t count)
 	memmove(pages->at + first, pages->at + from, left * sizeof(*pages->at));
 	memmove(pages->size + first, pages->size + from, left * sizeof(*pages->size));
 	memmove(pages->heat + first, pages->heat + from, left * sizeof(*pages->heat));
+	memmove(pages->key + first, pages->key + from, left * sizeof(*pages->key));
 	pages->count -= count;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
+#include "recent.h"
 #include "units.h"
 
 #define MOVE (1 << 1)		   /* MPOL_MF_MOVE: pages that only this process has mapped */
@@ -80,10 +81,11 @@ static int open_process(struct bede_pages *pages, int pid)
 	return -ESRCH;
 }
 
-static void add(struct bede_pages *pages, uint64_t address, uint64_t size, unsigned heat)
+static void add(struct bede_pages *pages, uint64_t address, uint64_t size, const struct bede_range *range)
 {
 	pages->at[pages->count] = (void *)(uintptr_t)address;
-	pages->heat[pages->count] = heat;
+	pages->heat[pages->count] = range->heat;
+	pages->key[pages->count] = bede_recent_key(bede_range_owner(range), address - range->shift);
 	pages->size[pages->count++] = size;
 }
 
@@ -112,7 +114,7 @@ static int scan(struct bede_pages *pages, const struct bede_range *range, uint64
 		uint64_t from = huge ? (regions[i].start + size - 1) & ~(size - 1) : regions[i].start;
 
 		for (uint64_t page = from; page < regions[i].end && pages->count < BEDE_BATCH; page += size)
-			add(pages, page, size, range->heat);
+			add(pages, page, size, range);
 	}
 	*at = scan.walk_end > *at ? scan.walk_end : end;
 	return 0;
@@ -128,7 +130,7 @@ static int step(struct bede_pages *pages, const struct bede_range *range, uint64
 		return got < 0 ? -errno : -ESRCH;
 	for (size_t i = 0; i < (size_t)got / sizeof(*entries); i++)
 		if (entries[i] & ENTRY_PRESENT)
-			add(pages, *at + i * PAGE, PAGE, range->heat);
+			add(pages, *at + i * PAGE, PAGE, range);
 	*at += (size_t)got / sizeof(*entries) * PAGE;
 	return 0;
 }
@@ -161,7 +163,7 @@ int bede_pages_add(struct bede_pages *pages, const struct bede_range *range, uin
 		int err = open_process(pages, range->pid);
 
 		if (!err)
-			add(pages, *at, UNKNOWN_SIZE, range->heat);
+			add(pages, *at, UNKNOWN_SIZE, range);
 		*at = range->end;
 		return err;
 	}
@@ -217,6 +219,7 @@ int bede_pages_keep(struct bede_pages *pages, size_t first, uint64_t mask)
 		pages->at[kept] = pages->at[i];
 		pages->size[kept] = pages->size[i];
 		pages->heat[kept] = pages->heat[i];
+		pages->key[kept] = pages->key[i];
 		kept++;
 	}
 	pages->count = kept;

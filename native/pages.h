@@ -27,6 +27,7 @@ struct bede_pages {
 	int target[BEDE_BATCH];
 	uint64_t size[BEDE_BATCH];
 	unsigned heat[BEDE_BATCH]; /* the range's */
+	uint64_t key[BEDE_BATCH];  /* see recent.h */
 };
 
 /* cgroup must outlive pages. */

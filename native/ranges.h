@@ -17,7 +17,38 @@ struct bede_range {
 	uint64_t nodes;	    /* bit n: some of it was on node n when it was read */
 	uint64_t start;
 	uint64_t end;
+	/*
+	 * The file or shared memory that is mapped here, by a number of its own, and what an address here is more than the
+	 * place in it. 0 and 0: it is the process's own memory.
+	 */
+	uint32_t object;
+	uint64_t shift;
 };
+
+/* Whose memory it is, whichever process it was found by: an object's, below 0, or a process's. */
+static inline int64_t bede_range_owner(const struct bede_range *range)
+{
+	return range->object ? -(int64_t)range->object : range->pid;
+}
+
+/* Where it begins, and where it ends, in its owner's memory. */
+static inline uint64_t bede_range_from(const struct bede_range *range)
+{
+	return range->start - range->shift;
+}
+
+static inline uint64_t bede_range_to(const struct bede_range *range)
+{
+	return range->end - range->shift;
+}
+
+/* Whether one comes before other, by owner and place, and does not overlap it. */
+static inline bool bede_range_is_before(const struct bede_range *one, const struct bede_range *other)
+{
+	int64_t a = bede_range_owner(one), b = bede_range_owner(other);
+
+	return a < b || (a == b && bede_range_to(one) <= bede_range_from(other));
+}
 
 struct bede_ranges {
 	struct bede_range *at;
@@ -35,8 +66,8 @@ bool bede_ranges_continue(const struct bede_range *one, const struct bede_range 
 int bede_ranges_join(struct bede_ranges *ranges, struct bede_range range);
 
 /*
- * Leave of ranges only what also lies in ranges of to, none of which overlap. Both are sorted by process and address. Returns 0, or
- * -ENOMEM: then some are lost.
+ * Leave of ranges only what also lies in ranges of to. Both are sorted by owner and place; only to may have several for one place,
+ * of several processes. A range that its process does not have any more gets one that has. Returns 0, or -ENOMEM: then some are lost.
  */
 int bede_ranges_clip(struct bede_ranges *ranges, const struct bede_ranges *to);
 

@@ -5,10 +5,10 @@
 
 #include "units.h"
 
-/* Never 0, which stands for no page. Two pages with one hash are taken for one: then one waits ten seconds. */
-static uint64_t hash(int pid, uint64_t address)
+/* Never 0, which stands for no page. */
+uint64_t bede_recent_key(int64_t owner, uint64_t place)
 {
-	uint64_t value = (address / PAGE) ^ ((uint64_t)pid << 40);
+	uint64_t value = (place / PAGE) ^ ((uint64_t)owner << 36);
 
 	/* The finalizer of MurmurHash3: each bit of the input changes half of the output's. */
 	value = (value ^ value >> 33) * 0xff51afd7ed558ccdULL;
@@ -16,24 +16,20 @@ static uint64_t hash(int pid, uint64_t address)
 	return (value ^ value >> 33) | 1;
 }
 
-void bede_recent_note(struct bede_recent *recent, int pid, uint64_t address, uint64_t now_us)
+void bede_recent_note(struct bede_recent *recent, uint64_t key, uint64_t now_us)
 {
-	uint64_t page = hash(pid, address);
-
 	if (!recent->at)
 		recent->at = calloc(BEDE_RECENT, sizeof(*recent->at));
 	if (!recent->at)
 		return;
-	recent->at[page / 2 % BEDE_RECENT].page = page;
-	recent->at[page / 2 % BEDE_RECENT].at_us = now_us;
+	recent->at[key / 2 % BEDE_RECENT].key = key;
+	recent->at[key / 2 % BEDE_RECENT].at_us = now_us;
 }
 
-bool bede_recent_has(const struct bede_recent *recent, int pid, uint64_t address, uint64_t now_us)
+bool bede_recent_has(const struct bede_recent *recent, uint64_t key, uint64_t now_us)
 {
-	uint64_t page = hash(pid, address);
-
-	return recent->at && recent->at[page / 2 % BEDE_RECENT].page == page &&
-	       now_us - recent->at[page / 2 % BEDE_RECENT].at_us < BEDE_RECENT_US;
+	return recent->at && recent->at[key / 2 % BEDE_RECENT].key == key &&
+	       now_us - recent->at[key / 2 % BEDE_RECENT].at_us < BEDE_RECENT_US;
 }
 
 void bede_recent_free(struct bede_recent *recent)

@@ -12,16 +12,22 @@
 /* Zeroed memory is an empty one. */
 struct bede_recent {
 	struct {
-		uint64_t page; /* a hash of the process and the address */
+		uint64_t key;
 		uint64_t at_us;
 	} *at;
 };
 
-/* Remember this page. If memory is short, it is forgotten. */
-void bede_recent_note(struct bede_recent *recent, int pid, uint64_t address, uint64_t now_us);
+/*
+ * What a page is remembered by: its owner and its place there (ranges.h), hashed. Two pages with one hash are taken for one: then
+ * one waits ten seconds.
+ */
+uint64_t bede_recent_key(int64_t owner, uint64_t place);
+
+/* Remember the page with that key. If memory is short, it is forgotten. */
+void bede_recent_note(struct bede_recent *recent, uint64_t key, uint64_t now_us);
 
 /* Whether it was noted in the last BEDE_RECENT_US. */
-bool bede_recent_has(const struct bede_recent *recent, int pid, uint64_t address, uint64_t now_us);
+bool bede_recent_has(const struct bede_recent *recent, uint64_t key, uint64_t now_us);
 
 void bede_recent_free(struct bede_recent *recent);
 

@@ -16,32 +16,26 @@
 /* Memory that is new counts as if it had been in use in so many windows as often as other memory: two or ten tell little. */
 #define NEW_WINDOWS 8.0
 
-/* Whether range ends before an address of a process, or there. */
-static bool is_before(const struct bede_range *range, int pid, uint64_t address)
-{
-	return range->pid < pid || (range->pid == pid && range->end <= address);
-}
-
 /*
- * The score of the part of range that begins at *start, -1 if it has none. *end is set to where that part ends. *at is the
- * first of scores that may overlap it; all are asked for in order.
+ * The score of that part of range which begins at part->start, or NULL if it has none; part->end is set to where that part ends. *at
+ * is the first of scores that may overlap it; all are asked for in order.
  */
-static double score_of(const struct bede_ranges *scores, const struct bede_range *range, uint64_t start,
-		       size_t *at, uint64_t *end)
+static const struct bede_range *score_of(const struct bede_ranges *scores, const struct bede_range *range,
+					 struct bede_range *part, size_t *at)
 {
-	while (*at < scores->count && is_before(&scores->at[*at], range->pid, start))
+	part->end = range->end;
+	while (*at < scores->count && bede_range_is_before(&scores->at[*at], part))
 		(*at)++;
 	const struct bede_range *one = *at < scores->count ? &scores->at[*at] : NULL;
 
-	*end = range->end;
-	if (!one || one->pid != range->pid || one->start >= range->end)
-		return -1;
-	if (one->start > start) {
-		*end = one->start;
-		return -1;
+	if (!one || bede_range_is_before(part, one))
+		return NULL;
+	if (bede_range_from(one) > bede_range_from(part)) {
+		part->end = bede_range_from(one) + part->shift;
+		return NULL;
 	}
-	*end = minimum(one->end, range->end);
-	return one->heat;
+	part->end = minimum(bede_range_to(one) + part->shift, range->end);
+	return one;
 }
 
 /*
@@ -80,7 +74,9 @@ static void shorten(struct bede_ranges *scores)
 			unsigned lower = next->heat < low ? next->heat : low;
 			unsigned higher = next->heat > high ? next->heat : high;
 
-			if (next->pid != last->pid || next->start != last->end || higher - lower > apart) {
+			if (next->pid != last->pid || next->object != last->object ||
+			    next->start != last->end || next->shift != last->shift ||
+			    higher - lower > apart) {
 				*++last = *next;
 				low = high = last->heat;
 				continue;
@@ -96,6 +92,16 @@ static void shorten(struct bede_ranges *scores)
 		}
 		scores->count = (size_t)(last - scores->at) + 1;
 	}
+}
+
+/* The same part of shared memory by another range's process, which used it last. */
+static struct bede_range by_process_of(struct bede_range part, const struct bede_range *other)
+{
+	part.start = bede_range_from(&part) + other->shift;
+	part.end = bede_range_to(&part) + other->shift;
+	part.pid = other->pid;
+	part.shift = other->shift;
+	return part;
 }
 
 void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured, unsigned windows,
@@ -114,15 +120,15 @@ void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured,
 		struct bede_range part = *one;
 
 		for (; part.start < one->end && !err; part.start = part.end) {
-			double was = score_of(scores, one, part.start, &at, &part.end);
+			const struct bede_range *was = score_of(scores, one, &part, &at);
 
-			if (was >= 0)
-				part.heat = average(was, one->heat, kept);
+			if (was)
+				part.heat = average(was->heat, one->heat, kept);
 			else if (before)
 				part.heat = average(usual, one->heat, NEW_WINDOWS / (NEW_WINDOWS + windows));
 			else
 				part.heat = one->heat;
-			err = bede_ranges_join(&out, part);
+			err = bede_ranges_join(&out, was && !one->heat ? by_process_of(part, was) : part);
 		}
 	}
 	free(scores->at);
@@ -159,19 +165,21 @@ bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bed
 
 	for (size_t i = 0; i < measured->count; i++) {
 		const struct bede_range *one = &measured->at[i];
+		struct bede_range part = *one;
 
-		for (uint64_t start = one->start, end; start < one->end; start = end) {
-			double score = score_of(scores, one, start, &at, &end), bytes = (double)(end - start);
+		for (; part.start < one->end; part.start = part.end) {
+			const struct bede_range *score = score_of(scores, one, &part, &at);
+			double bytes = (double)(part.end - part.start);
 
-			if (score < 0)
+			if (!score)
 				continue;
 			all += bytes * one->heat;
-			all_expected += bytes * score;
-			if (score < HOT_SCORE)
+			all_expected += bytes * score->heat;
+			if (score->heat < HOT_SCORE)
 				continue;
 			hot_bytes += bytes;
 			hot += bytes * one->heat;
-			hot_expected += bytes * score;
+			hot_expected += bytes * score->heat;
 		}
 	}
 	if (!memory || hot_bytes <= 0)

@@ -16,8 +16,8 @@
 
 /*
  * Average what was measured in so many windows with the scores so far, which are averages of before windows; 0: begin anew. Where
- * the borders differ, ranges are divided. memory is how many bytes there are in memory. Both lists are sorted by process and
- * address, and scores is afterwards; measured is emptied.
+ * the borders differ, ranges are divided. memory is how many bytes there are in memory. Both lists are sorted by owner and place,
+ * and scores is afterwards; measured is emptied.
  */
 void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured, unsigned windows,
 		       unsigned before, uint64_t memory);
@@ -31,8 +31,8 @@ double bede_scores_trust(const struct bede_ranges *scores, unsigned windows, uin
 
 /*
  * Whether what had the highest scores is not in use any more, though as much as before is in use in all: then the scores say
- * nothing about the present. trust is theirs; memory is how many bytes there are in memory. Both are sorted by process and
- * address.
+ * nothing about the present. trust is theirs; memory is how many bytes there are in memory. Both are sorted by owner and
+ * place.
  */
 bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bede_ranges *measured,
 			      double trust, uint64_t memory);

@@ -31,18 +31,28 @@ static void find_again(struct bede_search *search, struct bede_hand *hand, const
 		hand->at = 0;
 }
 
-/* Read the VMAs, and put their parts in the order of the heat. Heat of what is not in memory any more is forgotten. */
-static int read_vmas(struct bede_search *search)
+void bede_search_read(struct bede_search *search)
+{
+	search->begun_us = now_us();
+	if (bede_vmas_read(&search->vmas, search->dir, search->local_mask, search->stopped, search->context))
+		search->vmas.ranges.count = 0;
+	bede_order_by_address(&search->vmas.ranges);
+}
+
+void bede_search_sort(struct bede_search *search)
 {
 	struct bede_ranges *ranges = &search->vmas.ranges;
-	int err = bede_vmas_read(&search->vmas, search->dir, search->local_mask, search->stopped,
-				 search->context);
 
-	if (err)
-		return err;
-	bede_order_by_address(ranges);
-	err = bede_ranges_clip(&search->heat, ranges);
-	return err ? err : bede_order(ranges, &search->heat);
+	bede_order_by_place(ranges);
+	/* Without a list of VMAs nothing can be said about what was measured. */
+	int err = ranges->count ? bede_ranges_clip(&search->heat, ranges) : 0;
+
+	if (err || bede_order(ranges, &search->heat))
+		ranges->count = 0;
+	uint64_t end = now_us();
+
+	search->earliest_us = end + (end - search->begun_us) * READ_COST;
+	search->read_us = search->earliest_us > end + READ_US ? search->earliest_us : end + READ_US;
 }
 
 bool bede_search_refresh(struct bede_search *search, bool now)
@@ -60,14 +70,10 @@ bool bede_search_refresh(struct bede_search *search, bool now)
 		was_hot = *hot;
 	if (search->heat_us && start > search->heat_us + BEDE_STALE_US)
 		search->heat.count = 0;
-	if (read_vmas(search))
-		search->vmas.ranges.count = 0;
+	bede_search_read(search);
+	bede_search_sort(search);
 	find_again(search, &search->cold, cold ? &was_cold : NULL, false);
 	find_again(search, &search->hot, hot ? &was_hot : NULL, true);
-	uint64_t end = now_us();
-
-	search->earliest_us = end + (end - start) * READ_COST;
-	search->read_us = search->earliest_us > end + READ_US ? search->earliest_us : end + READ_US;
 	return true;
 }
 

@@ -25,8 +25,9 @@ struct bede_search {
 	bool (*stopped)(void *context); /* ends what takes long */
 	void *context;
 	struct bede_vmas vmas;
-	struct bede_ranges heat; /* what was measured, or averaged */
+	struct bede_ranges heat; /* what was measured, or averaged; by owner and place */
 	uint64_t heat_us;	 /* when that was, or 0 */
+	uint64_t begun_us;	 /* when the last reading of the VMAs began */
 	uint64_t read_us;	 /* when the VMAs are due to be read again ... */
 	uint64_t earliest_us;	 /* ... and when they may be read at the earliest: reading takes CPU time */
 	struct bede_hand cold, hot;
@@ -37,6 +38,13 @@ struct bede_search {
  * hands keep their place where possible. Returns whether the VMAs were read.
  */
 bool bede_search_refresh(struct bede_search *search, bool now);
+
+/*
+ * The two halves of that, whenever they are called for: read the VMAs, which are by process and address then; and put them in the
+ * order of the heat. Heat of what is not in memory any more is forgotten.
+ */
+void bede_search_read(struct bede_search *search);
+void bede_search_sort(struct bede_search *search);
 
 /* Put both hands back to their ends. */
 void bede_search_rewind(struct bede_search *search);

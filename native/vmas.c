@@ -22,6 +22,7 @@ struct inode {
 
 struct vma {
 	uint64_t start, end, inode;
+	uint64_t offset;
 	char mode[4], device[16];
 };
 
@@ -103,7 +104,7 @@ static bool read_vma(const char *line, struct vma *out)
 	if (*at++ != ' ' || strnlen(at, 5) < 5 || at[4] != ' ')
 		return false;
 	memcpy(out->mode, at, 4);
-	(void)strtoull(at + 5, &at, 16);
+	out->offset = strtoull(at + 5, &at, 16);
 	if (*at++ != ' ')
 		return false;
 	size_t length = strcspn(at, " \n");
@@ -137,7 +138,8 @@ static uint64_t plus(uint64_t a, uint64_t b)
 /* How much of a VMA is in memory, and on which nodes. */
 struct placed {
 	uint64_t bytes, local;
-	uint64_t nodes; /* bit n: some of it is on node n */
+	uint64_t sharers; /* most processes that have mapped one of the pages */
+	uint64_t nodes;	  /* bit n: some of it is on node n */
 };
 
 static uint64_t times(uint64_t pages, uint64_t kib)
@@ -152,8 +154,8 @@ static uint64_t times(uint64_t pages, uint64_t kib)
 /* Read it from a line of numa_maps, up to end: "N0=12 N1=3 kernelpagesize_kB=4". */
 static struct placed read_placed(const char *line, const char *end, uint64_t local_mask)
 {
-	static const char size_name[] = "kernelpagesize_kB=";
-	struct placed pages = { 0 };
+	static const char size_name[] = "kernelpagesize_kB=", sharers_name[] = "mapmax=";
+	struct placed pages = { .sharers = 1 };
 	uint64_t kib = 4;
 
 	for (const char *at = line; at < end && (at = memchr(at, ' ', (size_t)(end - at)));) {
@@ -173,9 +175,14 @@ static struct placed read_placed(const char *line, const char *end, uint64_t loc
 				pages.local = plus(pages.local, count);
 		} else if (!strncmp(at, size_name, sizeof(size_name) - 1)) {
 			kib = strtoull(at + sizeof(size_name) - 1, NULL, 10);
+		} else if (!strncmp(at, sharers_name, sizeof(sharers_name) - 1)) {
+			pages.sharers = strtoull(at + sizeof(sharers_name) - 1, NULL, 10);
 		}
 	}
-	return (struct placed){ times(pages.bytes, kib), times(pages.local, kib), pages.nodes };
+	pages.bytes = times(pages.bytes, kib);
+	pages.local = times(pages.local, kib);
+	pages.sharers += !pages.sharers;
+	return pages;
 }
 
 /* Whether it is shared memory, not a file: such memory is mostly shared by processes of one container. */
@@ -235,6 +242,24 @@ static uint64_t span(const char *maps)
 	return last - first - largest - second;
 }
 
+/*
+ * A number for the file or shared memory that the VMA maps, the same in all processes; 0 if it has pages of its own. Two objects
+ * with one number, one pair of some billions, would be taken for one.
+ */
+static uint32_t object_of(const struct vma *vma)
+{
+	uint64_t hash = vma->inode;
+
+	if (!hash || (vma->mode[3] != 's' && vma->mode[1] == 'w') || vma->offset > vma->start)
+		return 0;
+	/* FNV-1a's prime; that a product wraps around is what makes it a hash. */
+	for (const char *at = vma->device; *at; at++)
+		(void)__builtin_mul_overflow(hash ^ (unsigned char)*at, 0x100000001b3ULL, &hash);
+	uint32_t number = (uint32_t)(hash >> 32 ^ hash);
+
+	return number ? number : 1;
+}
+
 static bool begins(const char *text, const char *with)
 {
 	return !strncmp(text, with, strlen(with));
@@ -282,9 +307,14 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 			vmas->program_bound = plus(vmas->program_bound, placed.local);
 			continue;
 		}
+		uint32_t object = object_of(&vma);
+
 		process->bytes = plus(process->bytes, placed.bytes);
+		vmas->memory = plus(vmas->memory, placed.bytes / (object ? placed.sharers : 1));
 		int err = bede_ranges_add(&vmas->ranges,
 					  (struct bede_range){ .pid = process->pid,
+							       .object = object,
+							       .shift = object ? vma.start - vma.offset : 0,
 							       .heat = BEDE_UNKNOWN_HEAT,
 							       .unshared_only = vma.inode && !is_memory(map),
 							       .nodes = placed.nodes,
@@ -312,7 +342,7 @@ int bede_vmas_read(struct bede_vmas *vmas, int dir, uint64_t local_mask, bool (*
 {
 	vmas->ranges.count = 0;
 	vmas->count = 0;
-	vmas->program_bound = 0;
+	vmas->program_bound = vmas->memory = 0;
 	int err = read_tree(vmas, dir, 0);
 
 	for (size_t i = 0; !err && i < vmas->count; i++) {

@@ -30,6 +30,7 @@ struct bede_vmas {
 	size_t count;
 	size_t size;
 	uint64_t program_bound; /* bytes of program-bound memory on local nodes */
+	uint64_t memory;	/* bytes in memory in all ranges; what processes share counts about once */
 	struct bede_buffer maps;
 	struct bede_buffer numa;
 };

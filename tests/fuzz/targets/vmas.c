@@ -7,6 +7,7 @@
 
 #include "fuzz.h"
 #include "order.h"
+#include "shared.h"
 #include "vmas.h"
 
 static char *copy(const uint8_t *text, size_t size)
@@ -45,6 +46,24 @@ static uint64_t length(const struct bede_ranges *ranges)
 	return sum;
 }
 
+/* What is measured must end as parts that lie one after the other, each within a VMA of its process. */
+static void merge(struct bede_ranges *measured, struct bede_ranges *vmas)
+{
+	struct bede_ranges *lists[] = { measured, vmas };
+
+	for (size_t i = 0; i < 2; i++)
+		bede_order_by_address(lists[i]);
+	MUST(!bede_shared_merge(measured, vmas), "no memory");
+	bede_order_by_place(vmas);
+	size_t before = measured->count;
+
+	MUST(!bede_ranges_clip(measured, vmas), "no memory");
+	for (size_t i = 1; i < measured->count; i++)
+		MUST(bede_range_is_before(&measured->at[i - 1], &measured->at[i]), "part %zu of %zu", i,
+		     before);
+	(void)length(measured);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *middle = memchr(data, 0, size);
@@ -59,11 +78,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint64_t before = length(&vmas.ranges);
 
 	heat(&hot, data, size);
-	bede_order_by_address(&hot);
+	bede_order_by_place(&hot);
 	MUST(!bede_order(&vmas.ranges, &hot), "no memory");
 	MUST(length(&vmas.ranges) == before, "was %llu", (unsigned long long)before);
 	for (size_t i = 1; i < vmas.ranges.count; i++)
 		MUST(vmas.ranges.at[i - 1].heat <= vmas.ranges.at[i].heat, "range %zu", i);
+	hot.count = 0;
+	heat(&hot, data, size);
+	merge(&hot, &vmas.ranges);
 	free(hot.at);
 	bede_vmas_free(&vmas);
 	return 0;

@@ -3,7 +3,7 @@
  * Runs the exchange of pages on simulated memory: exchange.c, search.c, scores.c and what they use are the real ones;
  * clock, memory, heat, move_pages and tickets are simulated.
  *
- *     exchange LOAD PAGES BOUND SEED RATE SECONDS [stuck] [huge] [processes] [unfenced]
+ *     exchange LOAD PAGES BOUND SEED RATE SECONDS [stuck] [huge] [processes] [shared] [unfenced]
  *
  * A process has PAGES pages and accesses RATE of them a second, by one of these loads:
  *
@@ -17,7 +17,8 @@
  *
  * BOUND of the pages are local at first, spread evenly. With "stuck" these are the first ones, and the first half of them
  * cannot be moved. With "huge" all but the last quarter are in huge pages; the load is one for each huge page then. With
- * "processes" four processes have a quarter of the pages each. With "unfenced" no ticket is needed. It prints a line for each measurement: seconds, share of accesses that are local, the same with the best
+ * "processes" four processes have a quarter of the pages each; with "shared" they have all of them, each uses a quarter of them
+ * seven times as often as the others do, and has in its page table what it has used. With "unfenced" no ticket is needed. It prints a line for each measurement: seconds, share of accesses that are local, the same with the best
  * pages local, CPU time so far in microseconds, pages moved so far, pages moved in vain so far, highest number of local
  * pages so far, and the estimates of bede_hits_estimate.
  */
@@ -48,6 +49,8 @@ static struct memory {
 	size_t pages, bound, local, highest;
 	size_t huge; /* the pages before this one are in huge pages */
 	size_t processes;
+	bool shared;
+	bool *mapped; /* of shared memory, for each process and page: it has used it */
 	double *rate; /* accesses a second */
 	unsigned char *node;
 	bool *stuck, scanned;
@@ -81,25 +84,27 @@ int bede_roomiest(uint64_t mask)
 
 static size_t first_of(size_t process)
 {
-	return process * memory.pages / memory.processes;
+	return memory.shared ? 0 : process * memory.pages / memory.processes;
 }
 
-static int process_of(size_t page)
+/* The page before which the memory of that process ends. */
+static size_t end_of(size_t process)
 {
-	return (int)(page * memory.processes / memory.pages);
+	return memory.shared ? memory.pages : first_of(process + 1);
+}
+
+/* How many accesses a second of a page are that process's. */
+static double rate_of(size_t process, size_t page)
+{
+	double share = !memory.shared ? 1 : page % memory.processes == process ? 0.7 : 0.3 / 3;
+
+	return memory.rate[page] * share;
 }
 
 /* How many pages are moved with this one, which is the first of them. */
 static size_t length_of(size_t page)
 {
 	return page < memory.huge ? HUGE_PAGE / PAGE : 1;
-}
-
-static uint64_t address_of(size_t page)
-{
-	size_t process = (size_t)process_of(page);
-
-	return BASE + process * APART + (page - first_of(process)) * PAGE;
 }
 
 static size_t index_of(const void *address)
@@ -109,13 +114,22 @@ static size_t index_of(const void *address)
 	return first_of(offset / APART) + offset % APART / PAGE;
 }
 
-/* A range of pages of one process, from first to before end. */
-static struct bede_range range_of(size_t first, size_t end, unsigned heat)
+static bool is_mapped(const void *address)
 {
-	return (struct bede_range){ .pid = PID + process_of(first),
+	size_t process = ((uintptr_t)address - BASE) / APART;
+
+	return !memory.shared || memory.mapped[process * memory.pages + index_of(address)];
+}
+
+/* A range of pages of one process, from first to before end. */
+static struct bede_range range_of(size_t process, size_t first, size_t end, unsigned heat)
+{
+	uint64_t base = BASE + process * APART, start = first - first_of(process);
+
+	return (struct bede_range){ .pid = PID + (int)process,
 				    .heat = heat,
-				    .start = address_of(first),
-				    .end = address_of(first) + (end - first) * PAGE };
+				    .start = base + start * PAGE,
+				    .end = base + (start + end - first) * PAGE };
 }
 
 int bede_vmas_read(struct bede_vmas *vmas, int dir, uint64_t local_mask, bool (*stopped)(void *context),
@@ -128,10 +142,13 @@ int bede_vmas_read(struct bede_vmas *vmas, int dir, uint64_t local_mask, bool (*
 	vmas->processes = processes;
 	vmas->count = memory.processes;
 	vmas->ranges.count = 0;
+	vmas->memory = memory.pages * PAGE;
 	for (size_t i = 0; i < memory.processes && !err; i++) {
-		struct bede_range range = range_of(first_of(i), first_of(i + 1), BEDE_UNKNOWN_HEAT);
+		struct bede_range range = range_of(i, first_of(i), end_of(i), BEDE_UNKNOWN_HEAT);
 
 		range.nodes = 3;
+		range.object = memory.shared;
+		range.shift = memory.shared ? range.start : 0;
 		processes[i] = (struct bede_process){ .pid = range.pid,
 						      .bytes = range.end - range.start,
 						      .span = range.end - range.start };
@@ -154,29 +171,45 @@ static bool is_scanned(size_t page, double window)
 	return memory.scanned && (place < 0 ? place + 1 : place) < window / SCAN_SECONDS;
 }
 
+/* Look at a process's pages at the end of a window: which of them were in use. */
+static void look(size_t process, double window, unsigned *times)
+{
+	for (size_t page = first_of(process); page < end_of(process); page += length_of(page)) {
+		double all = rate_of(process, page) * (double)length_of(page);
+		bool used = chance() < 1 - exp(-all * window) || is_scanned(page, window);
+
+		times[page] += used;
+		memory.mapped[process * memory.pages + page] |= used;
+	}
+	spend((end_of(process) - first_of(process)) * LOOK_NS);
+}
+
+static int report(size_t process, const unsigned *times, unsigned windows, struct bede_heat *out)
+{
+	int err = 0;
+
+	for (size_t page = first_of(process), end; page < end_of(process) && !err; page = end) {
+		for (end = page + length_of(page); end < end_of(process) && times[end] == times[page];)
+			end += length_of(end);
+		err = bede_ranges_add(&out->ranges,
+				      range_of(process, page, end, times[page] * BEDE_HEAT_ALWAYS / windows));
+		spend(LIST_NS);
+	}
+	return err;
+}
+
 int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 {
-	double window = (double)ask->window_us / 1e6;
-	unsigned *times = calloc(memory.pages, sizeof(*times));
+	unsigned *times = calloc(memory.pages * memory.processes, sizeof(*times));
 	int err = 0;
 
 	for (unsigned i = 0; i < ask->windows; i++) {
-		for (size_t page = 0; page < memory.pages; page += length_of(page)) {
-			double all = memory.rate[page] * (double)length_of(page);
-
-			times[page] += chance() < 1 - exp(-all * window) || is_scanned(page, window);
-		}
 		clock_ns += ask->window_us * 1000;
-		spend(memory.pages * LOOK_NS);
+		for (size_t process = 0; process < memory.processes; process++)
+			look(process, (double)ask->window_us / 1e6, times + process * memory.pages);
 	}
-	for (size_t page = 0, end; page < memory.pages && !err; page = end) {
-		for (end = page + length_of(page);
-		     end < memory.pages && times[end] == times[page] && process_of(end) == process_of(page);)
-			end += length_of(end);
-		err = bede_ranges_add(&out->ranges,
-				      range_of(page, end, times[page] * BEDE_HEAT_ALWAYS / ask->windows));
-		spend(LIST_NS);
-	}
+	for (size_t process = 0; process < memory.processes && !err; process++)
+		err = report(process, times + process * memory.pages, ask->windows, out);
 	free(times);
 	return err;
 }
@@ -187,6 +220,7 @@ int bede_pages_add(struct bede_pages *pages, const struct bede_range *range, uin
 	while (*at < range->end && pages->count < BEDE_BATCH) {
 		pages->at[pages->count] = (void *)(uintptr_t)*at;
 		pages->heat[pages->count] = range->heat;
+		pages->key[pages->count] = bede_recent_key(bede_range_owner(range), *at - range->shift);
 		pages->size[pages->count] = length_of(index_of(pages->at[pages->count])) * PAGE;
 		*at += pages->size[pages->count++];
 	}
@@ -199,10 +233,11 @@ int bede_pages_keep(struct bede_pages *pages, size_t first, uint64_t mask)
 
 	pages->count = first;
 	for (size_t i = first; i < count; i++) {
-		if (!(mask >> memory.node[index_of(pages->at[i])] & 1))
+		if (!(mask >> memory.node[index_of(pages->at[i])] & 1) || !is_mapped(pages->at[i]))
 			continue;
 		pages->at[pages->count] = pages->at[i];
 		pages->size[pages->count] = pages->size[i];
+		pages->key[pages->count] = pages->key[i];
 		pages->heat[pages->count++] = pages->heat[i];
 	}
 	return 0;
@@ -348,7 +383,13 @@ int main(int argc, char **argv)
 	memory = (struct memory){ .pages = strtoull(argv[2], NULL, 10),
 				  .bound = strtoull(argv[3], NULL, 10),
 				  .scanned = !strcmp(load, "scan"),
-				  .processes = is_said(argv + 7, "processes") ? PROCESSES : 1 };
+				  .processes = 1,
+				  .shared = is_said(argv + 7, "shared") };
+	if (memory.shared || is_said(argv + 7, "processes"))
+		memory.processes = PROCESSES;
+	memory.mapped = calloc(memory.pages * memory.processes, sizeof(*memory.mapped));
+	for (size_t page = 0; page < memory.pages; page++)
+		memory.mapped[page % memory.processes * memory.pages + page] = true;
 	memory.huge = is_said(argv + 7, "huge") ? memory.pages * 3 / 4 : 0;
 	memory.rate = calloc(memory.pages, sizeof(*memory.rate));
 	memory.node = malloc(memory.pages);
@@ -408,5 +449,6 @@ int main(int argc, char **argv)
 	free(memory.rate);
 	free(memory.node);
 	free(memory.stuck);
+	free(memory.mapped);
 	return 0;
 }

@@ -158,7 +158,7 @@ static int order(char **argv)
 
 	if (read_ranges(argv[2], &ranges) || read_ranges(argv[3], &heat))
 		return 2;
-	bede_order_by_address(&heat);
+	bede_order_by_place(&heat);
 	int err = bede_order(&ranges, &heat);
 
 	show_ranges(&ranges);

@@ -18,6 +18,7 @@
 #include "range_text.h"
 #include "recent.h"
 #include "scores.h"
+#include "shared.h"
 #include "ticket.h"
 #include "trace.h"
 
@@ -36,13 +37,29 @@ static int learn(char **argv)
 
 	if (read_ranges(argv[2], &scores) || read_ranges(argv[3], &measured))
 		return 2;
-	bede_order_by_address(&scores);
-	bede_order_by_address(&measured);
+	bede_order_by_place(&scores);
+	bede_order_by_place(&measured);
 	bede_scores_learn(&scores, &measured, (unsigned)atoi(argv[4]), (unsigned)atoi(argv[5]),
 			  bytes_of(&measured));
 	show_ranges(&scores);
 	free(scores.at);
 	return measured.at ? 1 : 0;
+}
+
+static int merge(char **argv)
+{
+	struct bede_ranges measured = { 0 }, vmas = { 0 };
+
+	if (read_ranges(argv[2], &measured) || read_ranges(argv[3], &vmas))
+		return 2;
+	bede_order_by_address(&measured);
+	bede_order_by_address(&vmas);
+	int err = bede_shared_merge(&measured, &vmas);
+
+	show_ranges(&measured);
+	free(measured.at);
+	free(vmas.at);
+	return err ? 1 : 0;
 }
 
 static int trust(char **argv)
@@ -62,8 +79,8 @@ static int clip(char **argv)
 
 	if (read_ranges(argv[2], &ranges) || read_ranges(argv[3], &to))
 		return 2;
-	bede_order_by_address(&ranges);
-	bede_order_by_address(&to);
+	bede_order_by_place(&ranges);
+	bede_order_by_place(&to);
 	int err = bede_ranges_clip(&ranges, &to);
 
 	show_ranges(&ranges);
@@ -138,17 +155,18 @@ static int recent(void)
 {
 	struct bede_recent recent = { 0 };
 
-	CHECK(!bede_recent_has(&recent, 7, 0x1000, 5));
+	CHECK(!bede_recent_has(&recent, bede_recent_key(7, 0x1000), 5));
 	for (uint64_t page = 1; page <= 1000; page++)
-		bede_recent_note(&recent, 7, page << 12, 1000000);
+		bede_recent_note(&recent, bede_recent_key(7, page << 12), 1000000);
 	unsigned known = 0;
 
 	for (uint64_t page = 1; page <= 1000; page++)
-		known += bede_recent_has(&recent, 7, page << 12, 2000000);
+		known += bede_recent_has(&recent, bede_recent_key(7, page << 12), 2000000);
 	CHECK(known > 950); /* few share a place with a later one */
-	CHECK(!bede_recent_has(&recent, 8, 500 << 12, 2000000));
-	CHECK(!bede_recent_has(&recent, 7, 2000 << 12, 2000000));
-	CHECK(!bede_recent_has(&recent, 7, 500 << 12, 1000000 + BEDE_RECENT_US));
+	CHECK(!bede_recent_has(&recent, bede_recent_key(8, 500 << 12), 2000000));
+	CHECK(!bede_recent_has(&recent, bede_recent_key(-7, 500 << 12), 2000000));
+	CHECK(!bede_recent_has(&recent, bede_recent_key(7, 2000 << 12), 2000000));
+	CHECK(!bede_recent_has(&recent, bede_recent_key(7, 500 << 12), 1000000 + BEDE_RECENT_US));
 	bede_recent_free(&recent);
 	return 0;
 }
@@ -218,6 +236,8 @@ int main(int argc, char **argv)
 {
 	if (argc == 4 && !strcmp(argv[1], "trust"))
 		return trust(argv);
+	if (argc == 4 && !strcmp(argv[1], "merge"))
+		return merge(argv);
 	if (argc == 4 && !strcmp(argv[1], "clip"))
 		return clip(argv);
 	if (argc == 6 && !strcmp(argv[1], "learn"))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads and prints ranges as lines "PID HEAT START END", for the programs that the tests run. */
+/*
+ * Reads and prints ranges as lines "PID HEAT START END", and of shared memory "PID HEAT START END OBJECT SHIFT", for the programs
+ * that the tests run.
+ */
 #ifndef BEDE_TEST_RANGES_H
 #define BEDE_TEST_RANGES_H
 
@@ -19,9 +22,14 @@ static inline int read_file(const char *path, struct bede_buffer *out)
 
 static inline void show_ranges(const struct bede_ranges *ranges)
 {
-	for (size_t i = 0; i < ranges->count; i++)
-		printf("%d %u %" PRIx64 " %" PRIx64 "\n", ranges->at[i].pid, ranges->at[i].heat,
-		       ranges->at[i].start, ranges->at[i].end);
+	for (size_t i = 0; i < ranges->count; i++) {
+		const struct bede_range *one = &ranges->at[i];
+
+		printf("%d %u %" PRIx64 " %" PRIx64, one->pid, one->heat, one->start, one->end);
+		if (one->object)
+			printf(" %u %" PRIx64, one->object, one->shift);
+		puts("");
+	}
 }
 
 static inline int read_ranges(const char *path, struct bede_ranges *out)
@@ -33,9 +41,10 @@ static inline int read_ranges(const char *path, struct bede_ranges *out)
 	for (char *line = strtok(buffer.text, "\n"); line; line = strtok(NULL, "\n")) {
 		struct bede_range range = { 0 };
 
-		if (sscanf(line, "%d %u %" SCNx64 " %" SCNx64, &range.pid, &range.heat, &range.start,
-			   &range.end) != 4 ||
-		    bede_ranges_add(out, range))
+		int fields = sscanf(line, "%d %u %" SCNx64 " %" SCNx64 " %u %" SCNx64, &range.pid,
+				    &range.heat, &range.start, &range.end, &range.object, &range.shift);
+
+		if ((fields != 4 && fields != 6) || bede_ranges_add(out, range))
 			return -1;
 	}
 	return 0;

@@ -93,6 +93,18 @@ def test_of_several_processes_and_sizes(exchange: Path, share: int, kind: tuple[
     assert turns[-1].efficiency(PAGES // share) > 0.98
 
 
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize(("load", "least"), [("zipf", 0.95), ("region", 0.98), ("moved", 0.95)])
+def test_memory_that_processes_share_is_hot_for_all_of_them(
+    exchange: Path, load: str, least: float, share: int
+) -> None:
+    """What one process uses much, another one hardly ever: it is not demoted for the sake of the other."""
+    turns = run(exchange, load, share, 1, 60, "shared")
+    assert turns[-1].efficiency(PAGES // share) > least
+    assert turns[-1].vain * 10 <= turns[-1].moved
+    assert 0.9 <= turns[-1].hits_local / turns[-1].hits_best <= 1.05
+
+
 @pytest.mark.parametrize("load", ["zipf", "region"])
 def test_what_cannot_be_moved_is_in_nobodys_way(exchange: Path, load: str) -> None:
     """Half of the local pages cannot be, the first to be tried, as if processes elsewhere had mapped them."""

@@ -116,18 +116,53 @@ def test_only_more_than_chance_is_trusted(heat: Path, tmp_path: Path) -> None:
     assert trust(heat, tmp_path, [(7, 30, 0, PAGE)], 20) == trust(heat, tmp_path, [], 20) == 0
 
 
+Part = tuple[int, ...]  # pid, heat, start, end, and of shared memory object and shift
+
+
+def parts(program: Path, tmp_path: Path, command: str, first: list[Part], second: list[Part]) -> list[Part]:
+    """What *command* makes of two lists of ranges."""
+    for name, ranges in (("first", first), ("second", second)):
+        lines = (" ".join(map(str, one[:2])) + "".join(f" {at:x}" for at in one[2:]) for one in ranges)
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines))
+    found = [line.split() for line in run(program, command, tmp_path / "first", tmp_path / "second")]
+    return [(*map(int, line[:2]), *(int(at, 16) for at in line[2:])) for line in found]
+
+
 def test_what_is_not_in_memory_is_left_out(heat: Path, tmp_path: Path) -> None:
     scores = [(7, 0, 0, 1 << 56), (8, 5, 0, 0x2000), (8, 9, 0x2000, 0x9000), (9, 1, 0, 0x1000)]
     there = [(7, 4, 0x1000, 0x2000), (7, 4, 0x4000, 0x5000), (8, 4, 0x1000, 0x3000), (8, 4, 0x8000, 0xA000)]
-    given, to = write(tmp_path / "scores", scores), write(tmp_path / "there", there)
-    found = [line.split() for line in run(heat, "clip", given, to)]
-    assert [(int(pid), int(score), int(start, 16), int(end, 16)) for pid, score, start, end in found] == [
+    assert parts(heat, tmp_path, "clip", scores, there) == [
         (7, 0, 0x1000, 0x2000),
         (7, 0, 0x4000, 0x5000),
         (8, 5, 0x1000, 0x2000),
         (8, 9, 0x2000, 0x3000),
         (8, 9, 0x8000, 0x9000),
     ]
+
+
+def test_shared_memory_is_one_part_whoever_uses_it(heat: Path, tmp_path: Path) -> None:
+    """Half of the windows in one process and half in another make three quarters; who uses it most has it."""
+    measured = [(7, 50, 0x1000, 0x3000), (7, 0, 0x3000, 0x9000), (8, 50, 0x22000, 0x23000)]
+    measured += [(8, 20, 0x23000, 0x24000), (9, 90, 0x40000, 0x41000)]
+    vmas = [(7, 4, 0x1000, 0x4000, 3, 0x1000), (7, 4, 0x5000, 0x6000)]
+    vmas += [(8, 4, 0x21000, 0x24000, 3, 0x21000), (9, 4, 0x40000, 0x41000, 3, 0x3F000)]
+    assert parts(heat, tmp_path, "merge", measured, vmas) == [
+        (7, 50, 0x1000, 0x2000, 3, 0x1000),
+        (9, 98, 0x40000, 0x41000, 3, 0x3F000),  # 50, 50 and 90
+        (8, 20, 0x23000, 0x24000, 3, 0x21000),
+        (7, 0, 0x5000, 0x6000),
+    ]
+
+
+def test_a_part_goes_to_another_process_when_its_own_has_ended(heat: Path, tmp_path: Path) -> None:
+    scores = [(7, 50, 0x1000, 0x3000, 3, 0x1000), (8, 60, 0x23000, 0x24000, 3, 0x21000)]
+    vmas = [(8, 4, 0x21000, 0x24000, 3, 0x21000), (9, 4, 0x41000, 0x43000, 3, 0x40000)]
+    assert parts(heat, tmp_path, "clip", scores, vmas) == [
+        (8, 50, 0x21000, 0x23000, 3, 0x21000),
+        (8, 60, 0x23000, 0x24000, 3, 0x21000),
+    ]
+    ours = [(7, 4, 0x1000, 0x4000, 3, 0x1000), *vmas]
+    assert parts(heat, tmp_path, "clip", scores, ours) == scores
 
 
 def test_what_is_not_measured_any_more_is_forgotten(heat: Path, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def parse(harness: Path, tmp_path: Path, maps: str, numa: str) -> list[tuple[str
 def test_what_may_be_moved(harness: Path, tmp_path: Path) -> None:
     *ranges, (mapped, own) = parse(harness, tmp_path, MAPS, NUMA)
     # Without the program itself, program-bound memory, huge pages, and memory that is not there.
-    assert [start for _, _, start, _ in ranges] == ["93a000", "1c00000", "7f0000000000", "7f0000200000"]
+    assert [start for _, _, start, *_ in ranges] == ["93a000", "1c00000", "7f0000000000", "7f0000200000"]
     assert {pid for pid, *_ in ranges} == {"7"}
     assert int(own) == 1000 * PAGE
     assert int(mapped) == (10 + 33 + 512 + 256) * PAGE
@@ -58,10 +58,27 @@ def test_what_may_be_moved(harness: Path, tmp_path: Path) -> None:
 def test_a_process_that_changes_between_the_two_texts(harness: Path, tmp_path: Path) -> None:
     without = "".join(line for line in NUMA.splitlines(True) if not line.startswith("01c00000"))
     *ranges, _ = parse(harness, tmp_path, MAPS, without)
-    assert [start for _, _, start, _ in ranges] == ["93a000", "7f0000000000", "7f0000200000"]
+    assert [start for _, _, start, *_ in ranges] == ["93a000", "7f0000000000", "7f0000200000"]
     gone = "".join(line for line in MAPS.splitlines(True) if not line.startswith("7f00000"))
     *ranges, _ = parse(harness, tmp_path, gone, NUMA)
-    assert [start for _, _, start, _ in ranges] == ["93a000", "1c00000", "7f0000200000"]
+    assert [start for _, _, start, *_ in ranges] == ["93a000", "1c00000", "7f0000200000"]
+
+
+def test_shared_memory_has_one_number_in_all_processes(harness: Path, tmp_path: Path) -> None:
+    """Whatever its address, and the place of the file that is mapped there; private memory has none."""
+    lines = {
+        "10000000-10002000 rw-s 00001000 00:01 12 /SYSV00000000": "10000000 default anon=2 N0=2",
+        "20000000-20002000 rw-s 00000000 00:01 12 /SYSV00000000": "20000000 default anon=2 N0=2 mapmax=2",
+        "30000000-30002000 r--p 00001000 00:02 12 /data": "30000000 default mapped=2 N0=2",
+        "40000000-40002000 rw-p 00001000 00:02 12 /data": "40000000 default anon=2 N0=2",
+        "50000000-50002000 r--s 00000000 00:02 13 /data2": "50000000 default mapped=2 N0=2 writeback=1",
+    }
+    *ranges, _ = parse(harness, tmp_path, "\n".join(lines), "\n".join(lines.values()))
+    same, again, file, own, other = ([*one, None, None][4:6] for one in ranges)
+    assert (same[1], again[1], file[1]) == ("ffff000", "20000000", "2ffff000")
+    assert same[0] == again[0]
+    assert own[0] is None
+    assert len({same[0], file[0], other[0]}) == 3
 
 
 @pytest.mark.parametrize("text", ["", "\n", "zzz", "1000-", "1000-2000 rw", "2000-1000 rw-p 0 0:0 0 \n"])
