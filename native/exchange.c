@@ -26,13 +26,14 @@
 #define VAIN_PARTS 10	 /* one of so many moved in vain is too much */
 #define SETTLED_PARTS 50 /* less than one of so many parts of the bound is hardly anything */
 #define PACE_LEARNING 10 /* 10 % of a CPU while learning, ... */
-#define PACE_SETTLED 100 /* ... and 1 % afterwards; */
-#define MOST_PAUSE_US (BEDE_STALE_US * 2 / 3) /* but what was learned must not become useless meanwhile */
+#define PACE_SETTLED 100 /* ... and 1 % when less than 1 % of the bound was left to exchange; ... */
+#define MOST_PAUSE_US (BEDE_STALE_US * 2 / 3) /* ... but what was learned must not become useless meanwhile */
 
 void bede_exchange_open(struct bede_exchange *exchange)
 {
 	bede_learn_open(&exchange->learn);
 	exchange->margin = MARGIN;
+	exchange->pace = PACE_LEARNING;
 }
 
 int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exchange_ask *ask,
@@ -175,6 +176,12 @@ static void note_vain(struct bede_exchange *exchange, uint64_t bound)
 	/* If hardly anything is worth an exchange, the right pages are local. */
 	exchange->learn.settled = exchange->learn.learned == BEDE_SCORES_MOST &&
 				  exchange->bytes_promoted * SETTLED_PARTS < bound;
+	/* The less was left to exchange, the longer the next one can wait. */
+	uint64_t parts = bound / (exchange->bytes_promoted + 1);
+
+	exchange->pace = exchange->learn.learned < BEDE_SCORES_MOST || parts < PACE_LEARNING ?
+				 PACE_LEARNING :
+				 minimum(parts, PACE_SETTLED);
 }
 
 /* Collect hot far pages, unless some are left. False if there are no more. */
@@ -272,9 +279,7 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 
 uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us)
 {
-	uint64_t pause = used_us * (exchange->learn.settled ? PACE_SETTLED : PACE_LEARNING);
-
-	return minimum(pause, MOST_PAUSE_US);
+	return minimum(used_us * exchange->pace, MOST_PAUSE_US);
 }
 
 void bede_exchange_close(struct bede_exchange *exchange)

@@ -21,6 +21,7 @@ struct bede_exchange {
 	struct bede_ticket *ticket;    /* NULL: no fence has to be lowered */
 	struct bede_recent demoted, promoted, stuck; /* which pages were moved, or could not be */
 	unsigned margin;			     /* by which a far page's score must be higher */
+	uint64_t pace; /* the next exchange comes after so many times the CPU time of the last one */
 	/* What the last exchange did; bytes. */
 	uint64_t bytes_demoted, bytes_promoted, bytes_vain;
 };

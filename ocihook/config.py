@@ -7,7 +7,7 @@
     on_unsupported: refuse     # or warn: start the container without a bound
     far_nodes: [1]             # nodes to call far, where the firmware does not tell (two-socket emulation)
     move_rate: 1024            # most MiB a second that are moved for one container there; 0: no limit
-    promotion: balancing       # who promotes pages of bound containers: balancing, bede, or none
+    promotion: bede            # who promotes pages of bound containers: balancing, bede, or none
     exempt_cgroups: [/debug.slice]  # processes of containers that are moved into these cgroups stay there
 
 One ``key: value`` a line; a value is a word, a number, a quoted string or a ``[list, of, them]``.
@@ -42,7 +42,7 @@ class Config:
         far_nodes: tuple[int, ...] = (),
         exempt_cgroups: tuple[str, ...] = (),
         move_rate: int = 1024,
-        promotion: str = "balancing",
+        promotion: str = "bede",
     ) -> None:
         self.runtime = runtime  #: the real OCI runtime: a name or an absolute path; None: look on PATH
         self.on_unsupported = on_unsupported  #: "refuse", or "warn" and run without a bound

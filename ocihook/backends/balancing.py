@@ -8,6 +8,7 @@ sockets, so this is done only where a single local node has CPUs. A program's ow
 
 from ocihook import fs, host
 from ocihook.backends import policy
+from ocihook.state import user
 from ocihook.topology import nodes
 
 TYPE_CHECKING = False
@@ -22,9 +23,11 @@ _SHOWN = "local"  # how numa_maps shows the policy
 
 
 def is_wanted(config: "Config", tiers: "Tiers") -> bool:
-    """Return whether *config* asks for it, and a single local node has CPUs."""
+    """Return whether *config* asks for it, somebody else can promote, and a single local node has CPUs."""
     if config.promotion == "balancing":
         return False
+    if config.promotion == "bede" and user.uid_outside() is not None:
+        return False  # the agent of a user other than root may not move pages
     with_cpus = nodes.read_list(f"{host.NODES}/has_cpu")
     return len([node for node in tiers.local if node in with_cpus]) == 1
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ocihook import host, native
 from ocihook.backends import balancing
 from ocihook.backends.backend import AgentServices
@@ -38,7 +40,7 @@ def holder(
         backend=backend,
         steering=steering,
         move_rate=agent.config.move_rate << 20,
-        promotes=agent.config.promotion == "bede",
+        promotes=agent.config.promotion == "bede" and os.geteuid() == 0,
         unbalanced=not host.balancing() or balancing.KEPT_OUT in record.cpuset,
     )
 

@@ -1,13 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages that several backends share."""
+"""Messages that several backends share.
+
+Source: Documentation/admin-guide/mm/damon/usage.rst.
+"""
 
 from __future__ import annotations
 
+import os
+
+from ocihook import host
+from ocihook.config import Config
 from ocihook.control.status import Status
-from ocihook.finding import NOTE, Finding
+from ocihook.finding import GOOD, NOTE, WARN, Finding
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
+DAMON = "/sys/kernel/mm/damon/admin/kdamonds"
+MODULES = "/sys/module"
+#: DAMON's modules that block other users while they are on. The third such module, damon_stat, is missing
+#: here because the agent pauses it (native/damon.c).
+_ALONE = ("damon_reclaim", "damon_lru_sort")
+_OURS = 2000000011  # the value of update_us that marks the agent's own instances (native/damon.c)
 NO_PROMOTION = "NUMA balancing is off: what is far stays far until it is freed or used anew"
 
 
@@ -30,12 +43,40 @@ def placement(container: Status) -> list[tuple[str, str]]:
     ]
 
 
-def no_balancing(mode: int | None) -> Finding:
-    """Return the finding that the kernel promotes nothing.
+def no_balancing(mode: int | None, settings: Config | None = None) -> Finding:
+    """Return the finding that the kernel promotes nothing, and whether by *settings* the agent does.
 
     NUMA balancing is off (*mode* 0), or this kernel has none (*mode* None).
     """
-    text = "this kernel has no NUMA balancing"
-    if mode is not None:
-        text = "off: what became hot on a far node stays there"
-    return Finding("memory", "balancing", NOTE, text)
+    text = "this kernel has no NUMA balancing" if mode is None else "off"
+    if settings is not None and settings.promotion == "bede":
+        return Finding("memory", "balancing", GOOD, f"{text}; the agent promotes")
+    return Finding("memory", "balancing", NOTE, f"{text}: what became hot on a far node stays there")
+
+
+def damon() -> Finding:
+    """Return the finding whether the agent can tell cold pages from hot ones."""
+    otherwise = "without BPF, or in large processes, cold is not told from hot"
+    if not os.path.exists(host.path(f"{DAMON}/nr_kdamonds")):
+        return Finding(
+            "memory",
+            "damon",
+            WARN,
+            f"this kernel has none: {otherwise}",
+            "Boot one with CONFIG_DAMON_SYSFS and CONFIG_DAMON_VADDR",
+        )
+    if os.geteuid() != 0:
+        return Finding("memory", "damon", NOTE, "there; whether somebody else uses it, only root sees")
+    mine = f"{DAMON}/0/contexts/0/monitoring_attrs/intervals/update_us"
+    user = next((name for name in _ALONE if _is_on(name)), "")
+    if not user and host.number(f"{DAMON}/nr_kdamonds"):
+        user = "" if host.number(mine) == _OURS else "somebody else"
+    if user:
+        return Finding(
+            "memory", "damon", WARN, f"used by {user}: {otherwise}", "End what else uses /sys/kernel/mm/damon"
+        )
+    return Finding("memory", "damon", GOOD, "tells the agent what is cold and what is hot")
+
+
+def _is_on(module: str) -> bool:
+    return host.read(f"{MODULES}/{module}/parameters/enabled").strip() == "Y"

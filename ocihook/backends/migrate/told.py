@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `bede doctor`, `bede explain` and the agent's journal say about ``migrate``.
-
-Source: Documentation/admin-guide/mm/damon/usage.rst.
-"""
+"""What `bede doctor`, `bede explain` and the agent's journal say about ``migrate``."""
 
 from __future__ import annotations
 
@@ -27,13 +24,7 @@ from ocihook.topology.nodes import Tiers
 if TYPE_CHECKING:
     from ocihook.native import Stats  # the extension may be missing where people are told so
 
-DAMON = "/sys/kernel/mm/damon/admin/kdamonds"
-MODULES = "/sys/module"
 MIB = 1 << 20
-#: DAMON's modules that block other users while they are on. The third such module, damon_stat, is missing
-#: here because the agent pauses it (native/damon.c).
-_ALONE = ("damon_reclaim", "damon_lru_sort")
-_OURS = 2000000011  # the value of update_us that marks the agent's own instances (native/damon.c)
 
 
 def examine(tiers: Tiers | None) -> Iterator[Finding]:
@@ -47,7 +38,7 @@ def examine(tiers: Tiers | None) -> Iterator[Finding]:
             f"Name other nodes than {nodes.in_words(tiers.far)} as far_nodes in the configuration",
         )
     if tiers is not None:
-        yield _damon()
+        yield telling.damon()
     yield _counting()
     yield _balancing()
     yield from _controller()
@@ -201,31 +192,3 @@ def _counting() -> Finding:
                 "memory", "lru_gen", NOTE, f"{host.LRU_GEN} cannot be used ({error.strerror}): {behind}"
             )
     return Finding("memory", "lru_gen", GOOD, "on: usage is counted without delay")
-
-
-def _damon() -> Finding:
-    """Return the finding whether the agent can tell cold pages from hot ones."""
-    otherwise = "without BPF, or in large processes, cold is not told from hot, and pages are moved in turn"
-    if not os.path.exists(host.path(f"{DAMON}/nr_kdamonds")):
-        return Finding(
-            "memory",
-            "damon",
-            WARN,
-            f"this kernel has none: {otherwise}",
-            "Boot one with CONFIG_DAMON_SYSFS and CONFIG_DAMON_VADDR",
-        )
-    if os.geteuid() != 0:
-        return Finding("memory", "damon", NOTE, "there; whether somebody else uses it, only root sees")
-    mine = f"{DAMON}/0/contexts/0/monitoring_attrs/intervals/update_us"
-    user = next((name for name in _ALONE if _is_on(name)), "")
-    if not user and host.number(f"{DAMON}/nr_kdamonds"):
-        user = "" if host.number(mine) == _OURS else "somebody else"
-    if user:
-        return Finding(
-            "memory", "damon", WARN, f"used by {user}: {otherwise}", "End what else uses /sys/kernel/mm/damon"
-        )
-    return Finding("memory", "damon", GOOD, "tells the agent what is cold and what is hot")
-
-
-def _is_on(module: str) -> bool:
-    return host.read(f"{MODULES}/{module}/parameters/enabled").strip() == "Y"

@@ -26,10 +26,12 @@ MIB = 1 << 20
 
 
 def examine() -> Iterator[Finding]:
-    """Yield findings about demotion, the generations of the LRU, and NUMA balancing."""
+    """Yield findings about demotion, the generations of the LRU, NUMA balancing, and DAMON if it is used."""
     yield _demotion()
     yield _generations()
     yield _balancing()
+    if _settings().promotion == "bede":
+        yield telling.damon()
 
 
 def troubles(tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:
@@ -158,21 +160,21 @@ def _generations() -> Finding:
 
 
 def _balancing() -> Finding:
-    mode = host.balancing()
+    mode, settings = host.balancing(), _settings()
     if not mode:
-        return telling.no_balancing(mode)
-    settings = _settings()
-    if settings.promotion != "balancing":
-        return _kept_out(mode, settings)
+        return telling.no_balancing(mode, settings)
+    if _is_wanted(settings):
+        return Finding("memory", "balancing", GOOD, f"mode {mode}, which leaves bound containers alone")
+    why = "" if settings.promotion == "balancing" else ", since several local nodes have CPUs"
     if mode & host.TIERING:
         return Finding(
             "memory",
             "balancing",
             WARN,
-            f"mode {mode} promotes all that is hot, whatever the bounds; the agent has to demote it again",
+            f"mode {mode} promotes all that is hot{why}, whatever the bounds; the agent demotes it again",
             "sysctl kernel.numa_balancing=1 or 0",
         )
-    text = f"mode {mode}: promotes what is used, so a bound can be passed for moments"
+    text = f"mode {mode}: promotes what is used{why}, so a bound can be passed for moments"
     return Finding("memory", "balancing", NOTE, text)
 
 
@@ -183,18 +185,9 @@ def _settings() -> Config:
         return Config()
 
 
-def _kept_out(mode: int, settings: Config) -> Finding:
-    """Return the finding whether bound containers can be kept out of NUMA balancing, as *settings* ask."""
+def _is_wanted(settings: Config) -> bool:
+    """Return whether bound containers are kept out of NUMA balancing; False if that is not known."""
     try:
-        wanted = balancing.is_wanted(settings, nodes.find(settings.far_nodes))
+        return balancing.is_wanted(settings, nodes.find(settings.far_nodes))
     except BedeError:
-        wanted = False
-    if wanted:
-        return Finding("memory", "balancing", GOOD, f"mode {mode}, which leaves bound containers alone")
-    return Finding(
-        "memory",
-        "balancing",
-        WARN,
-        f"mode {mode}: bound containers take part, since several local nodes have CPUs",
-        f"sysctl kernel.numa_balancing=0, or take promotion: {settings.promotion} out of the configuration",
-    )
+        return False

@@ -12,6 +12,7 @@ from ocihook.backends.backend import BindRequest
 from ocihook.config import Config
 from ocihook.spec.annotation import Policy
 from ocihook.spec.state import State
+from ocihook.state import user
 from ocihook.topology.nodes import Tiers
 
 PID = 4242
@@ -82,9 +83,20 @@ def test_what_runs_already_is_left_alone(host: Host) -> None:
     assert host.injected == []
 
 
-def test_by_default_nobody_is_kept_out(host: Host) -> None:
-    assert host.keep_out(Config()) == {}
+def test_by_default_it_is_kept_out_since_the_agent_promotes(host: Host) -> None:
+    assert host.keep_out(Config()) == {balancing.KEPT_OUT: "0"}
+
+
+def test_nobody_is_kept_out_where_balancing_shall_promote(host: Host) -> None:
+    assert host.keep_out(Config(promotion="balancing")) == {}
     assert host.injected == []
+
+
+def test_a_users_agent_may_not_promote(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So NUMA balancing has to, for a rootless container; unless nobody shall."""
+    monkeypatch.setattr(user, "uid_outside", lambda: 1000)
+    assert not balancing.is_wanted(Config(), TIERS)
+    assert balancing.is_wanted(NONE, TIERS)
 
 
 @pytest.mark.parametrize(("cpus", "wanted"), [("0", True), ("0-1", True), ("1", False)])
@@ -92,7 +104,8 @@ def test_a_single_local_node_has_cpus(host: Host, cpus: str, wanted: bool) -> No
     """CPUs on the far node do not count: containers of two sockets are steered, or kept off them."""
     host.cpus(cpus)
     assert balancing.is_wanted(NONE, TIERS) is wanted
-    assert not balancing.is_wanted(Config(), TIERS)
+    assert balancing.is_wanted(Config(), TIERS) is wanted
+    assert not balancing.is_wanted(Config(promotion="balancing"), TIERS)
 
 
 def test_several_local_sockets_are_balanced(host: Host) -> None:

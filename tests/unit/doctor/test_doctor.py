@@ -11,7 +11,7 @@ import pytest
 
 from ocihook import config
 from ocihook import host as files
-from ocihook.backends.migrate import told as migrate
+from ocihook.backends import telling
 from ocihook.cli import doctor as command
 from ocihook.cli import main
 from ocihook.doctor import examine, host
@@ -24,8 +24,8 @@ FILES = {
     "online": files.CPUS_ONLINE,
     "zoneinfo": "/proc/zoneinfo",
     "swaps": "/proc/swaps",
-    "damon": migrate.DAMON,
-    "modules": migrate.MODULES,
+    "damon": telling.DAMON,
+    "modules": telling.MODULES,
     "lru": files.LRU_GEN_ENABLED,
     "lru_gen": files.LRU_GEN,
     "balancing": files.BALANCING,
@@ -51,6 +51,8 @@ class Host:
         self.put("lru", "0x0007\n")
         self.put("lru_gen", "")
         self.put("balancing", "1\n")
+        self.put("node/has_cpu", "0\n")
+        self.put("damon/nr_kdamonds", "0\n")
         self.put("swaps", "Filename Type Size Used Priority\n")
         self.put("proc/self/mountinfo", f"31 23 0:27 / {root}/cgroup rw - cgroup2 cgroup2 rw\n")
         self.put("cgroup/cgroup.controllers", "cpuset cpu memory\n")
@@ -89,16 +91,44 @@ def test_a_host_that_can(there: Host) -> None:
 
 
 @pytest.mark.parametrize(
+    ("promotion", "mode", "cpus", "verdict", "words"),
+    [
+        ("bede", "1\n", "0", GOOD, "leaves bound containers alone"),
+        ("bede", "3\n", "0", GOOD, "leaves bound containers alone"),
+        ("bede", "1\n", "0,2", NOTE, "since several local nodes have CPUs"),
+        ("bede", "2\n", "0,2", WARN, "since several local nodes have CPUs"),
+        ("bede", "0\n", "0", GOOD, "off; the agent promotes"),
+        ("bede", "", "0", GOOD, "no NUMA balancing; the agent promotes"),
+        ("none", "1\n", "0", GOOD, "leaves bound containers alone"),
+        ("none", "0\n", "0", NOTE, "off: what became hot on a far node stays there"),
+        ("balancing", "1\n", "0", NOTE, "a bound can be passed for moments"),
+        ("balancing", "2\n", "0", WARN, "whatever the bounds"),
+        ("balancing", "", "0", NOTE, "what became hot on a far node stays there"),
+    ],
+)
+def test_who_promotes(there: Host, promotion: str, mode: str, cpus: str, verdict: str, words: str) -> None:
+    there.put("config.yaml", f"promotion: {promotion}\n")
+    (there.root / "config.yaml").chmod(0o644)
+    there.put("balancing", mode)
+    there.put("node/has_cpu", f"{cpus}\n")
+    if cpus != "0":
+        there.put("node/has_memory", "0-2\n")
+        for name in ("cpulist", "distance", "meminfo"):
+            there.put(f"node/node2/{name}", there.file(f"node/node0/{name}").read_text())
+        there.put("tiers/memory_tier0/nodelist", "0,2\n")
+    assert (there.find("balancing").verdict, words in there.find("balancing").fact) == (verdict, True)
+    names = [one.name for one in examine.examine().findings]
+    assert ("damon" in names) == (promotion == "bede")
+
+
+@pytest.mark.parametrize(
     ("where", "text", "name", "verdict", "words"),
     [
         ("demotion", "false\n", "demotion", NOTE, "off"),
         ("demotion", "", "demotion", BAD, "cannot demote"),
         ("lru", "0x0000\n", "lru_gen", WARN, "off"),
         ("lru", "", "lru_gen", WARN, "no multi-generational LRU"),
-        ("balancing", "2\n", "balancing", WARN, "whatever the bounds"),
-        ("balancing", "3\n", "balancing", WARN, "whatever the bounds"),
-        ("balancing", "0\n", "balancing", NOTE, "off"),
-        ("balancing", "", "balancing", NOTE, "no NUMA balancing"),
+        ("damon/nr_kdamonds", "1\n", "damon", WARN, "used by somebody else"),
         ("swaps", "Filename\n/dev/vda file 1 0 -2\n", "swap", GOOD, "on (/dev/vda)"),
         ("cgroup/cgroup.subtree_control", "\n", "memory", WARN, "does not hand"),
         ("cgroup/cgroup.controllers", "cpu\n", "memory", BAD, "memory controller"),

@@ -69,6 +69,11 @@ def configured(text):
             CONFIG.write_text(before)
 
 
+def promotion_by(who):
+    """Have *who* promote the pages of containers that start while the block runs; the other settings stay."""
+    return configured((CONFIG.read_text() if CONFIG.exists() else "") + f"promotion: {who}\n")
+
+
 @functools.cache
 def have_image(engine):
     """Load the image into one engine's store."""

@@ -201,7 +201,14 @@ def test_only_root_reaches_the_socket():
         SOCKET.parent.chmod(0o700)
 
 
-def test_balancing_does_not_keep_a_container_past_its_bound(container):
+@pytest.fixture
+def promoting():
+    """NUMA balancing is to promote."""
+    with helpers.promotion_by("balancing"):
+        yield
+
+
+def test_balancing_does_not_keep_a_container_past_its_bound(promoting, container):
     # A promoted page is charged already, so no fence stops it: the agent has to notice and demote.
     container.fill()
     helpers.BALANCING.write_text("1")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`promotion: none`: NUMA balancing leaves bound containers alone, and others as they were."""
+"""NUMA balancing leaves bound containers alone unless it is to promote, and others as they were."""
 
 import subprocess
 from pathlib import Path
@@ -23,9 +23,10 @@ def busy_balancing():
         yield
 
 
-@pytest.fixture
-def kept_out():
-    with configured("promotion: none\n"):
+@pytest.fixture(params=["bede", *rarely("none")])
+def kept_out(request):
+    """The default is as good as saying so."""
+    with configured("" if request.param == "bede" else f"promotion: {request.param}\n"):
         yield
 
 
@@ -86,8 +87,8 @@ def test_a_programs_own_policy_stays(kept_out):
         assert program.wait(timeout=60) == 0
 
 
-def test_without_the_setting_it_promotes():
-    with Container("crun", "in", SIZE, DEMAND) as container:
+def test_it_promotes_where_it_shall():
+    with helpers.promotion_by("balancing"), Container("crun", "in", SIZE, DEMAND) as container:
         container.fill()
         assert policies(container.pid) == {"default"}
         wait_until("balancing looks at it", lambda: looked_at(container) > 0, 180)

@@ -16,7 +16,7 @@ BOUND, DEMAND = 64, 160  #: MiB
 WITHIN = 0.01
 
 
-@pytest.fixture(params=["balancing", *rarely("bede")])
+@pytest.fixture(params=["bede", *rarely("balancing")])
 def no_debugfs(request):
     """An agent that was started where there is no debugfs."""
     with configured(f"promotion: {request.param}\n"):

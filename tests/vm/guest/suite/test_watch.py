@@ -141,8 +141,9 @@ def test_what_is_demoted_is_counted_and_nothing_else(container):
 
 @pytest.fixture
 def soon():
-    """Let NUMA balancing scan tasks ten times as often as by default (kernel/sched/debug.c)."""
-    with knobs({SCANNING / name: "100" for name in ("scan_delay_ms", "scan_period_min_ms")}):
+    """Let NUMA balancing promote, and scan tasks ten times as often as by default (kernel/sched/debug.c)."""
+    scans = {SCANNING / name: "100" for name in ("scan_delay_ms", "scan_period_min_ms")}
+    with helpers.promotion_by("balancing"), knobs(scans):
         yield
 
 
