@@ -2,10 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures which pages are local under a bound, on the modelled machine, against an oracle.
 
-    bench/placement.py [--kernel NAME]... [--load NAME]... [--share N]... [--seed N]... [--json FILE]
+    bench/placement.py [--kernel NAME]... [--load NAME]... [--share N]... [--seed N]... [--json FILE] [--plot FILE]
 
 For each kernel, load and share (the bound is 1/N of the load's memory) one machine runs the load in each way
-of `ARMS`, one after the other. A second one runs it with the oracle's pages taken for local. Columns:
+of `ARMS`, one after the other. A second one runs it with the oracle's pages taken for local. The loads are
+those of tests/vm/guest/workloads/patterns.c. What people use instead of Bede is done as it is published, as
+well as it goes:
+
+    interleave       pages of the load are given out to both nodes by weights that come to the bound in all
+                     (numactl --weighted-interleave; Linux 6.9)
+    locked, tiering  Pond's emulation: another process locks local memory until only the bound is left, for
+                     the load, everybody else and the kernel; NUMA balancing in its tiering mode promotes, as
+                     in TPP
+
+Columns:
 
     H       share of the load's misses that local memory served, in its last rounds
     E       (H - chance) / (oracle's H - chance): 0 is chance, 1 is the oracle
@@ -24,6 +34,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,21 +44,82 @@ sys.path.insert(0, str(ROOT))
 MIB = 1 << 20
 SIZE = 128  #: MiB that a load uses
 #: name → accesses a round, and what is computed for each, as in a store that has to find and hash a record
-LOADS = {"zipf": ("500000", "60"), "region": ("500000", "60")}
+LOADS = dict.fromkeys(("zipf", "region", "moved", "scan"), ("500000", "60"))
 ROUNDS = 150  #: some 16 seconds, of which half is learning
 LAST = 10  #: rounds that count as steady
 KERNELS = ("debian-6.12", "debian-7.3")
 PATTERNS = "/usr/lib/bede/tests/vm/guest/workloads/patterns"
-#: name → (the setting `promotion`, what is put before the load); {bound} is in MiB
-ARMS = {
-    "far": ("none", "numactl -m 1"),
-    "local": ("none", "numactl -m 0"),
-    "bede, none": ("none", "bede run --local {bound}M --name none --"),
-    "bede, balancing": ("balancing", "bede run --local {bound}M --name balancing --"),
-    "bede": ("bede", "bede run --local {bound}M --name bede --"),
-}
+WEIGHTS = Path("/sys/kernel/mm/mempolicy/weighted_interleave")
+BALANCING = Path("/proc/sys/kernel/numa_balancing")
+TIERING = "2"  #: its mode that promotes from lower tiers (Documentation/admin-guide/sysctl/kernel.rst)
+#: locks all of local memory but MIB, which is what free memory there shall come to; says so, and waits
+LOCK = """
+import ctypes, mmap, pathlib, re, signal, sys
+about = pathlib.Path("/sys/devices/system/node/node0/meminfo").read_text()
+free = int(re.search("MemFree: *([0-9]+)", about)[1])
+size = (free << 10) - (int(sys.argv[1]) << 20) & -mmap.PAGESIZE
+held = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+at = ctypes.addressof(ctypes.c_char.from_buffer(held))
+if ctypes.CDLL(None).mlock(ctypes.c_void_p(at), ctypes.c_size_t(size)):
+    sys.exit("mlock failed")
+print("locked", flush=True)
+signal.pause()
+"""
 AGENT, KERNEL_THREADS = "/system.slice/bede-agent.service", "/"
 CONFIG = Path("/etc/bede/config.yaml")
+
+
+@contextlib.contextmanager
+def _alone(bound: int) -> Iterator[None]:
+    """Nothing is done to the host."""
+    yield
+
+
+@contextlib.contextmanager
+def _weighted(bound: int) -> Iterator[None]:
+    """Local and far memory have the weights with which the load gets *bound* of local memory."""
+    for node, weight in enumerate((bound, SIZE - bound)):
+        (WEIGHTS / f"node{node}").write_text(str(weight * 16 // SIZE or 1))
+    yield
+
+
+@contextlib.contextmanager
+def _locked(bound: int) -> Iterator[None]:
+    """*bound* of local memory is free, and NUMA balancing promotes."""
+    before = BALANCING.read_text()
+    holder = subprocess.Popen(
+        ["numactl", "-m", "0", sys.executable, "-c", LOCK, str(bound)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        if holder.stdout is None or holder.stdout.readline() != "locked\n":
+            raise SystemExit("local memory could not be locked")
+        BALANCING.write_text(TIERING)
+        yield
+    finally:
+        BALANCING.write_text(before)
+        holder.kill()
+        holder.wait()
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to run a load."""
+
+    before: str  #: what is put before the load; {bound} is in MiB
+    promotion: str = "none"  #: Bede's setting
+    #: what is done to the host, with the bound in MiB
+    host: Callable[[int], contextlib.AbstractContextManager[None]] = _alone
+
+
+ARMS = {
+    "far": Arm("numactl -m 1"),
+    "local": Arm("numactl -m 0"),
+    "interleave": Arm("numactl --weighted-interleave=0,1", host=_weighted),
+    "locked, tiering": Arm("env", host=_locked),
+    "bede, none": Arm("bede run --local {bound}M --name none --"),
+    "bede, balancing": Arm("bede run --local {bound}M --name balancing --", "balancing"),
+    "bede": Arm("bede run --local {bound}M --name bede --", "bede"),
+}
 
 
 @dataclass(frozen=True)
@@ -75,15 +147,15 @@ class Row:
 def inside(load: str, arms: list[str], bound: int) -> None:
     """Run *load* in each of *arms*, each in a cgroup of its own, with the independent sampler beside it."""
     for arm in arms:
-        promotion, before = ARMS[arm]
-        words = before.format(bound=bound).split()
+        words = ARMS[arm].before.format(bound=bound).split()
         CONFIG.parent.mkdir(exist_ok=True)
-        CONFIG.write_text(f"promotion: {promotion}\n")
+        CONFIG.write_text(f"promotion: {ARMS[arm].promotion}\n")
         subprocess.run(["systemctl", "restart", "bede-agent"], check=True)
         print(f"{load}, {arm}", file=sys.stderr)
-        subprocess.run(["bede-mark", f"begin {arm}"], check=True)
-        _run([*words, PATTERNS, load, str(SIZE), str(ROUNDS), *LOADS[load]], arm)
-        subprocess.run(["bede-mark", f"end {arm}"], check=True)
+        with ARMS[arm].host(bound):
+            subprocess.run(["bede-mark", f"begin {arm}"], check=True)
+            _run([*words, PATTERNS, load, str(SIZE), str(ROUNDS), *LOADS[load]], arm)
+            subprocess.run(["bede-mark", f"end {arm}"], check=True)
 
 
 def _run(command: list[str], arm: str) -> None:
@@ -251,6 +323,24 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def plot(rows: list[Row], path: Path) -> None:
+    """Draw E against the highest overshoot, a point for each row: good is above, and left."""
+    from matplotlib.figure import Figure
+
+    loads = list(dict.fromkeys(row.load for row in rows))
+    figure = Figure(figsize=(4 * len(loads), 4), layout="constrained")
+    for axes, load in zip(figure.subplots(1, len(loads), squeeze=False, sharey=True)[0], loads, strict=True):
+        for arm in (arm for arm in ARMS if arm not in ("far", "local")):
+            found = [row for row in rows if (row.load, row.arm) == (load, arm)]
+            axes.scatter([100 * row.over for row in found], [row.efficiency for row in found], label=arm)
+        axes.set(title=load, xlabel="highest above the bound, %")
+        axes.axvline(0, color="grey", linewidth=0.5)
+        axes.axhline(1, color="grey", linewidth=0.5)
+    figure.axes[0].set(ylabel="E: 0 is chance, 1 the oracle")
+    figure.axes[-1].legend()
+    figure.savefig(path)
+
+
 def main() -> int:
     """Measure what was asked for; print a table as it grows."""
     if sys.argv[1:2] == ["--inside"]:
@@ -266,6 +356,7 @@ def main() -> int:
     )
     parser.add_argument("--seed", action="append", type=int)
     parser.add_argument("--json", type=Path, help="gets the rows as well")
+    parser.add_argument("--plot", type=Path, help="gets a picture: .svg, .png, .pdf")
     args = parser.parse_args()
     rows: list[Row] = []
     for kernel in args.kernel or KERNELS:
@@ -276,6 +367,8 @@ def main() -> int:
     print(table(rows))
     if args.json is not None:
         args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    if args.plot is not None:
+        plot(rows, args.plot)
     return 0
 
 

@@ -9,9 +9,11 @@
  * rank    PageRank on a random graph, 8 edges a vertex; each round is an iteration
  * bfs     breadth first search on such a graph, from another vertex each round
  * half    reads the first half in its order, and never the second
+ * scan    as region, and each round reads a twentieth of the memory in its order
  * zipf    pages by a Zipf distribution of exponent 0.99, scattered over the memory; ARG: accesses a round
+ * moved   as zipf; after half of the rounds other pages are the ones in use
  *
- * WORK is what region and zipf compute for each access, in steps of three instructions; 0 if it is left out.
+ * WORK is what region, zipf and those like them compute for each access, in steps of three instructions; 0 if it is left out.
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -120,7 +122,7 @@ static uint64_t random_lines(const char *memory, size_t size, int rounds)
 	return sum;
 }
 
-static uint64_t zipf(char *memory, size_t size, int rounds, size_t accesses)
+static uint64_t zipf(char *memory, size_t size, int rounds, size_t accesses, const char *kind)
 {
 	size_t pages = size / PAGE, table = 1 << 20;
 	uint32_t *order = shuffled(pages, 0), *drawn = malloc(table * sizeof(*drawn));
@@ -147,25 +149,29 @@ static uint64_t zipf(char *memory, size_t size, int rounds, size_t accesses)
 		memory[i * PAGE] = 1;
 	free(cumulated);
 	free(order);
-	mark("zipf", 0);
+	mark(kind, 0);
 	for (int round = 1; round <= rounds; round++) {
+		/* The order is random, so half a memory further there are other pages for all ranks. */
+		size_t further = !strcmp(kind, "moved") && round > rounds / 2 ? pages / 2 : 0;
+
 		for (size_t i = 0; i < accesses; i++) {
-			result += (uint64_t)
-				memory[drawn[i % table] * (size_t)PAGE + (next_random() & 63) * LINE]++;
+			size_t page = (drawn[i % table] + further) % pages;
+
+			result += (uint64_t)memory[page * PAGE + (next_random() & 63) * LINE]++;
 			compute();
 		}
 		BEDE_MARK(BEDE_MARK_EPOCH, 0);
-		mark("zipf", round);
+		mark(kind, round);
 	}
 	return result;
 }
 
-static uint64_t region(char *memory, size_t size, int rounds, size_t accesses)
+static uint64_t region(char *memory, size_t size, int rounds, size_t accesses, const char *kind)
 {
-	size_t hot = size / 4, start = size / 2;
+	size_t hot = size / 4, start = size / 2, scanned = !strcmp(kind, "scan") ? size / 20 : 0;
 	uint64_t result = 0;
 
-	mark("region", 0);
+	mark(kind, 0);
 	for (int round = 1; round <= rounds; round++) {
 		for (size_t i = 0; i < accesses; i++) {
 			uint64_t draw = next_random();
@@ -174,8 +180,10 @@ static uint64_t region(char *memory, size_t size, int rounds, size_t accesses)
 			result += (uint64_t)memory[at]++;
 			compute();
 		}
+		for (size_t i = 0; i < scanned; i += LINE)
+			result += (uint64_t)memory[((size_t)round * scanned + i) % size];
 		BEDE_MARK(BEDE_MARK_EPOCH, 0);
-		mark("region", round);
+		mark(kind, round);
 	}
 	return result;
 }
@@ -272,6 +280,8 @@ int main(int argc, char **argv)
 	if (memory == MAP_FAILED || madvise(memory, size, MADV_NOHUGEPAGE))
 		return 1;
 	memset(memory, 1, size);
+	size_t accesses = argc > 4 ? strtoul(argv[4], NULL, 10) : 1000000;
+
 	work = argc > 5 ? strtoul(argv[5], NULL, 10) : 0;
 	if (!strcmp(argv[1], "chase"))
 		result = chase(memory, size, rounds);
@@ -285,10 +295,10 @@ int main(int argc, char **argv)
 		result = bfs(memory, size, rounds);
 	else if (!strcmp(argv[1], "half"))
 		result = stream(memory, size / 2, rounds);
-	else if (!strcmp(argv[1], "zipf"))
-		result = zipf(memory, size, rounds, argc > 4 ? strtoul(argv[4], NULL, 10) : 1000000);
-	else if (!strcmp(argv[1], "region"))
-		result = region(memory, size, rounds, argc > 4 ? strtoul(argv[4], NULL, 10) : 1000000);
+	else if (!strcmp(argv[1], "zipf") || !strcmp(argv[1], "moved"))
+		result = zipf(memory, size, rounds, accesses, argv[1]);
+	else if (!strcmp(argv[1], "region") || !strcmp(argv[1], "scan"))
+		result = region(memory, size, rounds, accesses, argv[1]);
 	else
 		return 2;
 	return result == 42;
