@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measures which pages are local under a bound, on the modelled machine, against an oracle.
 
-    bench/placement.py [--kernel NAME]... [--load NAME]... [--share N]... [--seed N]... [--json FILE] [--plot FILE]
+    bench/placement.py [--kernel NAME]... [--load NAME]... [--share N]... [--seed N]...
+                       [--json FILE] [--plot FILE]
 
 For each kernel, load and share (the bound is 1/N of the load's memory) one machine runs the load in each way
 of `ARMS`, one after the other. A second one runs it with the oracle's pages taken for local. The loads are
