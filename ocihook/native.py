@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only importer of the C extension: typed functions that turn a negative errno into OSError."""
+"""The C extension: typed functions that turn a negative errno into OSError."""
 
 from __future__ import annotations
 
 import errno
 import os
-import time
 from typing import Any, NamedTuple
 
 import ocihook._native as _native
@@ -162,35 +161,6 @@ def prepare_heat() -> None:
     Raises OSError.
     """
     _check(_lib.bede_heat_prepare(), "cannot load BPF programs")
-
-
-#: Memory policies: the kernel's default, the one that steers, and the one that NUMA balancing leaves alone.
-DEFAULT_POLICY, STEERING_POLICY, LOCAL_POLICY = (
-    _lib.BEDE_POLICY_DEFAULT,
-    _lib.BEDE_POLICY_RELATIVE,
-    _lib.BEDE_POLICY_LOCAL,
-)
-
-
-def set_policy(mode: int, mask: int) -> None:
-    """Give the calling thread the memory policy *mode*, which its children inherit. Raises OSError.
-
-    *mask* has the policy's nodes; 0 for a policy without nodes.
-    """
-    _check(_lib.bede_policy_set(mode, mask), "cannot set a policy")
-
-
-def inject_policy(tid: int, mode: int, mask: int, tries: int) -> None:
-    """Give thread *tid* the memory policy *mode* with the nodes in *mask*. Raises OSError.
-
-    The thread must wait in a system call. If it does not, try again, *tries* times in all, 10 ms apart.
-    """
-    for left in reversed(range(tries)):
-        result = _lib.bede_policy_inject(tid, mode, mask)
-        if result != -errno.EAGAIN or not left:
-            _check(result, "cannot give a policy")
-            return
-        time.sleep(0.01)
 
 
 def parse_numa_stat(text: bytes) -> tuple[dict[int, int], dict[int, int]]:

@@ -34,22 +34,22 @@ def recorded(container: str) -> list[dict[str, str]]:
 
 
 def load_native() -> "ModuleType":
-    """Import the native module, even if the interpreter runs without site packages. Return the module.
+    """Import the module of policies, even if the interpreter runs without site packages. Return it.
 
     Raises ImportError.
     """
     try:
-        from ocihook import native
+        from ocihook import mempolicy
     except ImportError:
         import site
 
         site.main()
-        from ocihook import native
-    return native
+        from ocihook import mempolicy
+    return mempolicy
 
 
 def take(kind: str, mask: int = 0) -> None:
-    """Give this process a policy: *kind* is the name of a mode in the native module. Best effort.
+    """Give this process a policy: *kind* is the name of a mode in mempolicy.py. Best effort.
 
     *mask* has the policy's nodes; 0 for a policy without nodes.
     """

@@ -13,7 +13,7 @@ LAYERS = (
     ("cli", "hook", "runtime", "agent", "follow", "watch", "doctor", "metrics", "launch", "engines"),
     ("backends",),
     ("control", "journal", "loop"),
-    ("state", "cgroup", "topology", "native"),
+    ("state", "cgroup", "topology", "native", "mempolicy"),
     ("spec", "fs", "host", "config", "finding", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -63,7 +63,7 @@ def _modules() -> list[Path]:
 
 def _wrong(source: str, imported: str) -> bool:
     if source == imported or imported in ("", "__version__", "_native"):
-        return imported == "_native" and source != "native"
+        return imported == "_native" and source not in ("native", "mempolicy")
     if imported == "cli":
         return True  # nobody may import the command line, which drives all others
     return LEVEL[imported] <= LEVEL[source] and (source, imported) not in SIDEWAYS

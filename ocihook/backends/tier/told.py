@@ -61,8 +61,8 @@ def explain(container: Status, cgroup_fd: int, settings: Config) -> Explanation:
     out = host.balancing() and balancing.is_out(cgroup_fd)
     if settings.promotion == "bede":
         promotion = "the agent exchanges hot far pages for cold local ones, within the bound"
-        if host.balancing() and not out:
-            promotion += "; NUMA balancing promotes as well, and knows no bound"
+        if host.balancing():
+            promotion += "; it is kept out of NUMA balancing" if out else "; NUMA balancing promotes as well"
     elif out:
         promotion = "nobody: it is kept out of NUMA balancing (promotion: none in the configuration)"
     elif host.balancing():
