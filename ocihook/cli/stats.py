@@ -15,9 +15,10 @@ Without a name: all bound containers; with --follow also those that come later. 
 `bede set`: its name, its id or the beginning of it, or the path of its cgroup.
 
   %           local usage as per cent of the bound
-  DEMOTED/s   bytes a second that went to the far nodes (memory.stat: pgdemote_*), over the last interval
-  PROMOTED/s  bytes a second that NUMA balancing brought back (numa_pages_migrated, pgpromote_success).
-              If the agent moves pages itself (migrate), both are what it has moved
+  DEMOTED/s   bytes a second that went to the far nodes, over the last interval: by the kernel (memory.stat:
+              pgdemote_*), and by the agent where it exchanges or moves pages
+  PROMOTED/s  bytes a second that came back: by NUMA balancing (numa_pages_migrated, pgpromote_success), and
+              by the agent
   PRESSURE    per cent of the last 10 s in which some task waited for memory (memory.pressure)
   EVENTS      since the container's start, the worst first: processes killed for lack of memory, stalls
               (nothing could be demoted), times that memory.max was reached, bytes over a limit of the

@@ -35,7 +35,7 @@ class Counters(NamedTuple):
     The kernel updates ``memory.stat`` after 64 changed pages for each CPU, or every two seconds.
     """
 
-    #: bytes, by ``memory.stat``: demoted for any reason, and promoted by NUMA balancing. With ``migrate``,
+    #: bytes, by ``memory.stat`` and the agent: demoted for any reason, and promoted. With ``migrate``,
     #: which has no lower tier: bytes that the agent has moved since its start.
     demoted: int | None = None
     promoted: int | None = None

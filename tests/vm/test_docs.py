@@ -39,6 +39,7 @@ MACHINE = (
 ELSEWHERE = {
     "make demo": "tests/vm/guest/suite/test_bounds.py",
     "make build": ".ci/run",
+    ".venv/bin/pytest -q tests/unit": ".ci/run",
     "make test": ".ci/run",
     "make fuzz": "tests/fuzz/libfuzzer.py",
     "make soak": "tests/soak/test_soak.py",
