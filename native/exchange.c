@@ -23,11 +23,11 @@
  */
 #define PAYS 30
 #define FORESEEN_US 10000000
-#define VAIN_PARTS 10	 /* one of so many moved in vain is too much */
-#define SETTLED_PARTS 50 /* less than one of so many parts of the bound is hardly anything */
-#define PACE_LEARNING 10 /* 10 % of a CPU while learning, ... */
-#define PACE_SETTLED 100 /* ... and 1 % when less than 1 % of the bound was left to exchange; ... */
-#define MOST_PAUSE_US (BEDE_STALE_US * 2 / 3) /* ... but what was learned must not become useless meanwhile */
+#define VAIN_PARTS 10	       /* one of so many moved in vain is too much */
+#define SETTLED_PARTS 50       /* less than one of so many parts of the bound is hardly anything */
+#define PACE_LEARNING 10       /* 10 % of a CPU while learning, ... */
+#define PACE_SETTLED 100       /* ... and 1 % when less than 1 % of the bound was left to exchange; ... */
+#define MOST_PAUSE_US 60000000 /* ... but a minute is long for pages that have become hot */
 
 void bede_exchange_open(struct bede_exchange *exchange)
 {
@@ -277,9 +277,12 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 	note_vain(exchange, ask->heat.bound);
 }
 
-uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us)
+uint64_t bede_exchange_pause(struct bede_exchange *exchange, uint64_t used_us, unsigned crowd)
 {
-	return minimum(used_us * exchange->pace, MOST_PAUSE_US);
+	uint64_t pause = minimum(used_us * exchange->pace * (crowd ? crowd : 1), MOST_PAUSE_US);
+
+	exchange->search->due_us = now_us() + pause;
+	return pause;
 }
 
 void bede_exchange_close(struct bede_exchange *exchange)

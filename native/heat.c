@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <unistd.h>
 
 static const struct bede_heat_source *const sources[] = { &bede_accessed, &bede_damon };
 
@@ -28,6 +29,17 @@ int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 		err = sources[i]->measure(ask, out);
 	}
 	return err;
+}
+
+unsigned bede_heat_crowd(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	pthread_mutex_lock(&lock);
+	unsigned now = users;
+
+	pthread_mutex_unlock(&lock);
+	return cpus > 1 ? (now + (unsigned)cpus - 1) / (unsigned)cpus : now;
 }
 
 void bede_heat_begin(void)

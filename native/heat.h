@@ -56,4 +56,7 @@ int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out);
 void bede_heat_begin(void);
 void bede_heat_end(void);
 
+/* How many movers there are for each of the host's CPUs, rounded up: so much less often may each of them measure. */
+unsigned bede_heat_crowd(void);
+
 #endif

@@ -184,7 +184,7 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 	uint64_t used_us = cpu_us() + mover->kernel_us - before_us;
 	uint64_t pause = err == -ENOENT ? NEVER_US :
 			 err		? RETRY_US :
-					  bede_exchange_pause(&mover->exchange, used_us);
+					  bede_exchange_pause(&mover->exchange, used_us, bede_heat_crowd());
 
 	pthread_mutex_lock(&mover->lock);
 	mover->moved.due_us = now_us() + pause;

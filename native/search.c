@@ -68,7 +68,9 @@ bool bede_search_refresh(struct bede_search *search, bool now)
 		was_cold = *cold;
 	if (hot)
 		was_hot = *hot;
-	if (search->heat_us && start > search->heat_us + BEDE_STALE_US)
+	uint64_t due_us = search->due_us > search->heat_us ? search->due_us : search->heat_us;
+
+	if (search->heat_us && start > due_us + BEDE_STALE_US)
 		search->heat.count = 0;
 	bede_search_read(search);
 	bede_search_sort(search);

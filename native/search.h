@@ -10,7 +10,8 @@
 
 #include "pages.h"
 
-#define BEDE_STALE_US 15000000 /* heat that was measured so long ago is useless */
+#define BEDE_STALE_US \
+	15000000 /* heat that was measured so long ago is useless, if it could have been measured again */
 
 /* Where a hand continues in the list of ranges. */
 struct bede_hand {
@@ -27,6 +28,7 @@ struct bede_search {
 	struct bede_vmas vmas;
 	struct bede_ranges heat; /* what was measured, or averaged; by owner and place */
 	uint64_t heat_us;	 /* when that was, or 0 */
+	uint64_t due_us;	 /* when it is to be measured again */
 	uint64_t begun_us;	 /* when the last reading of the VMAs began */
 	uint64_t read_us;	 /* when the VMAs are due to be read again ... */
 	uint64_t earliest_us;	 /* ... and when they may be read at the earliest: reading takes CPU time */

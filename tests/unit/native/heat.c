@@ -171,6 +171,20 @@ static int recent(void)
 	return 0;
 }
 
+static int crowd(void)
+{
+	unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+
+	for (unsigned movers = 1; movers <= 3 * cpus; movers++) {
+		bede_heat_begin();
+		CHECK(bede_heat_crowd() == (movers + cpus - 1) / cpus);
+	}
+	for (unsigned movers = 0; movers < 3 * cpus; movers++)
+		bede_heat_end();
+	CHECK(bede_heat_crowd() == 0);
+	return 0;
+}
+
 /* A holder whose limit is at room bytes: it grants what fits, and must never see more promoted than it granted. */
 struct holder {
 	struct bede_ticket ticket;
@@ -250,5 +264,7 @@ int main(int argc, char **argv)
 		return function(argv);
 	if (argc == 2 && !strcmp(argv[1], "recent"))
 		return recent();
+	if (argc == 2 && !strcmp(argv[1], "crowd"))
+		return crowd();
 	return argc == 2 && !strcmp(argv[1], "ticket") ? ticket() : 2;
 }

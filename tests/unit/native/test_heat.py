@@ -263,6 +263,10 @@ def test_a_function_is_found_in_type_information(heat: Path, tmp_path: Path) -> 
             run(heat, "function", file, "look")
 
 
+def test_more_containers_than_processors_measure_less_often(heat: Path) -> None:
+    run(heat, "crowd")
+
+
 def test_pages_that_were_moved_are_remembered_for_a_while(heat: Path) -> None:
     run(heat, "recent")
 
