@@ -12,17 +12,14 @@
 /* A part of the address space of one process. */
 struct bede_range {
 	int pid;
+	/* The file or shared memory that is mapped here, by a number of its own; 0: it is the process's own memory. */
+	uint32_t object;
 	unsigned heat;	    /* how often the range was in use: see heat.h and scores.h */
 	bool unshared_only; /* skip a file's pages that other processes map, too: they may be others' */
 	uint64_t nodes;	    /* bit n: some of it was on node n when it was read */
 	uint64_t start;
 	uint64_t end;
-	/*
-	 * The file or shared memory that is mapped here, by a number of its own, and what an address here is more than the
-	 * place in it. 0 and 0: it is the process's own memory.
-	 */
-	uint32_t object;
-	uint64_t shift;
+	uint64_t shift; /* what an address here is more than the place in the object; 0 without one */
 };
 
 /* Whose memory it is, whichever process it was found by: an object's, below 0, or a process's. */
