@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import machines
@@ -132,7 +133,21 @@ def the_study_shows_something(files: dict[str, str]) -> None:
     assert most_far[0] > most_far[1] + 32
 
 
-def test_what_the_pages_have_a_checkout_do() -> None:
+@pytest.fixture
+def tidy() -> Iterator[None]:
+    """Remove the files that commands leave in the checkout: whoever commits all there is would have them."""
+
+    def untracked() -> set[str]:
+        command = ["git", "ls-files", "--others", "--exclude-standard", "-z"]
+        return set(subprocess.check_output(command, cwd=blocks.ROOT, text=True).split("\0"))
+
+    before = untracked()
+    yield
+    for name in untracked() - before:
+        (blocks.ROOT / name).unlink()
+
+
+def test_what_the_pages_have_a_checkout_do(tidy: None) -> None:
     found = [block for path in blocks.pages() for block in blocks.of(path) if block.kind == "host"]
     assert found
     for block in found:
