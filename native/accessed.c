@@ -161,6 +161,7 @@ static int measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 		bede_close(&all[i].clear);
 		free(all[i].at);
 	}
+	out->by_page = true;
 	pthread_mutex_unlock(&one_at_a_time);
 	return err;
 }

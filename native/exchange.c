@@ -80,9 +80,9 @@ static bool is_better(const struct bede_exchange *exchange, const struct bede_pa
 
 /*
  * How many of the first cold pages are worth being demoted for the first hot ones, of which most bytes may be promoted. There is
- * room for some of these already.
+ * room for some of these already. *refused: the cold page that was not worth it.
  */
-static size_t worth(const struct bede_exchange *exchange, uint64_t most, uint64_t room)
+static size_t worth(const struct bede_exchange *exchange, uint64_t most, uint64_t room, size_t *refused)
 {
 	const struct bede_pages *hot = exchange->hot, *cold = exchange->cold;
 	uint64_t at_us = now_us();
@@ -91,6 +91,7 @@ static size_t worth(const struct bede_exchange *exchange, uint64_t most, uint64_
 	for (size_t i = 0; i < hot->count && hot->size[i] <= most; i++) {
 		for (; room < hot->size[i]; room += cold->size[j++]) {
 			/* A huge page may need more small ones than the list has: these make a part of its room. */
+			*refused = j;
 			if (j == cold->count)
 				return count ? count : j;
 			if (!is_better(exchange, hot, i, cold, j, at_us))
@@ -165,7 +166,8 @@ static void drop_useless(struct bede_exchange *exchange, struct bede_pages *page
 	}
 }
 
-static void note_vain(struct bede_exchange *exchange, uint64_t bound)
+/* complete: nothing kept the exchange from doing all that was worth it. */
+static void note_done(struct bede_exchange *exchange, uint64_t bound, bool complete)
 {
 	uint64_t moved = exchange->bytes_demoted + exchange->bytes_promoted;
 
@@ -174,14 +176,14 @@ static void note_vain(struct bede_exchange *exchange, uint64_t bound)
 	else if (exchange->margin > MARGIN)
 		exchange->margin--;
 	/* If hardly anything is worth an exchange, the right pages are local. */
-	exchange->learn.settled = exchange->learn.learned == BEDE_SCORES_MOST &&
+	exchange->learn.settled = complete && exchange->learn.learned == BEDE_SCORES_MOST &&
 				  exchange->bytes_promoted * SETTLED_PARTS < bound;
 	/* The less was left to exchange, the longer the next one can wait. */
 	uint64_t parts = bound / (exchange->bytes_promoted + 1);
 
-	exchange->pace = exchange->learn.learned < BEDE_SCORES_MOST || parts < PACE_LEARNING ?
-				 PACE_LEARNING :
-				 minimum(parts, PACE_SETTLED);
+	exchange->pace = PACE_LEARNING;
+	if (complete && exchange->learn.learned == BEDE_SCORES_MOST && parts > PACE_LEARNING)
+		exchange->pace = minimum(parts, PACE_SETTLED);
 }
 
 /* Collect hot far pages, unless some are left. False if there are no more. */
@@ -217,7 +219,7 @@ static bool have_cold(struct bede_exchange *exchange, uint64_t bytes, int node, 
 static int make_room(struct bede_exchange *exchange, uint64_t most, uint64_t room, int far, uint64_t *demoted)
 {
 	struct bede_pages *hot = exchange->hot, *cold = exchange->cold;
-	size_t count = worth(exchange, most, room);
+	size_t refused = 0, count = worth(exchange, most, room, &refused);
 
 	if (count) {
 		int err = move(exchange, cold, count, far, demoted);
@@ -230,10 +232,10 @@ static int make_room(struct bede_exchange *exchange, uint64_t most, uint64_t roo
 	if (best * exchange->learn.trust < exchange->margin || !pays(exchange, hot->heat[0], cold->heat[0]))
 		return -ENOENT;
 	/* The hot page, or the cold one, was moved just now; or the hot one is huge, and not worth so many cold ones. */
-	bool waits =
-		has(&exchange->promoted, cold, 0, now_us()) && !has(&exchange->demoted, hot, 0, now_us());
+	bool waits = has(&exchange->promoted, cold, refused, now_us()) &&
+		     !has(&exchange->demoted, hot, 0, now_us());
 
-	bede_pages_drop(waits ? cold : hot, 0, 1);
+	bede_pages_drop(waits ? cold : hot, waits ? refused : 0, 1);
 	return 0;
 }
 
@@ -274,15 +276,15 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 			err = 0;
 		spare = spare && promoted;
 	}
-	note_vain(exchange, ask->heat.bound);
+	note_done(exchange, ask->heat.bound,
+		  exchange->learn.ready && err != -ENOMEM && err != -EBUSY && now_us() < until);
 }
 
-uint64_t bede_exchange_pause(struct bede_exchange *exchange, uint64_t used_us, unsigned crowd)
+uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us)
 {
-	uint64_t pause = minimum(used_us * exchange->pace * (crowd ? crowd : 1), MOST_PAUSE_US);
+	uint64_t pause = minimum(used_us * exchange->pace, MOST_PAUSE_US), least = used_us * PACE_LEARNING;
 
-	exchange->search->due_us = now_us() + pause;
-	return pause;
+	return pause > least ? pause : least;
 }
 
 void bede_exchange_close(struct bede_exchange *exchange)

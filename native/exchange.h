@@ -50,11 +50,8 @@ int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exch
 /* Exchange what is worth it. */
 void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchange_ask *ask);
 
-/*
- * After an exchange that took so much CPU time: microseconds until the next one. crowd is how many containers share a CPU's worth of
- * that time. What was measured is kept until then.
- */
-uint64_t bede_exchange_pause(struct bede_exchange *exchange, uint64_t used_us, unsigned crowd);
+/* After an exchange that took so much CPU time: microseconds until the next one. */
+uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us);
 
 void bede_exchange_close(struct bede_exchange *exchange);
 

@@ -7,10 +7,13 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include "units.h"
+
 static const struct bede_heat_source *const sources[] = { &bede_accessed, &bede_damon };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users;
+static uint64_t reserved_us; /* until then all CPU time for measuring is given away */
 
 int bede_heat_prepare(void)
 {
@@ -26,20 +29,24 @@ int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources) && err == -ENOENT; i++) {
 		out->ranges.count = 0;
 		out->used_us = 0;
+		out->by_page = false;
 		err = sources[i]->measure(ask, out);
 	}
 	return err;
 }
 
-unsigned bede_heat_crowd(void)
+uint64_t bede_heat_reserve(uint64_t pause_us)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	pthread_mutex_lock(&lock);
-	unsigned now = users;
+	uint64_t now = now_us();
+
+	reserved_us = (reserved_us > now ? reserved_us : now) + pause_us / (cpus > 1 ? (uint64_t)cpus : 1);
+	uint64_t wait = reserved_us - now;
 
 	pthread_mutex_unlock(&lock);
-	return cpus > 1 ? (now + (unsigned)cpus - 1) / (unsigned)cpus : now;
+	return wait > pause_us ? wait : pause_us;
 }
 
 void bede_heat_begin(void)

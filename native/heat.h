@@ -31,6 +31,7 @@ struct bede_heat {
 	 */
 	struct bede_ranges ranges;
 	uint64_t used_us; /* CPU time that the kernel spent on it, in threads of its own */
+	bool by_page;	  /* each range with heat has only pages that its process used */
 };
 
 struct bede_heat_source {
@@ -56,7 +57,10 @@ int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out);
 void bede_heat_begin(void);
 void bede_heat_end(void);
 
-/* How many movers there are for each of the host's CPUs, rounded up: so much less often may each of them measure. */
-unsigned bede_heat_crowd(void);
+/*
+ * All containers together may measure as much as one for each of the host's CPUs: after a measurement that allows another one in
+ * pause_us, microseconds until there is leave for that.
+ */
+uint64_t bede_heat_reserve(uint64_t pause_us);
 
 #endif

@@ -93,6 +93,7 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 		bede_order_by_address(&heat.ranges);
 		if (!bede_shared_merge(&heat.ranges, &search->vmas.ranges))
 			take_in(learn, search, &heat.ranges, &measure, ask->bound);
+		search->by_page = heat.by_page;
 		search->heat_us = now_us();
 		bede_search_sort(search);
 		bede_search_rewind(search);

@@ -184,10 +184,11 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 	uint64_t used_us = cpu_us() + mover->kernel_us - before_us;
 	uint64_t pause = err == -ENOENT ? NEVER_US :
 			 err		? RETRY_US :
-					  bede_exchange_pause(&mover->exchange, used_us, bede_heat_crowd());
+					  bede_heat_reserve(bede_exchange_pause(&mover->exchange, used_us));
 
+	mover->search.due_us = now_us() + pause;
 	pthread_mutex_lock(&mover->lock);
-	mover->moved.due_us = now_us() + pause;
+	mover->moved.due_us = mover->search.due_us;
 	mover->moved.vain += err ? 0 : mover->exchange.bytes_vain;
 	mover->moved.hits = hits;
 	pthread_mutex_unlock(&mover->lock);

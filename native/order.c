@@ -7,6 +7,9 @@
 #include "heat.h"
 #include "units.h"
 
+#define SMALL \
+	(64 * 1024ULL) /* of shared memory: a smaller part that nobody uses is listed for one process only */
+
 static int compare(const void *left, const void *right)
 {
 	const struct bede_range *a = left, *b = right;
@@ -87,7 +90,7 @@ void bede_order_by_place(struct bede_ranges *ranges)
 }
 
 /* Add the parts of range to out, each with its heat. *next: the first of heat that may overlap range. */
-static int split(struct bede_range range, const struct bede_ranges *heat, size_t *next,
+static int split(struct bede_range range, const struct bede_ranges *heat, bool by_page, size_t *next,
 		 struct bede_ranges *out)
 {
 	int err = 0;
@@ -97,7 +100,8 @@ static int split(struct bede_range range, const struct bede_ranges *heat, size_t
 	for (size_t i = *next; i < heat->count && range.start < range.end && !err; i++) {
 		const struct bede_range *one = &heat->at[i];
 		uint64_t start = bede_range_from(one) + range.shift, end = bede_range_to(one) + range.shift;
-		bool others = range.object && one->heat && one->pid != range.pid;
+		bool others = by_page && range.object && one->pid != range.pid &&
+			      (one->heat || one->end - one->start < SMALL);
 		struct bede_range part = range;
 
 		if (bede_range_is_before(&range, one))
@@ -131,7 +135,7 @@ static void join(struct bede_ranges *ranges)
 	ranges->count = ranges->count ? last + 1 : 0;
 }
 
-int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat)
+int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat, bool by_page)
 {
 	struct bede_ranges out = { 0 };
 	size_t next = 0;
@@ -140,7 +144,7 @@ int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat)
 	if (heat->count && ranges->count) {
 		bede_order_by_place(ranges);
 		for (size_t i = 0; i < ranges->count && !err; i++)
-			err = split(ranges->at[i], heat, &next, &out);
+			err = split(ranges->at[i], heat, by_page, &next, &out);
 		free(ranges->at);
 		*ranges = out;
 	}

@@ -7,10 +7,11 @@
 
 /*
  * Set the heat of ranges from the measured ranges in heat, splitting a range where its heat changes, and
- * sort them, coldest first. Of shared memory that is in use, the range of that process is left which used it. heat is sorted by
- * owner and place. Returns 0, or -ENOMEM: then the order is undefined.
+ * sort them, coldest first. Where heat was measured by_page, not in larger parts, only the process that used a page of shared
+ * memory surely has it: of what is in use, and of small parts, its range alone is left. heat is sorted by owner and place. Returns
+ * 0, or -ENOMEM: then the order is undefined.
  */
-int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat);
+int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat, bool by_page);
 
 /* Sort ranges by process and address. */
 void bede_order_by_address(struct bede_ranges *ranges);

@@ -22,10 +22,10 @@ struct bede_range {
 	uint64_t shift; /* what an address here is more than the place in the object; 0 without one */
 };
 
-/* Whose memory it is, whichever process it was found by: an object's, below 0, or a process's. */
+/* Whose memory it is, whichever process it was found by: a process's, or an object's, which is beyond all pids. */
 static inline int64_t bede_range_owner(const struct bede_range *range)
 {
-	return range->object ? -(int64_t)range->object : range->pid;
+	return range->object ? (1LL << 32) + range->object : range->pid;
 }
 
 /* Where it begins, and where it ends, in its owner's memory. */

@@ -60,12 +60,28 @@ static double use_of(const struct bede_ranges *ranges)
 	return use;
 }
 
+/* How much memory there is: what was found, or more if more was in use, since nobody knows how many processes share a page. */
+static double in_memory(const struct bede_ranges *ranges, uint64_t found)
+{
+	uint64_t used = 0;
+
+	for (size_t i = 0; i < ranges->count; i++)
+		used += ranges->at[i].heat ? ranges->at[i].end - ranges->at[i].start : 0;
+	return (double)(used > found ? used : found);
+}
+
 /*
- * Join neighbours that differ by less and less similar scores, until the list has space for what the next measurement divides.
+ * Join neighbours that differ by less and less similar scores, until the list has space for what the next measurement divides. If
+ * that does not help, forget all of them.
  */
 static void shorten(struct bede_ranges *scores)
 {
 	for (unsigned apart = 5; scores->count > BEDE_MOST_RANGES / 2; apart *= 2) {
+		/* Parts with gaps between them cannot be joined. */
+		if (apart > 2 * BEDE_HEAT_ALWAYS) {
+			scores->count = 0;
+			return;
+		}
 		struct bede_range *last = scores->at;
 		unsigned low = last->heat, high = low;
 
@@ -108,8 +124,8 @@ void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured,
 		       unsigned before, uint64_t memory)
 {
 	struct bede_ranges out = { 0 };
-	double kept = (double)before / (before + windows),
-	       usual = memory ? use_of(measured) / (double)memory : 0;
+	double kept = (double)before / (before + windows), all = in_memory(measured, memory);
+	double usual = all > 0 ? use_of(measured) / all : 0;
 	size_t at = 0;
 	int err = 0;
 
@@ -140,7 +156,7 @@ void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured,
 
 double bede_scores_trust(const struct bede_ranges *scores, unsigned windows, uint64_t memory)
 {
-	double all = use_of(scores), squares = 0, chance = 0;
+	double there = in_memory(scores, memory), all = use_of(scores), squares = 0, chance = 0;
 
 	for (size_t i = 0; i < scores->count; i++) {
 		double bytes = (double)(scores->at[i].end - scores->at[i].start), score = scores->at[i].heat;
@@ -148,12 +164,12 @@ double bede_scores_trust(const struct bede_ranges *scores, unsigned windows, uin
 		squares += bytes * score * score;
 		chance += bytes * score * (BEDE_HEAT_ALWAYS - score);
 	}
-	if (!memory || windows < 2)
+	if (there <= 0 || windows < 2)
 		return 0;
-	all /= (double)memory;
-	double differ = squares / (double)memory - all * all;
+	all /= there;
+	double differ = squares / there - all * all;
 
-	chance /= (double)memory * (windows - 1);
+	chance /= there * (windows - 1);
 	return differ > chance ? 1 - chance / differ : 0;
 }
 
@@ -184,7 +200,8 @@ bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bed
 	}
 	if (!memory || hot_bytes <= 0)
 		return false;
-	double usual = all < all_expected ? all / all_expected : 1, chance = all / (double)memory;
+	double usual = all < all_expected ? all / all_expected : 1,
+	       chance = all / in_memory(measured, memory);
 	double expected = trust * (hot_expected / hot_bytes * usual - chance),
 	       seen = hot / hot_bytes - chance;
 

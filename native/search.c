@@ -2,6 +2,7 @@
 #include "search.h"
 
 #include "order.h"
+#include "shared.h"
 #include "units.h"
 
 #define READ_US 1000000 /* age at which the list of VMAs is read again, ... */
@@ -36,6 +37,7 @@ void bede_search_read(struct bede_search *search)
 	search->begun_us = now_us();
 	if (bede_vmas_read(&search->vmas, search->dir, search->local_mask, search->stopped, search->context))
 		search->vmas.ranges.count = 0;
+	bede_shared_limit(&search->vmas.ranges);
 	bede_order_by_address(&search->vmas.ranges);
 }
 
@@ -47,7 +49,7 @@ void bede_search_sort(struct bede_search *search)
 	/* Without a list of VMAs nothing can be said about what was measured. */
 	int err = ranges->count ? bede_ranges_clip(&search->heat, ranges) : 0;
 
-	if (err || bede_order(ranges, &search->heat))
+	if (err || bede_order(ranges, &search->heat, search->by_page))
 		ranges->count = 0;
 	uint64_t end = now_us();
 

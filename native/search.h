@@ -27,6 +27,7 @@ struct bede_search {
 	void *context;
 	struct bede_vmas vmas;
 	struct bede_ranges heat; /* what was measured, or averaged; by owner and place */
+	bool by_page;		 /* see struct bede_heat */
 	uint64_t heat_us;	 /* when that was, or 0 */
 	uint64_t due_us;	 /* when it is to be measured again */
 	uint64_t begun_us;	 /* when the last reading of the VMAs began */

@@ -7,9 +7,6 @@
 #include "order.h"
 #include "units.h"
 
-#define MOST_SHARERS \
-	64 /* most parts of one place; further ones are left out. BEDE_HEAT_TARGETS processes are measured */
-
 /* Leave what lies in vmas, and note whose memory it is. */
 static int place(struct bede_ranges *measured, const struct bede_ranges *vmas)
 {
@@ -41,9 +38,36 @@ static int place(struct bede_ranges *measured, const struct bede_ranges *vmas)
 	return err;
 }
 
+void bede_shared_limit(struct bede_ranges *ranges)
+{
+	uint64_t ends[BEDE_MOST_SHARERS];
+	int64_t owner = 0;
+	size_t count = 0;
+
+	bede_order_by_place(ranges);
+	for (size_t i = 0; i < ranges->count; i++) {
+		struct bede_range *one = &ranges->at[i];
+		size_t left = 0;
+
+		if (!one->object)
+			continue;
+		for (size_t j = 0; j < count && bede_range_owner(one) == owner; j++)
+			if (ends[j] > bede_range_from(one))
+				ends[left++] = ends[j];
+		owner = bede_range_owner(one);
+		count = left;
+		if (count < BEDE_MOST_SHARERS) {
+			ends[count++] = bede_range_to(one);
+			continue;
+		}
+		one->object = 0;
+		one->shift = 0;
+	}
+}
+
 /* The parts that have a place in common, the one at from. */
 struct sharers {
-	struct bede_range at[MOST_SHARERS];
+	struct bede_range at[BEDE_MOST_SHARERS];
 	size_t count;
 	uint64_t from;
 };
@@ -113,7 +137,7 @@ int bede_shared_merge(struct bede_ranges *measured, const struct bede_ranges *vm
 		while (one_ends_before(&sharers, next) && !err)
 			err = advance(&sharers, first_end(&sharers), &out);
 		err = err ? err : advance(&sharers, bede_range_from(next), &out);
-		if (sharers.count < MOST_SHARERS)
+		if (sharers.count < BEDE_MOST_SHARERS)
 			sharers.at[sharers.count++] = *next;
 	}
 	while (sharers.count && !err)

@@ -7,6 +7,15 @@
 
 #include "ranges.h"
 
+#define BEDE_MOST_SHARERS \
+	32 /* mappings of one place that are looked at together; as many processes are measured */
+
+/*
+ * Where more of them have one place of an object, take the others for memory of their own: the time for all of this grows with
+ * their number. The order of ranges is undefined afterwards.
+ */
+void bede_shared_limit(struct bede_ranges *ranges);
+
 /*
  * Leave of what was measured only what lies in vmas, and make one part of those that several processes have of one place: with the
  * heat of being used by any of them, and the process that used it most. Both are sorted by process and address; afterwards

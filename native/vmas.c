@@ -246,11 +246,11 @@ static uint64_t span(const char *maps)
  * A number for the file or shared memory that the VMA maps, the same in all processes; 0 if it has pages of its own. Two objects
  * with one number, one pair of some billions, would be taken for one.
  */
-static uint32_t object_of(const struct vma *vma)
+static uint32_t object_of(const struct vma *vma, bool has_own)
 {
 	uint64_t hash = vma->inode;
 
-	if (!hash || (vma->mode[3] != 's' && vma->mode[1] == 'w') || vma->offset > vma->start)
+	if (!hash || (vma->mode[3] != 's' && (vma->mode[1] == 'w' || has_own)) || vma->offset > vma->start)
 		return 0;
 	/* FNV-1a's prime; that a product wraps around is what makes it a hash. */
 	for (const char *at = vma->device; *at; at++)
@@ -307,7 +307,8 @@ int bede_vmas_parse(struct bede_vmas *vmas, struct bede_process *process, uint64
 			vmas->program_bound = plus(vmas->program_bound, placed.local);
 			continue;
 		}
-		uint32_t object = object_of(&vma);
+		/* Pages of a file that the process has written before it gave up the right to are its own. */
+		uint32_t object = object_of(&vma, memmem(line, (size_t)(end - line), " anon=", 6));
 
 		process->bytes = plus(process->bytes, placed.bytes);
 		vmas->memory = plus(vmas->memory, placed.bytes / (object ? placed.sharers : 1));

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ocihook import host, native
 from ocihook.backends import balancing
 from ocihook.backends.backend import AgentServices
@@ -12,6 +10,7 @@ from ocihook.cgroup import path
 from ocihook.cgroup.path import Cgroup
 from ocihook.control.status import Status
 from ocihook.errors import BedeError
+from ocihook.state import user
 from ocihook.state.records import Record
 from ocihook.topology.nodes import Tiers
 
@@ -40,7 +39,7 @@ def holder(
         backend=backend,
         steering=steering,
         move_rate=agent.config.move_rate << 20,
-        promotes=agent.config.promotion == "bede" and os.geteuid() == 0,
+        promotes=agent.config.promotion == "bede" and user.uid_outside() is None,
         unbalanced=not host.balancing() or balancing.KEPT_OUT in record.cpuset,
     )
 

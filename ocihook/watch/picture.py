@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import logging
 import os
 import warnings
 from typing import Any
@@ -42,6 +43,8 @@ def png(chart: Chart) -> bytes:
             "Install python3-matplotlib, or draw a page: -o OUT.html needs nothing",
         )
     os.environ.setdefault("MPLBACKEND", "Agg")
+    # On a slow machine it says at the first picture that it looks for fonts: nothing that anybody can change.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

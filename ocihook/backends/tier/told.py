@@ -16,6 +16,7 @@ from ocihook.control.status import Status
 from ocihook.errors import AgentError, BedeError
 from ocihook.finding import BAD, GOOD, NOTE, ROOT, WARN, Finding
 from ocihook.spec.size import format_size
+from ocihook.state import user
 from ocihook.topology import nodes
 from ocihook.topology.nodes import Tiers
 
@@ -59,7 +60,7 @@ def explain(container: Status, cgroup_fd: int, settings: Config) -> Explanation:
     if container.stalled:
         found.append(("stalled", "nothing of it can be demoted now: far memory is full, or pages are locked"))
     out = host.balancing() and balancing.is_out(cgroup_fd)
-    if settings.promotion == "bede":
+    if settings.promotion == "bede" and user.uid_outside() is None:
         promotion = "the agent exchanges hot far pages for cold local ones, within the bound"
         if host.balancing():
             promotion += "; it is kept out of NUMA balancing" if out else "; NUMA balancing promotes as well"
@@ -165,7 +166,8 @@ def _balancing() -> Finding:
         return telling.no_balancing(mode, settings)
     if _is_wanted(settings):
         return Finding("memory", "balancing", GOOD, f"mode {mode}, which leaves bound containers alone")
-    why = "" if settings.promotion == "balancing" else ", since several local nodes have CPUs"
+    several = settings.promotion != "balancing" and user.uid_outside() is None
+    why = ", since several local nodes have CPUs" if several else ""
     if mode & host.TIERING:
         return Finding(
             "memory",

@@ -54,6 +54,7 @@ static void merge(struct bede_ranges *measured, struct bede_ranges *vmas)
 	for (size_t i = 0; i < 2; i++)
 		bede_order_by_address(lists[i]);
 	MUST(!bede_shared_merge(measured, vmas), "no memory");
+	bede_shared_limit(vmas);
 	bede_order_by_place(vmas);
 	size_t before = measured->count;
 
@@ -79,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	heat(&hot, data, size);
 	bede_order_by_place(&hot);
-	MUST(!bede_order(&vmas.ranges, &hot), "no memory");
+	MUST(!bede_order(&vmas.ranges, &hot, false), "no memory");
 	MUST(length(&vmas.ranges) == before, "was %llu", (unsigned long long)before);
 	for (size_t i = 1; i < vmas.ranges.count; i++)
 		MUST(vmas.ranges.at[i - 1].heat <= vmas.ranges.at[i].heat, "range %zu", i);

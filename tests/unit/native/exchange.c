@@ -210,6 +210,7 @@ int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 	}
 	for (size_t process = 0; process < memory.processes && !err; process++)
 		err = report(process, times + process * memory.pages, ask->windows, out);
+	out->by_page = true;
 	free(times);
 	return err;
 }
@@ -441,7 +442,7 @@ int main(int argc, char **argv)
 		vain += exchange.bytes_vain;
 		bede_hits_estimate(&search, &lists[0], 1, 2, bytes, &hits);
 		show(vain, &hits);
-		clock_ns += bede_exchange_pause(&exchange, (cpu_ns - before) / 1000, 1) * 1000;
+		clock_ns += bede_exchange_pause(&exchange, (cpu_ns - before) / 1000) * 1000;
 	}
 	bede_exchange_close(&exchange);
 	bede_search_free(&search);

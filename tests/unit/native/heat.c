@@ -52,6 +52,7 @@ static int merge(char **argv)
 
 	if (read_ranges(argv[2], &measured) || read_ranges(argv[3], &vmas))
 		return 2;
+	bede_shared_limit(&vmas);
 	bede_order_by_address(&measured);
 	bede_order_by_address(&vmas);
 	int err = bede_shared_merge(&measured, &vmas);
@@ -68,7 +69,7 @@ static int trust(char **argv)
 
 	if (read_ranges(argv[2], &scores))
 		return 2;
-	printf("%.3f\n", bede_scores_trust(&scores, (unsigned)atoi(argv[3]), bytes_of(&scores)));
+	printf("%.3f\n", bede_scores_trust(&scores, (unsigned)atoi(argv[3]), strtoull(argv[4], NULL, 10)));
 	free(scores.at);
 	return 0;
 }
@@ -174,14 +175,13 @@ static int recent(void)
 static int crowd(void)
 {
 	unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	const uint64_t pause = 1000000000, off = 1000000; /* the clock goes on meanwhile */
+	uint64_t wait = 0;
 
-	for (unsigned movers = 1; movers <= 3 * cpus; movers++) {
-		bede_heat_begin();
-		CHECK(bede_heat_crowd() == (movers + cpus - 1) / cpus);
-	}
-	for (unsigned movers = 0; movers < 3 * cpus; movers++)
-		bede_heat_end();
-	CHECK(bede_heat_crowd() == 0);
+	CHECK(bede_heat_reserve(pause) == pause);
+	for (unsigned movers = 1; movers < 3 * cpus; movers++)
+		wait = bede_heat_reserve(pause);
+	CHECK(wait > 3 * pause - off && wait <= 3 * pause);
 	return 0;
 }
 
@@ -248,7 +248,7 @@ static int ticket(void)
 
 int main(int argc, char **argv)
 {
-	if (argc == 4 && !strcmp(argv[1], "trust"))
+	if (argc == 5 && !strcmp(argv[1], "trust"))
 		return trust(argv);
 	if (argc == 4 && !strcmp(argv[1], "merge"))
 		return merge(argv);

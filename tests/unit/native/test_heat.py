@@ -28,6 +28,7 @@ format:
 print fmt: "..."
 """
 Range = tuple[int, int, int, int]  # pid, heat, start, end
+Part = tuple[int, ...]  # the same, and of shared memory object and shift
 
 
 def run(program: Path, *arguments: object) -> list[str]:
@@ -97,8 +98,30 @@ def test_too_many_parts_are_joined_with_their_like(heat: Path, tmp_path: Path) -
     )
 
 
-def trust(program: Path, tmp_path: Path, scores: list[Range], windows: int) -> float:
-    return float(run(program, "trust", write(tmp_path / "scores", scores), windows)[0])
+def test_too_many_parts_with_gaps_are_forgotten(heat: Path, tmp_path: Path) -> None:
+    """They cannot be joined; it ends all the same, and what is measured next begins anew."""
+    scores = [(7, page % 100, 2 * page * PAGE, (2 * page + 1) * PAGE) for page in range(140_000)]
+    assert learn(heat, tmp_path, [], scores, 2, 0) == []
+
+
+def test_of_many_mappings_of_one_place_some_are_shared(heat: Path, tmp_path: Path) -> None:
+    """The time for it must not grow with their number: the others are taken for memory of their own."""
+    measured = [(pid, 50, 0, 0x100000) for pid in range(1, 101)]
+    vmas: list[Part] = [(pid, 4, 0x1000, 0x2000, 3, 0x1000) for pid in range(1, 101)]
+    found = parts(heat, tmp_path, "merge", measured, vmas)
+    assert len([one for one in found if len(one) == 6]) == 1
+    assert len([one for one in found if len(one) == 4]) == 100 - 32
+
+
+def test_heat_is_trusted_whatever_the_number_of_sharers(heat: Path, tmp_path: Path) -> None:
+    """More can be in use than is thought to be in memory."""
+    scores = [(7, 70, 0, 64 * PAGE), (7, 10, 64 * PAGE, 128 * PAGE)]
+    assert trust(heat, tmp_path, scores, 20, PAGE) == trust(heat, tmp_path, scores, 20, 128 * PAGE) > 0.9
+
+
+def trust(program: Path, tmp_path: Path, scores: list[Range], windows: int, memory: int = 0) -> float:
+    memory = memory or sum(end - start for _, _, start, end in scores)
+    return float(run(program, "trust", write(tmp_path / "scores", scores), windows, memory)[0])
 
 
 def test_only_more_than_chance_is_trusted(heat: Path, tmp_path: Path) -> None:
@@ -114,9 +137,6 @@ def test_only_more_than_chance_is_trusted(heat: Path, tmp_path: Path) -> None:
     assert trust(heat, tmp_path, pages(some_hot), 20) > 0.75
     assert trust(heat, tmp_path, [(7, 100, 0, PAGE), (7, 0, PAGE, 8 * PAGE)], 2) == 1
     assert trust(heat, tmp_path, [(7, 30, 0, PAGE)], 20) == trust(heat, tmp_path, [], 20) == 0
-
-
-Part = tuple[int, ...]  # pid, heat, start, end, and of shared memory object and shift
 
 
 def parts(program: Path, tmp_path: Path, command: str, first: list[Part], second: list[Part]) -> list[Part]:
@@ -147,10 +167,10 @@ def test_shared_memory_is_one_part_whoever_uses_it(heat: Path, tmp_path: Path) -
     vmas = [(7, 4, 0x1000, 0x4000, 3, 0x1000), (7, 4, 0x5000, 0x6000)]
     vmas += [(8, 4, 0x21000, 0x24000, 3, 0x21000), (9, 4, 0x40000, 0x41000, 3, 0x3F000)]
     assert parts(heat, tmp_path, "merge", measured, vmas) == [
+        (7, 0, 0x5000, 0x6000),  # a process's own memory comes first
         (7, 50, 0x1000, 0x2000, 3, 0x1000),
         (9, 98, 0x40000, 0x41000, 3, 0x3F000),  # 50, 50 and 90
         (8, 20, 0x23000, 0x24000, 3, 0x21000),
-        (7, 0, 0x5000, 0x6000),
     ]
 
 
