@@ -22,12 +22,15 @@ KEPT_OUT = "balancing"  #: key in the record's ``cpuset``: "0" if the container 
 _SHOWN = "local"  # how numa_maps shows the policy
 
 
+def by_agent(config: "Config") -> bool:
+    """Return whether the agent promotes. That of a user other than root may not move pages."""
+    return config.promotion == "bede" and user.uid_outside() is None
+
+
 def is_wanted(config: "Config", tiers: "Tiers") -> bool:
     """Return whether *config* asks for it, somebody else can promote, and a single local node has CPUs."""
-    if config.promotion == "balancing":
+    if config.promotion != "none" and not by_agent(config):
         return False
-    if config.promotion == "bede" and user.uid_outside() is not None:
-        return False  # the agent of a user other than root may not move pages
     with_cpus = nodes.read_list(f"{host.NODES}/has_cpu")
     return len([node for node in tiers.local if node in with_cpus]) == 1
 

@@ -10,7 +10,6 @@ from ocihook.cgroup import path
 from ocihook.cgroup.path import Cgroup
 from ocihook.control.status import Status
 from ocihook.errors import BedeError
-from ocihook.state import user
 from ocihook.state.records import Record
 from ocihook.topology.nodes import Tiers
 
@@ -39,7 +38,7 @@ def holder(
         backend=backend,
         steering=steering,
         move_rate=agent.config.move_rate << 20,
-        promotes=agent.config.promotion == "bede" and user.uid_outside() is None,
+        promotes=balancing.by_agent(agent.config),
         unbalanced=not host.balancing() or balancing.KEPT_OUT in record.cpuset,
     )
 

@@ -30,8 +30,9 @@ def examine() -> Iterator[Finding]:
     """Yield findings about demotion, the generations of the LRU, NUMA balancing, and DAMON if it is used."""
     yield _demotion()
     yield _generations()
-    yield _balancing()
-    if _settings().promotion == "bede":
+    settings = _settings()
+    yield _balancing(settings)
+    if settings.promotion == "bede":
         yield telling.damon()
 
 
@@ -60,7 +61,7 @@ def explain(container: Status, cgroup_fd: int, settings: Config) -> Explanation:
     if container.stalled:
         found.append(("stalled", "nothing of it can be demoted now: far memory is full, or pages are locked"))
     out = host.balancing() and balancing.is_out(cgroup_fd)
-    if settings.promotion == "bede" and user.uid_outside() is None:
+    if balancing.by_agent(settings):
         promotion = "the agent exchanges hot far pages for cold local ones, within the bound"
         if host.balancing():
             promotion += "; it is kept out of NUMA balancing" if out else "; NUMA balancing promotes as well"
@@ -160,8 +161,8 @@ def _generations() -> Finding:
     return Finding("memory", "lru_gen", GOOD, "on, and its debugfs file can be used")
 
 
-def _balancing() -> Finding:
-    mode, settings = host.balancing(), _settings()
+def _balancing(settings: Config) -> Finding:
+    mode = host.balancing()
     if not mode:
         return telling.no_balancing(mode, settings)
     if _is_wanted(settings):
