@@ -2,24 +2,11 @@
 #include "hits.h"
 
 #include "heat.h"
+#include "scores.h"
 #include "units.h"
 
 #define SAMPLE 1024
 #define THOUSANDTHS 1000
-
-static double use_of(const struct bede_range *range, uint64_t bytes)
-{
-	return (double)bytes * range->heat;
-}
-
-static double use_of_all(const struct bede_ranges *ranges)
-{
-	double all = 0;
-
-	for (size_t i = 0; i < ranges->count; i++)
-		all += use_of(&ranges->at[i], ranges->at[i].end - ranges->at[i].start);
-	return all;
-}
 
 /* The use of the bound's worth of the hottest memory. */
 static double use_of_best(const struct bede_ranges *scores, uint64_t bound)
@@ -58,14 +45,14 @@ void bede_hits_estimate(const struct bede_search *search, struct bede_pages *pag
 			uint64_t far_mask, uint64_t bound, struct bede_hits *out)
 {
 	const struct bede_ranges *scores = &search->heat;
-	double all = use_of_all(scores), step = all / SAMPLE, next = step / 2, passed = 0;
+	double all = bede_scores_use(scores), step = all / SAMPLE, next = step / 2, passed = 0;
 	uint64_t local = 0, found = 0;
 	int gone = 0; /* a process that has ended */
 
 	bede_pages_clear(pages);
 	for (size_t i = 0; i < scores->count && step > 0; i++) {
 		struct bede_range page = scores->at[i];
-		double use = use_of(&scores->at[i], page.end - page.start);
+		double use = (double)(page.end - page.start) * page.heat;
 
 		if (!bede_pages_fit(pages, &page))
 			count(pages, local_mask, far_mask, &local, &found);

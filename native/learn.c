@@ -90,6 +90,7 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 	*used_us = heat.used_us;
 	if (!err) {
 		bede_search_read(search);
+		bede_order_by_address(&search->vmas.ranges);
 		bede_order_by_address(&heat.ranges);
 		if (!bede_shared_merge(&heat.ranges, &search->vmas.ranges))
 			take_in(learn, search, &heat.ranges, &measure, ask->bound);

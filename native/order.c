@@ -7,8 +7,8 @@
 #include "heat.h"
 #include "units.h"
 
-#define SMALL \
-	(64 * 1024ULL) /* of shared memory: a smaller part that nobody uses is listed for one process only */
+/* Bytes of shared memory: a smaller part that nobody uses is listed for one process only. */
+#define SMALL (64 * 1024ULL)
 
 static int compare(const void *left, const void *right)
 {

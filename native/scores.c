@@ -50,8 +50,7 @@ static unsigned average(double was, unsigned measured, double kept)
 	return (unsigned)(measured > was ? now + 1 - inexact : now + inexact);
 }
 
-/* What was in use, in bytes times heat. */
-static double use_of(const struct bede_ranges *ranges)
+double bede_scores_use(const struct bede_ranges *ranges)
 {
 	double use = 0;
 
@@ -125,7 +124,7 @@ void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured,
 {
 	struct bede_ranges out = { 0 };
 	double kept = (double)before / (before + windows), all = in_memory(measured, memory);
-	double usual = all > 0 ? use_of(measured) / all : 0;
+	double usual = all > 0 ? bede_scores_use(measured) / all : 0;
 	size_t at = 0;
 	int err = 0;
 
@@ -156,7 +155,7 @@ void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured,
 
 double bede_scores_trust(const struct bede_ranges *scores, unsigned windows, uint64_t memory)
 {
-	double there = in_memory(scores, memory), all = use_of(scores), squares = 0, chance = 0;
+	double there = in_memory(scores, memory), all = bede_scores_use(scores), squares = 0, chance = 0;
 
 	for (size_t i = 0; i < scores->count; i++) {
 		double bytes = (double)(scores->at[i].end - scores->at[i].start), score = scores->at[i].heat;

@@ -22,6 +22,9 @@
 void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured, unsigned windows,
 		       unsigned before, uint64_t memory);
 
+/* How much all of it is in use, in bytes times heat. */
+double bede_scores_use(const struct bede_ranges *ranges);
+
 /*
  * How much of a difference between scores is to be expected in the future, 0 to 1; the rest is chance. That part of the variance
  * of scores which is not the variance of as many throws of a coin (empirical Bayes; Efron and Morris 1975). Where all memory is

@@ -38,7 +38,6 @@ void bede_search_read(struct bede_search *search)
 	if (bede_vmas_read(&search->vmas, search->dir, search->local_mask, search->stopped, search->context))
 		search->vmas.ranges.count = 0;
 	bede_shared_limit(&search->vmas.ranges);
-	bede_order_by_address(&search->vmas.ranges);
 }
 
 void bede_search_sort(struct bede_search *search)

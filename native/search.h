@@ -10,8 +10,8 @@
 
 #include "pages.h"
 
-#define BEDE_STALE_US \
-	15000000 /* heat that was measured so long ago is useless, if it could have been measured again */
+/* Heat that was measured so long ago is useless, if it could have been measured again. */
+#define BEDE_STALE_US 15000000
 
 /* Where a hand continues in the list of ranges. */
 struct bede_hand {
@@ -43,7 +43,7 @@ struct bede_search {
 bool bede_search_refresh(struct bede_search *search, bool now);
 
 /*
- * The two halves of that, whenever they are called for: read the VMAs, which are by process and address then; and put them in the
+ * The two halves of that, whenever they are called for: read the VMAs; and put them in the
  * order of the heat. Heat of what is not in memory any more is forgotten.
  */
 void bede_search_read(struct bede_search *search);

@@ -7,8 +7,8 @@
 
 #include "ranges.h"
 
-#define BEDE_MOST_SHARERS \
-	32 /* mappings of one place that are looked at together; as many processes are measured */
+/* Mappings of one place that are looked at together; as many processes are measured. */
+#define BEDE_MOST_SHARERS 32
 
 /*
  * Where more of them have one place of an object, take the others for memory of their own: the time for all of this grows with
