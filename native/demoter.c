@@ -82,7 +82,7 @@ int bede_demoter_start(struct bede_demoter *demoter, int dir, const char *lru_fi
 			for (int node = 0; node < BEDE_MAX_NODES; node++)
 				if (far_mask >> node & 1)
 					bede_lru_shield(&self->lru, node);
-		err = bede_thread_start(&self->thread, 128, run, self);
+		err = bede_thread_start(&self->thread, "bede-demoter", 128, run, self);
 		self->running = !err;
 	}
 	if (err)

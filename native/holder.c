@@ -282,7 +282,7 @@ static int start_threads(struct bede_holder *holder, const struct bede_params *p
 
 	if (err)
 		return err;
-	err = bede_thread_start(&holder->thread, 128, run, holder);
+	err = bede_thread_start(&holder->thread, "bede-holder", 128, run, holder);
 	if (err && holder->ops->destroy(holder) == -ETIMEDOUT)
 		err = -ETIMEDOUT;
 	return err;

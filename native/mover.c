@@ -258,7 +258,7 @@ int bede_mover_start(struct bede_mover *mover, int dir, const char *cgroup, int 
 	bede_pages_open(&mover->others, cgroup);
 	pthread_mutex_init(&mover->lock, NULL);
 	pthread_cond_init(&mover->wanted, NULL);
-	int err = bede_thread_start(&mover->thread, 256, run, mover);
+	int err = bede_thread_start(&mover->thread, "bede-mover", 256, run, mover);
 
 	mover->running = !err;
 	if (!err)

@@ -85,7 +85,7 @@ int bede_switcher_start(struct bede_switcher *switcher, int fd, int wake, const 
 	pthread_cond_init(&switcher->wanted, NULL);
 	if (err)
 		return err;
-	err = bede_thread_start(&switcher->thread, 64, run, switcher);
+	err = bede_thread_start(&switcher->thread, "bede-switcher", 64, run, switcher);
 	switcher->running = !err;
 	return err;
 }

@@ -11,7 +11,8 @@
 
 #define END_S 10
 
-int bede_thread_start(pthread_t *out, size_t stack_kib, void *(*run)(void *), void *argument)
+int bede_thread_start(pthread_t *out, const char *name, size_t stack_kib, void *(*run)(void *),
+		      void *argument)
 {
 	pthread_attr_t attributes;
 
@@ -20,6 +21,8 @@ int bede_thread_start(pthread_t *out, size_t stack_kib, void *(*run)(void *), vo
 	int err = -pthread_create(out, &attributes, run, argument);
 
 	pthread_attr_destroy(&attributes);
+	if (!err)
+		(void)pthread_setname_np(*out, name);
 	return err;
 }
 

@@ -6,8 +6,12 @@
 #include <pthread.h>
 #include <stddef.h>
 
-/* Start a thread with a stack of so many KiB. Returns 0 or a negative errno. */
-int bede_thread_start(pthread_t *out, size_t stack_kib, void *(*run)(void *), void *argument);
+/*
+ * Start a thread with a stack of so many KiB. Its name, of 15 characters at most, is what `top -H` and /proc show. Returns 0 or
+ * a negative errno.
+ */
+int bede_thread_start(pthread_t *out, const char *name, size_t stack_kib, void *(*run)(void *),
+		      void *argument);
 
 /* Wait for the thread's end, ten seconds at most. Returns 0, or -ETIMEDOUT: it hangs, and is detached. */
 int bede_thread_end(pthread_t thread);
