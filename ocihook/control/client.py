@@ -25,7 +25,11 @@ def _code(value: object) -> int:
     return value if isinstance(value, int) and 0 < value < EXIT_MACHINE else EXIT_AGENT
 
 
-def ask(message: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
+#: seconds for an answer: an agent that is silent for longer is restarted by systemd (WatchdogSec)
+_PATIENCE = 60.0
+
+
+def ask(message: dict[str, Any], timeout: float = _PATIENCE) -> dict[str, Any]:
     """Send *message* to the agent and return its answer; *timeout* is in seconds.
 
     Raises BedeError, also if the answer is an error.
@@ -54,7 +58,7 @@ def ask(message: dict[str, Any], timeout: float = 10.0) -> dict[str, Any]:
     return reply
 
 
-def ping(timeout: float = 10.0) -> int:
+def ping(timeout: float = _PATIENCE) -> int:
     """Return the agent's pid. Raises BedeError."""
     return int(ask({"op": "ping"}, timeout)["pid"])
 
