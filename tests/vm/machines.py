@@ -25,7 +25,7 @@ GUEST = ROOT / "tests/vm/guest"
 THERE = "/usr/lib/bede/tests/vm/guest"
 READ = (".xml", ".csv")  #: names of the files in /out that are returned
 PYTEST = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider"]
-JOB_SECONDS = 1500.0  #: a machine that takes longer counts as hanging
+HANGING_SECONDS = 1500.0  #: a machine that takes longer counts as hanging: ten times as long as most take
 DEBUG_SLOWER = 6
 DEBUG_MEMORY = {"two-tier": "2G,3G", "three-node": "1G,1G,1G"}  #: KASAN uses a part of the local nodes
 UP = re.compile(r"the machine is up after ([0-9.]+) s")
@@ -201,7 +201,7 @@ def run(job: Job) -> tuple[Boot, dict[str, "Verdict"]]:
         topology=job.cell.topology,
         cpus=job.cell.cpus,
         clock=job.cell.clock,
-        seconds=JOB_SECONDS * (DEBUG_SLOWER if job.cell.kernel.endswith("-debug") else 1),
+        seconds=HANGING_SECONDS * (DEBUG_SLOWER if job.cell.kernel.endswith("-debug") else 1),
         live=True,
         environment={"BEDE_ONLY": json.dumps(job.tests)},
     )

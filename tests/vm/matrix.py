@@ -6,6 +6,7 @@ kernel and topology that it names. The rest of *all* is divided into SLICES; par
 """
 
 import functools
+import itertools
 import json
 import os
 import subprocess
@@ -19,7 +20,8 @@ from machines import GUEST, ROOT, Cell, Job
 from vmlab import cache
 from vmlab.kernels import RECIPES
 
-SLICES = 6
+SLICES = 10
+PIECE = 45  #: most tests of one machine in a slice, unless one file has more
 #: If the tests of one machine take longer, several machines run them side by side.
 JOB_SECONDS = 240.0
 UNKNOWN_SECONDS = 4.0  #: assumed duration of a test that this host has not run yet
@@ -77,15 +79,29 @@ def tests(part: str) -> Where:
         return _where(whole)
     if part == "usual":
         return _where(usual)
-    # Give whole machines, the largest first, to the slice that has least: the same on every host.
     # A test that ran with one CPU in *usual* runs here again with the CPUs of its topology.
     done = {(test, cell.kernel, cell.topology) for test, cell in usual if not cell.cpus}
     rest = _where((test, cell) for test, cell in whole if (test, cell.kernel, cell.topology) not in done)
+    return _slices(rest)[int(part) - 1]
+
+
+def _slices(rest: Where) -> list[Where]:
+    """Divide *rest* into slices of about as many tests: the same on every host, and few machines in each."""
+    pieces: list[tuple[Cell, list[str]]] = []
+    for cell, names in rest.items():
+        piece: list[str] = []
+        for _, file in itertools.groupby(names, key=lambda name: name.partition("::")[0]):
+            tests = list(file)
+            if piece and len(piece) + len(tests) > PIECE:
+                pieces.append((cell, piece))
+                piece = []
+            piece = piece + tests
+        pieces.append((cell, piece))
     slices: list[Where] = [{} for _ in range(SLICES)]
-    for cell in sorted(rest, key=lambda cell: (-len(rest[cell]), cell)):
+    for cell, piece in sorted(pieces, key=lambda one: (-len(one[1]), one)):
         smallest = min(slices, key=lambda one: sum(map(len, one.values())))
-        smallest[cell] = rest[cell]
-    return slices[int(part) - 1]
+        smallest.setdefault(cell, []).extend(piece)
+    return slices
 
 
 def in_part(part: str, number: int | None) -> bool:

@@ -18,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import blocks
 import packages
 
-SECONDS = 900
 #: the pages in the order in which their commands run on one host
 ORDER = (
     "install",
@@ -103,7 +102,7 @@ def test_the_pages_work_one_after_the_other(share: Path) -> None:
         kernel="debian-6.12",
         topology="two-tier",
         cpus=1,
-        seconds=SECONDS,
+        seconds=machines.HANGING_SECONDS,
         share=share,
         bare=True,
     )
@@ -156,7 +155,7 @@ def test_what_the_pages_have_a_checkout_do(tidy: None) -> None:
             cwd=blocks.ROOT,
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=machines.HANGING_SECONDS,
             stdin=subprocess.DEVNULL,
             check=False,
         )

@@ -10,7 +10,6 @@ import pytest
 
 from vmlab.model import oracle, profile
 
-SECONDS = 240
 CXL = profile.find("cxl")
 LATENCY = (CXL.local.latency_ns, CXL.far.latency_ns)
 LINE = 64
@@ -32,7 +31,7 @@ def boot(
         kernel=kernel,
         topology="two-tier",
         cpus=2,
-        seconds=SECONDS,
+        seconds=machines.HANGING_SECONDS,
         more=("--model", "cxl", "--report", str(report), *MEMORY, *more),
     )
 

@@ -10,7 +10,6 @@ import machines
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import packages
 
-SECONDS = 400
 OLD = "0.0.1"
 #: below /usr, because containers see the machine's /usr and have to find their programs there
 THERE = "/usr/lib/bede-tests"
@@ -52,7 +51,7 @@ def test_it_installs_upgrades_removes_and_purges_under_containers(tmp_path: Path
         kernel="debian-6.12",
         topology="two-tier",
         cpus=1,
-        seconds=SECONDS,
+        seconds=machines.HANGING_SECONDS,
         share=share(tmp_path),
         bare=True,
     )

@@ -14,8 +14,6 @@ from pathlib import Path
 import machines
 import pytest
 
-SECONDS = 240
-
 
 class Terminal:
     """A shell in a machine, as a person sees it."""
@@ -43,7 +41,7 @@ class Terminal:
             env=os.environ | {"TERM": "dumb"},
         )
         os.close(theirs)
-        self.end = time.monotonic() + SECONDS
+        self.end = time.monotonic() + machines.HANGING_SECONDS
         self.shown = ""
 
     def wait(self, text: str) -> None:
@@ -69,7 +67,7 @@ class Terminal:
                     break
             except OSError:  # the other side is closed
                 break
-        return self.process.wait(SECONDS)
+        return self.process.wait(machines.HANGING_SECONDS)
 
 
 @pytest.fixture

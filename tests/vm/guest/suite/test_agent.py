@@ -9,9 +9,9 @@ from pathlib import Path
 import helpers
 import pytest
 from helpers import MIB, Container, agent_pid, listed, slack, wait_until
-from on import STOCK, on
+from on import on
 
-pytestmark = [on(STOCK, first="debian-7.3"), pytest.mark.usefixtures("unbalanced")]
+pytestmark = [on("debian-7.3"), on("debian-6.12", rarely=True), pytest.mark.usefixtures("unbalanced")]
 BOUND = 32 * MIB
 SOCKET = Path("/run/bede/agent.sock")
 CALL = f"""

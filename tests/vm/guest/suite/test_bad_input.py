@@ -75,6 +75,7 @@ def test_bad_annotation(annotations, wrong, todo):
     refused(start("crun", annotations), wrong, todo)
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("runtime", ("podman-crun", "docker", *rarely("podman-runc", "ctr")))
 def test_engine_shows_what_its_runtime_was_told(runtime):
     # The hook notices this, also with docker and ctr, since the wrapper does not know the nodes.

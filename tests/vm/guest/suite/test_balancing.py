@@ -61,6 +61,7 @@ def test_it_leaves_a_bound_container_alone(runtime, kept_out):
         assert container.stop()[0] == 7
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("engine", ("docker", *rarely("podman-crun")))
 def test_what_is_executed_in_it_later(engine, kept_out):
     with Container(engine, "out", SIZE, DEMAND) as container:
@@ -72,7 +73,7 @@ def test_what_is_executed_in_it_later(engine, kept_out):
             # For exec, Podman calls the runtime directly, and runs no hook.
             assert policies(pid) == ({"local"} if engine == "docker" else {"default"})
         finally:
-            inside.wait(timeout=60)
+            inside.wait(timeout=helpers.DEADLINE)
         assert container.stop()[0] == 7
 
 
@@ -84,7 +85,7 @@ def test_a_programs_own_policy_stays(kept_out):
         pid = wait_until("it runs", lambda: pid_of(words))
         assert policies(pid) == {"interleave:0-1"}
     finally:
-        assert program.wait(timeout=60) == 0
+        assert program.wait(timeout=helpers.DEADLINE) == 0
 
 
 def test_it_promotes_where_it_shall():

@@ -112,6 +112,7 @@ exec /gate/kinds all 1
 """
 
 
+@pytest.mark.rarely
 def test_a_tree_of_its_own():
     with Outside() as outside, Family("podman-crun", "tree", ["sh", "-c", TREE], private=True) as one:
         one.until("ready")
@@ -224,6 +225,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("method", ("fork", *rarely("spawn", "forkserver")))
 def test_multiprocessing_of_python(method, small_pages):
     helpers.WORK.mkdir(exist_ok=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from detached import restart
 from helpers import EXAMPLES, FIRST, IMAGE, MIB, have_image, run, wait_until
-from on import on
+from on import STOCK, on
 
-pytestmark = on("debian-7.3")
+pytestmark = on(STOCK)
 
 BOUND = 64
 NOTE = ("--annotation", f"bede.local={BOUND}M")
@@ -129,6 +129,7 @@ def test_podman_runs_a_packages_hooks_until_they_are_masked():
     assert backups(PODMAN) == []
 
 
+@pytest.mark.rarely
 def test_podman_runs_hooks_of_etc_once_it_is_told_of_them(tmp_path):
     theirs = PODMAN / "containers.conf.d/aa-theirs.conf"
     theirs.write_text('[engine]\nhooks_dir = ["/opt/theirs"]\n')
@@ -224,6 +225,7 @@ def fake():
         path.unlink()
 
 
+@pytest.mark.rarely
 def test_docker_s_default_runtime_does_its_work_beside_a_bound(fake):
     text = json.dumps({"default-runtime": "nvidia", "runtimes": {"nvidia": {"path": fake}}})
     DOCKER.write_text(text)
@@ -255,6 +257,7 @@ def test_docker_s_default_runtime_does_its_work_beside_a_bound(fake):
     assert gpu(*docker()) == (True, False)
 
 
+@pytest.mark.rarely
 def test_what_docker_takes_for_nothing_is_no_error():
     for text in ("null", '{"runtimes": null}', '{"default-runtime": null}', '{"default-runtime": ""}'):
         DOCKER.write_text(text)
@@ -309,6 +312,7 @@ def test_containerd_gets_a_runtime_class_and_loses_nothing():
     assert section["cni"]["bin_dir"] == "/usr/lib/cni"
 
 
+@pytest.mark.rarely
 def test_a_drop_in_where_containerd_imports_one_and_says_nothing_else():
     text = b'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n'
     CONTAINERD.write_bytes(text)
@@ -327,6 +331,7 @@ def test_a_drop_in_where_containerd_imports_one_and_says_nothing_else():
     assert not CONTAINERD.exists()
 
 
+@pytest.mark.rarely
 def test_containerd_s_default_handler_does_its_work_beside_a_bound(fake):
     text = f"""version = 2
 [plugins."{CRI}".containerd]

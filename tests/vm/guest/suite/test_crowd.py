@@ -80,8 +80,11 @@ def test_killed_at_any_moment(fresh, capsys):
     chance = random.Random(4)
     crowd.make(BOUND, "once", BOUND * 3, "0.5")
     kills = seen = 0
+    limit = time.monotonic() + helpers.DEADLINE * KILLS
     with Life(3) as life:
-        while kills < KILLS and not life.errors:
+        # A container has a record for half a second or so: on a slow host, one is rarely seen.
+        while (kills < KILLS or seen < KILLS) and not life.errors:
+            assert time.monotonic() < limit, f"{kills} kills, {seen} looks at a container"
             # Every second agent lives until it answers. Without any agent for minutes, the kernel would hold
             # containers that grow beyond their fences back for as long, which is no fault.
             if kills % 2:
@@ -97,13 +100,13 @@ def test_killed_at_any_moment(fresh, capsys):
                 kills += 1
     assert life.errors == []
     assert life.finished >= 3
-    assert seen
     wait_until("the last agent is there", agent_pid)
     crowd.nothing_new(fresh)
     with capsys.disabled():
         print(f"\n{os.uname().release}: {kills} kills, {life.finished} containers, {seen} looks at one")
 
 
+@pytest.mark.rarely
 def test_a_crowd(fresh, capsys):
     crowd.make(BOUND, "once", 1, "100000")
     names = [f"crowd-{n}" for n in range(CROWD)]

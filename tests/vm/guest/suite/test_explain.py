@@ -5,9 +5,9 @@ import json
 
 import pytest
 from helpers import IS_PATCHED, MIB, PODMAN, Container, run
-from on import PATCHED, on, rarely
+from on import PATCHED, STOCK, on, rarely
 
-pytestmark = [on("debian-7.3"), on(PATCHED, first="bede-7.3")]
+pytestmark = [on(STOCK), on(PATCHED)]
 
 
 def facts(name):
@@ -16,7 +16,7 @@ def facts(name):
     return json.loads(done.stdout)
 
 
-ON_STOCK = pytest.param(PODMAN[0], marks=[on("debian-7.3"), on(PATCHED, rarely=True)])
+ON_STOCK = pytest.param(PODMAN[0], marks=[on(STOCK), on(PATCHED, rarely=True)])
 
 
 @pytest.mark.parametrize("runtime", [ON_STOCK, "runc", *rarely("docker")])

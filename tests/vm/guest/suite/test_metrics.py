@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from helpers import EXAMPLES, IS_PATCHED, MIB, Container, run, wait_until
+from helpers import DEADLINE, EXAMPLES, IS_PATCHED, MIB, Container, run, wait_until
 from on import PATCHED, on
 
 pytestmark = [on("debian-6.12"), on(PATCHED, rarely=True), pytest.mark.usefixtures("unbalanced")]
@@ -53,7 +53,7 @@ def prometheus(tmp_path_factory):
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=60) as answer:
+    with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
         return answer.read().decode()
 
 
@@ -94,6 +94,7 @@ def test_the_figures_are_the_kernels(container):
     assert (lines["bede_up"], lines["bede_containers"]) == (1, 1)
 
 
+@pytest.mark.rarely
 def test_names_and_units_are_as_prometheus_wants_them(container):
     done = run("promtool", "check", "metrics", input=get(URL), stdin=None)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
@@ -151,6 +152,7 @@ def test_where_it_does_not_listen(where):
     assert "loopback" in done.stderr
 
 
+@pytest.mark.rarely
 def test_a_socket_will_do(container):
     where = "/run/bede/metrics.sock"
     process = subprocess.Popen(["bede", "metrics", "--listen", where])

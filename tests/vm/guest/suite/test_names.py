@@ -72,6 +72,7 @@ def test_a_new_name_is_seen(runtime, options):
         assert one["id"] not in text
 
 
+@pytest.mark.rarely
 def test_ids_that_were_chosen_are_told_apart():
     with (
         Container("runc", FRONTEND[0], "32M", 8) as first,

@@ -170,6 +170,7 @@ def test_a_cpuset_below_the_limit_is_kept_to_by_moving_others():
         assert samples.highest <= LIMIT * MIB + slack(LIMIT)
 
 
+@pytest.mark.rarely
 def test_over_the_limit_rather_than_swap_or_fail_when_far_memory_is_full():
     with Group("hog") as hog, Group(limit="N0=64M") as group:
         process = fill_far(hog, 100)
@@ -226,6 +227,7 @@ def fill_far(hog, left):
     return process
 
 
+@pytest.mark.rarely
 def test_64_processes_in_16_cgroups_share_one_limit():
     with Group(limit=f"N0={LIMIT}M") as group, undisturbed():
         write(group.path / "cgroup.subtree_control", "+memory")

@@ -85,6 +85,7 @@ def test_ps_and_set_speak_with_the_kernel():
         container.stop()
 
 
+@pytest.mark.rarely
 def test_children_that_enter_later_count_too():
     with Container("podman-crun", "limited-exec", f"{BOUND}M", 16) as container:
         container.fill()

@@ -27,6 +27,7 @@ def limited(container):
     assert by_node[0] <= BOUND
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("driver", ("systemd", *rarely("cgroupfs")))
 def test_docker_and_systemd_leave_the_limit_alone(driver):
     settings = {"live_restore": True, "exec_opts": [f"native.cgroupdriver={driver}"]}

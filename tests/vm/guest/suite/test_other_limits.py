@@ -42,6 +42,7 @@ def above():
     parent.rmdir()
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize(("name", "bound"), [CASES[-1], *rarely(*CASES[:-1])])
 def test_of_a_cgroup_above(above, name, bound):
     (above / name).write_text(str(LIMIT * MIB))

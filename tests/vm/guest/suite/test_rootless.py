@@ -84,7 +84,7 @@ def test_the_fence_alone_holds_a_users_bound(bob, demotion):
         cgroup = helpers.cgroup_of(pid)
         assert "user.slice" in str(cgroup)
         with Sampling(cgroup) as sampling:
-            out, err = podman.communicate(timeout=60)
+            out, err = podman.communicate(timeout=helpers.DEADLINE)
         assert podman.returncode == 0, err
         assert f"anon {DEMAND} MiB" in out
     assert sampling.highest <= BOUND * MIB + slack(BOUND * MIB)
@@ -96,6 +96,7 @@ def test_the_fence_alone_holds_a_users_bound(bob, demotion):
     wait_until("the user's agent ends", lambda: not (set(helpers.processes("agent")) - {helpers.agent_pid()}))
 
 
+@pytest.mark.rarely
 def test_a_user_sees_and_sets_its_own_only(bob, demotion):
     with (
         helpers.Container("crun", "roots", f"{BOUND}M", 16),

@@ -10,11 +10,11 @@ from pathlib import Path
 import helpers
 import pytest
 from helpers import CGROUPS, DEADLINE, MIB, WORK, run, slack, wait_until
-from on import PATCHED, on
+from on import PATCHED, STOCK, on
 
 from vmlab.demo.sampler import Sampler
 
-pytestmark = [on("debian-7.3"), on(PATCHED, rarely=True), pytest.mark.usefixtures("unbalanced")]
+pytestmark = [on(STOCK), on(PATCHED, rarely=True), pytest.mark.usefixtures("unbalanced")]
 BOUND, DEMAND = 32 * MIB, 96
 UNSYSTEMD = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /run/systemd && exec "$@"', "sh")
 

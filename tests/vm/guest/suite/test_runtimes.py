@@ -89,6 +89,7 @@ def test_wrapper_leaves_a_bundle_without_annotation_alone():
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("manager", ("cgroupfs", "systemd"))
 def test_both_cgroup_drivers_and_a_share_of_the_limit(manager):
     options = (f"--cgroup-manager={manager}", "--memory", "256m")
@@ -113,6 +114,7 @@ def test_users_own_memory_high_keeps_its_meaning():
         container.stop()
 
 
+@pytest.mark.rarely
 def test_two_containers_with_different_bounds_side_by_side():
     with Container("crun", "small", "16M", 64) as small, Container("runc", "large", "48M", 96) as large:
         small.fill()

@@ -69,6 +69,7 @@ def test_a_bound_that_was_set_outlives_restarts(runtime):
     nothing_left(container.cgroup)
 
 
+@pytest.mark.rarely
 def test_what_was_set_is_for_that_container_alone():
     with Detached("podman-crun", "again", SIZE, DEMAND) as container:
         container.fill()

@@ -81,6 +81,7 @@ def test_what_fits_again_comes_home():
         assert container.stop()[0] == 7
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("call", ("set_mempolicy", "mbind"))
 def test_what_a_program_binds_to_local_memory_is_left_counted_and_reported(call):
     with Container("crun", "own", "32M", 96, edit=placing(call, 0)) as container:
@@ -148,7 +149,7 @@ def test_what_is_executed_in_a_container_counts(engine):
             # For exec, Podman calls the runtime directly, and runs no hook.
             assert policy == ({"interleave=relative:1"} if engine == "docker" else {"default"})
         finally:
-            inside.wait(timeout=60)
+            inside.wait(timeout=helpers.DEADLINE)
         container.go_on()
         assert container.sample()[0] <= BOUND + slack(BOUND)
         assert container.stop()[0] == 7
@@ -184,6 +185,7 @@ def test_a_killed_agent_at_home_strangles_nobody(agent):
         assert container.stop()[0] == 7
 
 
+@pytest.mark.rarely
 def test_systemd_leaves_the_cpuset_alone():
     """systemd rewrites which controllers a slice hands down whenever it makes a unit in the slice."""
     command = ["bede", "run", "--local", "32M", "--name", "beside", "--"]
@@ -204,10 +206,11 @@ def test_systemd_leaves_the_cpuset_alone():
             wait_until("its processors are near", lambda: near.read_text().strip() == "0")
         wait_until("it is held", lambda: listed().get("beside", {}).get("away"))
     finally:
-        process.communicate("stop\n", timeout=60)
+        process.communicate("stop\n", timeout=helpers.DEADLINE)
     helpers.nothing_left()
 
 
+@pytest.mark.rarely
 def test_letting_go_gives_everything_back(agent):
     with Container("crun", "free", "32M", 96) as container:
         container.fill()
@@ -262,7 +265,7 @@ def test_hot_pages_are_exchanged_for_cold_ones(flushed):
         assert listed()["hot"]["local"] <= BOUND + slack(BOUND)
         assert listed()["hot"]["promoted"] > 0
     finally:
-        process.communicate("stop\n", timeout=60)
+        process.communicate("stop\n", timeout=helpers.DEADLINE)
     helpers.nothing_left()
 
 

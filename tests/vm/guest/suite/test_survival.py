@@ -27,6 +27,7 @@ def limits(container):
     return [(container.cgroup / where / "memory.max").read_text().strip() for where in (".", "..")]
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("runtime", ("podman-crun", *rarely("docker")))
 def test_pause_and_unpause(runtime):
     engine = runtime.partition("-")[0]
@@ -68,11 +69,13 @@ def test_another_memory_limit_by_podman(runtime, agent):
     updated(runtime, agent)
 
 
+@pytest.mark.rarely
 @pytest.mark.usefixtures("driver")
 def test_another_memory_limit_by_docker(agent):
     updated("docker", agent)
 
 
+@pytest.mark.rarely
 def test_swap_limit_of_an_update_outlives_the_agent(agent):
     # It has a limit and is far from its bound, near which Bede closes swap by this file.
     with Container("docker", "swaps", "32M", 4, options=LIMIT) as container:
@@ -118,6 +121,7 @@ def test_users_memory_high_by_systemd_outlives_reload_and_agent(agent):
         container.stop()
 
 
+@pytest.mark.rarely
 def test_reloads_and_restarts_with_containers_of_every_kind(agent):
     kinds = ("crun", "podman-crun", "podman-runc")  # Docker: test_dockerd_restarted_with_live_restore
     with contextlib.ExitStack() as stack:
@@ -135,6 +139,7 @@ def test_reloads_and_restarts_with_containers_of_every_kind(agent):
         nothing_left(container.cgroup)
 
 
+@pytest.mark.rarely
 @pytest.mark.usefixtures("driver")
 def test_dockerd_restarted_with_live_restore():
     with Detached("docker", "alive", SIZE, DEMAND) as container:

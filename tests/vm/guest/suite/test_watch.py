@@ -24,7 +24,7 @@ from screen import ENDS, Screen
 from ocihook.watch import recording
 from vmlab.demo import sampler
 
-pytestmark = [on(STOCK, first="debian-7.3"), pytest.mark.usefixtures("unbalanced")]
+pytestmark = [on(STOCK), pytest.mark.usefixtures("unbalanced")]
 BOUND = 32 * MIB
 PAGE = 4096
 #: bytes that may move between two looks while a container goes over its memory, or that are not counted yet
@@ -67,7 +67,7 @@ def changed(container, size):
     wait_until(f"local usage is at most {size}", lambda: container.sample()[0] <= bound + slack(bound))
 
 
-@on(ALL, first="debian-7.3")
+@on(ALL)
 def test_stats_says_what_the_kernel_says(container):
     before = counted(container, "pgdemote_")
     one = stats("kept")["kept"]
@@ -98,7 +98,7 @@ def by_numa_stat(cgroup):
 
 
 @on("debian-6.12")
-@on("debian-7.3")
+@on("debian-7.3", rarely=True)
 def test_what_an_earlier_run_of_that_name_has_left_is_not_counted(cached):
     """The earlier run's page cache is still charged to a removed cgroup that had the same path."""
     for file in ("first", "second"):
@@ -126,7 +126,7 @@ def test_what_an_earlier_run_of_that_name_has_left_is_not_counted(cached):
         helpers.nothing_left(cgroup)
 
 
-@on(ALL, first="debian-7.3")
+@on(ALL)
 def test_what_is_demoted_is_counted_and_nothing_else(container):
     before, (local, far) = stats()["kept"]["demoted"], container.sample()
     changed(container, "16M")
@@ -147,7 +147,7 @@ def soon():
         yield
 
 
-@on(ALL, first="debian-7.3")
+@on(ALL)
 def test_what_is_promoted_is_counted(soon, container):
     before = stats()["kept"]["promoted"]
     changed(container, "64M")
@@ -162,7 +162,7 @@ def test_what_is_promoted_is_counted(soon, container):
     assert before <= promoted <= counted(container, "numa_pages_migrated")
 
 
-@on(ALL, first="debian-7.3")
+@on(ALL)
 def test_stats_follows_who_comes_and_goes(container):
     with open(WORK / "all.csv", "w") as out:
         everyone = subprocess.Popen(["bede", "stats", "--follow", "--csv", "--interval", "0.1"], stdout=out)
@@ -192,7 +192,8 @@ def test_stats_follows_who_comes_and_goes(container):
     assert {len(line.split(",")) for line in lines} == {len(head.split(","))}
 
 
-@on(ALL, first="debian-7.3")
+@pytest.mark.rarely
+@on(ALL)
 def test_closed_pipes_and_what_is_refused(container):
     for line in ("stats --follow --interval 0.1", "record -o -"):
         done = run("bash", "-c", f"bede {line} | head -1; echo ${{PIPESTATUS[0]}}")
@@ -215,7 +216,7 @@ def test_closed_pipes_and_what_is_refused(container):
     assert there.read_text() == "mine"
 
 
-@on(ALL, first="debian-7.3")
+@on(ALL)
 def test_record_agrees_with_the_sampler(container):
     independent, ended, start = io.StringIO(), threading.Event(), time.monotonic()
     thread = threading.Thread(
@@ -261,7 +262,8 @@ def test_record_agrees_with_the_sampler(container):
     assert compared > len(one.points) / 2
 
 
-@on(ALL, first="debian-7.3")
+@pytest.mark.rarely
+@on(ALL)
 def test_record_leaves_whole_lines_on_a_full_disk(container):
     small = WORK / "small"
     small.mkdir()
@@ -282,7 +284,8 @@ def test_record_leaves_whole_lines_on_a_full_disk(container):
         small.rmdir()
 
 
-@on(ALL, first="debian-7.3")
+@pytest.mark.rarely
+@on(ALL)
 def test_record_leaves_whole_lines_when_it_is_killed(container):
     out = WORK / "killed.csv"
     process = subprocess.Popen(["bede", "record", "-o", str(out), "--interval", "0.01"])
@@ -322,7 +325,7 @@ def agrees(container, lines):
     return abs(number(used) - local) <= NEAR and abs(number(words[at + 1]) - far) <= NEAR
 
 
-@on(ALL, first="debian-7.3")
+@on(ALL)
 def test_top_on_a_terminal(container):
     with Screen("bede", "top", "--interval", "0.3") as screen:
         lines = screen.until("the container, as it is", lambda lines: agrees(container, lines))
@@ -344,6 +347,7 @@ def test_top_on_a_terminal(container):
         assert "Traceback" not in screen.said
 
 
+@pytest.mark.rarely
 @pytest.mark.parametrize("way", range(len(ENDS)))
 def test_top_gives_the_terminal_back(container, way):
     end, status = ENDS[way]
@@ -374,6 +378,7 @@ def test_top_stops_and_goes_on(container):
         assert screen.ended() == 0
 
 
+@pytest.mark.rarely
 def test_top_goes_on_without_the_agent(container, agent):
     with Screen("bede", "top", "--interval", "0.3") as screen:
         screen.until("the container", row_of)
