@@ -6,6 +6,8 @@ memory of such tasks alone (native/policy.h). With it they also lose the balanci
 sockets, so this is done only where a single local node has CPUs. A program's own policy counts more.
 """
 
+import os
+
 from ocihook import fs, host
 from ocihook.backends import policy
 from ocihook.state import user
@@ -20,11 +22,18 @@ if TYPE_CHECKING:
 
 KEPT_OUT = "balancing"  #: key in the record's ``cpuset``: "0" if the container is kept out of NUMA balancing
 _SHOWN = "local"  # how numa_maps shows the policy
+#: one of them is there if the kernel can tell the agent which pages are hot (native/bpf.c, native/damon.c)
+_HEAT = ("/sys/kernel/btf/vmlinux", "/sys/kernel/mm/damon/admin/kdamonds")
 
 
 def by_agent(config: "Config") -> bool:
-    """Return whether the agent promotes. That of a user other than root may not move pages."""
-    return config.promotion == "bede" and user.uid_outside() is None
+    """Return whether the agent promotes.
+
+    That of a user other than root may not move pages, and no agent can tell which are hot without the kernel.
+    """
+    if config.promotion != "bede" or user.uid_outside() is not None:
+        return False
+    return any(os.path.exists(host.path(path)) for path in _HEAT)
 
 
 def is_wanted(config: "Config", tiers: "Tiers") -> bool:

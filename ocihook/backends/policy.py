@@ -19,7 +19,7 @@ _TRIES = 50  # tries, 10 ms apart, to find a thread waiting in a system call: pt
 def recorded(container: str) -> list[dict[str, str]]:
     """Return the ``cpuset`` of each record of a container with that id; none if they cannot be read.
 
-    Two engines may use one id, and nothing tells which of them calls.
+    Nothing tells which of two engines that use one id calls.
     """
     from ocihook.errors import BedeError
     from ocihook.state import records
@@ -27,10 +27,10 @@ def recorded(container: str) -> list[dict[str, str]]:
     if os.geteuid() != 0:
         return []
     try:
-        found, _ = records.listing()
+        found, _ = records.listing(container)
     except BedeError:
         return []
-    return [record.cpuset for record in found if record.id == container]
+    return [record.cpuset for record in found]
 
 
 def load_native() -> "ModuleType":

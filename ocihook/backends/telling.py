@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from ocihook import host
+from ocihook.backends import balancing
 from ocihook.config import Config
 from ocihook.control.status import Status
 from ocihook.finding import GOOD, NOTE, WARN, Finding
@@ -49,7 +50,7 @@ def no_balancing(mode: int | None, settings: Config | None = None) -> Finding:
     NUMA balancing is off (*mode* 0), or this kernel has none (*mode* None).
     """
     text = "this kernel has no NUMA balancing" if mode is None else "off"
-    if settings is not None and settings.promotion == "bede":
+    if settings is not None and balancing.by_agent(settings):
         return Finding("memory", "balancing", GOOD, f"{text}; the agent promotes")
     return Finding("memory", "balancing", NOTE, f"{text}: what became hot on a far node stays there")
 

@@ -16,6 +16,8 @@ from ocihook.state import user
 from ocihook.topology.nodes import Tiers
 
 PID = 4242
+BTF = "/sys/kernel/btf/vmlinux"
+DAMON = "/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds"
 NONE = Config(promotion="none")
 TIERS = Tiers((0,), (1,))
 
@@ -32,6 +34,7 @@ class Host:
         self.cpus("0")
         self.shows("default")
         hosts.redirect(monkeypatch, root)
+        hosts.put(root, BTF, "")
         native = SimpleNamespace(DEFAULT_POLICY="default", LOCAL_POLICY="local", inject_policy=self._inject)
         monkeypatch.setattr(policy, "load_native", lambda: native)
 
@@ -97,6 +100,14 @@ def test_a_users_agent_may_not_promote(host: Host, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(user, "uid_outside", lambda: 1000)
     assert not balancing.is_wanted(Config(), TIERS)
     assert balancing.is_wanted(NONE, TIERS)
+
+
+def test_no_agent_promotes_where_the_kernel_cannot_tell_what_is_hot(host: Host) -> None:
+    (host.root / BTF[1:]).unlink()
+    assert not balancing.is_wanted(Config(), TIERS)
+    assert balancing.is_wanted(NONE, TIERS)
+    hosts.put(host.root, DAMON, "0")
+    assert balancing.is_wanted(Config(), TIERS)
 
 
 @pytest.mark.parametrize(("cpus", "wanted"), [("0", True), ("0-1", True), ("1", False)])
