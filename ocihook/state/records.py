@@ -52,8 +52,11 @@ def read_or_none(key: str) -> Record | None:
         return None
 
 
-def listing() -> tuple[list[Record], list[BedeError]]:
-    """Return (all records in the order of their keys, errors of those that cannot be read)."""
+def listing(id: str | None = None) -> tuple[list[Record], list[BedeError]]:
+    """Return (all records in the order of their keys, errors of those that cannot be read).
+
+    With *id*, only those of containers with that id are read: two engines may use one id.
+    """
     records: list[Record] = []
     errors: list[BedeError] = []
     try:
@@ -64,10 +67,11 @@ def listing() -> tuple[list[Record], list[BedeError]]:
         raise denied(error) from None
     try:
         for name in sorted(os.listdir(directory)):
-            if not name.endswith(".json"):
+            key, _, ending = name.rpartition(".")
+            if ending != "json" or (id is not None and key.rpartition("-")[0] != id):
                 continue
             try:
-                record = _read(name.removesuffix(".json"), directory)
+                record = _read(key, directory)
             except BedeError as error:
                 errors.append(error)
             else:

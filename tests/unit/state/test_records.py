@@ -92,6 +92,17 @@ def test_records_are_read_listed_and_removed() -> None:
     assert [record.id for record in records.listing()[0]] == ["two"]
 
 
+def test_only_the_records_of_one_id_are_read(run: Path) -> None:
+    """An engine's `exec` asks for one container, on a host that may have hundreds."""
+    ours = [make("web"), make("web", bundle="/run/other")]
+    for record in (*ours, make("web-2"), make("we")):
+        records.write(record)
+    (run / "containers" / f"{make('we').key}.json").write_text("malformed")
+    found, errors = records.listing("web")
+    assert sorted(record.key for record in found) == sorted(record.key for record in ours)
+    assert errors == []
+
+
 def test_without_a_directory_there_are_no_records() -> None:
     assert records.read(make().key) is None
     assert records.listing() == ([], [])
