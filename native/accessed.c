@@ -120,15 +120,15 @@ static int sleep_for(uint64_t us, const atomic_int *wanted)
 
 static int watch(struct watched *all, const struct bede_heat_ask *ask)
 {
-	int err = bede_bpf_attach();
+	int err = *ask->kept ? 0 : bede_bpf_attach();
 
+	*ask->kept = !err;
 	for (unsigned window = 0; window <= ask->windows && !err; window++) {
 		if (window)
 			err = sleep_for(ask->window_us, ask->wanted);
 		for (size_t i = 0; i < ask->count && !err; i++)
 			err = look(&all[i], window);
 	}
-	bede_bpf_detach();
 	return err;
 }
 
@@ -166,4 +166,4 @@ static int measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 	return err;
 }
 
-const struct bede_heat_source bede_accessed = { .measure = measure };
+const struct bede_heat_source bede_accessed = { .measure = measure, .let_go = bede_bpf_detach };

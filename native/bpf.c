@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/bpf.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -18,11 +19,14 @@
 /* What the programs write and this process has mapped. */
 struct reported {
 	uint64_t count;
+	uint64_t thread; /* whose looks are reported: process number << 32 | thread number */
 	uint64_t page[BEDE_BPF_MOST];
 };
 
 static const char *const functions[PROGRAMS] = { "ptep_test_and_clear_young", "pmdp_test_and_clear_young" };
 static int programs[PROGRAMS] = { -1, -1 }, links[PROGRAMS] = { -1, -1 };
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of links and users */
+static unsigned users;
 static volatile struct reported *reported;
 
 static int bpf(int command, union bpf_attr *attr)
@@ -46,13 +50,13 @@ static int load(int map, uint32_t function, int32_t huge)
 	const struct bpf_insn program[] = {
 		insn(BPF_ALU64 | BPF_MOV | BPF_X, R6, R1, 0, 0),
 		insn(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_current_pid_tgid),
-		insn(BPF_ALU64 | BPF_RSH | BPF_K, R0, 0, 0, 32),
-		insn(BPF_JMP | BPF_JNE | BPF_K, R0, 0, 16, getpid()),
-		insn(BPF_LDX | BPF_MEM | BPF_DW, R1, R6, 24, 0),
-		insn(BPF_JMP32 | BPF_JEQ | BPF_K, R1, 0, 14, 0), /* the result: it was not accessed */
 		insn(BPF_LD | BPF_IMM | BPF_DW, R7, BPF_PSEUDO_MAP_VALUE, 0, map),
 		insn(0, 0, 0, 0, 0),
-		insn(BPF_LDX | BPF_MEM | BPF_DW, R2, R7, 0, 0),
+		insn(BPF_LDX | BPF_MEM | BPF_DW, R2, R7, offsetof(struct reported, thread), 0),
+		insn(BPF_JMP | BPF_JNE | BPF_X, R0, R2, 14, 0),
+		insn(BPF_LDX | BPF_MEM | BPF_DW, R1, R6, 24, 0),
+		insn(BPF_JMP32 | BPF_JEQ | BPF_K, R1, 0, 12, 0), /* the result: it was not accessed */
+		insn(BPF_LDX | BPF_MEM | BPF_DW, R2, R7, offsetof(struct reported, count), 0),
 		insn(BPF_JMP | BPF_JGE | BPF_K, R2, 0, 10, BEDE_BPF_MOST),
 		insn(BPF_LDX | BPF_MEM | BPF_DW, R3, R6, 8, 0),
 		insn(BPF_ALU64 | BPF_OR | BPF_K, R3, 0, 0, PAGE_MASK),
@@ -60,7 +64,7 @@ static int load(int map, uint32_t function, int32_t huge)
 		insn(BPF_ALU64 | BPF_MOV | BPF_X, R1, R7, 0, 0),
 		insn(BPF_ALU64 | BPF_LSH | BPF_K, R2, 0, 0, 3),
 		insn(BPF_ALU64 | BPF_ADD | BPF_X, R1, R2, 0, 0),
-		insn(BPF_STX | BPF_MEM | BPF_DW, R1, R3, 8, 0),
+		insn(BPF_STX | BPF_MEM | BPF_DW, R1, R3, offsetof(struct reported, page), 0),
 		/* The next one: R2 / 8 + 1. */
 		insn(BPF_ALU64 | BPF_RSH | BPF_K, R2, 0, 0, 3),
 		insn(BPF_ALU64 | BPF_ADD | BPF_K, R2, 0, 0, 1),
@@ -122,7 +126,15 @@ bool bede_bpf_is_loaded(void)
 	return reported;
 }
 
-int bede_bpf_attach(void)
+static void detach(void)
+{
+	for (int i = 0; i < PROGRAMS; i++) {
+		bede_close(&links[i]);
+		links[i] = -1;
+	}
+}
+
+static int attach(void)
 {
 	for (int i = 0; i < PROGRAMS; i++) {
 		union bpf_attr attr = { .raw_tracepoint.prog_fd = (uint32_t)programs[i] };
@@ -131,12 +143,21 @@ int bede_bpf_attach(void)
 		if (links[i] < 0) {
 			int err = links[i];
 
-			bede_bpf_detach();
+			detach();
 			return err;
 		}
 	}
-	bede_bpf_rewind();
 	return 0;
+}
+
+int bede_bpf_attach(void)
+{
+	pthread_mutex_lock(&lock);
+	int err = users ? 0 : attach();
+
+	users += !err;
+	pthread_mutex_unlock(&lock);
+	return err;
 }
 
 const uint64_t *bede_bpf_pages(uint64_t *count)
@@ -147,13 +168,14 @@ const uint64_t *bede_bpf_pages(uint64_t *count)
 
 void bede_bpf_rewind(void)
 {
+	reported->thread = (uint64_t)getpid() << 32 | (uint32_t)gettid();
 	reported->count = 0;
 }
 
 void bede_bpf_detach(void)
 {
-	for (int i = 0; i < PROGRAMS; i++) {
-		bede_close(&links[i]);
-		links[i] = -1;
-	}
+	pthread_mutex_lock(&lock);
+	if (!--users)
+		detach();
+	pthread_mutex_unlock(&lock);
 }

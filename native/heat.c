@@ -35,6 +35,14 @@ int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 	return err;
 }
 
+void bede_heat_let_go(bool *kept)
+{
+	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources) && *kept; i++)
+		if (sources[i]->let_go)
+			sources[i]->let_go();
+	*kept = false;
+}
+
 uint64_t bede_heat_reserve(uint64_t pause_us)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);

@@ -22,6 +22,11 @@ struct bede_heat_ask {
 	unsigned windows;   /* one after the other */
 	bool huge;	    /* most of the memory is in huge pages: smaller parts of it tell nothing more */
 	atomic_int *wanted; /* set to 0, it ends the measurement early */
+	/*
+	 * Whether what was prepared for this asker's last measurement is kept for the next one. False before the first one; set by
+	 * the source. See bede_heat_let_go.
+	 */
+	bool *kept;
 };
 
 struct bede_heat {
@@ -40,7 +45,8 @@ struct bede_heat_source {
 	 * later; -ENOENT: this kernel does not have it; -EINTR: it was ended early.
 	 */
 	int (*measure)(const struct bede_heat_ask *ask, struct bede_heat *out);
-	void (*close)(void); /* give back what is kept between measurements; NULL: nothing is */
+	void (*let_go)(void); /* give up what was kept for one asker; NULL: nothing is */
+	void (*close)(void);  /* give back what is kept for all of them; NULL: nothing is */
 };
 
 extern const struct bede_heat_source bede_accessed, bede_damon;
@@ -52,6 +58,12 @@ int bede_heat_prepare(void);
 
 /* Measure by the best source that this kernel has. Returns as that source's measure does. */
 int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out);
+
+/*
+ * Give up what is kept for an asker, since its next measurement does not come soon. Preparing takes some milliseconds of every
+ * CPU; but while it is kept, the kernel's own looks at accessed bits take some nanoseconds longer. May take seconds.
+ */
+void bede_heat_let_go(bool *kept);
 
 /* A mover begins, or ends: with the last one's end, all sources are closed. */
 void bede_heat_begin(void);

@@ -79,7 +79,8 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 					 .window_us = learn->window_us,
 					 .windows = windows(learn),
 					 .huge = ask->huge,
-					 .wanted = ask->wanted };
+					 .wanted = ask->wanted,
+					 .kept = ask->kept };
 
 	qsort(vmas->processes, vmas->count, sizeof(*vmas->processes), by_size);
 	while (measure.count < BEDE_HEAT_TARGETS && measure.count < vmas->count &&

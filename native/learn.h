@@ -25,6 +25,7 @@ struct bede_learn_ask {
 	uint64_t bound;	    /* bytes */
 	bool huge;	    /* most memory is in huge pages */
 	atomic_int *wanted; /* set to 0, it ends the measurement early */
+	bool *kept;	    /* see struct bede_heat_ask */
 };
 
 /* learn must be all zero. */

@@ -12,6 +12,7 @@
 #define SLICE_US 30000	  /* most time for one task, since what is needed may have changed by then */
 #define BARREN_US 40000	  /* first rest after a whole round that moved nothing; further ones double ... */
 #define MOST_US 2000000	  /* ... up to this */
+#define SOON_S 5	  /* what was prepared for measuring is kept for a next time within so many seconds */
 #define FRESH_US 3000000  /* heat that was measured so recently still holds */
 #define RETRY_US 500000	  /* until a source of heat is tried again that somebody else uses */
 #define NEVER_US 60000000 /* the same where the kernel has no source: it may get one */
@@ -140,15 +141,16 @@ static struct bede_exchange_ask exchange_ask(struct bede_mover *mover, const str
 {
 	uint64_t ticket = minimum(ask->bound / TICKET_PARTS, TICKET_MOST);
 
-	return (struct bede_exchange_ask){
-		.heat = { .bound = ask->bound, .huge = ask->huge, .wanted = &mover->measuring },
-		.most = ask->exchange,
-		.ticket = ticket > TICKET_LEAST ? ticket : TICKET_LEAST,
-		.local_mask = ask->to,
-		.far_mask = mover->far_mask,
-		.paid = paid,
-		.context = mover
-	};
+	return (struct bede_exchange_ask){ .heat = { .bound = ask->bound,
+						     .huge = ask->huge,
+						     .wanted = &mover->measuring,
+						     .kept = &mover->kept },
+					   .most = ask->exchange,
+					   .ticket = ticket > TICKET_LEAST ? ticket : TICKET_LEAST,
+					   .local_mask = ask->to,
+					   .far_mask = mover->far_mask,
+					   .paid = paid,
+					   .context = mover };
 }
 
 static int measure(struct bede_mover *mover, const struct bede_exchange_ask *ask)
@@ -186,6 +188,8 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 			 err		? RETRY_US :
 					  bede_heat_reserve(bede_exchange_pause(&mover->exchange, used_us));
 
+	if (pause > SOON_S * 1000000ULL)
+		bede_heat_let_go(&mover->kept);
 	mover->search.due_us = now_us() + pause;
 	pthread_mutex_lock(&mover->lock);
 	mover->moved.due_us = mover->search.due_us;
@@ -212,6 +216,23 @@ static void work(struct bede_mover *mover, const struct bede_ask *ask)
 	}
 }
 
+/* Wait for a task, under the lock. If none comes, since the container does nothing, give up what is kept for measuring. */
+static void wait_for_task(struct bede_mover *mover)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += SOON_S + 1;
+	if (!mover->kept) {
+		pthread_cond_wait(&mover->wanted, &mover->lock);
+	} else if (pthread_cond_timedwait(&mover->wanted, &mover->lock, &until) == ETIMEDOUT &&
+		   !mover->busy) {
+		pthread_mutex_unlock(&mover->lock);
+		bede_heat_let_go(&mover->kept);
+		pthread_mutex_lock(&mover->lock);
+	}
+}
+
 static void *run(void *argument)
 {
 	struct bede_mover *mover = argument;
@@ -219,7 +240,7 @@ static void *run(void *argument)
 	pthread_mutex_lock(&mover->lock);
 	while (!mover->stop) {
 		if (!mover->busy) {
-			pthread_cond_wait(&mover->wanted, &mover->lock);
+			wait_for_task(mover);
 			continue;
 		}
 		struct bede_ask ask = mover->ask;
@@ -234,6 +255,7 @@ static void *run(void *argument)
 		bede_wake(mover->wake);
 	}
 	pthread_mutex_unlock(&mover->lock);
+	bede_heat_let_go(&mover->kept);
 	return NULL;
 }
 

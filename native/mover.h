@@ -63,6 +63,7 @@ struct bede_mover {
 	uint64_t paid_us;   /* nothing may be moved before this time, or the rate would be exceeded */
 	uint64_t rest_us;   /* length of the mover's last rest */
 	uint64_t kernel_us; /* CPU time that the kernel spent on measuring heat */
+	bool kept;	    /* see struct bede_heat_ask */
 	struct bede_search search;
 	struct bede_pages pages;
 	struct bede_pages others; /* in an exchange: the pages to promote */
