@@ -51,7 +51,8 @@ def test_host_that_cannot_hold_a_bound(topology: str, wrong: str, todo: str) -> 
     assert "Traceback" not in boot.err
 
 
-@pytest.mark.parametrize("kernel", ("debian-6.12", pytest.param("bede-7.3", marks=pytest.mark.rarely)))
+@pytest.mark.rarely
+@pytest.mark.parametrize("kernel", ("debian-6.12", "bede-7.3"))
 def test_containers_that_start_at_boot_are_bound_after_a_reboot(kernel: str) -> None:
     boot = machines.boot(
         *("python3", "-B", f"{machines.THERE}/scripts/reboot.py"),

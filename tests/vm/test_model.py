@@ -99,6 +99,7 @@ def zipf(report: Path, *more: str, script: str = ZIPF) -> None:
     assert done.status == 0, done.tail()
 
 
+@pytest.mark.rarely
 def test_the_same_again(tmp_path: Path) -> None:
     """Two runs agree, and the log of one of them has an oracle in it."""
     first, second, log = (tmp_path / name for name in ("first", "second", "log"))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import machines
+import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import packages
@@ -41,6 +42,7 @@ def share(work: Path) -> Path:
     return target
 
 
+@pytest.mark.rarely
 def test_it_installs_upgrades_removes_and_purges_under_containers(tmp_path: Path) -> None:
     command = (
         f"cp -r /share/checkout {THERE} && export BEDE_VERSION={packages.version()}"

@@ -9,9 +9,10 @@ from pathlib import Path
 import helpers
 import pytest
 from helpers import MIB, Container, agent_pid, listed, slack, wait_until
-from on import on
+from on import STOCK, on
 
-pytestmark = [on("debian-7.3"), on("debian-6.12", rarely=True), pytest.mark.usefixtures("unbalanced")]
+# In `make test` they run with the sanitized agent: tests/vm/test_sanitized.py.
+pytestmark = [on(STOCK, rarely=True), pytest.mark.usefixtures("unbalanced")]
 BOUND = 32 * MIB
 SOCKET = Path("/run/bede/agent.sock")
 CALL = f"""

@@ -37,7 +37,7 @@ LOAD_FILE = {"BEDE_LOAD_FILE": str(bounds.WORK / "load.bin")}
 UNSPREAD = {Path("/proc/sys/vm/dirty_ratio"): "90", Path("/proc/sys/vm/dirty_background_ratio"): "80"}
 NODE1 = Path("/sys/devices/system/node/node1/meminfo")
 
-pytestmark = [on(PATCHED, each=True, two=True), pytest.mark.usefixtures("swap", "load_file")]
+pytestmark = [on(PATCHED, two=True), pytest.mark.usefixtures("swap", "load_file")]
 
 
 @pytest.mark.parametrize(
