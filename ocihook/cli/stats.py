@@ -19,6 +19,8 @@ Without a name: all bound containers; with --follow also those that come later. 
               pgdemote_*), and by the agent where it exchanges or moves pages
   PROMOTED/s  bytes a second that came back: by NUMA balancing (numa_pages_migrated, pgpromote_success), and
               by the agent
+  HITS        per cent of the memory in use that is local, by how often it is used, and after the slash what
+              could be under the bound; only where the agent looks for what is hot
   PRESSURE    per cent of the last 10 s in which some task waited for memory (memory.pressure)
   EVENTS      since the container's start, the worst first: processes killed for lack of memory, stalls
               (nothing could be demoted), times that memory.max was reached, bytes over a limit of the

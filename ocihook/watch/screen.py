@@ -21,6 +21,7 @@ HELP_LINES = (
     "S < ←  by the one before                  overshoot; again: reverse",
     "r  reverse                   ↑ ↓ j k      scroll, also by page",
     "bar: local usage; the mark is the bound, an arrow is usage past it",
+    "HITS: % of the memory in use that is local / that could be under the bound",
     "WAIT: % of the last 10 s in which some task waited for memory",
     "EVENTS: x killed, s stalls, m memory.max, o over the limit, h fence met",
 )
@@ -74,7 +75,8 @@ def columns(width: int, rows: Sequence[Row] = ()) -> list[Column]:
         (1, Column("%", 5, "", _share), 92),
         (4, Column("OVER", 5, "overshoot", _over), 100),
         (5, Column("LOCAL:FAR", 12, "", lambda row: _shares(row, 12)), 118),
-        (7, Column("STEER/s", 8, "", lambda row: _rate(row.steering)), 130),
+        (7, Column("HITS", 7, "", lambda row: Text(table.hits(row.container))), 126),
+        (7, Column("STEER/s", 8, "", lambda row: _rate(row.steering)), 136),
     ):
         if width >= least:
             fixed.insert(at, column)

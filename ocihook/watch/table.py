@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ocihook.cgroup.names import escaped
+from ocihook.control.status import Status
 from ocihook.errors import printable
 from ocihook.watch import naming
 from ocihook.watch.counters import Counters
@@ -23,6 +24,7 @@ COLUMNS = (
     "FAR",
     "DEMOTED/s",
     "PROMOTED/s",
+    "HITS",
     "PRESSURE",
     "EVENTS",
 )
@@ -65,6 +67,16 @@ def per_cent(value: float | None) -> str:
     return f"{value:.0f}" if value >= 99.95 or value < 0.05 else f"{value:.1f}"
 
 
+def hits(container: Status) -> str:
+    """Return how good the placement is: ``84/87``; "-" if nobody measures it.
+
+    84 % of the memory in use is local, by how often it is used, and 87 % could be under the bound.
+    """
+    if container.hits_local is None or container.hits_best is None:
+        return "-"
+    return f"{100 * container.hits_local:.0f}/{100 * container.hits_best:.0f}"
+
+
 def events(counts: Counters, narrow: bool = False) -> str:
     """Return the events that deserve attention, the worst first; "-" if there are none."""
     seen = []
@@ -97,6 +109,7 @@ def cells(row: Row, id: str) -> dict[str, str]:
         "FAR": size(row.far),
         "DEMOTED/s": size(row.demoting),
         "PROMOTED/s": size(row.promoting),
+        "HITS": hits(row.container),
         "PRESSURE": per_cent(pressure.some if pressure else None),
         "EVENTS": events(row.counters),
     }
@@ -173,6 +186,11 @@ def record(row: Row) -> dict[str, Any]:
         "stalls": counts.stalls,
         "fence_events": counts.fence_events,
         "overshoot": row.overshoot,
+        "exchanged": row.container.exchanged,
+        "vain": row.container.vain,
+        "mover_us": row.container.mover_us,
+        "hits_local": row.container.hits_local,
+        "hits_best": row.container.hits_best,
     }
 
 
@@ -182,6 +200,7 @@ CSV = (
     *("promotion_denied", "over", "demoted_per_second", "promoted_per_second", "steered_per_second"),
     *("pressure_some", "pressure_full", "pressure_some_us", "pressure_full_us"),
     *("high", "max", "oom_kill", "stalls", "fence_events", "overshoot"),
+    *("exchanged", "vain", "mover_us", "hits_local", "hits_best"),
 )
 
 

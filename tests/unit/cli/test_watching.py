@@ -42,7 +42,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_stats_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["stats", "--interval", "0.01"]) == 0
     _head, line = capsys.readouterr().out.splitlines()
-    assert line.split() == ["web-id", "web", "8K", "4K", "50.0", "12K", "0", "-", "-", "-"]
+    assert line.split() == ["web-id", "web", "8K", "4K", "50.0", "12K", "0", "-", "-", "-", "-"]
     assert cli.main(["stats", "web", "--json", "--interval", "0.01"]) == 0
     (one,) = json.loads(capsys.readouterr().out)
     assert (one["local"], one["far"], one["demoted"], one["promoted"]) == (4096, 12288, 8192, None)

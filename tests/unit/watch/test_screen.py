@@ -42,7 +42,7 @@ def test_eighty_columns_have_all_that_counts() -> None:
 
 def test_more_width_has_more_columns_and_longer_bars() -> None:
     assert "%" not in text(ROWS)[1]
-    for width, head in ((92, "%"), (100, "OVER"), (118, "LOCAL:FAR"), (130, "STEER/s")):
+    for width, head in ((92, "%"), (100, "OVER"), (118, "LOCAL:FAR"), (126, "HITS"), (136, "STEER/s")):
         assert head in text(ROWS, width)[1]
     assert text(ROWS, 200)[2].count("█") > text(ROWS)[2].count("█")
 

@@ -3,6 +3,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -85,6 +86,12 @@ def test_csv_is_one_line_and_read_back(words: list[str]) -> None:
     assert line.count("\n") == 1
     assert line.endswith("\n")
     assert next(csv.reader([line])) == [escaped(word) for word in words]
+
+
+def test_hits_say_what_is_and_what_could_be() -> None:
+    assert table.hits(row().container) == "-"
+    assert table.hits(replace(row().container, hits_local=0.836, hits_best=0.87)) == "84/87"
+    assert table.hits(replace(row().container, hits_local=0.0, hits_best=1.0)) == "0/100"
 
 
 def test_rates() -> None:
