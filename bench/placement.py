@@ -16,7 +16,8 @@ are those of tests/vm/guest/workloads/patterns.c. What people use instead of Bed
     locked, tiering  Pond's emulation: another process locks local memory until only the bound is left, for
                      the load, everybody else and the kernel; NUMA balancing in its tiering mode promotes, as
                      in TPP
-    memory.high      the cgroup's own limit, which counts far memory, too
+    memory.high      the cgroup's own limit, which counts far memory, too; throttled as soon as all is used, a
+                     load does not end within a minute
     polled           a program looks at memory.numa_stat ten times a second, and writes what exceeds the bound
                      to memory.reclaim, which demotes: what Bede did at first
     damon            DAMON migrates hot and cold pages until the cgroup uses that share of the local node
@@ -57,6 +58,7 @@ SIZE = 128  #: MiB that a load uses
 #: name → accesses a round, and what is computed for each, as in a store that has to find and hash a record
 LOADS = dict.fromkeys(("zipf", "region", "moved", "scan"), ("500000", "60"))
 ROUNDS = 150  #: some 16 seconds, of which half is learning
+LONGEST = 60  #: modelled seconds that a load may take
 LAST = 10  #: rounds that count as steady
 KERNELS = ("debian-6.12", "debian-7.3")
 PATTERNS = "/usr/lib/bede/tests/vm/guest/workloads/patterns"
@@ -116,7 +118,13 @@ def _run(command: list[str], parent: Path, name: str) -> None:
     cgroup = _moved(process, parent) if command[0] == "bede" else parent
     samples = Path("/out") / f"{name}.csv"
     sampler = subprocess.Popen([sys.executable, "-m", "vmlab.demo.sampler", cgroup, samples])
-    status = process.wait()
+    try:
+        status = process.wait(LONGEST)
+    except subprocess.TimeoutExpired:
+        print(f"{name} does not end within {LONGEST} s, and is left out", file=sys.stderr)
+        process.kill()
+        process.wait()
+        status = 0
     sampler.terminate()
     sampler.wait()
     if status:
@@ -232,8 +240,8 @@ def measure(kernel: str, load: str, share: int, seed: int, names: list[str]) -> 
         chance = best.chance
         for name in names:
             loads = rounds(report, name, load)
-            if not loads:
-                continue  # this kernel has no such way
+            if len(loads) < ROUNDS:
+                continue  # this kernel has no such way, or it has not ended
             steady = loads[-LAST:]
             cpu = sum(counts["cpu_ms"] for counts in steady)
             local = _share(steady)
