@@ -23,6 +23,7 @@ WEIGHTS = Path("/sys/kernel/mm/mempolicy/weighted_interleave")
 BALANCING = Path("/proc/sys/kernel/numa_balancing")
 TIERING = "2"  #: its mode that promotes from lower tiers (Documentation/admin-guide/sysctl/kernel.rst)
 DAMON = Path("/sys/kernel/mm/damon/admin/kdamonds")
+DAMON_STAT = Path("/sys/module/damon_stat/parameters/enabled")  #: while this is on, DAMON has no other users
 #: locks all of local memory but MIB, which is what free memory there shall come to; says so, and waits
 LOCK = """
 import ctypes, mmap, pathlib, re, signal, sys
@@ -173,6 +174,7 @@ def _damon(place: Place) -> Iterator[None]:
     if found is None:
         raise SystemExit("the local node has no size")
     used = place.bound * MIB * 10000 // (int(found[1]) << 10)
+    DAMON_STAT.write_text("N")
     (DAMON / "nr_kdamonds").write_text("2")
     path = "/" + place.cgroup.name
     for number, (action, node, target, metric, value) in enumerate(
@@ -221,7 +223,7 @@ WAYS = {
     "locked, tiering": Way(host=_locked),
     "memory.high": Way(host=_high),
     "polled": Way(host=_polled),
-    "damon": Way(host=_damon, needs=Path("/sys/module/damon_stat")),
+    "damon": Way(host=_damon, needs=DAMON_STAT),
     "bede, none": Way("bede run --local {bound}M --name none --"),
     "bede, balancing": Way("bede run --local {bound}M --name balancing --", "balancing"),
     "bede": Way("bede run --local {bound}M --name bede --", "bede"),
