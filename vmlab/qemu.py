@@ -17,7 +17,7 @@ APPEND = (
     "console=ttyS0 panic=-1 loglevel=6 rdinit=/init systemd.unit=bede-run.target "
     "systemd.show_status=auto systemd.log_color=no systemd.log_level=warning systemd.log_target=kmsg "
     "cgroup_no_v1=all systemd.firstboot=no random.trust_cpu=on mitigations=off audit=0 nowatchdog "
-    "lsm=capability tsc=reliable no_timer_check sysrq_always_enabled"
+    "lsm=lockdown,capability tsc=reliable no_timer_check sysrq_always_enabled"
 )
 
 

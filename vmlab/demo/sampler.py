@@ -5,7 +5,7 @@
 
 Runs until it is killed, the cgroup is gone, or SECONDS are over. Columns: :data:`HEADER`; sizes in bytes.
 Local and far come from the multi-generational LRU's own counters (debugfs ``lru_gen``; exact without a
-flush) plus unevictable pages. If that file is missing, they come from ``memory.numa_stat``, which reading
+flush) plus unevictable pages. If that file cannot be read, they come from ``memory.numa_stat``, which reading
 ``cpu.stat`` flushes first. The firmware says which nodes are local, unless the environment does
 (``BEDE_LOCAL_NODES=0``). The sampler imports nothing of Bede, so that its figures do not depend on Bede's.
 """
@@ -129,9 +129,11 @@ class Sampler:
         for name in ("cpu.stat", "memory.current", "memory.swap.current"):
             if os.path.exists(f"{path}/{name}"):
                 self.fds[name] = os.open(f"{path}/{name}", os.O_RDONLY)
-        self.lru: int | None = None
-        if os.access(LRU_GEN, os.R_OK):
+        self.lru: int | None
+        try:
             self.lru = os.open(LRU_GEN, os.O_RDONLY)
+        except OSError:
+            self.lru = None  # there is no debugfs, or kernel lockdown, under which it cannot be opened
 
     def close(self) -> None:
         """Close the descriptors."""
