@@ -14,7 +14,7 @@ TOPICS = ("kfile", "control", "holder", "procevents", "policy", "cpus", "heat")
 SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "shortage", "ceilings", "idle")
 SOURCES += ("recount", "backends", "tier", "migrate", "steering", "switcher", "mover", "vmas", "pages")
 SOURCES += ("accessed", "btf", "bpf", "damon", "trace", "scores", "recent", "order", "search", "exchange")
-SOURCES += ("ticket", "roomiest", "pagelist", "ranges", "learn", "hits", "shared")
+SOURCES += ("ticket", "roomiest", "pagelist", "ranges", "learn", "hits", "shared", "reclaim")
 
 #: Every finding of AddressSanitizer and UBSan is fatal.
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

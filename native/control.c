@@ -234,6 +234,20 @@ uint64_t bede_control_excess(const struct bede_control *control, int *node)
 	return most > minimum(half_a_page, below / 2) ? most : 0;
 }
 
+uint64_t bede_control_cache(const struct bede_control *control, uint64_t nodes)
+{
+	const struct bede_numa *numa = &control->numa;
+	uint64_t total = 0;
+
+	for (int node = 0; node < BEDE_MAX_NODES; node++) {
+		uint64_t mapped = numa->mapped[node] - minimum(numa->mapped[node], numa->shmem[node]);
+
+		if (nodes >> node & 1)
+			total += numa->file[node] - minimum(numa->file[node], mapped);
+	}
+	return total;
+}
+
 uint64_t bede_control_wait(const struct bede_control *control, uint64_t room)
 {
 	double most = MAX_WAIT_US;

@@ -20,4 +20,5 @@ struct bede_control {
 void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t current);
 uint64_t bede_control_room(const struct bede_control *control);
 uint64_t bede_control_excess(const struct bede_control *control, int *node);
+uint64_t bede_control_cache(const struct bede_control *control, uint64_t nodes);
 uint64_t bede_control_wait(const struct bede_control *control, uint64_t room);

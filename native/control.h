@@ -63,6 +63,9 @@ uint64_t bede_control_spare(const struct bede_control *control);
 /* Whether most of the memory is in huge pages. */
 bool bede_control_is_huge(const struct bede_control *control);
 
+/* Bytes of page cache on nodes, bit n: node n, that no process has mapped; more if shared memory is not mapped. */
+uint64_t bede_control_cache(const struct bede_control *control, uint64_t nodes);
+
 /*
  * Microseconds until the next measurement: until a quarter of the room may be used up, between a
  * millisecond and a tenth of a second. Near the bound it is short even while nothing grows, because no

@@ -135,12 +135,18 @@ static bool next_line(const char **text, const char *end, struct cursor *line)
 
 int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 {
-	enum { FILES = 1, HUGE = 2, UNEVICTABLE = 3 };
-	static const struct {
+	struct {
 		const char *name;
-		int kind;
-	} lists[] = { { "inactive_anon ", 0 },	 { "active_anon ", 0 },		  { "inactive_file ", FILES },
-		      { "active_file ", FILES }, { "unevictable ", UNEVICTABLE }, { "anon_thp ", HUGE } };
+		uint64_t *sum;	/* of each node ... */
+		uint64_t *part; /* ... which this is a part of */
+	} lists[] = { { "inactive_anon ", out->lru, NULL },
+		      { "active_anon ", out->lru, NULL },
+		      { "inactive_file ", out->lru, out->file },
+		      { "active_file ", out->lru, out->file },
+		      { "unevictable ", out->lru, out->unevictable },
+		      { "anon_thp ", out->huge, NULL },
+		      { "shmem ", out->shmem, NULL },
+		      { "file_mapped ", out->mapped, NULL } };
 	const size_t count = sizeof(lists) / sizeof(*lists);
 	const char *end = text + length;
 	struct cursor line;
@@ -164,15 +170,11 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 				return -EINVAL;
 			if (node >= BEDE_MAX_NODES)
 				continue;
-			int kind = lists[list].kind;
-
-			if (!add(kind == HUGE ? &out->huge[node] : &out->lru[node], bytes))
+			if (!add(&lists[list].sum[node], bytes))
 				return -EINVAL;
-			/* Cannot overflow: these are parts of lru[node], which has not. */
-			if (kind == FILES)
-				out->file[node] += bytes;
-			else if (kind == UNEVICTABLE)
-				out->unevictable[node] += bytes;
+			/* Cannot overflow: the sum, which it is a part of, has not. */
+			if (lists[list].part)
+				lists[list].part[node] += bytes;
 		}
 	}
 	return 0;

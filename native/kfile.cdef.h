@@ -6,6 +6,8 @@ struct bede_numa {
 	uint64_t file[...];
 	uint64_t huge[...];
 	uint64_t unevictable[...];
+	uint64_t shmem[...];
+	uint64_t mapped[...];
 };
 
 int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out);

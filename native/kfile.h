@@ -49,16 +49,21 @@ int bede_write_u64(int fd, uint64_t value);
 /* Write a word to the file at path, below dir unless it is absolute. No link at its end is followed. 0 or a negative errno. */
 int bede_write_text(int dir, const char *path, const char *text);
 
-/* Bytes on each node's LRU lists; of these, bytes of page cache, in huge pages, and unevictable. */
+/*
+ * Bytes on each node's LRU lists; of these, bytes of page cache, in huge pages, and unevictable. Shared memory, which is on the
+ * lists of anonymous memory; and what processes have mapped of it and of page cache.
+ */
 struct bede_numa {
 	uint64_t lru[BEDE_MAX_NODES];
 	uint64_t file[BEDE_MAX_NODES];
 	uint64_t huge[BEDE_MAX_NODES];
 	uint64_t unevictable[BEDE_MAX_NODES];
+	uint64_t shmem[BEDE_MAX_NODES];
+	uint64_t mapped[BEDE_MAX_NODES];
 };
 
 /*
- * memory.numa_stat -> bytes on the anon, file and unevictable lists of each node. (The lines "anon" and
+ * memory.numa_stat -> bytes on the anon, file and unevictable lists of each node, and so on. (The lines "anon" and
  * "file" would count mapped swap cache twice.) Unknown nodes are ignored. Returns 0, or -EINVAL if one of
  * these lines cannot be parsed.
  */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "reclaim.h"
 #include "roomiest.h"
 #include "thread.h"
 #include "units.h"
@@ -198,10 +199,23 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 	pthread_mutex_unlock(&mover->lock);
 }
 
+/* Have the kernel demote page cache. False if it has found less. It counts what it demotes itself. */
+static bool demote_cache(struct bede_mover *mover, uint64_t bytes)
+{
+	bool done = !bede_reclaim_cache(mover->search.dir, bytes);
+
+	note(mover, 0, 0);
+	if (done)
+		mover->rest_us = 0;
+	return done;
+}
+
 static void work(struct bede_mover *mover, const struct bede_ask *ask)
 {
 	uint64_t before_us = cpu_us() + mover->kernel_us;
 
+	if (ask->demote && ask->cache && demote_cache(mover, ask->demote))
+		return;
 	refresh(mover, ask->look);
 	if (ask->demote) {
 		struct bede_exchange_ask heat = exchange_ask(mover, ask);

@@ -11,6 +11,7 @@
 #define RESERVE 6      /* one of so many parts of the bound must be old enough to be demoted at once */
 #define LEAD_S 0.1     /* seconds of growth by which a lifted fence is above the usage */
 #define FAR_PARTS 64   /* less far memory than one of so many parts of the bound is not worth an exchange */
+#define CACHE_PARTS 16 /* less page cache than one of so many parts of the bound is not much */
 #define STALL_TRIES 20 /* demotion commands without effect before the fence is lifted */
 
 /* The state of this backend: the fence, demotion before tasks reach it, and promotion below it. */
@@ -44,15 +45,19 @@ static bool is_near(const struct bede_holder *holder, uint64_t room)
 	return room < holder->control.bound / 2;
 }
 
-/* Have the mover demote what is necessary: without debugfs there is no demoter. */
+/*
+ * Have the mover demote what is necessary: without debugfs there is no demoter. Unmapped page cache goes first, as long as there
+ * is much of it: the mover cannot move it, and nobody could exchange it later for pages that are hotter.
+ */
 static void demote_by_mover(struct bede_holder *holder, uint64_t bytes, int node)
 {
 	const struct bede_control *control = &holder->control;
 	struct tier *tier = holder->state;
+	uint64_t from = control->node_bound[node] == UINT64_MAX ? control->local_mask : 1ULL << node;
 	struct bede_ask ask = { .demote = bytes,
-				.from = control->node_bound[node] == UINT64_MAX ? control->local_mask :
-										  1ULL << node,
+				.from = from,
 				.bound = control->bound,
+				.cache = bede_control_cache(control, from) > control->bound / CACHE_PARTS,
 				.huge = bede_control_is_huge(control) };
 
 	if (bytes && control->at_us >= tier->moved.rests_us)

@@ -10,6 +10,8 @@ class bede_numa:
     file: CData
     huge: CData
     unevictable: CData
+    shmem: CData
+    mapped: CData
 
 class bede_control:
     local_mask: int
@@ -103,6 +105,7 @@ class _Lib:
     bede_control_observe: Callable[[bede_control | CData, int, int], None]
     bede_control_room: Callable[[bede_control | CData], int]
     bede_control_excess: Callable[[bede_control | CData, CData], int]
+    bede_control_cache: Callable[[bede_control | CData, int], int]
     bede_control_wait: Callable[[bede_control | CData, int], int]
     bede_holder_start: Callable[[bede_params | CData, CData], int]
     bede_holder_set: Callable[[CData, int, CData], int]

@@ -48,6 +48,19 @@ def test_local_and_far_are_told_apart() -> None:
     assert (law.raw.local, law.raw.far) == (40 * MIB, 20 * MIB)
 
 
+@pytest.mark.parametrize(
+    ("file", "mapped", "shmem", "cache"),
+    [(50, 0, 0, 50), (50, 20, 0, 30), (50, 70, 30, 10), (50, 70, 10, 0), (50, 10, 30, 50)],
+    ids=["read", "some mapped", "shared memory is mapped, too", "all mapped", "not all shared memory is"],
+)
+def test_page_cache_that_nobody_has_mapped(file: int, mapped: int, shmem: int, cache: int) -> None:
+    law = Law().see(100, 30, file=file)
+    law.raw.numa.mapped[0], law.raw.numa.shmem[0] = mapped * MIB, shmem * MIB
+    law.raw.numa.file[1] = 7 * MIB
+    assert _native.lib.bede_control_cache(law.raw, 0b01) == cache * MIB
+    assert _native.lib.bede_control_cache(law.raw, 0b11) == (file + 7) * MIB - (file - cache) * MIB
+
+
 def test_the_room_ends_before_the_bound() -> None:
     law = Law().see(100)
     assert 26.9 < law.room < 28

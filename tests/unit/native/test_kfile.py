@@ -42,6 +42,15 @@ memcg     9 /ab
 """  # noqa: W291 - as the kernel prints it
 
 
+def test_shared_memory_and_what_is_mapped_are_parts() -> None:
+    numa = _native.ffi.new("struct bede_numa *")
+    text = NUMA_STAT + b"file_mapped N0=4096 N1=8192\nshmem_thp N0=7\n"
+    text = text.replace(b"shmem N0=0 N1=0", b"shmem N0=12288 N1=1")
+    assert _native.lib.bede_parse_numa_stat(text, len(text), numa) == 0
+    assert (list(numa.mapped[0:2]), list(numa.shmem[0:2])) == ([4096, 8192], [12288, 1])
+    assert native.parse_numa_stat(text) == native.parse_numa_stat(NUMA_STAT)
+
+
 def test_numa_stat_counts_each_page_once() -> None:
     lru, file = native.parse_numa_stat(NUMA_STAT)
     assert lru == {0: 4096 + 4096 + 4096 + 12288, 1: 4096 + 8192}
