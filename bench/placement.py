@@ -91,6 +91,7 @@ class Row:
 
 def inside(load: str, names: list[str], bound: int) -> None:
     """Run *load* in each of these ways, in a cgroup of its own, with the independent sampler beside it."""
+    ways.DEMOTION.write_text("true")  # whoever reclaims local memory demotes
     for name in names:
         way = ways.WAYS[name]
         if not way.is_here:

@@ -20,6 +20,7 @@ RIVAL = "/rival"
 SHARE = Path("/share")  #: where bench/placement.py puts what it has built for the machine
 NODES = Path("/sys/devices/system/node")
 WEIGHTS = Path("/sys/kernel/mm/mempolicy/weighted_interleave")
+DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
 BALANCING = Path("/proc/sys/kernel/numa_balancing")
 TIERING = "2"  #: its mode that promotes from lower tiers (Documentation/admin-guide/sysctl/kernel.rst)
 DAMON = Path("/sys/kernel/mm/damon/admin/kdamonds")
