@@ -75,7 +75,7 @@ def columns(width: int, rows: Sequence[Row] = ()) -> list[Column]:
         (1, Column("%", 5, "", _share), 92),
         (4, Column("OVER", 5, "overshoot", _over), 100),
         (5, Column("LOCAL:FAR", 12, "", lambda row: _shares(row, 12)), 118),
-        (7, Column("HITS", 7, "", lambda row: Text(table.hits(row.container))), 126),
+        (8, Column("HITS", 7, "", lambda row: Text(table.hits(row.container))), 126),
         (7, Column("STEER/s", 8, "", lambda row: _rate(row.steering)), 136),
     ):
         if width >= least:

@@ -339,8 +339,11 @@ def test_top_on_a_terminal(container):
         screen.press("h")
         screen.until("help", lambda lines: lines[1].startswith("q  quit"))
         screen.press("h")
-        screen.resize(132, 30)
-        screen.until("it is wider", lambda lines: "STEER/s" in lines[1] and agrees(container, lines))
+        screen.resize(140, 30)
+        screen.until(
+            "it is wider",
+            lambda lines: "STEER/s" in lines[1] and "HITS" in lines[1] and agrees(container, lines),
+        )
         screen.press("q")
         assert screen.ended() == 0
         assert screen.restored
