@@ -123,6 +123,7 @@ def _run(command: list[str], parent: Path, name: str) -> None:
         status = process.wait(LONGEST)
     except subprocess.TimeoutExpired:
         print(f"{name} does not end within {LONGEST} s, and is left out", file=sys.stderr)
+        (cgroup / "cgroup.kill").write_text("1")
         process.kill()
         process.wait()
         status = 0

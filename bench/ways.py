@@ -69,12 +69,12 @@ def _alone(place: Place) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _started(*words: object) -> Iterator[None]:
-    """A Python program runs beside the load. It has said that it is ready."""
+def _started(*words: object, before: tuple[str, ...] = ()) -> Iterator[None]:
+    """A Python program runs beside the load, with *before* before it. It has said that it is ready."""
     parent = CGROUPS / RIVAL.removeprefix("/")
     parent.mkdir(exist_ok=True)
     process = subprocess.Popen(
-        [sys.executable, "-c", *map(str, words)],
+        [*before, sys.executable, "-c", *map(str, words)],
         stdout=subprocess.PIPE,
         text=True,
         preexec_fn=lambda: (parent / "cgroup.procs").write_text(str(os.getpid())),
@@ -100,7 +100,7 @@ def _weighted(place: Place) -> Iterator[None]:
 def _locked(place: Place) -> Iterator[None]:
     """The bound is all that is free of local memory, and NUMA balancing promotes."""
     before = BALANCING.read_text()
-    with _started(LOCK, place.bound):
+    with _started(LOCK, place.bound, before=("numactl", "-m", "0")):
         BALANCING.write_text(TIERING)
         try:
             yield
