@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 KEPT_OUT = "balancing"  #: key in the record's ``cpuset``: "0" if the container is kept out of NUMA balancing
 _SHOWN = "local"  # how numa_maps shows the policy
-#: one of them is there if the kernel can tell the agent which pages are hot (native/bpf.c, native/damon.c)
-_HEAT = ("/sys/kernel/btf/vmlinux", "/sys/kernel/mm/damon/admin/kdamonds")
+#: is there if the kernel can tell an agent which pages of any process are hot (native/damon.c)
+_DAMON = "/sys/kernel/mm/damon/admin/kdamonds"
 
 
 def by_agent(config: "Config") -> bool:
@@ -33,7 +33,7 @@ def by_agent(config: "Config") -> bool:
     """
     if config.promotion != "bede" or user.uid_outside() is not None:
         return False
-    return any(os.path.exists(host.path(path)) for path in _HEAT)
+    return os.path.exists(host.path(_DAMON))
 
 
 def is_wanted(config: "Config", tiers: "Tiers") -> bool:
