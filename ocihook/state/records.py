@@ -68,7 +68,7 @@ def listing(id: str | None = None) -> tuple[list[Record], list[BedeError]]:
     try:
         for name in sorted(os.listdir(directory)):
             key, _, ending = name.rpartition(".")
-            if ending != "json" or (id is not None and key.rpartition("-")[0] != id):
+            if not key or ending != "json" or (id is not None and key.rpartition("-")[0] != id):
                 continue
             try:
                 record = _read(key, directory)
