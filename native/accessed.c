@@ -129,6 +129,7 @@ static int watch(struct watched *all, const struct bede_heat_ask *ask)
 		for (size_t i = 0; i < ask->count && !err; i++)
 			err = look(&all[i], window);
 	}
+	bede_bpf_hush();
 	return err;
 }
 
@@ -141,8 +142,10 @@ static int measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 	if (!bede_bpf_is_loaded())
 		return -ENOENT;
 	for (size_t i = 0; i < ask->count; i++)
-		if (ask->processes[i].bytes > MOST_BYTES)
+		if (ask->processes[i].bytes > MOST_BYTES) {
+			bede_heat_let_go(ask->kept);
 			return -ENOENT;
+		}
 	if (pthread_mutex_trylock(&one_at_a_time))
 		return -EBUSY;
 	int err = 0;

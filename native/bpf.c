@@ -126,11 +126,11 @@ bool bede_bpf_is_loaded(void)
 	return reported;
 }
 
-static void detach(void)
+static void close_all(int *fds)
 {
 	for (int i = 0; i < PROGRAMS; i++) {
-		bede_close(&links[i]);
-		links[i] = -1;
+		bede_close(&fds[i]);
+		fds[i] = -1;
 	}
 }
 
@@ -143,7 +143,7 @@ static int attach(void)
 		if (links[i] < 0) {
 			int err = links[i];
 
-			detach();
+			close_all(links);
 			return err;
 		}
 	}
@@ -172,10 +172,21 @@ void bede_bpf_rewind(void)
 	reported->count = 0;
 }
 
+void bede_bpf_hush(void)
+{
+	reported->thread = 0;
+}
+
 void bede_bpf_detach(void)
 {
+	int old[PROGRAMS] = { -1, -1 };
+
 	pthread_mutex_lock(&lock);
-	if (!--users)
-		detach();
+	if (!--users) {
+		memcpy(old, links, sizeof(old));
+		memset(links, -1, sizeof(links));
+	}
 	pthread_mutex_unlock(&lock);
+	/* May take seconds, in which others attach again. */
+	close_all(old);
 }

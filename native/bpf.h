@@ -34,6 +34,9 @@ const uint64_t *bede_bpf_pages(uint64_t *count);
 /* Forget these, and report from now on what this thread has the kernel clear. */
 void bede_bpf_rewind(void);
 
+/* Report nothing more until the next rewind. */
+void bede_bpf_hush(void);
+
 /* End that, unless others have attached, too: once for each time that bede_bpf_attach has succeeded. */
 void bede_bpf_detach(void);
 
