@@ -180,21 +180,40 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
 	return 0;
 }
 
-int bede_parse_kernel(const char *text, size_t length, uint64_t *out)
+/* The sum of the numbers in the lines that begin with one of these words. */
+static int parse_sum(const char *text, size_t length, const char *const *words, size_t count, uint64_t *out)
 {
 	const char *end = text + length;
 	struct cursor line;
 
 	*out = 0;
 	while (next_line(&text, end, &line)) {
-		uint64_t bytes;
+		uint64_t number;
+		size_t i = 0;
 
-		if (!take_word(&line, "kernel ") && !take_word(&line, "sock "))
+		while (i < count && !take_word(&line, words[i]))
+			i++;
+		if (i == count)
 			continue;
-		if (!take_u64(&line, &bytes) || !add(out, bytes))
+		if (!take_u64(&line, &number) || !add(out, number))
 			return -EINVAL;
 	}
 	return 0;
+}
+
+int bede_parse_kernel(const char *text, size_t length, uint64_t *out)
+{
+	static const char *const words[] = { "kernel ", "sock " };
+
+	return parse_sum(text, length, words, 2, out);
+}
+
+int bede_parse_demoted(const char *text, size_t length, uint64_t *out)
+{
+	static const char *const words[] = { "pgdemote_kswapd ", "pgdemote_direct ", "pgdemote_khugepaged ",
+					     "pgdemote_proactive " };
+
+	return parse_sum(text, length, words, 4, out);
 }
 
 static bool is_below(struct cursor path, const char *root)

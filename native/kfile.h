@@ -75,6 +75,9 @@ int bede_parse_numa_stat(const char *text, size_t length, struct bede_numa *out)
  */
 int bede_parse_kernel(const char *text, size_t length, uint64_t *out);
 
+/* memory.stat -> pages that the kernel has demoted. Otherwise the same; up to Linux 6.10 there are no such lines. */
+int bede_parse_demoted(const char *text, size_t length, uint64_t *out);
+
 /*
  * debugfs lru_gen -> one call of visit for each generation of each node of the memory cgroup at path (from
  * the cgroup root) and of those below it. Counts are pages. If visit returns non-zero, the walk ends with

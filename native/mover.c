@@ -10,11 +10,14 @@
 #include "thread.h"
 #include "units.h"
 
-#define SLICE_US 30000	  /* most time for one task, since what is needed may have changed by then */
-#define BARREN_US 40000	  /* first rest after a whole round that moved nothing; further ones double ... */
-#define MOST_US 2000000	  /* ... up to this */
-#define SOON_S 5	  /* what was prepared for measuring is kept for a next time within so many seconds */
-#define FRESH_US 3000000  /* heat that was measured so recently still holds */
+#define SLICE_US 30000	 /* most time for one task, since what is needed may have changed by then */
+#define BARREN_US 40000	 /* first rest after a whole round that moved nothing; further ones double ... */
+#define MOST_US 2000000	 /* ... up to this */
+#define SOON_S 5	 /* what was prepared for measuring is kept for a next time within so many seconds */
+#define FRESH_US 3000000 /* heat that was measured so recently still holds */
+/* Most page cache to demote at a time: one of so many parts of the bound, or so many bytes if that is more. */
+#define CACHE_PARTS 64
+#define CACHE_LEAST (256 * 1024ULL)
 #define RETRY_US 500000	  /* until a source of heat is tried again that somebody else uses */
 #define NEVER_US 60000000 /* the same where the kernel has no source: it may get one */
 /* A ticket is no larger than what a CPU's batches may hide anyway (limit() in control.c): move_pages has a fixed cost. */
@@ -199,23 +202,26 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 	pthread_mutex_unlock(&mover->lock);
 }
 
-/* Have the kernel demote page cache. False if it has found less. It counts what it demotes itself. */
-static bool demote_cache(struct bede_mover *mover, uint64_t bytes)
+/* Have the kernel demote some page cache, which counts that itself. False if that came to little. */
+static bool demote_cache(struct bede_mover *mover, const struct bede_ask *ask)
 {
-	bool done = !bede_reclaim_cache(mover->search.dir, bytes);
+	uint64_t part = ask->bound / CACHE_PARTS, demoted = 0;
 
+	part = minimum(ask->demote, part > CACHE_LEAST ? part : CACHE_LEAST);
+	(void)bede_reclaim_cache(mover->search.dir, part, ask->swap_closed, &demoted);
 	note(mover, 0, 0);
-	if (done)
-		mover->rest_us = 0;
-	return done;
+	pay(mover, demoted);
+	return demoted >= part / 2;
 }
 
 static void work(struct bede_mover *mover, const struct bede_ask *ask)
 {
 	uint64_t before_us = cpu_us() + mover->kernel_us;
 
-	if (ask->demote && ask->cache && demote_cache(mover, ask->demote))
+	if (ask->demote && ask->cache && demote_cache(mover, ask)) {
+		mover->rest_us = 0;
 		return;
+	}
 	refresh(mover, ask->look);
 	if (ask->demote) {
 		struct bede_exchange_ask heat = exchange_ask(mover, ask);

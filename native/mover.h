@@ -26,7 +26,8 @@ struct bede_ask {
 	uint64_t bound;	   /* the bound in force */
 	bool huge;	   /* most of the container's memory is in huge pages */
 	bool fresh;	   /* measure heat before demoting, unless that has just been done */
-	bool cache;	   /* demote page cache first, and mapped memory only if that does not do */
+	bool cache;	   /* demote page cache first, and mapped memory only if that does not do ... */
+	bool swap_closed;  /* ... and while the kernel reclaims that, nothing can be swapped */
 	bool look;	   /* read the VMAs, to find program-bound memory */
 };
 

@@ -24,11 +24,12 @@ struct tier {
 	uint64_t progress_tries; /* ... and how many commands the demoter had tried by then */
 	uint64_t lifted_until_us;
 	uint64_t pressed_us; /* when the usage was last near the bound */
-	uint64_t far;	     /* far usage at the last turn */
-	bool demotes;	     /* there is an lru_gen, and a demoter */
-	bool moves;	     /* there is a mover */
-	bool promotes;	     /* it promotes as well */
-	bool prepared;	     /* the demoter has been told to age pages before the bound is reached */
+	uint64_t far;	     /* far and local usage at the last turn */
+	uint64_t local;
+	bool demotes;  /* there is an lru_gen, and a demoter */
+	bool moves;    /* there is a mover */
+	bool promotes; /* it promotes as well */
+	bool prepared; /* the demoter has been told to age pages before the bound is reached */
 };
 
 static void note_progress(struct bede_holder *holder)
@@ -58,6 +59,7 @@ static void demote_by_mover(struct bede_holder *holder, uint64_t bytes, int node
 				.from = from,
 				.bound = control->bound,
 				.cache = bede_control_cache(control, from) > control->bound / CACHE_PARTS,
+				.swap_closed = holder->swap.engaged,
 				.huge = bede_control_is_huge(control) };
 
 	if (bytes && control->at_us >= tier->moved.rests_us)
@@ -166,9 +168,13 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	if (tier->promotes)
 		promote(holder);
 	/* The time without progress begins at the first turn. */
-	if (holder->control.far > tier->far || !tier->progress_us)
+	bool less = holder->control.local < tier->local && !tier->demotes;
+
+	/* Reclaim that demotes page cache drops other page cache, so there may be no more far memory than before. */
+	if (holder->control.far > tier->far || less || !tier->progress_us)
 		note_progress(holder);
 	tier->far = holder->control.far;
+	tier->local = holder->control.local;
 	uint64_t excess = demote(holder, *room);
 
 	if (tier->lifted_until_us <= at_us && stalled(holder)) {

@@ -101,6 +101,7 @@ class _Lib:
     BEDE_MAX_NODES: int
     bede_parse_numa_stat: Callable[[bytes | CData, int, bede_numa | CData], int]
     bede_parse_kernel: Callable[[bytes | CData, int, CData], int]
+    bede_parse_demoted: Callable[[bytes | CData, int, CData], int]
     bede_parse_lru_gen: Callable[[bytes | CData, int, bytes | CData, int, CData, CData], int]
     bede_control_observe: Callable[[bede_control | CData, int, int], None]
     bede_control_room: Callable[[bede_control | CData], int]

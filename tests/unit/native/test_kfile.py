@@ -78,7 +78,11 @@ def test_a_line_that_is_not_the_kernels(line: bytes) -> None:
 def test_kernel_memory_that_cannot_be_read(text: bytes) -> None:
     out = _native.ffi.new("uint64_t *")
     assert _native.lib.bede_parse_kernel(text, len(text), out) == -errno.EINVAL
-    good = b"anon 1\nkernel 5\nsock 2\n"
+    good = (
+        b"anon 1\nkernel 5\nsock 2\npgdemote_kswapd 3\npgdemote_direct 4\npgdemote_proactive 10\npgdemote 9\n"
+    )
+    assert _native.lib.bede_parse_demoted(good, len(good), out) == 0
+    assert out[0] == 17
     assert _native.lib.bede_parse_kernel(good, len(good), out) == 0
     assert out[0] == 7
 
