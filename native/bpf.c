@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -12,6 +13,7 @@
 
 #include "btf.h"
 #include "kfile.h"
+#include "thread.h"
 
 #define PROGRAMS 2
 #define PAGE_MASK 4095
@@ -134,6 +136,30 @@ static void close_all(int *fds)
 	}
 }
 
+/* Closes take up to seconds, since the kernel waits for all tasks. Nobody waits for this thread. */
+static void *run_close(void *argument)
+{
+	close_all(argument);
+	free(argument);
+	return NULL;
+}
+
+static void close_later(const int *fds)
+{
+	int *copy = malloc(PROGRAMS * sizeof(*copy));
+	pthread_t thread;
+
+	if (copy)
+		memcpy(copy, fds, PROGRAMS * sizeof(*copy));
+	if (copy && !bede_thread_start(&thread, "bede-closer", 64, run_close, copy)) {
+		pthread_detach(thread);
+		return;
+	}
+	free(copy);
+	for (int i = 0; i < PROGRAMS; i++)
+		(void)close(fds[i]);
+}
+
 static int attach(void)
 {
 	for (int i = 0; i < PROGRAMS; i++) {
@@ -179,14 +205,10 @@ void bede_bpf_hush(void)
 
 void bede_bpf_detach(void)
 {
-	int old[PROGRAMS] = { -1, -1 };
-
 	pthread_mutex_lock(&lock);
 	if (!--users) {
-		memcpy(old, links, sizeof(old));
+		close_later(links);
 		memset(links, -1, sizeof(links));
 	}
 	pthread_mutex_unlock(&lock);
-	/* May take seconds, in which others attach again. */
-	close_all(old);
 }

@@ -37,7 +37,10 @@ void bede_bpf_rewind(void);
 /* Report nothing more until the next rewind. */
 void bede_bpf_hush(void);
 
-/* End that, unless others have attached, too: once for each time that bede_bpf_attach has succeeded. */
+/*
+ * End that, unless others have attached, too: once for each time that bede_bpf_attach has succeeded. Returns
+ * at once. As long as the kernel is still at it, up to seconds, bede_bpf_attach fails with -EBUSY.
+ */
 void bede_bpf_detach(void);
 
 #endif
