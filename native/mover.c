@@ -16,7 +16,7 @@
 #define SOON_S 5	 /* what was prepared for measuring is kept for a next time within so many seconds */
 #define FRESH_US 3000000 /* heat that was measured so recently still holds */
 /* Most page cache to demote at a time: one of so many parts of the bound, or so many bytes if that is more. */
-#define CACHE_PARTS 64
+#define CACHE_PARTS 16
 #define CACHE_LEAST (256 * 1024ULL)
 #define RETRY_US 500000	  /* until a source of heat is tried again that somebody else uses */
 #define NEVER_US 60000000 /* the same where the kernel has no source: it may get one */
@@ -202,16 +202,22 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 	pthread_mutex_unlock(&mover->lock);
 }
 
-/* Have the kernel demote some page cache, which counts that itself. False if that came to little. */
+/* Have the kernel demote page cache, which counts that itself. False if that came to little. */
 static bool demote_cache(struct bede_mover *mover, const struct bede_ask *ask)
 {
-	uint64_t part = ask->bound / CACHE_PARTS, demoted = 0;
+	uint64_t most = ask->bound / CACHE_PARTS, left = ask->demote, until = now_us() + SLICE_US;
 
-	part = minimum(ask->demote, part > CACHE_LEAST ? part : CACHE_LEAST);
-	(void)bede_reclaim_cache(mover->search.dir, part, ask->swap_closed, &demoted);
-	note(mover, 0, 0);
-	pay(mover, demoted);
-	return demoted >= part / 2;
+	while (left && now_us() < until && !stopped(mover)) {
+		uint64_t part = minimum(left, most > CACHE_LEAST ? most : CACHE_LEAST), demoted = 0;
+
+		(void)bede_reclaim_cache(mover->search.dir, part, ask->swap_closed, &demoted);
+		note(mover, 0, 0);
+		pay(mover, demoted);
+		if (demoted < part / 2)
+			return false;
+		left -= part;
+	}
+	return true;
 }
 
 static void work(struct bede_mover *mover, const struct bede_ask *ask)
