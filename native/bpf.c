@@ -144,7 +144,7 @@ static void *run_close(void *argument)
 	return NULL;
 }
 
-static void close_later(const int *fds)
+static void close_later(int *fds)
 {
 	int *copy = malloc(PROGRAMS * sizeof(*copy));
 	pthread_t thread;
@@ -156,8 +156,7 @@ static void close_later(const int *fds)
 		return;
 	}
 	free(copy);
-	for (int i = 0; i < PROGRAMS; i++)
-		(void)close(fds[i]);
+	close_all(fds);
 }
 
 static int attach(void)

@@ -61,7 +61,8 @@ int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out);
 
 /*
  * Give up what is kept for an asker, since its next measurement does not come soon. Preparing takes some milliseconds of every
- * CPU; but while it is kept, the kernel's own looks at accessed bits take some nanoseconds longer. */
+ * CPU; but while it is kept, the kernel's own looks at accessed bits take some nanoseconds longer.
+ */
 void bede_heat_let_go(bool *kept);
 
 /* A mover begins, or ends: with the last one's end, all sources are closed. */
