@@ -120,7 +120,7 @@ def boot(
     *command: str,
     kernel: str,
     topology: str,
-    seconds: float,
+    seconds: float = HANGING_SECONDS,
     cpus: int = 0,
     live: bool = False,
     share: Path | None = None,

@@ -91,11 +91,11 @@ def _slices(rest: Where) -> list[Where]:
     for cell, names in rest.items():
         piece: list[str] = []
         for _, file in itertools.groupby(names, key=lambda name: name.partition("::")[0]):
-            tests = list(file)
-            if piece and len(piece) + len(tests) > PIECE:
+            of_file = list(file)
+            if piece and len(piece) + len(of_file) > PIECE:
                 pieces.append((cell, piece))
                 piece = []
-            piece = piece + tests
+            piece = piece + of_file
         pieces.append((cell, piece))
     slices: list[Where] = [{} for _ in range(SLICES)]
     for cell, piece in sorted(pieces, key=lambda one: (-len(one[1]), one)):

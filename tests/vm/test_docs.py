@@ -102,7 +102,6 @@ def test_the_pages_work_one_after_the_other(share: Path) -> None:
         kernel="debian-6.12",
         topology="two-tier",
         cpus=1,
-        seconds=machines.HANGING_SECONDS,
         share=share,
         bare=True,
     )

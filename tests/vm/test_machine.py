@@ -35,7 +35,6 @@ def test_host_that_cannot_hold_a_bound(topology: str, wrong: str, todo: str) -> 
         kernel="debian-6.12",
         topology=topology,
         cpus=1 if topology == "single" else 0,
-        seconds=machines.HANGING_SECONDS,
     )
     assert not boot.lost, boot.tail()
     refused, _, rest = boot.out.partition("== left\n")
@@ -59,7 +58,6 @@ def test_containers_that_start_at_boot_are_bound_after_a_reboot(kernel: str) -> 
         kernel=kernel,
         topology="two-tier",
         cpus=1,
-        seconds=machines.HANGING_SECONDS,
         reboots=1,
     )
     assert boot.status == 0, boot.tail()

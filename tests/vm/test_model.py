@@ -31,7 +31,6 @@ def boot(
         kernel=kernel,
         topology="two-tier",
         cpus=2,
-        seconds=machines.HANGING_SECONDS,
         more=("--model", "cxl", "--report", str(report), *MEMORY, *more),
     )
 

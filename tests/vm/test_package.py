@@ -53,7 +53,6 @@ def test_it_installs_upgrades_removes_and_purges_under_containers(tmp_path: Path
         kernel="debian-6.12",
         topology="two-tier",
         cpus=1,
-        seconds=machines.HANGING_SECONDS,
         share=share(tmp_path),
         bare=True,
     )

@@ -83,7 +83,6 @@ def test_agent_under_the_sanitizers(share: Path, topology: str, tests: tuple[str
         kernel="debian-6.12",
         topology=topology,
         cpus=1 if topology == "two-tier" else 0,
-        seconds=machines.HANGING_SECONDS,
         share=share,
     )
     assert not boot.lost, boot.tail()
