@@ -329,3 +329,8 @@ def agent_pid():
     """The agent's pid, as systemd knows it; 0 if no agent runs."""
     done = run("systemctl", "show", "-p", "MainPID", "--value", "bede-agent.service")
     return int(done.stdout.strip() or 0)
+
+
+def substate(unit):
+    """What systemd says of *unit*, such as running, dead or auto-restart (systemctl(1), SubState)."""
+    return run("systemctl", "show", "-p", "SubState", "--value", unit).stdout.strip()
