@@ -56,7 +56,7 @@ sys.path.insert(0, str(ROOT))
 MIB = 1 << 20
 SIZE = 128  #: MiB that a load uses
 #: name → accesses a round, and what is computed for each, as in a store that has to find and hash a record
-LOADS = dict.fromkeys(("zipf", "region", "moved", "scan"), ("500000", "60"))
+LOADS = dict.fromkeys(("zipf", "region", "moved", "scan", "churn"), ("500000", "60"))
 ROUNDS = 150  #: some 16 seconds, of which half is learning
 LONGEST = 60  #: modelled seconds that a load may take
 LAST = 10  #: rounds that count as steady

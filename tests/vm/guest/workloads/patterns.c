@@ -12,6 +12,7 @@
  * scan    as region, and each round reads a twentieth of the memory in its order
  * zipf    pages by a Zipf distribution of exponent 0.99, scattered over the memory; ARG: accesses a round
  * moved   as zipf; after half of the rounds other pages are the ones in use
+ * churn   as zipf, and in each round a twentieth as much memory comes, is used once, and goes
  *
  * WORK is what region, zipf and those like them compute for each access, in steps of three instructions; 0 if it is left out.
  */
@@ -122,6 +123,21 @@ static uint64_t random_lines(const char *memory, size_t size, int rounds)
 	return sum;
 }
 
+/* Memory that comes, is used once, and goes. */
+static uint64_t passing(size_t size)
+{
+	char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t sum = 0;
+
+	if (memory == MAP_FAILED || madvise(memory, size, MADV_NOHUGEPAGE))
+		exit(1);
+	memset(memory, 1, size);
+	for (size_t i = 0; i < size; i += LINE)
+		sum += (uint64_t)memory[i];
+	munmap(memory, size);
+	return sum;
+}
+
 static uint64_t zipf(char *memory, size_t size, int rounds, size_t accesses, const char *kind)
 {
 	size_t pages = size / PAGE, table = 1 << 20;
@@ -160,6 +176,8 @@ static uint64_t zipf(char *memory, size_t size, int rounds, size_t accesses, con
 			result += (uint64_t)memory[page * PAGE + (next_random() & 63) * LINE]++;
 			compute();
 		}
+		if (!strcmp(kind, "churn"))
+			result += passing(size / 20);
 		BEDE_MARK(BEDE_MARK_EPOCH, 0);
 		mark(kind, round);
 	}
@@ -295,7 +313,7 @@ int main(int argc, char **argv)
 		result = bfs(memory, size, rounds);
 	else if (!strcmp(argv[1], "half"))
 		result = stream(memory, size / 2, rounds);
-	else if (!strcmp(argv[1], "zipf") || !strcmp(argv[1], "moved"))
+	else if (!strcmp(argv[1], "zipf") || !strcmp(argv[1], "moved") || !strcmp(argv[1], "churn"))
 		result = zipf(memory, size, rounds, accesses, argv[1]);
 	else if (!strcmp(argv[1], "region") || !strcmp(argv[1], "scan"))
 		result = region(memory, size, rounds, accesses, argv[1]);
