@@ -14,6 +14,39 @@
 #define MAX_WAIT_US 100000
 #define NEAR_WAIT_US 4000
 
+/* What is left of an earlier observation after each new one: of means, and of the rate once growth is slower. */
+#define KEPT 0.95
+#define KEPT_OF_TURNS 0.9
+#define KEPT_OF_PROMOTED 0.8
+/*
+ * Page cache comes in surges: a reader that finds its file on a fast disk, a log segment that is filled with zeros. Seconds that
+ * one of them has to last until demotion has got ahead of it, and seconds for which it is remembered.
+ */
+#define SURGE_S 0.15
+#define SURGE_HELD_S 0.3
+
+/* Shares of the bound that the limit stays below it, or comes back. */
+#define UNUSED 128	 /* one of so many parts, at most, for what CPUs have charged in advance */
+#define SOFT 0.03	 /* page cache: a task may pass its fence by 1.25 % of all memory of its cgroup */
+#define FLIGHT_MOST 0.05 /* huge pages in flight, as far as they are always there ... */
+#define FLIGHT_BACK 0.3	 /* ... of which so much is on its way to far nodes, and not counted twice */
+#define PAST_FENCE 0.75	 /* share of the huge pages in flight that lie past the fence */
+#define KILLED 50	 /* one of so many parts may be passed where nobody moves the fence any more */
+#define FLIGHT_PARTS 8	 /* in flight count at most one of so many parts */
+
+/* Shares of the bound between the limit and the low watermark, where demotion begins. */
+#define LEAST 0.005	  /* any memory: small changes shall not reach the fence */
+#define LEAST_CACHE 0.02  /* page cache, in addition: demotion that comes too late loses some */
+#define MOST 0.012	  /* anonymous memory, which is not lost at the fence */
+#define MOST_HUGE 0.006	  /* huge pages: with 2 MiB at a time there is always some room */
+#define MOST_PROMOTED 0.2 /* what NUMA balancing promotes, and no fence stops */
+#define MOST_CACHE 0.3	  /* page cache */
+#define HUGE_PARTS 192	  /* a huge page for each CPU, but at most one of so many parts */
+/* Growth between two turns and until the demoter has begun: turns, and seconds. More for promoted pages. */
+#define AHEAD_TURNS 4
+#define AHEAD_S 0.005
+#define AHEAD_PROMOTED 4
+
 static uint64_t sum(const uint64_t *bytes, uint64_t mask)
 {
 	uint64_t total = 0;
@@ -33,6 +66,12 @@ static void follow(double *share, uint64_t part, uint64_t before, double growth,
 	if (weight > 0.5)
 		weight = 0.5;
 	*share += weight * ((more < growth ? more / growth : 1) - *share);
+}
+
+/* What is left of value after so many seconds, if it falls to 1/e in each held_s. */
+static double faded(double value, double seconds, double held_s)
+{
+	return value / (1 + seconds / held_s);
 }
 
 /* Bytes charged but not yet on an LRU list, mostly of pages that a task is still filling. 0 if unknown. */
@@ -82,12 +121,17 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	if (nearer > 0 && !control->ticketed) {
 		double left = far > control->far ? (double)(far - control->far) : 0;
 
-		control->promoted_share =
-			control->promoted_share * 0.8 + 0.2 * (left < nearer ? left / nearer : 1);
+		control->promoted_share = control->promoted_share * KEPT_OF_PROMOTED +
+					  (1 - KEPT_OF_PROMOTED) * (left < nearer ? left / nearer : 1);
 	}
-	control->rate = rate > control->rate ? rate : control->rate * 0.95 + rate * 0.05;
-	control->flight = control->flight * 0.95 + (double)charged_ahead(control) * 0.05;
-	control->turn_s = control->turn_s * 0.9 + (seconds < 0.1 ? seconds : 0.1) * 0.1;
+	control->rate = rate > control->rate ? rate : control->rate * KEPT + rate * (1 - KEPT);
+	control->flight = control->flight * KEPT + (double)charged_ahead(control) * (1 - KEPT);
+	control->turn_s = control->turn_s * KEPT_OF_TURNS +
+			  (seconds < MAX_WAIT_US / 1e6 ? seconds : MAX_WAIT_US / 1e6) * (1 - KEPT_OF_TURNS);
+	control->lately = faded(control->lately, seconds, SURGE_S) + growth;
+	control->surge = faded(control->surge, seconds, SURGE_HELD_S);
+	if (control->surge < control->lately)
+		control->surge = control->lately;
 	if (growth > 0) {
 		follow(&control->file_share, control->file, file, growth, control->bound);
 		follow(&control->huge_share, control->huge, huge, growth, control->bound);
@@ -102,9 +146,9 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 static double left_behind(const struct bede_control *control)
 {
 	double bound = (double)control->bound;
-	double more = control->flight * 0.75 - bound / 50;
+	double more = control->flight * PAST_FENCE - bound / KILLED;
 
-	return more < 0 ? 0 : more < bound / 8 ? more : bound / 8;
+	return more < 0 ? 0 : more < bound / FLIGHT_PARTS ? more : bound / FLIGHT_PARTS;
 }
 
 /*
@@ -117,36 +161,38 @@ static double left_behind(const struct bede_control *control)
 static uint64_t limit(const struct bede_control *control)
 {
 	double bound = (double)control->bound;
-	double charged = (double)minimum(control->cpus * UNCOUNTED_PAGES * PAGE, control->bound / 128);
-	double always = control->flight < bound * 0.05 ? control->flight : bound * 0.05;
-	double soft = control->open ? 0 : bound * 0.03 * control->file_share;
-	double back = always * 0.3 - left_behind(control);
+	double charged = (double)minimum(control->cpus * UNCOUNTED_PAGES * PAGE, control->bound / UNUSED);
+	double always = control->flight < bound * FLIGHT_MOST ? control->flight : bound * FLIGHT_MOST;
+	double soft = control->open ? 0 : bound * SOFT * control->file_share;
+	double back = always * FLIGHT_BACK - left_behind(control);
 
 	return (uint64_t)(bound - charged - soft + back * control->huge_share);
 }
 
 /*
  * Bytes below limit() at which demotion starts: the growth that is possible before the next turns of the
- * loop. The margin is wider for page cache, because a task that reclaims at the fence may drop some, and
- * for pages that NUMA balancing promotes, because no fence stops them. It is narrower for huge pages, which
- * are not lost at the fence and are moved 2 MiB at a time.
+ * loop. The margin is wider for page cache, because a task that reclaims at the fence may drop some: as wide as
+ * what came in one surge lately. It is wider for pages that NUMA balancing promotes, too, because no fence stops
+ * them, and narrower for huge pages, which are not lost at the fence and are moved 2 MiB at a time.
  */
 static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
-	double share = 0.012 - 0.006 * control->huge_share + 0.30 * control->file_share +
-		       0.20 * control->promoted_share;
-	double most = (double)bound * share;
-	double least = (double)bound * (0.005 + 0.15 * control->file_share);
-	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / 192) * control->huge_share;
+	double most = MOST - MOST_HUGE * control->huge_share + MOST_PROMOTED * control->promoted_share;
+	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / HUGE_PARTS) * control->huge_share;
 	double ahead =
-		(control->turn_s * 4 + 0.005) * (1 + 4 * (control->file_share + control->promoted_share));
+		(control->turn_s * AHEAD_TURNS + AHEAD_S) * (1 + AHEAD_PROMOTED * control->promoted_share);
+	double surge =
+		control->surge < (double)bound * MOST_CACHE ? control->surge : (double)bound * MOST_CACHE;
+	double least = (double)bound * (LEAST + LEAST_CACHE * control->file_share);
 	double want = control->rate * ahead;
 
-	if (want > most)
-		want = most;
+	if (want > (double)bound * most)
+		want = (double)bound * most;
 	/* A task may exceed the fence by a whole huge page before it has to make room for it. */
 	if (want < huge)
 		want = huge;
+	if (want < surge * control->file_share)
+		want = surge * control->file_share;
 	return (uint64_t)(want > least ? want : least);
 }
 
@@ -160,8 +206,8 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
  */
 static uint64_t in_flight(const struct bede_control *control, uint64_t flight)
 {
-	uint64_t allowed = control->bound / 128;
-	uint64_t beyond = flight > allowed ? minimum(flight - allowed, control->bound / 8) : 0;
+	uint64_t allowed = control->bound / UNUSED;
+	uint64_t beyond = flight > allowed ? minimum(flight - allowed, control->bound / FLIGHT_PARTS) : 0;
 	uint64_t huge = control->settled ? (uint64_t)((double)flight * control->huge_share) : 0;
 
 	return huge > beyond ? huge : beyond;

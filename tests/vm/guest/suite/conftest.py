@@ -127,6 +127,6 @@ def in_time():
 def agent():
     """The agent's unit, which is started again after the test, whatever the test does to it."""
     yield AGENT
-    # A start joins one that is under way. That fails if the test has just killed its agent, and systemd goes on.
+    # A start joins one under way. That fails if the test has just killed its agent, and systemd goes on.
     subprocess.run(["systemctl", "start", "bede-agent.socket", AGENT], check=False)
     helpers.wait_until("the agent runs again", lambda: helpers.substate(AGENT) == "running")
