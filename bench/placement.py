@@ -61,7 +61,6 @@ ROUNDS = 150  #: some 16 seconds, of which half is learning
 LONGEST = 60  #: modelled seconds that a load may take
 LAST = 10  #: rounds that count as steady
 KERNELS = ("debian-6.12", "debian-7.3")
-PATTERNS = "/usr/lib/bede/tests/vm/guest/workloads/patterns"
 AGENT, KERNEL_THREADS = "/system.slice/bede-agent.service", "/"
 CONFIG = Path("/etc/bede/config.yaml")
 
@@ -106,17 +105,16 @@ def inside(load: str, names: list[str], bound: int) -> None:
             subprocess.run(["bede-mark", "--follow", parent], check=True)
         with way.host(ways.Place(parent, SIZE, bound)):
             subprocess.run(["bede-mark", f"begin {name}"], check=True)
-            words = way.before.format(bound=bound).split()
-            program = ways.SHARE / "patterns" if "LD_PRELOAD" in way.before else PATTERNS
-            _run([*words, str(program), load, str(SIZE), str(ROUNDS), *LOADS[load]], parent, name)
+            command = way.command(bound, (load, str(SIZE), str(ROUNDS), *LOADS[load]))
+            _run(command, parent, name, way.within)
             subprocess.run(["bede-mark", f"end {name}"], check=True)
 
 
-def _run(command: list[str], parent: Path, name: str) -> None:
+def _run(command: list[str], parent: Path, name: str, within: bool) -> None:
     process = subprocess.Popen(
         command, preexec_fn=lambda: (parent / "cgroup.procs").write_text(str(os.getpid()))
     )
-    cgroup = _moved(process, parent) if command[0] == "bede" else parent
+    cgroup = _moved(process, parent) if within else parent
     samples = Path("/out") / f"{name}.csv"
     sampler = subprocess.Popen([sys.executable, "-m", "vmlab.demo.sampler", cgroup, samples])
     try:
@@ -134,7 +132,7 @@ def _run(command: list[str], parent: Path, name: str) -> None:
 
 
 def _moved(process: subprocess.Popen[bytes], parent: Path) -> Path:
-    """The cgroup that `bede run` puts its child into."""
+    """The cgroup that the process, as `bede run`, puts its child into."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while process.poll() is None:
         with contextlib.suppress(OSError):

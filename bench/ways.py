@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ MIB = 1 << 20
 CGROUPS = Path("/sys/fs/cgroup")
 RIVAL = "/rival"
 SHARE = Path("/share")  #: where bench/placement.py puts what it has built for the machine
+PATTERNS = Path("/usr/lib/bede/tests/vm/guest/workloads/patterns")  #: the loads, as the tests run them
+LINKED = SHARE / "patterns"  #: the same, linked with shared libraries, so that one can be preloaded
 NODES = Path("/sys/devices/system/node")
 WEIGHTS = Path("/sys/kernel/mm/mempolicy/weighted_interleave")
 DEMOTION = Path("/sys/kernel/mm/numa/demotion_enabled")
@@ -205,6 +207,8 @@ class Way:
     """A way to run a load."""
 
     before: str = "env"  #: what is put before the load; {bound} is in MiB
+    program: Path = PATTERNS  #: which build of the loads that command starts
+    within: bool = False  #: whether that command puts the load into a cgroup of its own
     promotion: str = "none"  #: Bede's setting
     #: what is done to the host as long as the load runs
     host: Callable[[Place], contextlib.AbstractContextManager[None]] = _alone
@@ -215,17 +219,26 @@ class Way:
         """Whether this kernel can do it."""
         return self.needs.exists()
 
+    def command(self, bound: int, arguments: Iterable[str]) -> list[str]:
+        """How the load is started under *bound* MiB; *arguments* are those of the load."""
+        return [*self.before.format(bound=bound).split(), str(self.program), *arguments]
+
+
+def _bede(promotion: str) -> Way:
+    before = f"bede run --local {{bound}}M --name {promotion} --"
+    return Way(before, within=True, promotion=promotion)
+
 
 WAYS = {
     "far": Way("numactl -m 1"),
     "local": Way("numactl -m 0"),
     "interleave": Way("numactl --weighted-interleave=0,1", host=_weighted),
-    "first come": Way(f"env LD_PRELOAD={SHARE}/first_come.so FIRST_COME_MIB={{bound}}"),
+    "first come": Way(f"env LD_PRELOAD={SHARE}/first_come.so FIRST_COME_MIB={{bound}}", LINKED),
     "locked, tiering": Way(host=_locked),
     "memory.high": Way(host=_high),
     "polled": Way(host=_polled),
     "damon": Way(host=_damon, needs=DAMON_STAT),
-    "bede, none": Way("bede run --local {bound}M --name none --"),
-    "bede, balancing": Way("bede run --local {bound}M --name balancing --", "balancing"),
-    "bede": Way("bede run --local {bound}M --name bede --", "bede"),
+    "bede, none": _bede("none"),
+    "bede, balancing": _bede("balancing"),
+    "bede": _bede("bede"),
 }
