@@ -87,7 +87,8 @@ build: deps $(BUILD_STAMP) build/guest/kinds build/guest/steady build/guest/load
 # Programs that the tests in the machine run in containers: static, since containers may have no libraries.
 build/guest/%: tests/vm/guest/workloads/%.c vmlab/model/mark.h Makefile
 	@mkdir -p build/guest
-	@gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -pthread -Ivmlab/model -o $@ $< -lm
+	@gcc -std=gnu11 -O2 -Wall -Wextra -Werror -static -pthread -Ivmlab/model -o $@ $(filter %.c,$^) -lm
+build/guest/patterns: tests/vm/guest/workloads/algorithms.c tests/vm/guest/workloads/patterns.h
 
 packages:
 	@missing=""; \

@@ -150,12 +150,13 @@ def _moved(process: subprocess.Popen[bytes], parent: Path) -> Path:
 def build(directory: Path) -> None:
     """Make what the machine lacks: the library of "first come", and a load that it can be put before."""
     directory.mkdir()
-    for target, source, options in (
-        ("patterns", "tests/vm/guest/workloads/patterns.c", ("-I", ROOT / "vmlab/model", "-lm")),
-        ("first_come.so", "bench/first_come.c", ("-shared", "-fPIC")),
+    loads = [f"tests/vm/guest/workloads/{name}.c" for name in ("patterns", "algorithms")]
+    for target, words in (
+        ("patterns", [*loads, "-Ivmlab/model", "-lm"]),
+        ("first_come.so", ["bench/first_come.c", "-shared", "-fPIC"]),
     ):
-        command = ["gcc", "-std=gnu11", "-O2", "-o", directory / target, ROOT / source, *options]
-        subprocess.run(command, check=True)
+        command = ["gcc", "-std=gnu11", "-O2", "-o", str(directory / target), *words]
+        subprocess.run(command, cwd=ROOT, check=True)
 
 
 def boot(kernel: str, seed: int, options: list[str], arguments: list[str], out: Path) -> dict[str, Any]:

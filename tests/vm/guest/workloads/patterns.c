@@ -6,15 +6,23 @@
  * stream  reads everything in its order: a prefetcher hides all of it
  * random  reads lines whose order is known beforehand: an out-of-order CPU hides a part
  * region  85 of 100 accesses go to one quarter of the memory, the others anywhere; ARG: accesses a round
- * rank    PageRank on a random graph, 8 edges a vertex; each round is an iteration
- * bfs     breadth first search on such a graph, from another vertex each round
  * half    reads the first half in its order, and never the second
  * scan    as region, and each round reads a twentieth of the memory in its order
  * zipf    pages by a Zipf distribution of exponent 0.99, scattered over the memory; ARG: accesses a round
  * moved   as zipf; after half of the rounds other pages are the ones in use
  * churn   as zipf, and in each round a twentieth as much memory comes, is used once, and goes
  *
- * WORK is what region, zipf and those like them compute for each access, in steps of three instructions; 0 if it is left out.
+ * Algorithms, in algorithms.c:
+ *
+ * rank    PageRank on a random graph, 8 edges a vertex; each round is an iteration
+ * bfs     breadth first search on such a graph, from another vertex each round
+ * kmeans  online k-means over a stream: each round reads a twentieth of the points in their order, assigns each to a centre,
+ *         and keeps a random sample of all, an eighth of the memory; the centres then learn from it. ARG: points drawn a round
+ * tree    a B+tree with nodes of a page, all over the memory; keys by a Zipf distribution of exponent 0.99, neighbours in it not
+ *         neighbours in the tree, are looked up from the root, and their values changed. ARG: lookups a round
+ *
+ * WORK is what region, zipf and those like them, and tree, compute for each access or lookup, in steps of three instructions;
+ * 0 if it is left out.
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -25,24 +33,14 @@
 #include <sys/mman.h>
 
 #include "mark.h"
+#include "patterns.h"
 
-#define LINE 64U
-#define PAGE 4096U
-
-static uint64_t state = 88172645463325252ULL;
-
-static uint64_t next_random(void)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	return state ^= state << 17;
-}
-
+uint64_t random_state = 88172645463325252ULL;
 static unsigned long work;
 
-static void compute(void)
+void compute(void)
 {
-	uint64_t value = state;
+	uint64_t value = random_state;
 
 	for (unsigned long i = 0; i < work; i++) {
 		value = value * 6364136223846793005ULL + 1;
@@ -50,8 +48,7 @@ static void compute(void)
 	}
 }
 
-/* A permutation of 0 .. n-1 that is one cycle (Sattolo), or any. */
-static uint32_t *shuffled(size_t n, size_t apart)
+uint32_t *shuffled(size_t n, size_t apart)
 {
 	uint32_t *order = malloc(n * sizeof(*order));
 
@@ -67,12 +64,18 @@ static uint32_t *shuffled(size_t n, size_t apart)
 	return order;
 }
 
-static void mark(const char *kind, int round)
+void mark(const char *kind, int round)
 {
 	char label[64];
 
 	snprintf(label, sizeof(label), "%s %d", kind, round);
 	BEDE_MARK(BEDE_MARK_REPORT, label);
+}
+
+void mark_epoch(const char *kind, int round)
+{
+	BEDE_MARK(BEDE_MARK_EPOCH, 0);
+	mark(kind, round);
 }
 
 static uint64_t chase(char *memory, size_t size, int rounds)
@@ -148,7 +151,7 @@ static uint64_t zipf(char *memory, size_t size, int rounds, size_t accesses, con
 	for (size_t i = 0; i < pages; i++)
 		cumulated[i] = sum += pow((double)(i + 1), -0.99);
 	for (size_t i = 0; i < table; i++) {
-		double want = (double)(next_random() >> 11) * 0x1p-53 * sum;
+		double want = next_fraction() * sum;
 		size_t low = 0, high = pages - 1;
 
 		while (low < high) {
@@ -178,9 +181,9 @@ static uint64_t zipf(char *memory, size_t size, int rounds, size_t accesses, con
 		}
 		if (!strcmp(kind, "churn"))
 			result += passing(size / 20);
-		BEDE_MARK(BEDE_MARK_EPOCH, 0);
-		mark(kind, round);
+		mark_epoch(kind, round);
 	}
+	free(drawn);
 	return result;
 }
 
@@ -200,87 +203,9 @@ static uint64_t region(char *memory, size_t size, int rounds, size_t accesses, c
 		}
 		for (size_t i = 0; i < scanned; i += LINE)
 			result += (uint64_t)memory[((size_t)round * scanned + i) % size];
-		BEDE_MARK(BEDE_MARK_EPOCH, 0);
-		mark(kind, round);
+		mark_epoch(kind, round);
 	}
 	return result;
-}
-
-#define DEGREE 8U
-
-/* A graph in which each vertex has DEGREE random neighbours, and two more words for each vertex. */
-struct graph {
-	uint32_t vertices;
-	uint32_t *edges, *one, *other;
-};
-
-static struct graph graph_in(char *memory, size_t size)
-{
-	struct graph graph = { .vertices = (uint32_t)(size / sizeof(uint32_t) / (DEGREE + 2)) };
-
-	graph.edges = (uint32_t *)memory;
-	graph.one = graph.edges + (size_t)graph.vertices * DEGREE;
-	graph.other = graph.one + graph.vertices;
-	for (size_t i = 0; i < (size_t)graph.vertices * DEGREE; i++)
-		graph.edges[i] = (uint32_t)(next_random() % graph.vertices);
-	return graph;
-}
-
-static uint64_t rank(char *memory, size_t size, int rounds)
-{
-	struct graph graph = graph_in(memory, size);
-	float *from = (float *)graph.one, *to = (float *)graph.other;
-
-	for (uint32_t i = 0; i < graph.vertices; i++)
-		from[i] = 1;
-	mark("rank", 0);
-	for (int round = 1; round <= rounds; round++) {
-		for (size_t i = 0; i < graph.vertices; i++) {
-			float sum = 0;
-
-			for (size_t j = i * DEGREE; j < (i + 1) * DEGREE; j++)
-				sum += from[graph.edges[j]];
-			to[i] = 0.15F + 0.85F * sum / DEGREE;
-		}
-		float *done = to;
-
-		to = from;
-		from = done;
-		BEDE_MARK(BEDE_MARK_EPOCH, 0);
-		mark("rank", round);
-	}
-	return (uint64_t)from[0];
-}
-
-static uint64_t bfs(char *memory, size_t size, int rounds)
-{
-	struct graph graph = graph_in(memory, size);
-	uint32_t *queue = graph.one, *depth = graph.other, reached = 0;
-
-	mark("bfs", 0);
-	for (int round = 1; round <= rounds; round++) {
-		size_t head = 0, tail = 0;
-
-		memset(depth, 0xff, graph.vertices * sizeof(*depth));
-		depth[round] = 0;
-		queue[tail++] = (uint32_t)round;
-		while (head < tail) {
-			size_t vertex = queue[head++];
-
-			for (size_t j = vertex * DEGREE; j < (vertex + 1) * DEGREE; j++) {
-				uint32_t next = graph.edges[j];
-
-				if (depth[next] != UINT32_MAX)
-					continue;
-				depth[next] = depth[vertex] + 1;
-				queue[tail++] = next;
-			}
-		}
-		reached += (uint32_t)tail;
-		BEDE_MARK(BEDE_MARK_EPOCH, 0);
-		mark("bfs", round);
-	}
-	return reached;
 }
 
 int main(int argc, char **argv)
@@ -291,7 +216,7 @@ int main(int argc, char **argv)
 	uint64_t result;
 
 	if (!size || rounds < 1) {
-		fputs("usage: patterns KIND MIB ROUNDS [ARG]\n", stderr);
+		fputs("usage: patterns KIND MIB ROUNDS [ARG [WORK]]\n", stderr);
 		return 2;
 	}
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -311,6 +236,10 @@ int main(int argc, char **argv)
 		result = rank(memory, size, rounds);
 	else if (!strcmp(argv[1], "bfs"))
 		result = bfs(memory, size, rounds);
+	else if (!strcmp(argv[1], "kmeans"))
+		result = kmeans(memory, size, rounds, accesses);
+	else if (!strcmp(argv[1], "tree"))
+		result = tree(memory, size, rounds, accesses);
 	else if (!strcmp(argv[1], "half"))
 		result = stream(memory, size / 2, rounds);
 	else if (!strcmp(argv[1], "zipf") || !strcmp(argv[1], "moved") || !strcmp(argv[1], "churn"))

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What patterns.c and algorithms.c share: random numbers, work, marks, and the kinds of load that are algorithms. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#define LINE 64U
+#define PAGE 4096U
+
+extern uint64_t random_state;
+
+static inline uint64_t next_random(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	return random_state ^= random_state << 17;
+}
+
+/* A random number from 0 up to, and without, 1. */
+static inline double next_fraction(void)
+{
+	return (double)(next_random() >> 11) * 0x1p-53;
+}
+
+/* Computes what WORK says. */
+void compute(void);
+
+/* A permutation of 0 .. n-1: with *apart* 1 it is one cycle (Sattolo), with 0 any. The caller frees it. */
+uint32_t *shuffled(size_t n, size_t apart);
+
+/* Tells the model that a round of this kind has ended; *epoch*: and ends an epoch of the log of misses. */
+void mark(const char *kind, int round);
+void mark_epoch(const char *kind, int round);
+
+/* Each runs so many rounds in the memory, and returns what depends on all that it read. */
+uint64_t rank(char *memory, size_t size, int rounds);
+uint64_t bfs(char *memory, size_t size, int rounds);
+uint64_t kmeans(char *memory, size_t size, int rounds, size_t draws);
+uint64_t tree(char *memory, size_t size, int rounds, size_t lookups);
