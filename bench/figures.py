@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of bench/placement.py, from what the model and the sampler counted. Times are milliseconds."""
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ways
+from loads import LOADS, SIZE
+
+if TYPE_CHECKING:
+    from vmlab.model.oracle import Best
+
+MIB, PAGE = 1 << 20, 4096
+AGENT, KERNEL_THREADS = "/system.slice/bede-agent.service", "/"
+Counts = dict[str, Any]  #: of one cgroup in one interval of the model's report
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to run one load; see bench/placement.py for the figures."""
+
+    kernel: str
+    load: str
+    share: int
+    seed: int
+    way: str
+    local_share: float
+    efficiency: float
+    speed: float
+    mean: float
+    deviation: float
+    over: float
+    moved: float
+    cpu: float
+    later: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one machine counted, in which the load ran in some ways, one after the other."""
+
+    report: dict[str, Any]
+    samples: Path  #: the directory with the sampler's files
+    kernel: str
+    load: str
+    share: int
+    seed: int
+
+    def rounds(self, way: str) -> list[Counts]:
+        """The load's counts in each of its rounds: those of the one cgroup that missed most.
+
+        Too few if it has not ended, none if the kernel has no such way.
+        """
+        found: list[Counts] = []
+        for interval in self._within(way):
+            label = interval["label"]
+            if label.startswith(f"{self.load} ") and label != f"{self.load} 0":
+                # The sampler is in a service.
+                others = [
+                    counts
+                    for path, counts in interval["cgroups"].items()
+                    if path != "(all)" and not path.endswith(".service")
+                ]
+                found.append(max(others, key=lambda counts: sum(counts["user_misses"])))
+        return found
+
+    def has_ended(self, way: str) -> bool:
+        """Whether the load has run all of its rounds in this way."""
+        return len(self.rounds(way)) == LOADS[self.load].rounds
+
+    def row(self, way: str, best: "Best", ideal: float) -> Row:
+        """The figures of one way that has ended. *ideal*: time of the last rounds with the oracle's pages."""
+        load, found, within = LOADS[self.load], self.rounds(way), self._within(way)
+        steady = found[-load.last :]
+        local = local_share(steady)
+        mean, deviation, over = self._usage(way)
+        return Row(
+            kernel=self.kernel,
+            load=self.load,
+            share=self.share,
+            seed=self.seed,
+            way=way,
+            local_share=local,
+            efficiency=(local - best.chance) / (best.steady - best.chance),
+            speed=ideal / time(steady),
+            mean=mean,
+            deviation=deviation,
+            over=over,
+            moved=sum(each["pages"]["moved"] or 0 for each in within) * PAGE / MIB,
+            cpu=_others(within) / time(found),
+            later=_others(within[-load.rounds // 3 :]) / time(found[-load.rounds // 3 :]),
+        )
+
+    def _within(self, way: str) -> list[dict[str, Any]]:
+        labels = [each["label"] for each in self.report["intervals"]]
+        if f"begin {way}" not in labels:
+            return []
+        start, end = (labels.index(f"{word} {way}") + 1 for word in ("begin", "end"))
+        return list(self.report["intervals"][start:end])
+
+    def _usage(self, way: str) -> tuple[float, float, float]:
+        """Mean and deviation of local usage in the last quarter of the samples, and the overshoot of all.
+
+        All are shares of the bound.
+        """
+        names, *lines = (self.samples / f"{way}.csv").read_text().splitlines()
+        at, bound = names.split(",").index("local"), SIZE // self.share * MIB
+        local = [float(line.split(",")[at]) / bound for line in lines]
+        last = local[-len(local) // 4 :]
+        return statistics.mean(last), statistics.pstdev(last), max(local) - 1
+
+
+def time(some: list[Counts]) -> float:
+    """The modelled CPU time of a cgroup in some intervals."""
+    return float(sum(counts["cpu_ms"] for counts in some))
+
+
+def local_share(some: list[Counts]) -> float:
+    """The share of a cgroup's misses that local memory served."""
+    misses = [sum(counts["user_misses"][node] for counts in some) for node in (0, 1)]
+    return float(misses[0] / sum(misses))
+
+
+def _others(intervals: list[dict[str, Any]]) -> float:
+    """The CPU time of the agent, of what a way starts, and of the kernel's threads."""
+    ours = (AGENT, KERNEL_THREADS, ways.RIVAL)
+    return time([counts for each in intervals for path, counts in each["cgroups"].items() if path in ours])
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as a table in Markdown."""
+    lines = [
+        "| kernel | load | bound | | H | E | speed | mean | over | moved, MiB | cpu | later |",
+        "|" + " --- |" * 12,
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.kernel} | {row.load} | 1/{row.share} | {row.way} | {100 * row.local_share:.1f} % |"
+            f" {row.efficiency:.2f} | {row.speed:.3f} | {100 * row.mean:.1f} ± {100 * row.deviation:.1f} % |"
+            f" {100 * row.over:.1f} % |"
+            f" {row.moved:.0f} | {100 * row.cpu:.1f} % | {100 * row.later:.1f} % |"
+        )
+    return "\n".join(lines)
+
+
+def plot(rows: list[Row], path: Path) -> None:
+    """Draw E against the highest overshoot, a point for each row: good is above, and left."""
+    from matplotlib.figure import Figure
+
+    loads = list(dict.fromkeys(row.load for row in rows))
+    figure = Figure(figsize=(4 * len(loads), 4), layout="constrained")
+    for axes, load in zip(figure.subplots(1, len(loads), squeeze=False, sharey=True)[0], loads, strict=True):
+        for way in (way for way in ways.WAYS if way not in ("far", "local")):
+            found = [row for row in rows if (row.load, row.way) == (load, way)]
+            axes.scatter([100 * row.over for row in found], [row.efficiency for row in found], label=way)
+        axes.set(title=load, xlabel="highest above the bound, %")
+        axes.axvline(0, color="grey", linewidth=0.5)
+        axes.axhline(1, color="grey", linewidth=0.5)
+    figure.axes[0].set(ylabel="E: 0 is chance, 1 the oracle")
+    figure.axes[-1].legend()
+    figure.savefig(path)

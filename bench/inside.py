@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The part of bench/placement.py that runs in the machine: LOAD BOUND WAY..., the bound in MiB."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import ways
+from loads import LOADS, LONGEST, SIZE
+
+CONFIG = Path("/etc/bede/config.yaml")
+
+
+def main(load: str, bound: int, names: list[str]) -> None:
+    """Run *load* in each of these ways, in a cgroup of its own, with the independent sampler beside it."""
+    ways.DEMOTION.write_text("true")  # whoever reclaims local memory demotes
+    for name in names:
+        way = ways.WAYS[name]
+        if not way.is_here:
+            continue
+        CONFIG.parent.mkdir(exist_ok=True)
+        CONFIG.write_text(f"promotion: {way.promotion}\n")
+        subprocess.run(["systemctl", "restart", "bede-agent"], check=True)
+        print(f"{load}, {name}", file=sys.stderr)
+        parent = ways.CGROUPS / f"way-{name.replace(', ', '-').replace(' ', '-')}"
+        parent.mkdir()
+        if name == "far":  # the one whose misses are logged
+            subprocess.run(["bede-mark", "--follow", parent], check=True)
+        with way.host(ways.Place(parent, SIZE, bound)):
+            subprocess.run(["bede-mark", f"begin {name}"], check=True)
+            command = way.command(bound, LOADS[load].words(load))
+            _run(command, parent, name, way.within)
+            subprocess.run(["bede-mark", f"end {name}"], check=True)
+
+
+def _run(command: list[str], parent: Path, name: str, within: bool) -> None:
+    process = subprocess.Popen(
+        command, preexec_fn=lambda: (parent / "cgroup.procs").write_text(str(os.getpid()))
+    )
+    cgroup = _moved(process, parent) if within else parent
+    samples = Path("/out") / f"{name}.csv"
+    sampler = subprocess.Popen([sys.executable, "-m", "vmlab.demo.sampler", cgroup, samples])
+    try:
+        status = process.wait(LONGEST)
+    except subprocess.TimeoutExpired:
+        print(f"{name} does not end within {LONGEST} s, and is left out", file=sys.stderr)
+        (cgroup / "cgroup.kill").write_text("1")
+        process.kill()
+        process.wait()
+        status = 0
+    sampler.terminate()
+    sampler.wait()
+    if status:
+        raise SystemExit(f"{command} failed with status {status}")
+
+
+def _moved(process: subprocess.Popen[bytes], parent: Path) -> Path:
+    """The cgroup that the process, as `bede run`, puts its child into."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None:
+        with contextlib.suppress(OSError):
+            for child in children.read_text().split():
+                path = Path(f"/proc/{child}/cgroup").read_text().strip().removeprefix("0::")
+                if path != f"/{parent.name}":
+                    return Path("/sys/fs/cgroup" + path)
+        time.sleep(0.001)
+    raise SystemExit(f"{process.args!r} ended at once")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
