@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ways
-from loads import LOADS, SIZE
+from loads import LOADS, bound_of
 
 if TYPE_CHECKING:
     from vmlab.model.oracle import Best
 
 MIB, PAGE = 1 << 20, 4096
 AGENT, KERNEL_THREADS = "/system.slice/bede-agent.service", "/"
+AGAIN, OVER = 0.9, 3  #: the E at which what is in use is local again, and how many rounds it is the mean of
 Counts = dict[str, Any]  #: of one cgroup in one interval of the model's report
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to run one load; see bench/placement.py for the figures."""
+    """One way to run one load, see bench/placement.py for the figures. *again*: None if it never was."""
 
     kernel: str
     load: str
@@ -35,6 +36,20 @@ class Row:
     moved: float
     cpu: float
     later: float
+    again: float | None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One way to run one load under a bound that it does not reach. *seconds*: those of the load alone."""
+
+    kernel: str
+    load: str
+    seed: int
+    way: str
+    seconds: float
+    cpu: float
+    cost: float
 
 
 @dataclass(frozen=True)
@@ -91,7 +106,14 @@ class Run:
             moved=sum(each["pages"]["moved"] or 0 for each in within) * PAGE / MIB,
             cpu=_others(within) / time(found),
             later=_others(within[-load.rounds // 3 :]) / time(found[-load.rounds // 3 :]),
+            again=again(found[load.rounds // 2 :], best) if load.moves else None,
         )
+
+    def cost(self, way: str, than: str) -> Cost:
+        """What the load costs in this way, in all, beyond what it costs in the way *than*."""
+        own, other = (time(self.rounds(each)) + _others(self._within(each)) for each in (way, than))
+        load = time(self.rounds(way))
+        return Cost(self.kernel, self.load, self.seed, way, load / 1000, (own - load) / load, own / other - 1)
 
     def _within(self, way: str) -> list[dict[str, Any]]:
         labels = [each["label"] for each in self.report["intervals"]]
@@ -106,7 +128,7 @@ class Run:
         All are shares of the bound.
         """
         names, *lines = (self.samples / f"{way}.csv").read_text().splitlines()
-        at, bound = names.split(",").index("local"), SIZE // self.share * MIB
+        at, bound = names.split(",").index("local"), bound_of(self.share) * MIB
         local = [float(line.split(",")[at]) / bound for line in lines]
         last = local[-len(local) // 4 :]
         return statistics.mean(last), statistics.pstdev(last), max(local) - 1
@@ -123,6 +145,15 @@ def local_share(some: list[Counts]) -> float:
     return float(misses[0] / sum(misses))
 
 
+def again(after: list[Counts], best: "Best") -> float | None:
+    """Seconds that a load ran *after* other memory came into use until E was :data:`AGAIN`; None if never."""
+    goal = best.chance + AGAIN * (best.steady - best.chance)
+    for end in range(OVER, len(after) + 1):
+        if local_share(after[end - OVER : end]) >= goal:
+            return time(after[:end]) / 1000
+    return None
+
+
 def _others(intervals: list[dict[str, Any]]) -> float:
     """The CPU time of the agent, of what a way starts, and of the kernel's threads."""
     ours = (AGENT, KERNEL_THREADS, ways.RIVAL)
@@ -132,15 +163,28 @@ def _others(intervals: list[dict[str, Any]]) -> float:
 def table(rows: list[Row]) -> str:
     """The rows as a table in Markdown."""
     lines = [
-        "| kernel | load | bound | | H | E | speed | mean | over | moved, MiB | cpu | later |",
-        "|" + " --- |" * 12,
+        "| kernel | load | bound | | H | E | speed | mean | over | moved, MiB | cpu | later | again |",
+        "|" + " --- |" * 13,
     ]
     for row in rows:
+        back = "never" if row.again is None else f"{row.again:.1f} s"
         lines.append(
             f"| {row.kernel} | {row.load} | 1/{row.share} | {row.way} | {100 * row.local_share:.1f} % |"
             f" {row.efficiency:.2f} | {row.speed:.3f} | {100 * row.mean:.1f} ± {100 * row.deviation:.1f} % |"
             f" {100 * row.over:.1f} % |"
             f" {row.moved:.0f} | {100 * row.cpu:.1f} % | {100 * row.later:.1f} % |"
+            f" {back if LOADS[row.load].moves else '-'} |"
+        )
+    return "\n".join(lines)
+
+
+def table_of_costs(costs: list[Cost]) -> str:
+    """Another one, with what a bound costs that is not reached."""
+    lines = ["| kernel | load | | time, s | cpu | cost |", "|" + " --- |" * 6]
+    for each in costs:
+        lines.append(
+            f"| {each.kernel} | {each.load} | {each.way} | {each.seconds:.3f} |"
+            f" {100 * each.cpu:.2f} % | {100 * each.cost:.2f} % |"
         )
     return "\n".join(lines)
 

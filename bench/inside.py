@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The part of bench/placement.py that runs in the machine: LOAD BOUND WAY..., the bound in MiB."""
+"""The part of bench/placement.py that runs in the machine: LOAD BOUND ROUNDS WAY..., the bound in MiB."""
 
 import contextlib
 import os
@@ -15,7 +15,7 @@ from loads import LOADS, LONGEST, SIZE
 CONFIG = Path("/etc/bede/config.yaml")
 
 
-def main(load: str, bound: int, names: list[str]) -> None:
+def main(load: str, bound: int, rounds: int, names: list[str]) -> None:
     """Run *load* in each of these ways, in a cgroup of its own, with the independent sampler beside it."""
     ways.DEMOTION.write_text("true")  # whoever reclaims local memory demotes
     for name in names:
@@ -32,7 +32,7 @@ def main(load: str, bound: int, names: list[str]) -> None:
             subprocess.run(["bede-mark", "--follow", parent], check=True)
         with way.host(ways.Place(parent, SIZE, bound)):
             subprocess.run(["bede-mark", f"begin {name}"], check=True)
-            command = way.command(bound, LOADS[load].words(load))
+            command = way.command(bound, LOADS[load].words(load, rounds))
             _run(command, parent, name, way.within)
             subprocess.run(["bede-mark", f"end {name}"], check=True)
 
@@ -72,4 +72,4 @@ def _moved(process: subprocess.Popen[bytes], parent: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])

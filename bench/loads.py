@@ -14,10 +14,16 @@ class Load:
     arguments: tuple[str, ...] = ()
     rounds: int = 150
     last: int = 10  #: rounds at the end that count as steady
+    moves: bool = False  #: whether other memory is the one in use after half of the rounds
 
-    def words(self, kind: str) -> tuple[str, ...]:
-        """The arguments of patterns.c for a load of this *kind*."""
-        return (kind, str(SIZE), str(self.rounds), *self.arguments)
+    @property
+    def short(self) -> int:
+        """Rounds of a shorter run that ends like this one: what is read in turn is then in the same place."""
+        return self.rounds // 5
+
+    def words(self, kind: str, rounds: int) -> tuple[str, ...]:
+        """The arguments of patterns.c for so many rounds of a load of this *kind*."""
+        return (kind, str(SIZE), str(rounds), *self.arguments)
 
 
 #: Computes for each access what a store needs that has to find and hash a record. In all some 16 seconds, of
@@ -26,7 +32,7 @@ _STORE = ("500000", "60")
 LOADS = {
     "zipf": Load(_STORE),
     "region": Load(_STORE),
-    "moved": Load(_STORE),
+    "moved": Load(_STORE, moves=True),
     "scan": Load(_STORE),
     "churn": Load(_STORE),
     "rank": Load(rounds=24, last=3),  # each round reads the whole graph
@@ -34,3 +40,8 @@ LOADS = {
     "kmeans": Load(("150000",), rounds=100, last=20),  # in 20 rounds all points are read
     "tree": Load(("200000", "60")),
 }
+
+
+def bound_of(share: int) -> int:
+    """MiB of the bound that is called 1/*share*: for 1 it is twice what the load uses, and never reached."""
+    return SIZE // share if share > 1 else 2 * SIZE

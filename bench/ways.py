@@ -94,7 +94,7 @@ def _started(*words: object, before: tuple[str, ...] = ()) -> Iterator[None]:
 def _weighted(place: Place) -> Iterator[None]:
     """Local and far memory have the weights with which the load gets its bound of local memory."""
     for node, weight in enumerate((place.bound, place.size - place.bound)):
-        (WEIGHTS / f"node{node}").write_text(str(weight * 16 // place.size or 1))
+        (WEIGHTS / f"node{node}").write_text(str(max(1, weight * 16 // place.size)))
     yield
 
 

@@ -8,6 +8,9 @@ import figures
 import loads
 import pytest
 
+from vmlab.model.oracle import Best
+
+BEST = Best(pages=10, chosen=frozenset(), misses=1000, steady=0.85, moving=0.9, chance=0.25)
 MISSES = 1000  #: of a round
 
 
@@ -34,12 +37,36 @@ def report(ways: dict[str, tuple[float, float]], kind: str) -> dict[str, Any]:
     return {"intervals": intervals}
 
 
+def test_again_counts_from_the_change_to_the_end_of_the_rounds_that_are_good() -> None:
+    goal = BEST.chance + 0.9 * (BEST.steady - BEST.chance)
+    after = [counts(0.3)] * 7 + [counts(goal + 0.01)] * 5
+    assert figures.again(after, BEST) == pytest.approx(1.0)
+
+
+def test_one_good_round_is_not_again() -> None:
+    assert figures.again([*[counts(0.3)] * 7, counts(0.8), *[counts(0.3)] * 7], BEST) is None
+
+
+def test_cost_is_all_time_beyond_that_of_the_other_way() -> None:
+    rounds = loads.LOADS["zipf"].rounds
+    told = report({"local": (100, 50), "bede": (101, 150)}, "zipf")
+    cost = figures.Run(told, Path(), "k", "zipf", 1, 1).cost("bede", "local")
+    assert cost.seconds == pytest.approx(0.101 * rounds)
+    assert cost.cpu == pytest.approx(150 / (101 * rounds))
+    assert cost.cost == pytest.approx((101 * rounds + 150) / (100 * rounds + 50) - 1)
+
+
 def test_a_load_that_has_not_ended_has_no_figures() -> None:
     told = report({"local": (100, 50)}, "zipf")
     assert figures.Run(told, Path(), "k", "zipf", 1, 1).has_ended("local")
     del told["intervals"][-4]
     assert not figures.Run(told, Path(), "k", "zipf", 1, 1).has_ended("local")
     assert not figures.Run(told, Path(), "k", "zipf", 1, 1).has_ended("bede")
+
+
+def test_a_bound_of_all_is_never_reached() -> None:
+    assert loads.bound_of(1) >= 2 * loads.SIZE
+    assert loads.bound_of(4) * 4 == loads.SIZE
 
 
 @pytest.mark.parametrize("kind", loads.LOADS)
