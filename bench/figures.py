@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures of bench/placement.py, from what the model and the sampler counted. Times are milliseconds."""
 
+import csv
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 MIB, PAGE = 1 << 20, 4096
 AGENT, KERNEL_THREADS = "/system.slice/bede-agent.service", "/"
 AGAIN, OVER = 0.9, 3  #: the E at which what is in use is local again, and how many rounds it is the mean of
+FULL = 0.97  #: share of the most memory that a load has had, below which it is ending
 Counts = dict[str, Any]  #: of one cgroup in one interval of the model's report
 
 
@@ -90,7 +92,7 @@ class Run:
         load, found, within = LOADS[self.load], self.rounds(way), self._within(way)
         steady = found[-load.last :]
         local = local_share(steady)
-        mean, deviation, over = self._usage(way)
+        mean, deviation, over = self.usage(way)
         return Row(
             kernel=self.kernel,
             load=self.load,
@@ -122,14 +124,17 @@ class Run:
         start, end = (labels.index(f"{word} {way}") + 1 for word in ("begin", "end"))
         return list(self.report["intervals"][start:end])
 
-    def _usage(self, way: str) -> tuple[float, float, float]:
-        """Mean and deviation of local usage in the last quarter of the samples, and the overshoot of all.
+    def usage(self, way: str) -> tuple[float, float, float]:
+        """Mean and deviation of local usage in the last quarter of a load's time, and its highest overshoot.
 
-        All are shares of the bound.
+        All are shares of the bound. The load's time ends when it begins to give its memory back.
         """
-        names, *lines = (self.samples / f"{way}.csv").read_text().splitlines()
-        at, bound = names.split(",").index("local"), bound_of(self.share) * MIB
-        local = [float(line.split(",")[at]) / bound for line in lines]
+        lines = csv.DictReader((self.samples / f"{way}.csv").read_text().splitlines())
+        both = [(float(line["local"]), float(line["far"])) for line in lines]
+        most = max(map(sum, both))
+        while sum(both[-1]) < FULL * most:
+            both.pop()
+        local = [usage / (bound_of(self.share) * MIB) for usage, _ in both]
         last = local[-len(local) // 4 :]
         return statistics.mean(last), statistics.pstdev(last), max(local) - 1
 

@@ -73,3 +73,11 @@ def test_a_bound_of_all_is_never_reached() -> None:
 def test_each_load_is_a_kind_that_the_program_explains(kind: str) -> None:
     source = Path(__file__).parents[3] / "tests/vm/guest/workloads/patterns.c"
     assert f"\n * {kind} " in source.read_text()
+
+
+def test_what_a_load_gives_back_at_its_end_is_not_its_local_usage(tmp_path: Path) -> None:
+    rows = [(40, 88)] + [(30, 98)] * 40 + [(20, 60), (0, 0), (0, 0)]
+    lines = [f"{n},{local * figures.MIB},{far * figures.MIB}" for n, (local, far) in enumerate(rows)]
+    (tmp_path / "bede.csv").write_text("\n".join(["seconds,local,far", *lines]))
+    run = figures.Run({}, tmp_path, "k", "zipf", 4, 1)
+    assert run.usage("bede") == pytest.approx((30 / 32, 0, 40 / 32 - 1))
