@@ -13,6 +13,7 @@ import ways
 from loads import LOADS, LONGEST, SIZE
 
 CONFIG = Path("/etc/bede/config.yaml")
+CLIENT = ways.CGROUPS / "client"  #: whose time is not the load's
 
 
 def main(load: str, bound: int, rounds: int, names: list[str]) -> None:
@@ -32,18 +33,25 @@ def main(load: str, bound: int, rounds: int, names: list[str]) -> None:
             subprocess.run(["bede-mark", "--follow", parent], check=True)
         with way.host(ways.Place(parent, SIZE, bound)):
             subprocess.run(["bede-mark", f"begin {name}"], check=True)
-            command = way.command(bound, LOADS[load].words(load, rounds))
-            _run(command, parent, name, way.within)
+            kind = LOADS[load]
+            command = way.command(bound, kind, kind.words(load, rounds))
+            _run(command, kind.client(rounds), parent, name, way.within)
             subprocess.run(["bede-mark", f"end {name}"], check=True)
 
 
-def _run(command: list[str], parent: Path, name: str, within: bool) -> None:
-    process = subprocess.Popen(
-        command, preexec_fn=lambda: (parent / "cgroup.procs").write_text(str(os.getpid()))
+def _start(command: list[str], cgroup: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, preexec_fn=lambda: (cgroup / "cgroup.procs").write_text(str(os.getpid()))
     )
+
+
+def _run(command: list[str], client: list[str], parent: Path, name: str, within: bool) -> None:
+    process = _start(command, parent)
     cgroup = _moved(process, parent) if within else parent
     samples = Path("/out") / f"{name}.csv"
     sampler = subprocess.Popen([sys.executable, "-m", "vmlab.demo.sampler", cgroup, samples])
+    CLIENT.mkdir(exist_ok=True)
+    asking = _start(client, CLIENT) if client else None
     try:
         status = process.wait(LONGEST)
     except subprocess.TimeoutExpired:
@@ -54,6 +62,8 @@ def _run(command: list[str], parent: Path, name: str, within: bool) -> None:
         status = 0
     sampler.terminate()
     sampler.wait()
+    if asking is not None:
+        status = asking.wait() or status
     if status:
         raise SystemExit(f"{command} failed with status {status}")
 

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The loads of bench/placement.py: kinds of tests/vm/guest/workloads/patterns.c, and how long each runs."""
+"""The loads of bench/placement.py: kinds of tests/vm/guest/workloads/patterns.c, and real programs."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 SIZE = 128  #: MiB that a load uses
 LONGEST = 60  #: seconds of the machine's clock that a load may take
+
+
+SOCKET = "/run/bench.sock"  #: where a server is asked
+SHARE = Path("/share")  #: where bench/placement.py puts what it has built for the machine
 
 
 @dataclass(frozen=True)
@@ -12,6 +17,7 @@ class Load:
     """How one kind of load is run. *arguments* are accesses a round, and what is computed for each."""
 
     arguments: tuple[str, ...] = ()
+    server: tuple[str, ...] = ()  #: a program to run instead, which bench/redis_client.c asks, and ends
     rounds: int = 150
     last: int = 10  #: rounds at the end that count as steady
     moves: bool = False  #: whether other memory is the one in use after half of the rounds
@@ -22,8 +28,13 @@ class Load:
         return self.rounds // 5
 
     def words(self, kind: str, rounds: int) -> tuple[str, ...]:
-        """The arguments of patterns.c for so many rounds of a load of this *kind*."""
-        return (kind, str(SIZE), str(rounds), *self.arguments)
+        """The arguments of patterns.c, or of the server, for so many rounds of a load of this *kind*."""
+        return self.server[1:] or (kind, str(SIZE), str(rounds), *self.arguments)
+
+    def client(self, rounds: int) -> list[str]:
+        """What asks the server, if there is one, in so many rounds; else nothing."""
+        words = [str(SHARE / "redis_client"), SOCKET, str(SIZE), str(rounds), *self.arguments]
+        return words if self.server else []
 
 
 #: Computes for each access what a store needs that has to find and hash a record. In all some 16 seconds, of
@@ -39,6 +50,7 @@ LOADS = {
     "bfs": Load(rounds=20, last=3),
     "kmeans": Load(("150000",), rounds=100, last=20),  # in 20 rounds all points are read
     "tree": Load(("200000", "60")),
+    "redis": Load(("20000",), ("redis-server", "--port", "0", "--unixsocket", SOCKET, "--save", "")),
 }
 
 

@@ -60,12 +60,13 @@ KERNELS = ("debian-6.12", "debian-7.3")
 
 
 def build(directory: Path) -> None:
-    """Make what the machine lacks: the library of "first come", and a load that it can be put before."""
+    """Make what the machine lacks: the library of "first come", a load for it, and who asks servers."""
     directory.mkdir()
     loads = [f"tests/vm/guest/workloads/{name}.c" for name in ("patterns", "algorithms")]
     for target, words in (
         ("patterns", [*loads, "-Ivmlab/model", "-lm"]),
         ("first_come.so", ["bench/first_come.c", "-shared", "-fPIC"]),
+        ("redis_client", ["bench/redis_client.c", "-Ivmlab/model", "-lm"]),
     ):
         command = ["gcc", "-std=gnu11", "-O2", "-o", str(directory / target), *words]
         subprocess.run(command, cwd=ROOT, check=True)

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from loads import SHARE, Load
+
 MIB = 1 << 20
 CGROUPS = Path("/sys/fs/cgroup")
 RIVAL = "/rival"
-SHARE = Path("/share")  #: where bench/placement.py puts what it has built for the machine
 PATTERNS = Path("/usr/lib/bede/tests/vm/guest/workloads/patterns")  #: the loads, as the tests run them
 LINKED = SHARE / "patterns"  #: the same, linked with shared libraries, so that one can be preloaded
 NODES = Path("/sys/devices/system/node")
@@ -219,9 +220,10 @@ class Way:
         """Whether this kernel can do it."""
         return self.needs.exists()
 
-    def command(self, bound: int, arguments: Iterable[str]) -> list[str]:
-        """How the load is started under *bound* MiB; *arguments* are those of the load."""
-        return [*self.before.format(bound=bound).split(), str(self.program), *arguments]
+    def command(self, bound: int, load: Load, words: Iterable[str]) -> list[str]:
+        """How the load is started under *bound* MiB; *words* are its arguments."""
+        program = load.server[0] if load.server else str(self.program)
+        return [*self.before.format(bound=bound).split(), program, *words]
 
 
 def _bede(promotion: str) -> Way:
