@@ -11,7 +11,7 @@ TARGETS = HERE / "targets"
 SHARED = "file"  #: not a target, but code that all targets share
 #: native code that the targets use; the rest of it needs a kernel
 SOURCES = ("kfile", "lru", "control", "swapguard", "procevents", "vmas", "ranges", "order", "shared", "cpus")
-SOURCES += ("trace",)
+SOURCES += ("trace", "perf")
 #: target → functions of the C library that it replaces
 WRAPPED = {"demote": ("write",), "swapguard": ("openat", "pwrite")}
 LONGEST = 700  #: most bytes of one input

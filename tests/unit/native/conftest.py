@@ -49,6 +49,13 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`samples.c` with AddressSanitizer and UBSan."""
+    real = ("perf", "pmu", "ranges", "kfile")
+    return build("samples", "address,undefined", tmp_path_factory.mktemp("samples"), real)
+
+
+@pytest.fixture(scope="session")
 def race(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`race.c` with ThreadSanitizer."""
     return build("race", "thread", tmp_path_factory.mktemp("race"))

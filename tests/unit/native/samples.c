@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs, under the sanitizers, what reads samples of memory accesses: on files, and on this kernel.
+ *
+ *     samples pmu DEVICES | parse FILE SIZE HEAD TAIL
+ *     samples record CGROUP COUNT PERIOD COMPANION
+ *
+ * "record" runs on the kernel of this machine, with page faults in the place of cache misses: those are records of the same form, with
+ * an address each, in the same rings. Where it allows no such events, it says so, and the status is 77.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "perf.h"
+#include "range_text.h"
+
+#define SKIPPED 77
+
+static int pmu(char **argv)
+{
+	struct bede_event event = { 0 };
+	int err = bede_pmu_find(argv[2], &event);
+
+	printf("%d %u %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %d %" PRIu64 "\n", err, event.type,
+	       event.config[0], event.config[1], event.config[2], event.companion, event.precise,
+	       event.least_period);
+	return 0;
+}
+
+static int show(void *context, const struct bede_sample *sample)
+{
+	(void)context;
+	printf("%d %" PRIx64 " %" PRIu64 "\n", sample->pid, sample->address, sample->time_us);
+	return 0;
+}
+
+static void show_told(const struct bede_perf_told *told)
+{
+	printf("samples %" PRIu64 " lost %" PRIu64 " throttled %" PRIu64 "\n", told->samples, told->lost,
+	       told->throttled);
+}
+
+static int parse(char **argv)
+{
+	BEDE_BUFFER file = { 0 };
+	struct bede_perf_told told = { 0 };
+	uint64_t size = strtoull(argv[3], NULL, 0), head = strtoull(argv[4], NULL, 0);
+	uint64_t tail = strtoull(argv[5], NULL, 0);
+
+	if (read_file(argv[2], &file) || file.length != size)
+		return 2;
+	/* Copy the ring to a buffer of exactly its length, so that the sanitizer sees a read beyond it. */
+	unsigned char *ring = malloc(size ? size : 1);
+
+	memcpy(ring, file.text, size);
+	int err = bede_perf_parse(ring, size, head, &tail, show, NULL, &told);
+
+	free(ring);
+	show_told(&told);
+	return tail > head ? 3 : err ? 1 : 0;
+}
+
+static int skip(int err)
+{
+	printf("perf_event_open: %s\n", strerror(-err));
+	return err == -EACCES || err == -EPERM || err == -ENOSYS || err == -ENOENT ? SKIPPED : 1;
+}
+
+/* Print at least so many samples, and what else there was. */
+static int record(char **argv)
+{
+	const struct bede_event faults = { .type = PERF_TYPE_SOFTWARE,
+					   .config = { PERF_COUNT_SW_PAGE_FAULTS },
+					   .companion = strtoull(argv[5], NULL, 10),
+					   .excludes = true };
+	BEDE_FD cgroup = open(argv[2], O_RDONLY | O_DIRECTORY);
+	struct bede_perf perf;
+	struct bede_perf_told told = { 0 };
+	int err = bede_perf_open(&faults, cgroup, 1000000, &perf);
+
+	if (err)
+		return skip(err);
+	err = bede_perf_set_period(&perf, strtoull(argv[4], NULL, 10));
+	while (!err && told.samples < strtoull(argv[3], NULL, 10)) {
+		usleep(5000);
+		err = bede_perf_read(&perf, show, NULL, &told);
+	}
+	show_told(&told);
+	bede_perf_close(&perf);
+	return err ? 1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && !strcmp(argv[1], "pmu"))
+		return pmu(argv);
+	if (argc == 6 && !strcmp(argv[1], "parse"))
+		return parse(argv);
+	if (argc == 6 && !strcmp(argv[1], "record"))
+		return record(argv);
+	return 2;
+}

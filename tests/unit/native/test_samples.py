@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Heat by samples of memory accesses.
+
+No PMU that samples memory can be reached where this was written. So the PMUs' directories and most of the
+records here are synthetic: made as the kernel's ABI says, and named mocks. Real are the tests with a
+`toucher`: there this kernel writes the records into the rings, of page faults in the place of cache misses.
+"""
+
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PAGE = 4096
+RING = 4096
+L1, L3, RAM, CXL, ANY_CACHE, UNKNOWN = 1, 3, 0xD, 9, 0xB, 0xF  # PERF_MEM_LVLNUM_*
+USER, GUEST = 2, 5  # PERF_RECORD_MISC_*
+ENOENT = 2
+CONTEXT_SWITCHES = 3  # PERF_COUNT_SW_CONTEXT_SWITCHES
+
+
+def run(program: Path, *arguments: object, status: int = 0) -> list[str]:
+    done = subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+    )
+    if done.returncode == 77:
+        pytest.skip(done.stdout.strip())
+    assert done.returncode == status, done.stderr
+    return done.stdout.splitlines()
+
+
+# The PMU: mocks of /sys/bus/event_source/devices.
+
+INTEL = {
+    "cpu/type": "4",
+    "cpu/format/event": "config:0-7",
+    "cpu/format/umask": "config:8-15",
+    "cpu/format/ldlat": "config1:0-15",
+    "cpu/events/mem-loads": "event=0xcd,umask=0x1,ldlat=3",
+}
+SAPPHIRE_RAPIDS = INTEL | {"cpu/events/mem-loads-aux": "event=0x03,umask=0x82"}
+ZEN_3 = {
+    "cpu/type": "4",
+    "cpu/format/event": "config:0-7,32-35",
+    "ibs_op/type": "11",
+    "ibs_op/format/cnt_ctl": "config:19",
+}
+ZEN_4 = ZEN_3 | {"ibs_op/format/l3missonly": "config:16"}
+SPLIT = INTEL | {"cpu/format/event": "config:0-3,32-35"}
+#: as on the virtual machine on which this was written
+NO_PMU = {"software/type": "1", "msr/type": "9"}
+
+
+def devices(directory: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(f"{text}\n")
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("files", "wanted"),
+    [
+        (INTEL, "0 4 1cd 80 0 0 1 17"),  # loads of 128 cycles and more
+        (SAPPHIRE_RAPIDS, "0 4 1cd 80 0 8203 1 17"),
+        (SPLIT, "0 4 c0000010d 80 0 0 1 17"),
+        (ZEN_4, "0 11 90000 0 0 0 0 4096"),
+    ],
+)
+def test_the_event_is_found_by_its_files(
+    samples: Path, tmp_path: Path, files: dict[str, str], wanted: str
+) -> None:
+    assert run(samples, "pmu", devices(tmp_path, files)) == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("files", "error"),
+    [
+        (NO_PMU, ENOENT),
+        (ZEN_3, ENOENT),
+        (INTEL | {"cpu/events/mem-loads": "event=0xcd,new=1"}, ENOENT),
+        (INTEL | {"cpu/format/event": "config:0-3"}, 22),
+        (INTEL | {"cpu/format/event": "config:0-64"}, 22),
+        (INTEL | {"cpu/format/event": "config:x"}, 22),
+        (INTEL | {"cpu/format/event": "config9:0-7"}, 22),
+        (INTEL | {"cpu/format/event": ""}, 22),
+    ],
+)
+def test_what_is_not_there_or_unknown_is_no_event(
+    samples: Path, tmp_path: Path, files: dict[str, str], error: int
+) -> None:
+    assert run(samples, "pmu", devices(tmp_path, files))[0].split()[0] == str(-error)
+
+
+# The records: a mock of a ring.
+
+
+def sample(address: int, level: int = RAM, pid: int = 7, mode: int = USER, us: int = 5) -> bytes:
+    return struct.pack("<IHHIIQQQ", 9, mode, 40, pid, pid, us * 1000, address, level << 33)
+
+
+def lost(count: int) -> bytes:
+    return struct.pack("<IHHQQ", 2, 0, 24, 1, count)
+
+
+def lost_samples(count: int) -> bytes:
+    return struct.pack("<IHHQ", 13, 0, 16, count)
+
+
+THROTTLE = struct.pack("<IHHQQQ", 5, 0, 32, 0, 0, 0)
+OTHER = struct.pack("<IHHQ", 3, 0, 16, 0)
+
+
+def parse(program: Path, tmp_path: Path, text: bytes, tail: int = 0, status: int = 0) -> list[str]:
+    """What is read from a ring that has these bytes from place *tail* on."""
+    ring = bytearray(RING)
+    for i, byte in enumerate(text):
+        ring[(tail + i) % RING] = byte
+    (tmp_path / "ring").write_bytes(ring)
+    return run(program, "parse", tmp_path / "ring", RING, tail + len(text), tail, status=status)
+
+
+@pytest.mark.parametrize("tail", [0, RING - 4, RING - 8, RING - 20, RING - 50, 10**12 * RING - 100])
+def test_accesses_are_read_wherever_the_ring_ends(samples: Path, tmp_path: Path, tail: int) -> None:
+    text = (
+        sample(0x1000) + OTHER + sample(0x7FFF00002468, CXL, 8, us=9) + THROTTLE + lost(3) + lost_samples(4)
+    )
+    assert parse(samples, tmp_path, text, tail) == [
+        "7 1000 5",
+        "8 7fff00002468 9",
+        "samples 2 lost 7 throttled 1",
+    ]
+
+
+def test_only_accesses_to_memory_count(samples: Path, tmp_path: Path) -> None:
+    kernel, guest = sample(0xFFFF888000001000), sample(0x2000, mode=GUEST)
+    text = sample(0x1000, L1) + sample(0x1000, L3) + sample(0x1000, ANY_CACHE) + sample(0) + kernel + guest
+    assert parse(samples, tmp_path, text + sample(0x3000, UNKNOWN) + sample(0x4000, 0)) == [
+        "7 3000 5",
+        "7 4000 5",
+        "samples 8 lost 0 throttled 0",
+    ]
+
+
+def test_a_full_ring_is_read(samples: Path, tmp_path: Path) -> None:
+    text = sample(0x1000) * (RING // 40) + OTHER
+    assert len(text) == RING
+    assert len(parse(samples, tmp_path, text, 64)) == RING // 40 + 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\x09",
+        struct.pack("<IHH", 9, 0, 0),
+        struct.pack("<IHH", 9, 0, 7),
+        struct.pack("<IHH", 9, 0, 8),
+        struct.pack("<IHH", 9, 0, 0xFFFF),
+        struct.pack("<IHH", 2, 0, 8),
+        struct.pack("<IHH", 13, 0, 8),
+        sample(0x1000)[:39],
+        bytes(RING + 8),
+    ],
+)
+def test_malformed_records_are_refused(samples: Path, tmp_path: Path, text: bytes) -> None:
+    assert parse(samples, tmp_path, text, status=1)[-1].startswith("samples")
+
+
+def test_more_than_all_lost_is_all(samples: Path, tmp_path: Path) -> None:
+    told = parse(samples, tmp_path, lost(2**64 - 1) + lost(5))
+    assert told == [f"samples 0 lost {2**64 - 1} throttled 0"]
+
+
+def test_a_ring_of_another_size_is_refused(samples: Path, tmp_path: Path) -> None:
+    (tmp_path / "ring").write_bytes(bytes(4000))
+    run(samples, "parse", tmp_path / "ring", 4000, 40, 0, status=1)
+    (tmp_path / "ring").write_bytes(b"")
+    run(samples, "parse", tmp_path / "ring", 0, 0, 0, status=1)
+
+
+# This kernel.
+
+#: uses pages 1, 2, 3 and 10 of some, again and again, each time by a page fault
+TOUCH = """
+import ctypes, mmap, os
+memory = mmap.mmap(-1, 4096 * 64)
+print(os.getpid(), ctypes.addressof(ctypes.c_char.from_buffer(memory)), flush=True)
+while True:
+    for page in (1, 2, 3, 10):
+        memory[page * 4096] = 1
+    memory.madvise(mmap.MADV_DONTNEED)
+"""
+
+
+class Toucher:
+    def __init__(self, cgroup: Path | None) -> None:
+        self.process = subprocess.Popen([sys.executable, "-c", TOUCH], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.pid, self.start = map(int, self.process.stdout.readline().split())
+        if cgroup:
+            (cgroup / "cgroup.procs").write_text(str(self.pid))
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def cgroup2(tmp_path: Path) -> Iterator[Path]:
+    """A cgroup of version 2."""
+    mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
+    roots = [Path(words[1]) for words in mounts if words[2] == "cgroup2"]
+    if not roots:
+        pytest.skip("no cgroups of version 2 are mounted")
+    made = roots[0] / f"bede-{os.getpid()}-{tmp_path.name}"
+    try:
+        made.mkdir()
+    except OSError as error:
+        pytest.skip(f"cgroup {made}: {error.strerror}")
+    yield made
+    made.rmdir()
+
+
+@pytest.fixture
+def toucher(cgroup2: Path) -> Iterator[Toucher]:
+    """One in the cgroup, and another one that is not."""
+    touchers = [Toucher(cgroup2), Toucher(None)]
+    yield touchers[0]
+    for one in touchers:
+        one.end()
+
+
+@pytest.mark.parametrize("companion", [0, CONTEXT_SWITCHES])
+def test_this_kernels_records_are_read(
+    samples: Path, cgroup2: Path, toucher: Toucher, companion: int
+) -> None:
+    """Those of the cgroup alone, several times what a ring holds; with another event beside it or not."""
+    *lines, told = run(samples, "record", cgroup2, 20_000, 1, companion)
+    found = [(int(pid), int(at, 16), int(us)) for pid, at, us in map(str.split, lines)]
+    assert len(found) == int(told.split()[1]) >= 20_000
+    assert {pid for pid, _, _ in found} == {toucher.pid}
+    pages = [(at - toucher.start) // PAGE for _, at, _ in found]
+    assert {page for page in pages if 0 <= page < 64} == {1, 2, 3, 10}
+    assert all(pages.count(page) > 4000 for page in (1, 2, 3, 10))
