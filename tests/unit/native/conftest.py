@@ -51,7 +51,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`samples.c` with AddressSanitizer and UBSan."""
-    real = ("perf", "pmu", "ranges", "kfile")
+    real = ("perf", "pmu", "sightings", "ranges", "kfile")
     return build("samples", "address,undefined", tmp_path_factory.mktemp("samples"), real)
 
 

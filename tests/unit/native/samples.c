@@ -2,7 +2,7 @@
 /*
  * Runs, under the sanitizers, what reads samples of memory accesses: on files, and on this kernel.
  *
- *     samples pmu DEVICES | parse FILE SIZE HEAD TAIL
+ *     samples pmu DEVICES | parse FILE SIZE HEAD TAIL | raise RANGES SIGHTINGS WINDOWS PART
  *     samples record CGROUP COUNT PERIOD COMPANION
  *
  * "record" runs on the kernel of this machine, with page faults in the place of cache misses: those are records of the same form, with
@@ -18,6 +18,7 @@
 
 #include "perf.h"
 #include "range_text.h"
+#include "sightings.h"
 
 #define SKIPPED 77
 
@@ -65,6 +66,31 @@ static int parse(char **argv)
 	return tail > head ? 3 : err ? 1 : 0;
 }
 
+/* SIGHTINGS: lines "PID ADDRESS WINDOW". */
+static int raise_heat(char **argv)
+{
+	BEDE_BUFFER file = { 0 };
+	struct bede_ranges ranges = { 0 };
+	struct bede_process processes[] = { { .pid = 9 }, { .pid = 7 } };
+	struct bede_sightings seen = { .processes = processes,
+				       .process_count = 2,
+				       .part = strtoull(argv[5], NULL, 0) };
+	int pid, err = 0, used;
+	unsigned window;
+	uint64_t address;
+
+	if (read_ranges(argv[2], &ranges) || read_file(argv[3], &file))
+		return 2;
+	for (const char *at = file.text;
+	     !err && sscanf(at, "%d %" SCNx64 " %u\n%n", &pid, &address, &window, &used) == 3; at += used)
+		err = bede_sightings_add(&seen, pid, address, window);
+	err = err ? err : bede_sightings_raise(&seen, (unsigned)atoi(argv[4]), &ranges);
+	show_ranges(&ranges);
+	bede_sightings_free(&seen);
+	free(ranges.at);
+	return err ? 1 : 0;
+}
+
 static int skip(int err)
 {
 	printf("perf_event_open: %s\n", strerror(-err));
@@ -101,6 +127,8 @@ int main(int argc, char **argv)
 		return pmu(argv);
 	if (argc == 6 && !strcmp(argv[1], "parse"))
 		return parse(argv);
+	if (argc == 6 && !strcmp(argv[1], "raise"))
+		return raise_heat(argv);
 	if (argc == 6 && !strcmp(argv[1], "record"))
 		return record(argv);
 	return 2;

@@ -7,6 +7,7 @@ records here are synthetic: made as the kernel's ABI says, and named mocks. Real
 """
 
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -180,6 +181,69 @@ def test_a_ring_of_another_size_is_refused(samples: Path, tmp_path: Path) -> Non
     run(samples, "parse", tmp_path / "ring", 4000, 40, 0, status=1)
     (tmp_path / "ring").write_bytes(b"")
     run(samples, "parse", tmp_path / "ring", 0, 0, 0, status=1)
+
+
+# What the samples add.
+
+Range = tuple[int, int, int, int]  # pid, heat, start, end
+
+
+def raised(
+    program: Path,
+    tmp_path: Path,
+    ranges: list[Range],
+    seen: list[tuple[int, int, int]],
+    windows: int = 10,
+    part: int = PAGE,
+) -> list[Range]:
+    lines = (f"{pid} {heat} {start:x} {end:x}\n" for pid, heat, start, end in ranges)
+    (tmp_path / "ranges").write_text("".join(lines))
+    (tmp_path / "seen").write_text("".join(f"{pid} {at:x} {window}\n" for pid, at, window in seen))
+    found = run(program, "raise", tmp_path / "ranges", tmp_path / "seen", windows, part)
+    return [(int(a), int(b), int(c, 16), int(d, 16)) for a, b, c, d in map(str.split, found)]
+
+
+def test_a_page_is_as_hot_as_its_windows_with_samples(samples: Path, tmp_path: Path) -> None:
+    seen = [(7, 0x2008, window) for window in (0, 1, 1, 1, 9)] + [(7, 0x4000, 3), (7, 0x5FFF, 3)]
+    seen += [(9, 0x2000, 0), (8, 0x2000, 0), (7, 0x9000, 10), (7, 0x9000, 64)]
+    ranges = [(7, 0, 0x1000, 0xA000), (8, 5, 0x1000, 0x3000), (9, 5, 0x1000, 0x3000)]
+    assert raised(samples, tmp_path, ranges, seen) == [
+        (7, 0, 0x1000, 0x2000),
+        (7, 30, 0x2000, 0x3000),
+        (7, 0, 0x3000, 0x4000),
+        (7, 10, 0x4000, 0x6000),
+        (7, 0, 0x6000, 0xA000),
+        (8, 5, 0x1000, 0x3000),  # no process that is measured
+        (9, 5, 0x1000, 0x2000),
+        (9, 10, 0x2000, 0x3000),
+    ]
+
+
+def test_samples_never_make_a_page_colder(samples: Path, tmp_path: Path) -> None:
+    ranges = [(7, 40, 0x1000, 0x8000)]
+    assert raised(samples, tmp_path, ranges, [(7, 0x2000, window) for window in range(4)]) == ranges
+    assert raised(samples, tmp_path, ranges, []) == ranges
+    assert raised(samples, tmp_path, ranges, [(7, 0x2000, 0)], 0) == ranges
+
+
+def test_parts_are_cut_at_the_ends_of_ranges(samples: Path, tmp_path: Path) -> None:
+    """DAMON's regions do not begin where huge pages do; and memory may end within one."""
+    huge, seen = 1 << 21, [(7, 0x20_1234, 0), (7, 0x5F_F000, 0)]
+    ranges = [(7, 0, 0x30_0000, 0x38_0000), (7, 50, 0x38_0000, 0x50_0000), (7, 9, 1 << 56, 1 << 57)]
+    assert raised(samples, tmp_path, ranges, seen, 1, huge) == [
+        (7, 100, 0x30_0000, 0x50_0000),
+        (7, 9, 1 << 56, 1 << 57),
+    ]
+
+
+def test_of_too_many_pages_those_seen_least_are_left_out(samples: Path, tmp_path: Path) -> None:
+    """The list of ranges has room for a quarter of a million, and what is measured next divides them."""
+    seen = [(7, page * 2 * PAGE, 0) for page in range(100_000)]
+    seen += [(7, page * 2 * PAGE, 1) for page in range(0, 100_000, 10)]
+    random.Random(1).shuffle(seen)
+    found = raised(samples, tmp_path, [(7, 0, 0, 1 << 40)], seen)
+    assert {heat for _, heat, _, _ in found} == {0, 20}
+    assert len(found) == 20_000
 
 
 # This kernel.
