@@ -122,17 +122,28 @@ static int claim(void)
 	return 0;
 }
 
+/* How many regions there are if each has one page, or one huge page. */
+static uint64_t pages(const struct bede_heat_ask *ask)
+{
+	uint64_t part = ask->huge ? HUGE_PART : PAGE, sum = 0;
+
+	for (size_t i = 0; i < ask->count; i++)
+		sum += ask->processes[i].span / part + 1;
+	return sum;
+}
+
+bool bede_damon_sees_all(const struct bede_heat_ask *ask)
+{
+	return pages(ask) <= MOST_REGIONS / ask->count;
+}
+
 /*
  * How many regions DAMON shall begin with. Up to 6.12 it divides each process's memory into so many, later that of all
  * processes together.
  */
 static uint64_t regions(const struct bede_heat_ask *ask)
 {
-	uint64_t part = ask->huge ? HUGE_PART : PAGE, sum = 0;
-
-	for (size_t i = 0; i < ask->count; i++)
-		sum += ask->processes[i].span / part + 1;
-	uint64_t most = MOST_REGIONS / ask->count;
+	uint64_t sum = pages(ask), most = MOST_REGIONS / ask->count;
 
 	return sum < LEAST_REGIONS ? LEAST_REGIONS : minimum(sum, most);
 }
@@ -228,6 +239,8 @@ static int await(const struct bede_heat_ask *ask, struct bede_heat *out)
 		if (!*ask->wanted)
 			return -EINTR;
 		usleep(SLICE_US);
+		if (ask->meanwhile)
+			ask->meanwhile(ask->context);
 		int count = bede_trace_read(&trace, collect, &collected);
 
 		if (count < 0)

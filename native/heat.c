@@ -2,6 +2,8 @@
 #include "heat.h"
 
 #include "bpf.h"
+#include "pmu.h"
+#include "sampled.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,7 +11,7 @@
 
 #include "units.h"
 
-static const struct bede_heat_source *const sources[] = { &bede_accessed, &bede_damon };
+static const struct bede_heat_source *const sources[] = { &bede_accessed, &bede_sampled, &bede_damon };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static unsigned users;
@@ -17,7 +19,13 @@ static uint64_t reserved_us; /* until then all CPU time for measuring is given a
 
 int bede_heat_prepare(void)
 {
+	bede_sampled_prepare(BEDE_PMU_DEVICES);
 	return bede_bpf_load();
+}
+
+bool bede_heat_takes_perfmon(void)
+{
+	return bede_sampled_is_there();
 }
 
 int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out)

@@ -18,6 +18,8 @@
 struct bede_heat_ask {
 	const struct bede_process *processes; /* pid and span are read */
 	size_t count;			      /* at most BEDE_HEAT_TARGETS */
+	int dir;			      /* the directory of their cgroup */
+	uint64_t bound;			      /* bytes that may be local */
 	uint64_t window_us;
 	unsigned windows;   /* one after the other */
 	bool huge;	    /* most of the memory is in huge pages: smaller parts of it tell nothing more */
@@ -27,6 +29,9 @@ struct bede_heat_ask {
 	 * the source. See bede_heat_let_go.
 	 */
 	bool *kept;
+	/* Called every some 10 ms while DAMON looks, for what measures at the same time; NULL: nothing does. */
+	void (*meanwhile)(void *context);
+	void *context;
 };
 
 struct bede_heat {
@@ -49,12 +54,19 @@ struct bede_heat_source {
 	void (*close)(void);  /* give back what is kept for all of them; NULL: nothing is */
 };
 
-extern const struct bede_heat_source bede_accessed, bede_damon;
+extern const struct bede_heat_source bede_accessed, bede_sampled, bede_damon;
+
+/* Whether DAMON would look at each page of these processes, not at one page of each larger part. */
+bool bede_damon_sees_all(const struct bede_heat_ask *ask);
 
 /*
- * Do what takes capabilities that measuring does not. Returns 0 or a negative errno: then the best source is left out.
+ * Do what takes capabilities that measuring does not, and find out what else there is. Returns 0 or a negative errno: then the best
+ * source is left out.
  */
 int bede_heat_prepare(void);
+
+/* Whether measuring will take CAP_PERFMON, as sampled.c does. Known after bede_heat_prepare. */
+bool bede_heat_takes_perfmon(void);
 
 /* Measure by the best source that this kernel has. Returns as that source's measure does. */
 int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out);

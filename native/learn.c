@@ -76,6 +76,8 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 	struct bede_vmas *vmas = &search->vmas;
 	struct bede_heat heat = { 0 };
 	struct bede_heat_ask measure = { .processes = vmas->processes,
+					 .dir = search->dir,
+					 .bound = ask->bound,
 					 .window_us = learn->window_us,
 					 .windows = windows(learn),
 					 .huge = ask->huge,

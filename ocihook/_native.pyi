@@ -124,6 +124,7 @@ class _Lib:
     bede_cpus_listed: Callable[[bytes | CData], int]
     bede_cpus_by_quota: Callable[[bytes | CData], int]
     bede_heat_prepare: Callable[[], int]
+    bede_heat_takes_perfmon: Callable[[], bool]
 
 ffi: _FFI
 lib: _Lib

@@ -156,11 +156,16 @@ class Holder:
 
 
 def prepare_heat() -> None:
-    """Load the programs that report accessed pages: that takes capabilities, measuring heat none.
+    """Load the programs that report accessed pages: that takes capabilities, measuring heat by them none.
 
     Raises OSError.
     """
     _check(_lib.bede_heat_prepare(), "cannot load BPF programs")
+
+
+def heat_takes_perfmon() -> bool:
+    """Return whether measuring heat will take ``CAP_PERFMON``. Known after `prepare_heat`."""
+    return bool(_lib.bede_heat_takes_perfmon())
 
 
 def parse_numa_stat(text: bytes) -> tuple[dict[int, int], dict[int, int]]:

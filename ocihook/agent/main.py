@@ -243,22 +243,27 @@ def _check_config() -> None:
 
 
 def _prepare_heat() -> None:
-    """Load what measures heat best. Without it heat is measured by DAMON, at a higher price."""
+    """Load what measures heat best. Without it heat is measured at a higher price."""
     try:
         native.prepare_heat()
     except OSError as error:
-        report(f"heat is measured by DAMON alone: {error.strerror}", "no_bpf")
+        report(f"heat is measured without accessed bits: {error.strerror}", "no_bpf")
 
 
 def _confine() -> None:
-    """Keep three capabilities: for thread priority, everybody's cgroup files, and others' namespaces."""
+    """Keep three capabilities: for thread priority, everybody's cgroup files, and others' namespaces.
+
+    Where the processor can sample accesses to memory for the agent, keep that for perf events, too.
+    """
     try:
         import prctl
     except ImportError:
         return
     prctl.set_name("bede-agent")
     prctl.set_no_new_privs(1)
-    keep = (prctl.CAP_SYS_NICE, prctl.CAP_DAC_OVERRIDE, prctl.CAP_SYS_PTRACE)
+    keep = [prctl.CAP_SYS_NICE, prctl.CAP_DAC_OVERRIDE, prctl.CAP_SYS_PTRACE]
+    if native.heat_takes_perfmon():
+        keep.append(prctl.CAP_PERFMON)
     # Keep this order: each step needs a capability that the next step gives up.
     prctl.capbset.limit(*keep)
     prctl.cap_effective.limit(*keep)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's start."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from ocihook import config
+from ocihook import config, native
 from ocihook.agent import main
 
 
@@ -35,3 +37,19 @@ def test_a_configuration_with_a_mistake_leaves_no_fence_alone(
     err = capsys.readouterr().err
     assert err.count("\n") == (1 if words else 0)
     assert words in err
+
+
+@pytest.mark.parametrize("samples", [False, True])
+def test_the_capability_for_samples_is_kept_only_where_there_are_any(
+    monkeypatch: pytest.MonkeyPatch, samples: bool
+) -> None:
+    kept: list[list[str]] = []
+    limits = SimpleNamespace(limit=lambda *names: kept.append(list(names)))
+    names = ("CAP_SYS_NICE", "CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE", "CAP_PERFMON")
+    sets = dict.fromkeys(("capbset", "cap_effective", "cap_permitted"), limits)
+    calls = dict.fromkeys(("set_name", "set_no_new_privs"), lambda _: None)
+    prctl = SimpleNamespace(**sets, **calls, **{name: name for name in names})
+    monkeypatch.setitem(sys.modules, "prctl", prctl)  # type: ignore[arg-type]
+    monkeypatch.setattr(native, "heat_takes_perfmon", lambda: samples)
+    main._confine()
+    assert kept == [list(names if samples else names[:3])] * 3

@@ -3,10 +3,11 @@
  * Runs, under the sanitizers, what reads samples of memory accesses: on files, and on this kernel.
  *
  *     samples pmu DEVICES | parse FILE SIZE HEAD TAIL | raise RANGES SIGHTINGS WINDOWS PART
- *     samples record CGROUP COUNT PERIOD COMPANION
+ *     samples record CGROUP COUNT PERIOD COMPANION | measure DEVICES CGROUP PID WINDOWS
  *
- * "record" runs on the kernel of this machine, with page faults in the place of cache misses: those are records of the same form, with
- * an address each, in the same rings. Where it allows no such events, it says so, and the status is 77.
+ * "record" and "measure" run on the kernel of this machine, with page faults in the place of cache misses: those are records of the
+ * same form, with an address each, in the same rings. Where it allows no such events, they say so, and the status is 77. DAMON is a
+ * mock that is not there.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,11 +17,28 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "heat.h"
 #include "perf.h"
 #include "range_text.h"
+#include "sampled.h"
 #include "sightings.h"
 
 #define SKIPPED 77
+
+static int no_damon(const struct bede_heat_ask *ask, struct bede_heat *out)
+{
+	(void)ask;
+	(void)out;
+	return -ENOENT;
+}
+
+const struct bede_heat_source bede_damon = { .measure = no_damon };
+
+bool bede_damon_sees_all(const struct bede_heat_ask *ask)
+{
+	(void)ask;
+	return false;
+}
 
 static int pmu(char **argv)
 {
@@ -121,6 +139,44 @@ static int record(char **argv)
 	return err ? 1 : 0;
 }
 
+static int descriptors(void)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* The heat of one process, by the whole source. */
+static int measure(char **argv)
+{
+	BEDE_FD cgroup = open(argv[3], O_RDONLY | O_DIRECTORY);
+	struct bede_process process = { .pid = atoi(argv[4]), .span = 1ULL << 40 };
+	struct bede_heat heat = { 0 };
+	atomic_int wanted = 1;
+	bool kept = false;
+	struct bede_heat_ask ask = { .processes = &process,
+				     .count = 1,
+				     .dir = cgroup,
+				     .bound = 4096,
+				     .window_us = 100000,
+				     .windows = (unsigned)atoi(argv[5]),
+				     .wanted = &wanted,
+				     .kept = &kept };
+	int before = descriptors();
+
+	bede_sampled_prepare(argv[2]);
+	if (!bede_sampled_is_there())
+		return skip(-ENOENT);
+	int err = bede_sampled.measure(&ask, &heat);
+
+	show_ranges(&heat.ranges);
+	free(heat.ranges.at);
+	printf("%d %d %d %d\n", err, heat.by_page, heat.used_us > 0, descriptors() - before);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 3 && !strcmp(argv[1], "pmu"))
@@ -131,5 +187,5 @@ int main(int argc, char **argv)
 		return raise_heat(argv);
 	if (argc == 6 && !strcmp(argv[1], "record"))
 		return record(argv);
-	return 2;
+	return argc == 6 && !strcmp(argv[1], "measure") ? measure(argv) : 2;
 }

@@ -20,7 +20,7 @@ PAGE = 4096
 RING = 4096
 L1, L3, RAM, CXL, ANY_CACHE, UNKNOWN = 1, 3, 0xD, 9, 0xB, 0xF  # PERF_MEM_LVLNUM_*
 USER, GUEST = 2, 5  # PERF_RECORD_MISC_*
-ENOENT = 2
+ENOENT, EINTR, EBUSY = 2, 4, 16
 CONTEXT_SWITCHES = 3  # PERF_COUNT_SW_CONTEXT_SWITCHES
 
 
@@ -246,6 +246,72 @@ def test_of_too_many_pages_those_seen_least_are_left_out(samples: Path, tmp_path
     assert len(found) == 20_000
 
 
+# The whole source, on a mock of a processor, with a process of 2 GiB of which a quarter may be local.
+
+MEMORY = (1 << 19, 1 << 17)
+
+
+def simulate(program: Path, misses: float, *how: str, window_us: int = 20_000) -> dict[str, float]:
+    words = run(program, *MEMORY, misses, window_us, *how)[0].split()
+    names = ("error", "by_damon", "in_all", "samples", "opened", "closed", "colder", "left_open")
+    return dict(zip(names, map(float, words), strict=True))
+
+
+@pytest.mark.parametrize(("misses", "window_us"), [(2e6, 200_000), (20e6, 20_000), (2e9, 1000)])
+def test_scattered_hot_pages_are_found(sampling: Path, misses: float, window_us: int) -> None:
+    """DAMON looks at one of eight pages. The best quarter of all has 89 % of the misses."""
+    found = simulate(sampling, misses, window_us=window_us)
+    assert found["error"] == 0
+    assert found["in_all"] > found["by_damon"] + 0.2
+    assert not found["colder"]
+    assert found["opened"] == found["closed"] == 1
+
+
+def test_more_samples_than_a_processor_can_afford_are_never_taken(sampling: Path) -> None:
+    """50,000 a second for two seconds are wanted, if the kernel allows as many."""
+    assert simulate(sampling, 20e6)["samples"] < 120_000
+    assert simulate(sampling, 20e6, "burst")["samples"] < 120_000
+
+
+def test_where_the_kernel_allows_few_samples_these_are_used(sampling: Path) -> None:
+    """It allows 25,000 a second; whoever is throttled asks for less."""
+    found = simulate(sampling, 20e6, "slow")
+    assert found["samples"] < 50_000
+    assert found["in_all"] > found["by_damon"] + 0.1
+
+
+def test_where_samples_are_too_few_damon_is_alone(sampling: Path) -> None:
+    found = simulate(sampling, 1e4, window_us=300_000)
+    assert found["in_all"] == found["by_damon"] > 0
+    assert found["samples"] < 100
+    assert not found["left_open"]
+    assert found["opened"] == found["closed"] == 1
+
+
+@pytest.mark.parametrize("how", ["ended", "refused"])
+def test_whatever_ends_the_samples_damon_goes_on(sampling: Path, how: str) -> None:
+    found = simulate(sampling, 20e6, how)
+    assert found["error"] == 0
+    assert found["in_all"] == found["by_damon"] > 0
+    assert found["opened"] == found["closed"] == (how == "ended")
+
+
+def test_without_damon_samples_are_better_than_nothing(sampling: Path) -> None:
+    found = simulate(sampling, 20e6, "alone")
+    assert (found["error"], found["opened"], found["closed"]) == (0, 1, 1)
+    assert found["in_all"] > 0.65
+    assert simulate(sampling, 1e4, "alone")["error"] == -ENOENT
+    assert simulate(sampling, 20e6, "alone", "refused")["error"] == -ENOENT
+    assert simulate(sampling, 20e6, "alone", "ended")["error"] == -EINTR
+
+
+def test_nothing_is_opened_while_damon_is_busy_or_sees_all(sampling: Path) -> None:
+    found = simulate(sampling, 20e6, "busy")
+    assert (found["error"], found["opened"]) == (-EBUSY, 0)
+    small = run(sampling, 65_536, 16_384, 20e6, 10_000)[0].split()
+    assert (small[0], small[4]) == (str(-ENOENT), "0")
+
+
 # This kernel.
 
 #: uses pages 1, 2, 3 and 10 of some, again and again, each time by a page fault
@@ -310,3 +376,21 @@ def test_this_kernels_records_are_read(
     pages = [(at - toucher.start) // PAGE for _, at, _ in found]
     assert {page for page in pages if 0 <= page < 64} == {1, 2, 3, 10}
     assert all(pages.count(page) > 4000 for page in (1, 2, 3, 10))
+
+
+def test_heat_is_measured_on_this_kernel(
+    samples: Path, cgroup2: Path, toucher: Toucher, tmp_path: Path
+) -> None:
+    """By the whole source: the mock of a PMU names page faults of the software (type 1, config 2)."""
+    files = {"cpu/type": "1", "cpu/format/event": "config:0-7", "cpu/events/mem-loads": "event=0x2"}
+    files["cpu/events/mem-loads-aux"] = f"event={CONTEXT_SWITCHES}"
+    *lines, told = run(samples, "measure", devices(tmp_path / "mock", files), cgroup2, toucher.pid, 5)
+    assert told == "0 1 1 0"  # no error, page by page, it has a price, no descriptor stays open
+    ranges = [(int(heat), int(start, 16), int(end, 16)) for _, heat, start, end in map(str.split, lines)]
+    heats = [
+        next(heat for heat, start, end in ranges if start <= toucher.start + page * PAGE < end)
+        for page in range(64)
+    ]
+    assert {page for page, heat in enumerate(heats) if heat >= 60} == {1, 2, 3, 10}
+    assert {page for page, heat in enumerate(heats) if heat} == {1, 2, 3, 10}
+    assert (ranges[0][1], ranges[-1][2]) == (0, 1 << 56)
