@@ -18,9 +18,12 @@
  * BOUND of the pages are local at first, spread evenly. With "stuck" these are the first ones, and the first half of them
  * cannot be moved. With "huge" all but the last quarter are in huge pages; the load is one for each huge page then. With
  * "processes" four processes have a quarter of the pages each; with "shared" they have all of them, each uses a quarter of them
- * seven times as often as the others do, and has in its page table what it has used. With "unfenced" no ticket is needed. It prints a line for each measurement: seconds, share of accesses that are local, the same with the best
- * pages local, CPU time so far in microseconds, pages moved so far, pages moved in vain so far, highest number of local
- * pages so far, and the estimates of bede_hits_estimate.
+ * seven times as often as the others do, and has in its page table what it has used. With "unfenced" no ticket is needed. With
+ * "churn" memory comes and goes between two measurements, so the kernel demotes a fifth of BOUND each time, at random.
+ *
+ * It prints a line for each measurement: seconds, share of accesses that are local, the same with the best pages local, CPU time so
+ * far in microseconds, pages moved so far, pages moved in vain so far, highest number of local pages so far, and the estimates
+ * of bede_hits_estimate.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -364,6 +367,20 @@ static bool stopped(void *context)
 	return false;
 }
 
+/* The kernel demotes so many local pages. */
+static void demote_any(size_t count)
+{
+	while (count && memory.local) {
+		size_t page = (size_t)(drand48() * (double)memory.pages);
+
+		if (memory.node[page])
+			continue;
+		memory.node[page] = 1;
+		memory.local--;
+		count--;
+	}
+}
+
 static bool is_said(char **words, const char *word)
 {
 	while (*words && strcmp(*words, word))
@@ -377,7 +394,7 @@ int main(int argc, char **argv)
 		return 2;
 	const char *load = argv[1];
 	bool moves = !strcmp(load, "moved") || !strcmp(load, "jump"), moved = false;
-	bool stuck = is_said(argv + 7, "stuck");
+	bool stuck = is_said(argv + 7, "stuck"), churns = is_said(argv + 7, "churn");
 	double rate = atof(argv[5]), seconds = atof(argv[6]);
 
 	srand48(atol(argv[4]));
@@ -442,7 +459,11 @@ int main(int argc, char **argv)
 		vain += exchange.bytes_vain;
 		bede_hits_estimate(&search, &lists[0], 1, 2, bytes, &hits);
 		show(vain, &hits);
-		clock_ns += bede_exchange_pause(&exchange, (cpu_ns - before) / 1000) * 1000;
+		uint64_t pause = bede_exchange_pause(&exchange, (cpu_ns - before) / 1000);
+
+		clock_ns += pause * 1000;
+		if (churns && memory.local + memory.bound / 5 > memory.bound)
+			demote_any(memory.local + memory.bound / 5 - memory.bound);
 	}
 	bede_exchange_close(&exchange);
 	bede_search_free(&search);

@@ -105,6 +105,17 @@ def test_memory_that_processes_share_is_hot_for_all_of_them(
     assert 0.9 <= turns[-1].hits_local / turns[-1].hits_best <= 1.05
 
 
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("load", ["region", "zipf"])
+def test_what_is_demoted_for_memory_that_comes_and_goes_is_promoted_again(
+    exchange: Path, load: str, share: int
+) -> None:
+    """Each time, and no local page is given away for it."""
+    turns = run(exchange, load, share, 1, 60, "churn")
+    assert min(turn.efficiency(PAGES // share) for turn in turns if turn.seconds > 10) > 0.95
+    assert turns[-1].vain * 100 < turns[-1].moved
+
+
 @pytest.mark.parametrize("load", ["zipf", "region"])
 def test_what_cannot_be_moved_is_in_nobodys_way(exchange: Path, load: str) -> None:
     """Half of the local pages cannot be, the first to be tried, as if processes elsewhere had mapped them."""
