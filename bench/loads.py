@@ -20,12 +20,8 @@ class Load:
     server: tuple[str, ...] = ()  #: a program to run instead, which bench/redis_client.c asks, and ends
     rounds: int = 150
     last: int = 10  #: rounds at the end that count as steady
+    short: int = 30  #: rounds of a run that ends like this one: what is read in turn is in the same place
     moves: bool = False  #: whether other memory is the one in use after half of the rounds
-
-    @property
-    def short(self) -> int:
-        """Rounds of a shorter run that ends like this one: what is read in turn is then in the same place."""
-        return self.rounds // 5
 
     def words(self, kind: str, rounds: int) -> tuple[str, ...]:
         """The arguments of patterns.c, or of the server, for so many rounds of a load of this *kind*."""
@@ -46,9 +42,10 @@ LOADS = {
     "moved": Load(_STORE, moves=True),
     "scan": Load(_STORE),
     "churn": Load(_STORE),
-    "rank": Load(rounds=24, last=3),  # each round reads the whole graph
-    "bfs": Load(rounds=20, last=3),
-    "kmeans": Load(("150000",), rounds=100, last=20),  # in 20 rounds all points are read
+    "rank": Load(rounds=24, last=3, short=4),  # each round reads the whole graph
+    "bfs": Load(rounds=20, last=3, short=4),
+    # In 20 rounds all points are read; a sample of a longer stream changes less.
+    "kmeans": Load(("150000",), rounds=100, last=20, short=100),
     "tree": Load(("200000", "60")),
     "redis": Load(("20000",), ("redis-server", "--port", "0", "--unixsocket", SOCKET, "--save", "")),
 }

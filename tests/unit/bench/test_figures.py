@@ -69,6 +69,16 @@ def test_a_bound_of_all_is_never_reached() -> None:
     assert loads.bound_of(4) * 4 == loads.SIZE
 
 
+@pytest.mark.parametrize("kind", loads.LOADS)
+def test_the_shorter_run_ends_where_the_longer_one_does(kind: str) -> None:
+    """The kinds that read a twentieth of their memory in its order each round are at the same one."""
+    load = loads.LOADS[kind]
+    assert load.last <= load.short <= load.rounds
+    assert not load.moves or load.last <= load.short // 2
+    if kind in ("scan", "kmeans"):
+        assert (load.rounds - load.short) % 20 == 0
+
+
 @pytest.mark.parametrize("kind", [kind for kind, load in loads.LOADS.items() if not load.server])
 def test_each_load_is_a_kind_that_the_program_explains(kind: str) -> None:
     source = Path(__file__).parents[3] / "tests/vm/guest/workloads/patterns.c"
