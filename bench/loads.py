@@ -47,7 +47,9 @@ LOADS = {
     # In 20 rounds all points are read; a sample of a longer stream changes less.
     "kmeans": Load(("150000",), rounds=100, last=20, short=100),
     "tree": Load(("200000", "60")),
-    "redis": Load(("20000",), ("redis-server", "--port", "0", "--unixsocket", SOCKET, "--save", "")),
+    "redis": Load(
+        ("60000",), ("redis-server", "--port", "0", "--unixsocket", SOCKET, "--save", ""), rounds=100
+    ),
 }
 
 
