@@ -2,6 +2,7 @@
 #include "heat.h"
 
 #include "bpf.h"
+#include "perf.h"
 #include "pmu.h"
 #include "sampled.h"
 
@@ -19,7 +20,7 @@ static uint64_t reserved_us; /* until then all CPU time for measuring is given a
 
 int bede_heat_prepare(void)
 {
-	bede_sampled_prepare(BEDE_PMU_DEVICES);
+	bede_sampled_prepare(BEDE_PMU_DEVICES, BEDE_CGROUPS);
 	return bede_bpf_load();
 }
 
@@ -37,7 +38,7 @@ int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 	for (size_t i = 0; i < sizeof(sources) / sizeof(*sources) && err == -ENOENT; i++) {
 		out->ranges.count = 0;
 		out->used_us = 0;
-		out->by_page = false;
+		out->by_page = out->sampled = false;
 		err = sources[i]->measure(ask, out);
 	}
 	return err;

@@ -23,6 +23,7 @@ struct bede_heat_ask {
 	uint64_t window_us;
 	unsigned windows;   /* one after the other */
 	bool huge;	    /* most of the memory is in huge pages: smaller parts of it tell nothing more */
+	bool soon;	    /* it shall take no longer than these windows */
 	atomic_int *wanted; /* set to 0, it ends the measurement early */
 	/*
 	 * Whether what was prepared for this asker's last measurement is kept for the next one. False before the first one; set by
@@ -40,8 +41,10 @@ struct bede_heat {
 	 * was in use.
 	 */
 	struct bede_ranges ranges;
-	uint64_t used_us; /* CPU time that the kernel spent on it, in threads of its own */
+	uint64_t used_us; /* CPU time that the kernel spent on it, in threads of its own and in interrupts */
 	bool by_page;	  /* each range with heat has only pages that its process used */
+	bool sampled; /* samples have raised the heat of some ranges: it cannot be compared with what was measured without */
+	double seen; /* then: bytes that were in use in a window, in the mean, as known without samples */
 };
 
 struct bede_heat_source {

@@ -13,7 +13,8 @@
 #define LEAST_WINDOWS 2
 /* A program grows if its memory is larger than last time by one of so many parts. */
 #define GROWING_PARTS 16
-#define MEASURE_US 2000000	       /* the longest measurement */
+#define MOST_WITHOUT 5	   /* measurements without samples that are left out, as long as others have them */
+#define MEASURE_US 2000000 /* the longest measurement */
 #define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */
 
 void bede_learn_open(struct bede_learn *learn)
@@ -42,14 +43,15 @@ static unsigned windows(const struct bede_learn *learn)
 }
 
 /* Take in what was measured as asked. */
-static void take_in(struct bede_learn *learn, struct bede_search *search, struct bede_ranges *measured,
+static void take_in(struct bede_learn *learn, struct bede_search *search, struct bede_heat *heat,
 		    const struct bede_heat_ask *asked, uint64_t bound)
 {
-	uint64_t next_us = bede_scores_window(measured, asked->window_us, bound),
-		 memory = search->vmas.memory;
+	struct bede_ranges *measured = &heat->ranges;
+	double seen = heat->sampled ? heat->seen : bede_scores_use(measured) / BEDE_HEAT_ALWAYS;
+	uint64_t next_us = bede_scores_window(seen, asked->window_us, bound), memory = search->vmas.memory;
 
-	/* Scores from windows of another length say something else, and so do those of another time. */
-	if (!learn->fits || !search->heat.count ||
+	/* Scores from windows of another length say something else, and so do those of another kind or time. */
+	if (!learn->fits || !search->heat.count || learn->sampled != heat->sampled ||
 	    bede_scores_are_outdated(&search->heat, measured, learn->trust, memory)) {
 		learn->learned = 0;
 		learn->settled = false;
@@ -60,6 +62,7 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 	 */
 	bool grows = memory > learn->memory + learn->memory / GROWING_PARTS;
 
+	learn->sampled = heat->sampled;
 	learn->ready = learn->fits || (next_us > asked->window_us && !grows);
 	learn->memory = memory;
 	bede_scores_learn(&search->heat, measured, asked->windows, learn->learned, memory);
@@ -68,6 +71,13 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 	learn->scored_us = asked->window_us;
 	learn->window_us = next_us;
 	learn->fits = next_us < asked->window_us * 2 && next_us > asked->window_us / 2;
+}
+
+/* Whether samples are missing only this time. Then the scores tell more than what was measured. */
+static bool lacks_samples(struct bede_learn *learn, const struct bede_heat *heat)
+{
+	learn->without = heat->sampled ? 0 : learn->without + 1;
+	return learn->sampled && learn->fits && learn->without && learn->without <= MOST_WITHOUT;
 }
 
 int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, const struct bede_learn_ask *ask,
@@ -81,6 +91,7 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 					 .window_us = learn->window_us,
 					 .windows = windows(learn),
 					 .huge = ask->huge,
+					 .soon = ask->soon || !learn->fits,
 					 .wanted = ask->wanted,
 					 .kept = ask->kept };
 
@@ -95,8 +106,8 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 		bede_search_read(search);
 		bede_order_by_address(&search->vmas.ranges);
 		bede_order_by_address(&heat.ranges);
-		if (!bede_shared_merge(&heat.ranges, &search->vmas.ranges))
-			take_in(learn, search, &heat.ranges, &measure, ask->bound);
+		if (!bede_shared_merge(&heat.ranges, &search->vmas.ranges) && !lacks_samples(learn, &heat))
+			take_in(learn, search, &heat, &measure, ask->bound);
 		search->by_page = heat.by_page;
 		search->heat_us = now_us();
 		bede_search_sort(search);

@@ -18,12 +18,15 @@ struct bede_learn {
 	uint64_t memory;    /* bytes that were in memory at the last measurement */
 	bool fits;	    /* the last windows had about the right length, so the next ones will */
 	bool ready;	    /* the scores tell what to exchange */
+	bool sampled;	    /* the scores are of measurements with samples */
+	unsigned without;   /* measurements without samples since the last one with them */
 	bool settled;	    /* set by the caller: nearly nothing was left to exchange */
 };
 
 struct bede_learn_ask {
 	uint64_t bound;	    /* bytes */
 	bool huge;	    /* most memory is in huge pages */
+	bool soon;	    /* somebody waits for it */
 	atomic_int *wanted; /* set to 0, it ends the measurement early */
 	bool *kept;	    /* see struct bede_heat_ask */
 };

@@ -232,6 +232,7 @@ static void work(struct bede_mover *mover, const struct bede_ask *ask)
 	if (ask->demote) {
 		struct bede_exchange_ask heat = exchange_ask(mover, ask);
 
+		heat.heat.soon = true;
 		if (ask->fresh && now_us() > mover->search.heat_us + FRESH_US)
 			(void)measure(mover, &heat);
 		move(mover, ask->demote, ask->from, mover->far_mask, false);

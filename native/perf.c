@@ -3,6 +3,7 @@
 #include "perf.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,8 @@
  * kernel lets each user have 512 KiB for each CPU (perf_event_mlock_kb).
  */
 #define RING (32 * PAGE)
+#define PARANOID "/proc/sys/kernel/perf_event_paranoid"
+#define MOST_PARANOID 2
 #define END_OF_PROCESSES (1ULL << 56) /* beyond all addresses of processes */
 
 /* The caches among the levels that a sample names: L1 to L4, newer names of some, and "any cache". */
@@ -197,6 +200,9 @@ static int open_cpu(const struct bede_event *event, uint64_t period, int cgroup,
 	void *ring = mmap(NULL, PAGE + RING, PROT_READ | PROT_WRITE, MAP_SHARED, out->event, 0);
 
 	out->ring = ring == MAP_FAILED ? NULL : ring;
+	/* Linux 6.16 and later say of a group's leader alone that it was throttled: let that be said in this ring. */
+	if (out->companion >= 0)
+		(void)ioctl(out->companion, PERF_EVENT_IOC_SET_OUTPUT, out->event);
 	if (ring == MAP_FAILED || ioctl(out->companion < 0 ? out->event : out->companion,
 					PERF_EVENT_IOC_ENABLE, PERF_IOC_FLAG_GROUP)) {
 		err = -errno;
@@ -205,10 +211,25 @@ static int open_cpu(const struct bede_event *event, uint64_t period, int cgroup,
 	return err;
 }
 
-int bede_perf_try(const struct bede_event *event)
+/* Whether events take CAP_SYS_ADMIN, as by default on Debian and Ubuntu; mainline knows no such level. */
+static bool takes_admin(void)
 {
+	BEDE_FD fd = open(PARANOID, O_RDONLY | O_CLOEXEC);
+	char text[16] = "";
+
+	return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && atoi(text) > MOST_PARANOID;
+}
+
+int bede_perf_try(const struct bede_event *event, const char *cgroups)
+{
+	BEDE_FD root = open(cgroups, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct bede_perf_cpu one;
-	int err = open_both(event, event->least_period, 0, -1, 0, &one);
+
+	if (root < 0)
+		return -errno;
+	if (takes_admin())
+		return -EACCES;
+	int err = open_both(event, event->least_period, root, 0, PERF_FLAG_PID_CGROUP, &one);
 
 	if (!err)
 		close_cpu(&one);

@@ -48,8 +48,13 @@ struct bede_perf {
 	size_t count;
 };
 
-/* Whether the kernel lets this process have such an event, for itself: 0 or a negative errno. */
-int bede_perf_try(const struct bede_event *event);
+#define BEDE_CGROUPS "/sys/fs/cgroup" /* where the root of the cgroups is mounted */
+
+/*
+ * Whether the kernel lets the agent have such an event, for a cgroup, once it has dropped CAP_SYS_ADMIN, too: 0 or a negative errno.
+ * cgroups is the path of the root cgroup.
+ */
+int bede_perf_try(const struct bede_event *event, const char *cgroups);
 
 /*
  * Sample one of so many of the event, in the cgroup (version 2) whose directory is open at cgroup. Returns 0 or a negative

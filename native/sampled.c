@@ -21,6 +21,7 @@
 
 #include "heat.h"
 #include "perf.h"
+#include "scores.h"
 #include "sightings.h"
 #include "units.h"
 
@@ -44,6 +45,7 @@
 #define STEP 16			  /* most change of the period at a time */
 #define THROTTLED_STEP 4	  /* change of the period when the kernel says that there are too many */
 #define LONG_US 2000000 /* all windows of samples together, at least: the longest measurement of learn.c */
+#define LONGEST_WINDOW_US (LONG_US / 2) /* there are two, at least */
 
 enum stage { UNOPENED, FINDING, SAMPLING, GIVEN_UP };
 
@@ -67,9 +69,9 @@ static struct bede_event event;
 static bool is_there;
 static uint64_t last_period = FIRST_PERIOD; /* that fitted; under one_at_a_time */
 
-void bede_sampled_prepare(const char *devices)
+void bede_sampled_prepare(const char *devices, const char *cgroups)
 {
-	is_there = !bede_pmu_find(devices, &event) && !bede_perf_try(&event);
+	is_there = !bede_pmu_find(devices, &event) && !bede_perf_try(&event, cgroups);
 }
 
 bool bede_sampled_is_there(void)
@@ -175,7 +177,8 @@ static void look(struct sampling *sampling)
 
 	sampling->throttled |= sampling->told.throttled > 0;
 	bool few = samples < wanted / 2 && !least && !sampling->throttled;
-	bool enough = sampling->accesses * length_us(sampling) / us * PAGES_A_SAMPLE >= pages;
+	/* Whether it is enough does not depend on how many windows there are: a container has samples always, or never. */
+	bool enough = sampling->accesses * LONGEST_WINDOW_US / us * PAGES_A_SAMPLE >= pages;
 
 	if (sampling->stage == FINDING && !many && !few) {
 		if (enough)
@@ -253,11 +256,13 @@ static int measure_with(struct sampling *sampling, struct bede_heat *out)
 	if (err && !alone)
 		return err;
 	finish(sampling);
+	if (!*ask.wanted)
+		return -EINTR;
 	if (is_complete(sampling)) {
+		out->sampled = !alone;
+		out->seen = bede_scores_use(&out->ranges) / BEDE_HEAT_ALWAYS;
 		err = alone ? know_nothing(&ask, out) : 0;
 		err = err ? err : bede_sightings_raise(&sampling->seen, ask.windows, &out->ranges);
-	} else if (alone && !*ask.wanted) {
-		err = -EINTR;
 	}
 	out->used_us += sampling->samples * SAMPLE_NS / 1000;
 	return err;
@@ -270,7 +275,7 @@ static int measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 					       .process_count = ask->count,
 					       .part = ask->huge ? HUGE_PAGE : PAGE } };
 
-	if (!is_there || ask->windows > BEDE_SIGHTINGS_WINDOWS || bede_damon_sees_all(ask))
+	if (!is_there || ask->soon || ask->windows > BEDE_SIGHTINGS_WINDOWS || bede_damon_sees_all(ask))
 		return -ENOENT;
 	if (pthread_mutex_trylock(&one_at_a_time))
 		return -EBUSY;

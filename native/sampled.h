@@ -5,8 +5,11 @@
 
 #include <stdbool.h>
 
-/* Find out whether there is such a source, by the directory of all PMUs (pmu.h). No counter is left open. */
-void bede_sampled_prepare(const char *devices);
+/*
+ * Find out whether there is such a source, by the directory of all PMUs (pmu.h), and that of the root cgroup. No counter is left
+ * open.
+ */
+void bede_sampled_prepare(const char *devices, const char *cgroups);
 
 bool bede_sampled_is_there(void);
 

@@ -207,13 +207,8 @@ bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bed
 	return expected > LEAST_HOTTER && seen < expected * STILL_HOT;
 }
 
-uint64_t bede_scores_window(const struct bede_ranges *measured, uint64_t window_us, uint64_t bound)
+uint64_t bede_scores_window(double seen, uint64_t window_us, uint64_t bound)
 {
-	double seen = 0;
-
-	for (size_t i = 0; i < measured->count; i++)
-		seen += (double)(measured->at[i].end - measured->at[i].start) * measured->at[i].heat /
-			BEDE_HEAT_ALWAYS;
 	double ratio = seen > 0 ? (double)bound / seen : STEP;
 
 	ratio = ratio > STEP ? STEP : ratio < 1.0 / STEP ? 1.0 / STEP : ratio;

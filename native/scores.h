@@ -41,10 +41,10 @@ bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bed
 			      double trust, uint64_t memory);
 
 /*
- * The length of the next windows, after windows of window_us: such that as much memory is in use within one as the bound
+ * The length of the next windows, after windows of window_us in which so many bytes were seen in use, in the mean: such that as much memory is in use within one as the bound
  * allows. A page at that rank is then seen in some windows and not in others, which is when they tell most. It stays
  * within 1 ms and BEDE_WINDOW_MOST_US, and changes by four times at most.
  */
-uint64_t bede_scores_window(const struct bede_ranges *measured, uint64_t window_us, uint64_t bound);
+uint64_t bede_scores_window(double seen, uint64_t window_us, uint64_t bound);
 
 #endif

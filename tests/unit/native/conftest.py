@@ -51,14 +51,14 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`samples.c` with AddressSanitizer and UBSan; DAMON is not there."""
-    real = ("sampled", "perf", "pmu", "sightings", "ranges", "kfile")
+    real = ("sampled", "perf", "pmu", "sightings", "scores", "ranges", "kfile")
     return build("samples", "address,undefined", tmp_path_factory.mktemp("samples"), real)
 
 
 @pytest.fixture(scope="session")
 def sampling(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`sampling.c` with AddressSanitizer and UBSan; it stands in for the processor, the clock and DAMON."""
-    real = ("sampled", "sightings", "ranges")
+    real = ("sampled", "sightings", "scores", "ranges")
     return build("sampling", "address,undefined", tmp_path_factory.mktemp("sampling"), real)
 
 

@@ -20,6 +20,7 @@
  * "processes" four processes have a quarter of the pages each; with "shared" they have all of them, each uses a quarter of them
  * seven times as often as the others do, and has in its page table what it has used. With "unfenced" no ticket is needed. With
  * "churn" memory comes and goes between two measurements, so the kernel demotes a fifth of BOUND each time, at random.
+ * With "sampled" the heat of pages is known by samples, but each third measurement lacks them, and is as DAMON's of much memory.
  *
  * It prints a line for each measurement: seconds, share of accesses that are local, the same with the best pages local, CPU time so
  * far in microseconds, pages moved so far, pages moved in vain so far, highest number of local pages so far, and the estimates
@@ -35,8 +36,10 @@
 #include "exchange.h"
 #include "hits.h"
 #include "roomiest.h"
+#include "scores.h"
 #include "units.h"
 
+#define REGION 64 /* pages of which one is looked at where there are no samples */
 #define BASE 0x10000000ULL
 #define PID 7 /* of the first process */
 #define PROCESSES 4
@@ -53,6 +56,7 @@ static struct memory {
 	size_t huge; /* the pages before this one are in huge pages */
 	size_t processes;
 	bool shared;
+	bool sampled;
 	bool *mapped; /* of shared memory, for each process and page: it has used it */
 	double *rate; /* accesses a second */
 	unsigned char *node;
@@ -201,8 +205,21 @@ static int report(size_t process, const unsigned *times, unsigned windows, struc
 	return err;
 }
 
+/* As DAMON sees much memory: it looks at one page of each region. */
+static void blur(unsigned *times)
+{
+	for (size_t first = 0; first < memory.pages; first += REGION) {
+		size_t end = minimum(first + REGION, memory.pages);
+		unsigned seen = times[first + (size_t)(drand48() * (double)(end - first))];
+
+		for (size_t i = first; i < end; i++)
+			times[i] = seen;
+	}
+}
+
 int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 {
+	static unsigned measured;
 	unsigned *times = calloc(memory.pages * memory.processes, sizeof(*times));
 	int err = 0;
 
@@ -211,9 +228,13 @@ int bede_heat_measure(const struct bede_heat_ask *ask, struct bede_heat *out)
 		for (size_t process = 0; process < memory.processes; process++)
 			look(process, (double)ask->window_us / 1e6, times + process * memory.pages);
 	}
+	out->sampled = memory.sampled && !ask->soon && ++measured % 3;
+	if (memory.sampled && !out->sampled)
+		blur(times);
 	for (size_t process = 0; process < memory.processes && !err; process++)
 		err = report(process, times + process * memory.pages, ask->windows, out);
 	out->by_page = true;
+	out->seen = bede_scores_use(&out->ranges) / BEDE_HEAT_ALWAYS;
 	free(times);
 	return err;
 }
@@ -402,7 +423,8 @@ int main(int argc, char **argv)
 				  .bound = strtoull(argv[3], NULL, 10),
 				  .scanned = !strcmp(load, "scan"),
 				  .processes = 1,
-				  .shared = is_said(argv + 7, "shared") };
+				  .shared = is_said(argv + 7, "shared"),
+				  .sampled = is_said(argv + 7, "sampled") };
 	if (memory.shared || is_said(argv + 7, "processes"))
 		memory.processes = PROCESSES;
 	memory.mapped = calloc(memory.pages * memory.processes, sizeof(*memory.mapped));

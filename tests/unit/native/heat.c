@@ -96,8 +96,8 @@ static int window(char **argv)
 
 	if (read_ranges(argv[2], &measured))
 		return 2;
-	printf("%" PRIu64 "\n",
-	       bede_scores_window(&measured, strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10)));
+	printf("%" PRIu64 "\n", bede_scores_window(bede_scores_use(&measured) / BEDE_HEAT_ALWAYS,
+						   strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10)));
 	free(measured.at);
 	return 0;
 }

@@ -166,7 +166,7 @@ static int measure(char **argv)
 				     .kept = &kept };
 	int before = descriptors();
 
-	bede_sampled_prepare(argv[2]);
+	bede_sampled_prepare(argv[2], argv[3]);
 	if (!bede_sampled_is_there())
 		return skip(-ENOENT);
 	int err = bede_sampled.measure(&ask, &heat);

@@ -3,11 +3,11 @@
  * Runs the source of heat by samples on a simulated processor and a simulated DAMON; sampled.c, sightings.c and ranges.c are the
  * real ones, clock and perf events are simulated.
  *
- *     sampling PAGES BOUND MISSES WINDOW_US [burst] [slow] [ended] [refused] [alone] [busy]
+ *     sampling PAGES BOUND MISSES WINDOW_US [burst] [slow] [ended] [refused] [alone] [busy] [soon]
  *
  * A process misses the caches MISSES times a second, by a Zipf distribution (0.99) over PAGES pages (a multiple of 65536) in random order; BOUND is in
  * pages. "slow": the kernel allows 250 samples in 10 ms. With "burst" it misses a thousand times as often in the second half, with "ended" the measurement is ended then; with
- * "refused" the kernel refuses to open events; with "alone" there is no DAMON, with "busy" somebody else uses it. It prints what
+ * "refused" the kernel refuses to open events; with "alone" there is no DAMON, with "busy" somebody else uses it; with "soon" somebody waits for the result. It prints what
  * the measurement returned; the share of misses that the hottest BOUND pages have, by what DAMON found and by what there was in
  * the end; samples in all; how often events were opened and closed; whether a page became colder; and whether events were open when DAMON was done.
  */
@@ -31,7 +31,7 @@
 static uint64_t clock_us = 1000000;
 static size_t pages, bound, region;
 static double misses, *sums; /* a second; of the pages up to each, sums is the share */
-static bool burst, slow, ended, refused, is_alone, is_busy;
+static bool burst, slow, ended, refused, is_alone, is_busy, soon;
 static uint64_t period, last_read_us, samples, opened, closed, left_open;
 static atomic_int wanted = 1;
 static struct bede_ranges by_damon;
@@ -72,8 +72,9 @@ int bede_pmu_find(const char *devices, struct bede_event *out)
 	return 0;
 }
 
-int bede_perf_try(const struct bede_event *event)
+int bede_perf_try(const struct bede_event *event, const char *cgroups)
 {
+	(void)cgroups;
 	return event->least_period ? 0 : -ENOENT;
 }
 
@@ -265,6 +266,7 @@ int main(int argc, char **argv)
 		refused |= !strcmp(argv[i], "refused");
 		is_alone |= !strcmp(argv[i], "alone");
 		is_busy |= !strcmp(argv[i], "busy");
+		soon |= !strcmp(argv[i], "soon");
 	}
 	make_load();
 	struct bede_process process = { .pid = PID, .span = pages * PAGE };
@@ -274,9 +276,10 @@ int main(int argc, char **argv)
 				     .bound = bound * PAGE,
 				     .window_us = strtoull(argv[4], NULL, 10),
 				     .windows = 10,
+				     .soon = soon,
 				     .wanted = &wanted };
 
-	bede_sampled_prepare("");
+	bede_sampled_prepare("", "");
 	int err = bede_sampled.measure(&ask, &heat);
 
 	printf("%d %.3f %.3f %" PRIu64 " %" PRIu64 " %" PRIu64 " %d %" PRIu64 "\n", err, served(&by_damon),

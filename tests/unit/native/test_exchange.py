@@ -116,6 +116,13 @@ def test_what_is_demoted_for_memory_that_comes_and_goes_is_promoted_again(
     assert turns[-1].vain * 100 < turns[-1].moved
 
 
+@pytest.mark.parametrize("share", SHARES)
+def test_measurements_that_lack_samples_do_not_undo_what_others_told(exchange: Path, share: int) -> None:
+    turns = run(exchange, "zipf", share, 1, 60, "sampled")
+    assert min(turn.efficiency(PAGES // share) for turn in turns if turn.seconds > 10) > 0.9
+    assert turns[-1].vain * 10 <= turns[-1].moved
+
+
 @pytest.mark.parametrize("load", ["zipf", "region"])
 def test_what_cannot_be_moved_is_in_nobodys_way(exchange: Path, load: str) -> None:
     """Half of the local pages cannot be, the first to be tried, as if processes elsewhere had mapped them."""
