@@ -45,7 +45,7 @@
 #define PROCESSES 4
 #define APART \
 	(1ULL << 40) /* between the addresses of two processes; they do not matter but for being different */
-#define LOOK_NS 100  /* of CPU time, to look at one page in one window (docs/holding.md) */
+#define LOOK_NS 100  /* of CPU time, to look at one page in one window (docs/placement.md) */
 #define MOVE_NS 2400 /* to move one page (placement of pages by move_pages) */
 #define LIST_NS 1000 /* to read a range's place in the list, to sort it and to find its node */
 #define SCAN_SECONDS 4.0
