@@ -125,7 +125,11 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 					  (1 - KEPT_OF_PROMOTED) * (left < nearer ? left / nearer : 1);
 	}
 	control->rate = rate > control->rate ? rate : control->rate * KEPT + rate * (1 - KEPT);
-	control->flight = control->flight * KEPT + (double)charged_ahead(control) * (1 - KEPT);
+	uint64_t ahead = charged_ahead(control);
+
+	/* What is on its way to far nodes needs no room in local memory. */
+	ahead -= minimum(ahead, control->leaving);
+	control->flight = control->flight * KEPT + (double)ahead * (1 - KEPT);
 	control->turn_s = control->turn_s * KEPT_OF_TURNS +
 			  (seconds < MAX_WAIT_US / 1e6 ? seconds : MAX_WAIT_US / 1e6) * (1 - KEPT_OF_TURNS);
 	control->lately = faded(control->lately, seconds, SURGE_S) + growth;

@@ -37,11 +37,12 @@ struct bede_control {
 	double file_share;     /* share of page cache in the growth, 0 to 1 */
 	double huge_share;     /* share of huge pages in the growth */
 	double promoted_share; /* share of promoted pages, which no fence stops: they are charged already */
-	double flight;	       /* bytes charged but not yet on an LRU list; a running mean */
-	int settled;	       /* demotion has begun since local usage was last below 3/4 of the bound */
-	uint64_t far_before;   /* far usage when local usage was last below 3/4 of the bound */
-	int open;	       /* there is no fence, so page cache needs no margin for its softness */
-	int ticketed;	       /* all that is promoted takes tickets (ticket.h), so it needs no margin */
+	double flight; /* bytes charged but not yet on an LRU list, without those that leave; a running mean */
+	uint64_t leaving; /* bytes that demotion has taken off the lists, and moves now; set by the caller */
+	int settled;	  /* demotion has begun since local usage was last below 3/4 of the bound */
+	uint64_t far_before; /* far usage when local usage was last below 3/4 of the bound */
+	int open;	     /* there is no fence, so page cache needs no margin for its softness */
+	int ticketed;	     /* all that is promoted takes tickets (ticket.h), so it needs no margin */
 };
 
 /* Process a measurement; the caller has filled in control->numa and control->kernel. */

@@ -43,6 +43,7 @@ static void *run(void *argument)
 		int node = demoter->node;
 
 		demoter->pages -= part;
+		demoter->moving += part;
 		demoter->tries++;
 		pthread_mutex_unlock(&demoter->lock);
 
@@ -53,6 +54,7 @@ static void *run(void *argument)
 		if (err || !asked)
 			usleep(PAUSE_US);
 		pthread_mutex_lock(&demoter->lock);
+		demoter->moving -= part;
 		demoter->asked += asked;
 	}
 	pthread_mutex_unlock(&demoter->lock);
@@ -113,11 +115,12 @@ void bede_demoter_prepare(struct bede_demoter *demoter, int node, uint64_t pages
 	pthread_mutex_unlock(&demoter->lock);
 }
 
-void bede_demoter_count(struct bede_demoter *demoter, uint64_t *asked, uint64_t *tries)
+void bede_demoter_count(struct bede_demoter *demoter, uint64_t *asked, uint64_t *tries, uint64_t *moving)
 {
 	pthread_mutex_lock(&demoter->lock);
 	*asked = demoter->asked;
 	*tries = demoter->tries;
+	*moving = demoter->moving;
 	pthread_mutex_unlock(&demoter->lock);
 }
 

@@ -32,7 +32,8 @@ struct bede_demoter {
 	int node;	  /* to demote from */
 	unsigned threads; /* how many may demote at once */
 	bool prepare;	  /* the first thread has to age pages, so that the reserve is old enough */
-	uint64_t pages;	  /* still to be demoted */
+	uint64_t pages;	  /* still to be demoted, by commands that come */
+	uint64_t moving;  /* pages of the commands that the kernel works on */
 	uint64_t chunk;	  /* most pages in one lru_gen command */
 	uint64_t reserve; /* pages that must be old enough to be demoted at all times */
 	uint64_t asked;	  /* pages that the kernel was told to demote since the start */
@@ -60,8 +61,8 @@ void bede_demoter_ask(struct bede_demoter *demoter, int node, uint64_t pages, ui
  */
 void bede_demoter_prepare(struct bede_demoter *demoter, int node, uint64_t pages);
 
-/* Read the counts of pages asked for and of commands, since the start. */
-void bede_demoter_count(struct bede_demoter *demoter, uint64_t *asked, uint64_t *tries);
+/* Read the counts of pages asked for and of commands, since the start, and how many pages are being demoted at this moment. */
+void bede_demoter_count(struct bede_demoter *demoter, uint64_t *asked, uint64_t *tries, uint64_t *moving);
 
 void bede_demoter_stop(struct bede_demoter *demoter);
 

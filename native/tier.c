@@ -72,7 +72,9 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 	struct tier *tier = holder->state;
 	int node;
 	uint64_t bytes = bede_control_excess(&holder->control, &node);
-	uint64_t chunk = minimum(holder->control.bound / 128 / PAGE + 16, 512);
+	/* A huge page moves as a whole. */
+	uint64_t unit = bede_control_is_huge(&holder->control) ? HUGE_PAGE / PAGE : 1, moving;
+	uint64_t chunk = unit > 1 ? unit : minimum(holder->control.bound / 128 / PAGE + 16, 512);
 
 	if (is_near(holder, room))
 		tier->pressed_us = holder->control.at_us;
@@ -93,9 +95,14 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 		bede_demoter_prepare(&tier->demoter, node, holder->control.bound / RESERVE / PAGE);
 	}
 	/* The second thread helps when half of the margin is used up. */
-	bede_demoter_ask(&tier->demoter, node, (bytes + PAGE - 1) / PAGE, chunk,
+	/* Half a huge page too much is not worth a whole one, unless a task would have to make room otherwise. */
+	uint64_t spared = room ? unit * PAGE / 2 : 0;
+
+	bede_demoter_ask(&tier->demoter, node,
+			 (bytes - minimum(bytes, spared) + unit * PAGE - 1) / (unit * PAGE) * unit, chunk,
 			 bytes > room ? BEDE_DEMOTERS : 1);
-	bede_demoter_count(&tier->demoter, &holder->stats.demoted, &holder->stats.tries);
+	bede_demoter_count(&tier->demoter, &holder->stats.demoted, &holder->stats.tries, &moving);
+	holder->control.leaving = moving * PAGE;
 	holder->stats.demoted = holder->stats.demoted * PAGE + tier->moved.demoted;
 	if (room || !bytes)
 		note_progress(holder);
