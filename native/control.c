@@ -18,6 +18,12 @@
 #define KEPT 0.95
 #define KEPT_OF_TURNS 0.9
 #define KEPT_OF_PROMOTED 0.8
+/*
+ * Page cache comes in surges: a reader that finds its file on a fast disk, a log segment that is filled with zeros. Seconds that
+ * one of them has to last until demotion has got ahead of it, and seconds for which it is remembered.
+ */
+#define SURGE_S 0.15
+#define SURGE_HELD_S 0.3
 
 /* Shares of the bound that the limit stays below it, or comes back. */
 #define UNUSED 128	 /* one of so many parts, at most, for what CPUs have charged in advance */
@@ -30,16 +36,16 @@
 
 /* Shares of the bound between the limit and the low watermark, where demotion begins. */
 #define LEAST 0.005	  /* any memory: small changes shall not reach the fence */
-#define LEAST_CACHE 0.15  /* page cache, in addition: demotion that comes too late loses some */
+#define LEAST_CACHE 0.02  /* page cache, in addition: demotion that comes too late loses some */
 #define MOST 0.012	  /* anonymous memory, which is not lost at the fence */
 #define MOST_HUGE 0.006	  /* huge pages: with 2 MiB at a time there is always some room */
 #define MOST_PROMOTED 0.2 /* what NUMA balancing promotes, and no fence stops */
 #define MOST_CACHE 0.3	  /* page cache */
 #define HUGE_PARTS 192	  /* a huge page for each CPU, but at most one of so many parts */
-/* Growth between two turns and until the demoter has begun: turns, and seconds. More for what no fence stops, or should not. */
+/* Growth between two turns and until the demoter has begun: turns, and seconds. More for promoted pages. */
 #define AHEAD_TURNS 4
 #define AHEAD_S 0.005
-#define AHEAD_UNFENCED 4
+#define AHEAD_PROMOTED 4
 
 static uint64_t sum(const uint64_t *bytes, uint64_t mask)
 {
@@ -60,6 +66,12 @@ static void follow(double *share, uint64_t part, uint64_t before, double growth,
 	if (weight > 0.5)
 		weight = 0.5;
 	*share += weight * ((more < growth ? more / growth : 1) - *share);
+}
+
+/* What is left of value after so many seconds, if it falls to 1/e in each held_s. */
+static double faded(double value, double seconds, double held_s)
+{
+	return value / (1 + seconds / held_s);
 }
 
 /* Bytes charged but not yet on an LRU list, mostly of pages that a task is still filling. 0 if unknown. */
@@ -120,6 +132,10 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	control->flight = control->flight * KEPT + (double)ahead * (1 - KEPT);
 	control->turn_s = control->turn_s * KEPT_OF_TURNS +
 			  (seconds < MAX_WAIT_US / 1e6 ? seconds : MAX_WAIT_US / 1e6) * (1 - KEPT_OF_TURNS);
+	control->lately = faded(control->lately, seconds, SURGE_S) + growth;
+	control->surge = faded(control->surge, seconds, SURGE_HELD_S);
+	if (control->surge < control->lately)
+		control->surge = control->lately;
 	if (growth > 0) {
 		follow(&control->file_share, control->file, file, growth, control->bound);
 		follow(&control->huge_share, control->huge, huge, growth, control->bound);
@@ -159,18 +175,19 @@ static uint64_t limit(const struct bede_control *control)
 
 /*
  * Bytes below limit() at which demotion starts: the growth that is possible before the next turns of the
- * loop. The margin is wider for page cache, because a task that reclaims at the fence may drop some, and
- * for pages that NUMA balancing promotes, because no fence stops them. It is narrower for huge pages, which
- * are not lost at the fence and are moved 2 MiB at a time.
+ * loop. The margin is wider for page cache, because a task that reclaims at the fence may drop some: as wide as
+ * what came in one surge lately. It is wider for pages that NUMA balancing promotes, too, because no fence stops
+ * them, and narrower for huge pages, which are not lost at the fence and are moved 2 MiB at a time.
  */
 static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
-	double most = MOST - MOST_HUGE * control->huge_share + MOST_CACHE * control->file_share +
-		      MOST_PROMOTED * control->promoted_share;
-	double least = (double)bound * (LEAST + LEAST_CACHE * control->file_share);
+	double most = MOST - MOST_HUGE * control->huge_share + MOST_PROMOTED * control->promoted_share;
 	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / HUGE_PARTS) * control->huge_share;
-	double ahead = (control->turn_s * AHEAD_TURNS + AHEAD_S) *
-		       (1 + AHEAD_UNFENCED * (control->file_share + control->promoted_share));
+	double ahead =
+		(control->turn_s * AHEAD_TURNS + AHEAD_S) * (1 + AHEAD_PROMOTED * control->promoted_share);
+	double surge =
+		control->surge < (double)bound * MOST_CACHE ? control->surge : (double)bound * MOST_CACHE;
+	double least = (double)bound * (LEAST + LEAST_CACHE * control->file_share);
 	double want = control->rate * ahead;
 
 	if (want > (double)bound * most)
@@ -178,6 +195,8 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 	/* A task may exceed the fence by a whole huge page before it has to make room for it. */
 	if (want < huge)
 		want = huge;
+	if (want < surge * control->file_share)
+		want = surge * control->file_share;
 	return (uint64_t)(want > least ? want : least);
 }
 

@@ -30,6 +30,8 @@ struct bede_control {
 
 	/* Derived from earlier measurements. */
 	double rate;	       /* growth of current or of local, bytes a second; falls slowly */
+	double lately;	       /* growth of current in the last SURGE_S, in bytes */
+	double surge;	       /* the most that lately was; falls within SURGE_HELD_S */
 	unsigned quiet;	       /* observations since current or local changed */
 	double turn_s;	       /* seconds between two observations; a running mean */
 	double file_share;     /* share of page cache in the growth, 0 to 1 */

@@ -104,6 +104,33 @@ def test_page_cache_gets_a_wider_margin_than_anonymous_memory() -> None:
     assert cache.room < anon.room
 
 
+def cache_law(rate: float, seconds: float = 8, pause: int = 10) -> Law:
+    """A law that has seen *rate* MiB of page cache a second come; what exceeds 120 MiB is demoted at once."""
+    law, total = Law(), 0.0
+    while law.at < seconds * 1e6:
+        total += rate * pause / 1000
+        law.see(min(total, 120), max(total - 120, 0), file=total, after_ms=pause)
+    return law
+
+
+def low(law: Law) -> float:
+    """Above so many MiB of local usage pages are demoted."""
+    local, far = law.raw.local / MIB, law.raw.far / MIB
+    return 200 - law.see(200, far + local - 200, file=far + local, after_ms=0).excess()[0]
+
+
+def test_page_cache_that_comes_slowly_may_use_nine_tenths_of_the_bound() -> None:
+    assert low(cache_law(35)) > 0.9 * 128
+
+
+def test_page_cache_that_comes_fast_is_kept_away_from_the_fence_only_while_it_comes() -> None:
+    fast = cache_law(500)
+    assert low(fast) < 0.75 * 128
+    for _ in range(20):
+        fast.see(90, 3910, file=4000, after_ms=100)
+    assert low(fast) > 0.9 * 128
+
+
 def test_huge_pages_in_flight_keep_the_fence_away_from_the_bound() -> None:
     flying, landed = Law(), Law()
     flying.raw.kernel = landed.raw.kernel = 0
