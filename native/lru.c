@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grow.h"
 #include "units.h"
 
 /* The kernel evicts nothing from the two youngest generations (MIN_NR_GENS). */
@@ -25,17 +26,12 @@ static struct bede_lruvec *find(struct bede_lru *lru, uint64_t id, int node)
 		if (last->id == id && last->node == node)
 			return last;
 	}
-	if (lru->count == lru->size) {
-		size_t size = lru->size ? lru->size * 2 : 8;
-		struct bede_lruvec *vec = realloc(lru->vec, size * sizeof(*vec));
+	struct bede_lruvec *vec = bede_grown(lru->vec, lru->count, &lru->size, 8, sizeof(*vec));
 
-		if (!vec)
-			return NULL;
-		lru->vec = vec;
-		lru->size = size;
-	}
-	struct bede_lruvec *vec = &lru->vec[lru->count++];
-
+	if (!vec)
+		return NULL;
+	lru->vec = vec;
+	vec += lru->count++;
 	*vec = (struct bede_lruvec){ .id = id, .node = node };
 	return vec;
 }

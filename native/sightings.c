@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "grow.h"
 #include "heat.h"
 #include "units.h"
 
@@ -51,15 +52,11 @@ int bede_sightings_add(struct bede_sightings *sightings, int pid, uint64_t addre
 	if (process == sightings->process_count || window >= BEDE_SIGHTINGS_WINDOWS ||
 	    address >> (PAGE_BITS + 12) || sightings->count >= BEDE_SIGHTINGS_MOST)
 		return 0;
-	if (sightings->count == sightings->size) {
-		size_t size = sightings->size ? sightings->size * 2 : 4096;
-		uint64_t *at = reallocarray(sightings->at, size, sizeof(*at));
+	uint64_t *at = bede_grown(sightings->at, sightings->count, &sightings->size, 4096, sizeof(*at));
 
-		if (!at)
-			return -ENOMEM;
-		sightings->at = at;
-		sightings->size = size;
-	}
+	if (!at)
+		return -ENOMEM;
+	sightings->at = at;
 	sightings->at[sightings->count++] = key(process, address & ~(sightings->part - 1), window);
 	return 0;
 }

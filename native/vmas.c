@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "grow.h"
 #include "units.h"
 
 #define DEEPEST 32		       /* levels of cgroups below the container's that are read */
@@ -28,15 +29,12 @@ struct vma {
 
 static int add_process(struct bede_vmas *vmas, int pid)
 {
-	if (vmas->count == vmas->size) {
-		size_t size = vmas->size ? vmas->size * 2 : 64;
-		struct bede_process *processes = reallocarray(vmas->processes, size, sizeof(*processes));
+	struct bede_process *processes =
+		bede_grown(vmas->processes, vmas->count, &vmas->size, 64, sizeof(*processes));
 
-		if (!processes)
-			return -ENOMEM;
-		vmas->processes = processes;
-		vmas->size = size;
-	}
+	if (!processes)
+		return -ENOMEM;
+	vmas->processes = processes;
 	vmas->processes[vmas->count++] = (struct bede_process){ .pid = pid };
 	return 0;
 }
