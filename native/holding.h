@@ -58,7 +58,10 @@ struct bede_holder {
 	void *state; /* the backend's own */
 };
 
-/* Move the fence to so many bytes, at most to the user's own memory.high. Returns 0 or a negative errno. */
+/*
+ * Move the fence to so many bytes, at most to the user's own memory.high. It stays where it is if tasks are past it, and past the new
+ * one too: last_fence tells. Returns 0 or a negative errno.
+ */
 int bede_holder_fence(struct bede_holder *holder, uint64_t fence);
 
 #endif

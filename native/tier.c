@@ -8,11 +8,13 @@
 #include "mover.h"
 #include "units.h"
 
-#define RESERVE 6      /* one of so many parts of the bound must be old enough to be demoted at once */
-#define LEAD_S 0.1     /* seconds of growth by which a lifted fence is above the usage */
-#define FAR_PARTS 64   /* less far memory than one of so many parts of the bound is not worth an exchange */
-#define CACHE_PARTS 16 /* less page cache than one of so many parts of the bound is not much */
-#define STALL_TRIES 20 /* demotion commands without effect before the fence is lifted */
+#define RESERVE 6	 /* one of so many parts of the bound must be old enough to be demoted at once */
+#define LEAD_S 0.1	 /* seconds of growth by which a lifted fence is above the usage */
+#define FAR_PARTS 64	 /* less far memory than one of so many parts of the bound is not worth an exchange */
+#define CACHE_PARTS 16	 /* less page cache than one of so many parts of the bound is not much */
+#define SURGE_PARTS 16	 /* growth of one of so many parts of the bound at once is a surge ... */
+#define SURGE_US 2000000 /* ... which puts an exchange off for so long at most */
+#define STALL_TRIES 20	 /* demotion commands without effect before the fence is lifted */
 
 /* The state of this backend: the fence, demotion before tasks reach it, and promotion below it. */
 struct tier {
@@ -24,6 +26,7 @@ struct tier {
 	uint64_t progress_tries; /* ... and how many commands the demoter had tried by then */
 	uint64_t lifted_until_us;
 	uint64_t pressed_us; /* when the usage was last near the bound */
+	uint64_t surged_us;  /* when the surge began that goes on; 0: none */
 	uint64_t far;	     /* far and local usage at the last turn */
 	uint64_t local;
 	bool demotes;  /* there is an lru_gen, and a demoter */
@@ -119,12 +122,17 @@ static bool stalled(const struct bede_holder *holder)
 }
 
 /*
- * The total usage at which the bound would be passed. While the swap guard is engaged, it ends where
- * another limit is near, so that the guard can let the kernel swap before that limit is reached.
+ * The total usage at which the bound would be passed; no higher than it stands already, if it is passed: tasks then make room before
+ * they go on. While the swap guard is engaged, it ends where another limit is near, so that the guard can let the kernel swap before
+ * that limit is reached.
  */
 static uint64_t fence(const struct bede_holder *holder, uint64_t room)
 {
-	return holder->control.current + (holder->swap.engaged ? minimum(room, holder->ceilings_room) : room);
+	uint64_t usage = holder->control.current;
+
+	if (!room)
+		return minimum(usage, holder->last_fence);
+	return usage + (holder->swap.engaged ? minimum(room, holder->ceilings_room) : room);
 }
 
 /*
@@ -147,14 +155,27 @@ static void read_mover_counts(struct bede_holder *holder)
 	holder->stats.exchanged = tier->moved.demoted;
 }
 
+/* Memory comes fast: what the mover would take of a processor, the demoter needs to stay ahead of the fence. */
+static bool surges(struct bede_holder *holder)
+{
+	struct tier *tier = holder->state;
+	const struct bede_control *control = &holder->control;
+
+	if (control->surge <= (double)control->bound / SURGE_PARTS)
+		tier->surged_us = 0;
+	else if (!tier->surged_us)
+		tier->surged_us = control->at_us;
+	return tier->surged_us && control->at_us - tier->surged_us < SURGE_US;
+}
+
 /* Have the mover measure heat and exchange pages, when that is due. A container that does nothing needs none of it. */
 static void promote(struct bede_holder *holder)
 {
 	struct tier *tier = holder->state;
 	const struct bede_control *control = &holder->control;
 
-	if (control->far < control->bound / FAR_PARTS || control->at_us < tier->moved.due_us ||
-	    holder->idle.still || holder->lifted)
+	if (surges(holder) || control->far < control->bound / FAR_PARTS ||
+	    control->at_us < tier->moved.due_us || holder->idle.still || holder->lifted)
 		return;
 	struct bede_ask ask = { .exchange = control->bound,
 				.to = control->local_mask,
@@ -208,10 +229,11 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 	if (tier->promotes)
 		*room -= bede_ticket_reserved(&tier->ticket, *room, bede_control_spare(&holder->control),
 					      &asked);
-	int err = bede_holder_fence(holder, lifted ? lifted_fence(holder) : fence(holder, *room));
+	uint64_t wanted = lifted ? lifted_fence(holder) : fence(holder, *room);
+	int err = bede_holder_fence(holder, wanted);
 
 	if (asked)
-		bede_ticket_grant(&tier->ticket, !err && !lifted);
+		bede_ticket_grant(&tier->ticket, !err && !lifted && holder->last_fence <= wanted);
 	return err;
 }
 

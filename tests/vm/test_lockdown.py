@@ -17,7 +17,7 @@ python3 {machines.THERE}/lib/bounds.py read
 """
 LOADS = "anon-8 or thp-8 or workers or shmem"
 #: highest overshoot of a file that is read, whose page cache the kernel demotes itself: docs/holding.md
-READ = 0.15
+READ = 0.02
 
 
 @pytest.mark.parametrize("kernel", ("debian-6.12", pytest.param("debian-7.3", marks=pytest.mark.rarely)))

@@ -48,7 +48,9 @@ CASES = {
         Case("thp-8", "anon 2048 8 1 thp", bound=512, huge=True),
         Case("redis", "redis", mean=0.95),
         Case("workers", "workers 512 1 1", mean=0.95),
-        Case("read", "read 512 1 1", overshoot=0.02, mean=0, cache=0.9),
+        # A disk that takes no time is faster than demotion: the reader's own reclaim drops page cache.
+        Case("read", "read 512 1 1", overshoot=0.02, mean=0, cache=0.5),
+        Case("paced", "paced 512 1 1", overshoot=0.02, mean=0, cache=0.9),
         Case("mmap", "mmap 512 1 1", overshoot=0.02, mean=0, cache=0.9),
         Case("shmem", "shmem 512 1 1", mean=0.95),
     )

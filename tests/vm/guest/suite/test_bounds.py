@@ -20,6 +20,8 @@ REAL_TIME = ("redis", "mmap")
 TWO_SOCKETS = ("anon-8", "thp-8", "read")
 #: Limits without a lower tier: overshoot of anonymous memory, of files and shared memory; and the mean.
 MOVED, MOVED_FILES, MOVED_MEAN = 0.02, 0.05, 0.95
+#: lowest share of the page cache that is kept there, where it is allocated on the far node
+MOVED_CACHE = 0.9
 
 
 def expected(case: bounds.Case) -> str:
@@ -49,10 +51,11 @@ def test_the_bound_holds(case: bounds.Case) -> None:
     result = bounds.run(case)
     print(bounds.line(case, result, free))
     bound = case.bound * bounds.MIB
-    overshoot, mean = case.overshoot, case.mean
+    overshoot, mean, cache = case.overshoot, case.mean, case.cache
     if sockets.is_one_tier():
         overshoot = MOVED_FILES if case.cache or case.load.startswith("shmem") else MOVED
         mean = MOVED_MEAN
+        cache = MOVED_CACHE if case.cache else 0
     allowed = bound * overshoot
     if case.huge:
         allowed = max(allowed, (os.cpu_count() or 1) * 2 * bounds.MIB)
@@ -63,6 +66,6 @@ def test_the_bound_holds(case: bounds.Case) -> None:
     assert result.status == 0, result.output
     assert result.output.startswith(expected(case))
     # All memory of the load was in use at the same time, on one node or the other.
-    assert result.total >= 3.9 * bound * (0.9 if case.cache else 1)
+    assert result.total >= 3.9 * bound * (cache or 1)
     if free is not None:
-        assert result.file >= case.cache * free.file
+        assert result.file >= cache * free.file

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads for a bound: each allocates MB mebibytes in its own way, holds them, and checks what it wrote.
 
-loads.py anon|shmem|read|mmap|write|workers MB [PROCESSES] [HOLD_SECONDS] [thp]
+loads.py anon|shmem|read|paced|mmap|write|workers MB [PROCESSES] [HOLD_SECONDS] [thp] [wait]
 """
 
 import mmap
@@ -12,6 +12,7 @@ import time
 PAGE = 4096
 MADV_HUGEPAGE, MADV_NOHUGEPAGE = 14, 15
 FILE = os.environ.get("BEDE_LOAD_FILE", "/data/load.bin")
+PACE = 250 << 20  #: bytes a second of `paced`
 
 
 # *salt* is the number of the process: each process has its own contents, and its own part of the file.
@@ -45,16 +46,23 @@ def shmem(size, salt, rest, thp):
     check(region, size, salt)
 
 
-def read(size, salt, rest, thp):
+def read(size, salt, rest, thp, pace=None):
     fd = os.open(FILE, os.O_RDONLY)
     os.lseek(fd, salt * size, os.SEEK_SET)
-    left = size
+    left, start = size, time.monotonic()
     while left > 0:
         part = os.read(fd, min(1 << 20, left))
         if not part:
             sys.exit("the file is too short")
         left -= len(part)
+        if pace:
+            time.sleep(max(start + (size - left) / pace - time.monotonic(), 0))
     rest()
+
+
+def paced(size, salt, rest, thp):
+    """Read as from a disk of such a speed."""
+    read(size, salt, rest, thp, PACE)
 
 
 def mapped(size, salt, rest, thp):
@@ -119,7 +127,15 @@ def several(kind, size, processes, rest, thp):
         sys.exit("a child failed")
 
 
-KINDS = {"anon": anon, "shmem": shmem, "read": read, "mmap": mapped, "write": write, "workers": workers}
+KINDS = {
+    "anon": anon,
+    "shmem": shmem,
+    "read": read,
+    "paced": paced,
+    "mmap": mapped,
+    "write": write,
+    "workers": workers,
+}
 
 
 def main():
