@@ -20,6 +20,7 @@ from typing import TextIO
 
 HEADER = "seconds,local,far,current,file,swap"
 INTERVAL = 0.01
+TRIES = 4  #: reads of the lists for one sample: memory that is freed meanwhile is charged no more, either
 LISTS = {"inactive_anon", "active_anon", "inactive_file", "active_file", "unevictable"}
 PAGE = os.sysconf("SC_PAGE_SIZE")
 CGROUPS = "/sys/fs/cgroup"
@@ -151,7 +152,20 @@ class Sampler:
         return data
 
     def sample(self) -> tuple[int, int, int, int, int]:
-        """(local, far, current, file, swap) in bytes."""
+        """(local, far, current, file, swap) in bytes.
+
+        The kernel writes lru_gen out generation by generation. Pages that get younger meanwhile, and huge
+        pages do so by the hundred MiB, are in it twice: then there is more than is charged. Read it again.
+        """
+        for _ in range(TRIES):
+            local, far, file = self._lists()
+            current = int(self._text("memory.current"))
+            if local + far <= current:
+                break
+        return local, far, current, file, int(self._text("memory.swap.current"))
+
+    def _lists(self) -> tuple[int, int, int]:
+        """(local, far, file) in bytes."""
         by_node: dict[int, int] = {}
         file = 0
         if self.lru is None:
@@ -169,7 +183,7 @@ class Sampler:
                 file += size if name.endswith("_file") else 0
         local = sum(size for node, size in by_node.items() if node in self.local)
         far = sum(by_node.values()) - local
-        return local, far, int(self._text("memory.current")), file, int(self._text("memory.swap.current"))
+        return local, far, file
 
 
 def record(

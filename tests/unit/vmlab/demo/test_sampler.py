@@ -2,6 +2,7 @@
 """The sampler parses the kernel's files correctly."""
 
 import io
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,23 @@ def test_a_removed_cgroup_is_not_the_one_that_has_its_name_now() -> None:
     assert sampler.parse_lru_gen(text, "/a", 4711) == living
     assert sampler.parse_lru_gen(text, "/a", 61) == {0: (0, 100), 1: (100, 0)}, "numbered by inodes"
     assert sampler.parse_lru_gen(text.partition(b"memcg 61")[0], "/a") == {}
+
+
+def test_pages_that_are_listed_twice_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On plain files in place of a cgroup's: of 60 charged pages 50 get younger during the first read."""
+    cgroup = tmp_path / "a"
+    cgroup.mkdir()
+    (tmp_path / "lru_gen").touch()
+    (cgroup / "memory.current").write_text(f"{60 * sampler.PAGE}\n")
+    (cgroup / "memory.numa_stat").write_text("unevictable N0=0 N1=0\n")
+    reads = [
+        f"memcg 7 /a\n node 0\n 2 100 {old} 0\n 3 100 50 0\n node 1\n 2 100 10 0\n".encode()
+        for old in (50, 0)
+    ]
+    monkeypatch.setenv(sampler.NAMED, "0")
+    monkeypatch.setattr(sampler, "CGROUPS", str(tmp_path))
+    monkeypatch.setattr(sampler, "LRU_GEN", str(tmp_path / "lru_gen"))
+    monkeypatch.setattr(sampler.Sampler, "_lru_gen", lambda *_: reads.pop(0))
+    one = sampler.Sampler(str(cgroup))
+    assert one.sample() == (50 * sampler.PAGE, 10 * sampler.PAGE, 60 * sampler.PAGE, 0, 0)
+    one.close()
