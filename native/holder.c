@@ -80,16 +80,15 @@ static int note_user_high(struct bede_holder *holder)
 }
 
 /*
- * The fence to write, or the one that stands if tasks are past both. They go on while this thread measures. For what they are past a
+ * Whether tasks, which go on while this thread measures, are past this fence and past the one that stands. For what they are past a
  * fence that is written, many kernels have the writer reclaim (memory_high_write in mm/memcontrol.c), which is theirs to do.
  */
-static uint64_t fence_to_write(const struct bede_holder *holder, uint64_t fence)
+static bool tasks_are_past(const struct bede_holder *holder, uint64_t fence)
 {
 	uint64_t usage;
 
-	if (fence >= holder->user_high || bede_read_u64(holder->file.current, &usage))
-		return fence;
-	return fence < usage && holder->last_fence <= usage ? holder->last_fence : fence;
+	return fence < holder->user_high && !bede_read_u64(holder->file.current, &usage) && usage > fence &&
+	       usage >= holder->last_fence;
 }
 
 /*
@@ -103,8 +102,7 @@ int bede_holder_fence(struct bede_holder *holder, uint64_t fence)
 	fence = minimum(fence, holder->user_high);
 	if (fence != BEDE_NO_LIMIT)
 		fence &= ~(PAGE - 1);
-	fence = err ? fence : fence_to_write(holder, fence);
-	if (err || fence == holder->last_fence)
+	if (err || fence == holder->last_fence || tasks_are_past(holder, fence))
 		return err;
 	bede_deadline_set(&holder->deadline, WRITE_US);
 	err = bede_write_u64(holder->file.high, fence);
