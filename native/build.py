@@ -15,7 +15,7 @@ SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "shorta
 SOURCES += ("recount", "backends", "tier", "migrate", "steering", "switcher", "mover", "vmas", "pages")
 SOURCES += ("accessed", "btf", "bpf", "damon", "trace", "scores", "recent", "order", "search", "exchange")
 SOURCES += ("ticket", "roomiest", "pagelist", "ranges", "learn", "hits", "shared", "reclaim")
-SOURCES += ("pmu", "perf", "sightings", "sampled")
+SOURCES += ("pmu", "perf", "sightings", "sampled", "forecast")
 
 #: Every finding of AddressSanitizer and UBSan is fatal.
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
@@ -36,7 +36,7 @@ def builder(sources: str | Path, *flags: str) -> FFI:
         include_dirs=[str(HERE)],
         extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", *flags],
         extra_link_args=list(flags),
-        libraries=["pthread"],
+        libraries=["pthread", "m"],
         py_limited_api=True,
     )
     return made

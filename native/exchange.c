@@ -3,6 +3,7 @@
 #include "exchange.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "roomiest.h"
@@ -11,20 +12,22 @@
 
 #define LONGEST_US 1000000 /* the longest exchange: until then what was measured has changed */
 /*
- * A score is an average of some twenty windows, so chance alone lets it differ by up to a tenth. A margin of two tenths is
- * beyond that. And a page that was in use in less than three tenths of the windows was used once in a while, or by a scan.
+ * A score that is an average of twenty windows differs by up to a tenth by chance alone. A margin of two tenths is beyond that. And
+ * a page that was in use in less than three tenths of the windows was used once in a while, or by a scan. Both are less
+ * for longer averages.
  */
-#define MARGIN 20
-#define MOST_MARGIN 60
-#define LEAST_SCORE 30
+#define MARGIN (20 * BEDE_HEAT_POINT)
+#define MOST_MARGIN (60 * BEDE_HEAT_POINT)
+#define LEAST_SCORE (30 * BEDE_HEAT_POINT)
 /*
  * Moving two pages takes 4.8 us, and one access to a far page instead of a local one 160 ns: thirty accesses have to
- * follow within the time for which one can foresee them.
+ * follow within the time for which one can foresee them: as long as it was so before.
  */
 #define PAYS 30
 #define FORESEEN_US 10000000
+#define MOST_FORESEEN_US 60000000
 #define VAIN_PARTS 10	       /* one of so many moved in vain is too much */
-#define SETTLED_PARTS 50       /* less than one of so many parts of the bound is hardly anything */
+#define SETTLED_PARTS 200      /* less than one of so many parts of the bound is hardly anything */
 #define PACE_LEARNING 10       /* 10 % of a CPU while learning, ... */
 #define PACE_SETTLED 100       /* ... and 1 % when less than 1 % of the bound was left to exchange; ... */
 #define MOST_PAUSE_US 60000000 /* ... but a minute is long for pages that have become hot */
@@ -42,18 +45,43 @@ int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exch
 	return bede_learn_measure(&exchange->learn, exchange->search, &ask->heat, used_us);
 }
 
+/* That number for scores of twenty windows, for those that there are: chance is less with the root of their number. */
+static unsigned for_windows(const struct bede_exchange *exchange, unsigned number)
+{
+	double windows = exchange->learn.learned;
+
+	return windows > BEDE_SCORES_LEAST ? (unsigned)(number * sqrt(BEDE_SCORES_LEAST / windows)) : number;
+}
+
+static unsigned margin_of(const struct bede_exchange *exchange)
+{
+	return for_windows(exchange, exchange->margin);
+}
+
 /*
  * Whether a page with the score hot is used so much more often than one with the score cold that moving both pays. A page
  * that is used r times a second is seen in a window of t seconds with a probability of 1 - exp(-rt), its score. So the
- * difference of the rates is log((1 - cold) / (1 - hot)) / t. It must be PAYS in FORESEEN_US; the logarithm is avoided by
- * the other side's exponential, of an argument of at most 1. No page counts as used more often than twenty windows tell.
+ * difference of the rates is log((1 - cold) / (1 - hot)) / t. It must be PAYS in the time foreseen; the logarithm is avoided by
+ * the other side's exponential, of an argument of at most 1. No page counts as used more often than the windows tell.
  */
 static bool pays(const struct bede_exchange *exchange, unsigned hot, unsigned cold)
 {
-	double unseen = BEDE_HEAT_ALWAYS + BEDE_HEAT_ALWAYS / BEDE_SCORES_MOST;
-	double x = (double)PAYS * (double)exchange->learn.scored_us / FORESEEN_US;
+	const struct bede_learn *learn = &exchange->learn;
+	unsigned windows = learn->learned > BEDE_SCORES_LEAST ? learn->learned : BEDE_SCORES_LEAST;
+	double unseen = BEDE_HEAT_ALWAYS + (double)BEDE_HEAT_ALWAYS / windows;
+	uint64_t foreseen = minimum(learn->age_us, MOST_FORESEEN_US);
+	double x = (double)PAYS * (double)learn->scored_us /
+		   (double)(foreseen > FORESEEN_US ? foreseen : FORESEEN_US);
 
 	return (unseen - cold) / (unseen - hot) >= 1 + x + x * x / 2 + x * x * x / 6;
+}
+
+/* By how much the heat to be expected of a page with the score hot is higher than that of one with the score cold. */
+static double gain(const struct bede_exchange *exchange, unsigned hot, unsigned cold)
+{
+	const struct bede_forecast *forecast = &exchange->learn.forecast;
+
+	return bede_forecast_of(forecast, hot) - bede_forecast_of(forecast, cold);
 }
 
 /* Whether moved, which notes pages, has the page with that index. */
@@ -62,19 +90,15 @@ static bool has(const struct bede_recent *moved, const struct bede_pages *pages,
 	return bede_recent_has(moved, pages->key[i], at_us);
 }
 
-/*
- * Whether a hot page is to be exchanged for a cold one. Of the difference of their scores counts what is no chance. A page that
- * was just moved needs twice the margin.
- */
+/* Whether a hot page is to be exchanged for a cold one. A page that was just moved needs twice the margin. */
 static bool is_better(const struct bede_exchange *exchange, const struct bede_pages *hot, size_t i,
 		      const struct bede_pages *cold, size_t j, uint64_t at_us)
 {
-	unsigned margin = exchange->margin;
+	unsigned margin = margin_of(exchange);
 
 	if (has(&exchange->demoted, hot, i, at_us) || has(&exchange->promoted, cold, j, at_us))
 		margin *= 2;
-	return hot->heat[i] > cold->heat[j] &&
-	       (hot->heat[i] - cold->heat[j]) * exchange->learn.trust >= margin &&
+	return gain(exchange, hot->heat[i], cold->heat[j]) >= margin &&
 	       pays(exchange, hot->heat[i], cold->heat[j]);
 }
 
@@ -158,7 +182,7 @@ static void drop_useless(struct bede_exchange *exchange, struct bede_pages *page
 	uint64_t at_us = now_us();
 
 	for (size_t i = pages->count; i-- > 0;) {
-		bool waits = pages == exchange->hot && pages->heat[i] < exchange->margin * 2 &&
+		bool waits = pages == exchange->hot && pages->heat[i] < margin_of(exchange) * 2 &&
 			     has(&exchange->demoted, pages, i, at_us);
 
 		if (waits || has(&exchange->stuck, pages, i, at_us))
@@ -174,15 +198,15 @@ static void note_done(struct bede_exchange *exchange, uint64_t bound, bool compl
 	if (exchange->bytes_vain * VAIN_PARTS > moved)
 		exchange->margin = exchange->margin * 2 < MOST_MARGIN ? exchange->margin * 2 : MOST_MARGIN;
 	else if (exchange->margin > MARGIN)
-		exchange->margin--;
+		exchange->margin -= BEDE_HEAT_POINT;
 	/* If hardly anything is worth an exchange, the right pages are local. */
-	exchange->learn.settled = complete && exchange->learn.learned == BEDE_SCORES_MOST &&
+	exchange->learn.settled = complete && exchange->learn.learned >= BEDE_SCORES_LEAST &&
 				  exchange->bytes_promoted * SETTLED_PARTS < bound;
 	/* The less was left to exchange, the longer the next one can wait. */
 	uint64_t parts = bound / (exchange->bytes_promoted + 1);
 
 	exchange->pace = PACE_LEARNING;
-	if (complete && exchange->learn.learned == BEDE_SCORES_MOST && parts > PACE_LEARNING)
+	if (complete && exchange->learn.learned >= BEDE_SCORES_LEAST && parts > PACE_LEARNING)
 		exchange->pace = minimum(parts, PACE_SETTLED);
 }
 
@@ -190,8 +214,8 @@ static void note_done(struct bede_exchange *exchange, uint64_t bound, bool compl
 static bool have_hot(struct bede_exchange *exchange, const struct bede_exchange_ask *ask, uint64_t until)
 {
 	while (!exchange->hot->count) {
-		if (bede_search_collect(exchange->search, exchange->hot, true, ask->far_mask, LEAST_SCORE,
-					ask->ticket, until) <= 0)
+		if (bede_search_collect(exchange->search, exchange->hot, true, ask->far_mask,
+					for_windows(exchange, LEAST_SCORE), ask->ticket, until) <= 0)
 			return false;
 		drop_useless(exchange, exchange->hot);
 	}
@@ -201,7 +225,7 @@ static bool have_hot(struct bede_exchange *exchange, const struct bede_exchange_
 /* Collect cold pages of that node for so many bytes, unless some are left. False if there are no more. */
 static bool have_cold(struct bede_exchange *exchange, uint64_t bytes, int node, uint64_t until)
 {
-	unsigned limit = BEDE_HEAT_ALWAYS - exchange->margin;
+	unsigned limit = BEDE_HEAT_ALWAYS - margin_of(exchange);
 
 	while (!exchange->cold->count) {
 		if (bede_search_collect(exchange->search, exchange->cold, false, 1ULL << node, limit, bytes,
@@ -227,9 +251,8 @@ static int make_room(struct bede_exchange *exchange, uint64_t most, uint64_t roo
 		exchange->bytes_demoted += *demoted;
 		return err;
 	}
-	double best = (double)hot->heat[0] - cold->heat[0];
-
-	if (best * exchange->learn.trust < exchange->margin || !pays(exchange, hot->heat[0], cold->heat[0]))
+	if (gain(exchange, hot->heat[0], cold->heat[0]) < margin_of(exchange) ||
+	    !pays(exchange, hot->heat[0], cold->heat[0]))
 		return -ENOENT;
 	/* The hot page, or the cold one, was moved just now; or the hot one is huge, and not worth so many cold ones. */
 	bool waits = has(&exchange->promoted, cold, refused, now_us()) &&

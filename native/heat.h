@@ -12,8 +12,7 @@
 
 #include "vmas.h"
 
-#define BEDE_HEAT_TARGETS 32  /* most processes that are measured at once */
-#define BEDE_HEAT_ALWAYS 100u /* the heat of what was used in each window */
+#define BEDE_HEAT_TARGETS 32 /* most processes that are measured at once */
 
 struct bede_heat_ask {
 	const struct bede_process *processes; /* pid and span are read */

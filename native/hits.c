@@ -11,16 +11,17 @@
 /* The use of the bound's worth of the hottest memory. */
 static double use_of_best(const struct bede_ranges *scores, uint64_t bound)
 {
-	uint64_t bytes[BEDE_HEAT_ALWAYS + 1] = { 0 };
+	const unsigned points = BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT;
+	uint64_t bytes[BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT + 1] = { 0 };
 	double best = 0;
 
 	for (size_t i = 0; i < scores->count; i++)
-		bytes[minimum(scores->at[i].heat, BEDE_HEAT_ALWAYS)] +=
+		bytes[minimum(scores->at[i].heat / BEDE_HEAT_POINT, points)] +=
 			scores->at[i].end - scores->at[i].start;
-	for (unsigned heat = BEDE_HEAT_ALWAYS; heat && bound; heat--) {
-		uint64_t part = minimum(bytes[heat], bound);
+	for (unsigned point = points; point && bound; point--) {
+		uint64_t part = minimum(bytes[point], bound);
 
-		best += (double)part * heat;
+		best += (double)part * point * BEDE_HEAT_POINT;
 		bound -= part;
 	}
 	return best;

@@ -13,8 +13,10 @@
 #define LEAST_WINDOWS 2
 /* A program grows if its memory is larger than last time by one of so many parts. */
 #define GROWING_PARTS 16
-#define MOST_WITHOUT 5	   /* measurements without samples that are left out, as long as others have them */
-#define MEASURE_US 2000000 /* the longest measurement */
+#define DRIFT_MEASUREMENTS 4 /* so many are averaged: one alone may differ from others by chance */
+#define SHORTER_PARTS 8	     /* an average that is too long becomes shorter by one of so many parts */
+#define MOST_WITHOUT 5	     /* measurements without samples that are left out, as long as others have them */
+#define MEASURE_US 2000000   /* the longest measurement */
 #define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */
 
 void bede_learn_open(struct bede_learn *learn)
@@ -42,6 +44,36 @@ static unsigned windows(const struct bede_learn *learn)
 						  count);
 }
 
+/*
+ * How long averages are. Two errors add up: that of chance, a throw's variance divided by the number of windows, and that of what has
+ * changed since these, which is seen as drift. They are longest where both are alike: the sum is least about there, since one
+ * falls as the other rises.
+ */
+static void adapt(struct bede_learn *learn, double drift, unsigned windows)
+{
+	if (learn->learned < BEDE_SCORES_LEAST) {
+		learn->most = BEDE_SCORES_LEAST;
+		learn->drift = 0;
+		return;
+	}
+	learn->drift += (drift - learn->drift) / DRIFT_MEASUREMENTS;
+	if (learn->drift * learn->most < 1)
+		learn->most = (unsigned)minimum(learn->most + windows, BEDE_SCORES_MOST);
+	else if (learn->most > BEDE_SCORES_LEAST)
+		learn->most -=
+			(unsigned)minimum(learn->most / SHORTER_PARTS + 1, learn->most - BEDE_SCORES_LEAST);
+}
+
+/* Note that the scores are averages of so many windows more. */
+static void count_windows(struct bede_learn *learn, unsigned windows)
+{
+	uint64_t now = now_us(), before = minimum(learn->learned, learn->most);
+
+	learn->age_us = (learn->age_us + now - learn->at_us) * before / (before + windows);
+	learn->at_us = now;
+	learn->learned = (unsigned)minimum(before + windows, learn->most);
+}
+
 /* Take in what was measured as asked. */
 static void take_in(struct bede_learn *learn, struct bede_search *search, struct bede_heat *heat,
 		    const struct bede_heat_ask *asked, uint64_t bound)
@@ -52,10 +84,12 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 
 	/* Scores from windows of another length say something else, and so do those of another kind or time. */
 	if (!learn->fits || !search->heat.count || learn->sampled != heat->sampled ||
-	    bede_scores_are_outdated(&search->heat, measured, learn->trust, memory)) {
+	    bede_forecast_has_failed(&search->heat, measured, &learn->forecast, memory)) {
 		learn->learned = 0;
 		learn->settled = false;
 	}
+	adapt(learn, learn->learned ? bede_forecast_drift(&search->heat, measured, asked->windows) : 0,
+	      asked->windows);
 	/*
 	 * What was in use in windows that are too short is less than the bound: all of it shall be local. But a program that
 	 * is still filling its memory uses what it fills, once.
@@ -65,9 +99,9 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 	learn->sampled = heat->sampled;
 	learn->ready = learn->fits || (next_us > asked->window_us && !grows);
 	learn->memory = memory;
-	bede_scores_learn(&search->heat, measured, asked->windows, learn->learned, memory);
-	learn->learned = (unsigned)minimum(learn->learned + asked->windows, BEDE_SCORES_MOST);
-	learn->trust = bede_scores_trust(&search->heat, learn->learned, memory);
+	bede_scores_learn(&search->heat, measured, asked->windows, learn->learned ? learn->most : 0, memory);
+	count_windows(learn, asked->windows);
+	bede_forecast_make(&search->heat, learn->learned, memory, &learn->forecast);
 	learn->scored_us = asked->window_us;
 	learn->window_us = next_us;
 	learn->fits = next_us < asked->window_us * 2 && next_us > asked->window_us / 2;

@@ -6,6 +6,7 @@
 #ifndef BEDE_LEARN_H
 #define BEDE_LEARN_H
 
+#include "forecast.h"
 #include "heat.h"
 #include "search.h"
 
@@ -13,14 +14,19 @@
 struct bede_learn {
 	uint64_t window_us; /* the length of the next windows */
 	uint64_t scored_us; /* the length of the windows that the scores are averages of */
-	unsigned learned;   /* the number of these; at most BEDE_SCORES_MOST */
-	double trust;	    /* how much of their differences is no chance: see scores.h */
-	uint64_t memory;    /* bytes that were in memory at the last measurement */
-	bool fits;	    /* the last windows had about the right length, so the next ones will */
-	bool ready;	    /* the scores tell what to exchange */
-	bool sampled;	    /* the scores are of measurements with samples */
-	unsigned without;   /* measurements without samples since the last one with them */
-	bool settled;	    /* set by the caller: nearly nothing was left to exchange */
+	unsigned learned;   /* the number of these, at most most */
+	/* BEDE_SCORES_LEAST to BEDE_SCORES_MOST. More windows tell more, unless too much has changed since. */
+	unsigned most;
+	double drift;		       /* how much has: the average of the last few of forecast.h */
+	uint64_t age_us;	       /* how old these windows are in the mean, ... */
+	uint64_t at_us;		       /* ... at the last measurement */
+	struct bede_forecast forecast; /* what is to be expected of memory with each score */
+	uint64_t memory;	       /* bytes that were in memory at the last measurement */
+	bool fits;	  /* the last windows had about the right length, so the next ones will */
+	bool ready;	  /* the scores tell what to exchange */
+	bool sampled;	  /* the scores are of measurements with samples */
+	unsigned without; /* measurements without samples since the last one with them */
+	bool settled;	  /* set by the caller: nearly nothing was left to exchange */
 };
 
 struct bede_learn_ask {

@@ -9,6 +9,7 @@
 
 /* Bytes of shared memory: a smaller part that nobody uses is listed for one process only. */
 #define SMALL (64 * 1024ULL)
+#define POINTS (BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT)
 
 static int compare(const void *left, const void *right)
 {
@@ -56,22 +57,22 @@ static void sort(struct bede_range *at, size_t count, int (*by)(const void *, co
 /* Sort by heat, then by process and address: into a place for each heat, which keeps the order that there was. */
 static int sort_by_heat(struct bede_ranges *ranges)
 {
-	size_t first[BEDE_HEAT_ALWAYS + 2] = { 0 };
+	size_t first[POINTS + 2] = { 0 };
 	struct bede_range *out = reallocarray(NULL, ranges->count + 1, sizeof(*out));
 
 	if (!out)
 		return -ENOMEM;
 	for (size_t i = 0; i < ranges->count; i++)
-		first[ranges->at[i].heat + 1]++;
-	for (unsigned heat = 0; heat <= BEDE_HEAT_ALWAYS; heat++)
-		first[heat + 1] += first[heat];
+		first[ranges->at[i].heat / BEDE_HEAT_POINT + 1]++;
+	for (unsigned points = 0; points <= POINTS; points++)
+		first[points + 1] += first[points];
 	for (size_t i = 0; i < ranges->count; i++)
-		out[first[ranges->at[i].heat]++] = ranges->at[i];
+		out[first[ranges->at[i].heat / BEDE_HEAT_POINT]++] = ranges->at[i];
 	/* Now first has where each heat ends. */
-	for (unsigned heat = 0; heat <= BEDE_HEAT_ALWAYS; heat++) {
-		size_t start = heat ? first[heat - 1] : 0;
+	for (unsigned points = 0; points <= POINTS; points++) {
+		size_t start = points ? first[points - 1] : 0;
 
-		sort(out + start, first[heat] - start, by_address);
+		sort(out + start, first[points] - start, by_address);
 	}
 	free(ranges->at);
 	ranges->at = out;
@@ -114,7 +115,9 @@ static int split(struct bede_range range, const struct bede_ranges *heat, bool b
 			part.start = start;
 		}
 		part.end = minimum(end, range.end);
-		part.heat = (unsigned)minimum(one->heat, BEDE_HEAT_ALWAYS);
+		/* Whole points: what differs by less is one range, if it can be. */
+		part.heat = (unsigned)minimum(one->heat, BEDE_HEAT_ALWAYS) + BEDE_HEAT_POINT / 2;
+		part.heat -= part.heat % BEDE_HEAT_POINT;
 		err = err || others ? err : bede_ranges_join(out, part);
 		range.start = part.end;
 	}

@@ -21,9 +21,9 @@ int bede_ranges_add(struct bede_ranges *ranges, struct bede_range range)
 
 bool bede_ranges_continue(const struct bede_range *one, const struct bede_range *next)
 {
-	return one->pid == next->pid && one->heat == next->heat && one->end == next->start &&
-	       one->unshared_only == next->unshared_only && one->nodes == next->nodes &&
-	       one->object == next->object && one->shift == next->shift;
+	return one->pid == next->pid && one->heat == next->heat && one->windows == next->windows &&
+	       one->end == next->start && one->unshared_only == next->unshared_only &&
+	       one->nodes == next->nodes && one->object == next->object && one->shift == next->shift;
 }
 
 int bede_ranges_join(struct bede_ranges *ranges, struct bede_range range)

@@ -9,6 +9,10 @@
 
 #define BEDE_MOST_RANGES 262144 /* most ranges in a list; further ones are left out */
 
+#define BEDE_HEAT_ALWAYS 10000u /* the heat of what was used in each window */
+#define BEDE_HEAT_POINT 100u	/* a hundredth of that: differences that are less do not matter */
+#define BEDE_UNKNOWN_HEAT (4 * BEDE_HEAT_POINT) /* of what was not measured: neither cold nor hot */
+
 /* A part of the address space of one process. */
 struct bede_range {
 	int pid;
@@ -16,6 +20,7 @@ struct bede_range {
 	uint32_t object;
 	unsigned heat;	    /* how often the range was in use: see heat.h and scores.h */
 	bool unshared_only; /* skip a file's pages that other processes map, too: they may be others' */
+	uint16_t windows;   /* of scores: how many windows the heat is the average of; else 0 */
 	uint64_t nodes;	    /* bit n: some of it was on node n when it was read */
 	uint64_t start;
 	uint64_t end;

@@ -12,33 +12,30 @@
 
 /* What is used less often is not worth moving: see PAYS in exchange.c. */
 #define BEDE_WINDOW_MOST_US 333333
-#define BEDE_SCORES_MOST 20 /* windows that a score is the average of; older ones count less and less */
+/* Windows that a score is the average of; older ones count less and less. */
+#define BEDE_SCORES_LEAST 20
+#define BEDE_SCORES_MOST 320
 
 /*
- * Average what was measured in so many windows with the scores so far, which are averages of before windows; 0: begin anew. Where
- * the borders differ, ranges are divided. memory is how many bytes there are in memory. Both lists are sorted by owner and place,
- * and scores is afterwards; measured is emptied.
+ * Average what was measured in so many windows with the scores so far, of which windows before the last most do not count; 0: begin
+ * anew. Where the borders differ, ranges are divided. memory is how many bytes there are in memory. Both lists are sorted by owner
+ * and place, and scores is afterwards; measured is emptied.
  */
 void bede_scores_learn(struct bede_ranges *scores, struct bede_ranges *measured, unsigned windows,
-		       unsigned before, uint64_t memory);
+		       unsigned most, uint64_t memory);
 
 /* How much all of it is in use, in bytes times heat. */
 double bede_scores_use(const struct bede_ranges *ranges);
 
-/*
- * How much of a difference between scores is to be expected in the future, 0 to 1; the rest is chance. That part of the variance
- * of scores which is not the variance of as many throws of a coin (empirical Bayes; Efron and Morris 1975). Where all memory is
- * used alike, it is 0.
- */
-double bede_scores_trust(const struct bede_ranges *scores, unsigned windows, uint64_t memory);
+/* How much memory there is: what was found, or more if more was in use, since nobody knows how many processes share a page. */
+double bede_scores_in_memory(const struct bede_ranges *ranges, uint64_t found);
 
 /*
- * Whether what had the highest scores is not in use any more, though as much as before is in use in all: then the scores say
- * nothing about the present. trust is theirs; memory is how many bytes there are in memory. Both are sorted by owner and
- * place.
+ * The score of that part of range which begins at part->start, or NULL if it has none; part->end is set to where that part ends. *at
+ * is the first of scores that may overlap it; all are asked for in order.
  */
-bool bede_scores_are_outdated(const struct bede_ranges *scores, const struct bede_ranges *measured,
-			      double trust, uint64_t memory);
+const struct bede_range *bede_scores_of(const struct bede_ranges *scores, const struct bede_range *range,
+					struct bede_range *part, size_t *at);
 
 /*
  * The length of the next windows, after windows of window_us in which so many bytes were seen in use, in the mean: such that as much memory is in use within one as the bound

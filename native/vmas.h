@@ -13,7 +13,6 @@
 #include "ranges.h"
 
 #define BEDE_MOST_TEXT (32 << 20) /* most bytes of a process's maps that are read */
-#define BEDE_UNKNOWN_HEAT 4	  /* heat of a range that was not measured: neither cold nor hot */
 
 struct bede_process {
 	int pid;

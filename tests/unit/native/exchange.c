@@ -8,8 +8,11 @@
  * A process has PAGES pages and accesses RATE of them a second, by one of these loads:
  *
  *     zipf    page of rank r with a weight of r ** -0.99, in random order
+ *     records the same for records, of which four are in each page, at random
+ *     tree    the same for the keys in a tree's leaves, of which 255 are in each page
  *     region  a block of three quarters of BOUND is in use, at random; the rest hardly ever
  *     moved   as zipf; after half of the time the ranks are given to other pages
+ *     gradual as zipf; each second a hundredth of the pages get the ranks of others
  *     jump    as region; after half of the time another part is in use
  *     scan    as region, beside a scan of all pages, which takes four seconds a time
  *     uniform all pages are used alike
@@ -39,7 +42,8 @@
 #include "scores.h"
 #include "units.h"
 
-#define REGION 64 /* pages of which one is looked at where there are no samples */
+#define REGION 64   /* pages of which one is looked at where there are no samples */
+#define CACHED 4096 /* records that are in a cache */
 #define BASE 0x10000000ULL
 #define PID 7 /* of the first process */
 #define PROCESSES 4
@@ -59,6 +63,7 @@ static struct memory {
 	bool sampled;
 	bool *mapped; /* of shared memory, for each process and page: it has used it */
 	double *rate; /* accesses a second */
+	double *miss; /* those that no cache serves */
 	unsigned char *node;
 	bool *stuck, scanned;
 } memory;
@@ -318,6 +323,17 @@ static size_t *random_order(size_t count)
 	return order;
 }
 
+static double zipf(size_t rank)
+{
+	return pow((double)rank + 1, -0.99);
+}
+
+/* How many records with ranks of their own a page has; 0: the page has one rank. */
+static size_t records_of(const char *load)
+{
+	return !strcmp(load, "records") ? 4 : !strcmp(load, "tree") ? 255 : 0;
+}
+
 /* How often the page with this rank is used. */
 static double weight_of(const char *load, size_t rank, bool later)
 {
@@ -327,28 +343,71 @@ static double weight_of(const char *load, size_t rank, bool later)
 		return 1;
 	if (!strcmp(load, "steps"))
 		return rank < memory.bound / 4 ? 100 : 1;
-	if (!strcmp(load, "zipf") || !strcmp(load, "moved"))
-		return pow((double)rank + 1, -0.99);
+	if (!strcmp(load, "zipf") || !strcmp(load, "moved") || !strcmp(load, "gradual"))
+		return zipf(rank);
 	return rank - start < hot ? 1 : 0.001;
+}
+
+/* For how long a cache that evicts what was used least recently keeps a record: Che and others, JSAC 2002. */
+static double time_in_cache(size_t records)
+{
+	double least = 0, most = 1e9;
+
+	for (int step = 0; step < 60 && records; step++) {
+		double middle = (least + most) / 2, cached = 0;
+
+		/* Those with high ranks differ little: one stands for some. */
+		for (size_t rank = 0, step; rank < records; rank += step) {
+			step = 1 + rank / 256;
+			cached += (double)step * (1 - exp(-zipf(rank) * middle));
+		}
+		if (cached < CACHED)
+			least = middle;
+		else
+			most = middle;
+	}
+	return least;
 }
 
 static void set_rates(const char *load, double all, bool later)
 {
 	bool in_order = !strcmp(load, "region") || !strcmp(load, "jump") || !strcmp(load, "scan");
 	double sum = 0;
-	size_t *order = random_order(memory.pages);
+	size_t records = records_of(load), *order = random_order(memory.pages * (records ? records : 1));
 
-	for (size_t rank = 0, page; rank < memory.pages; rank++) {
-		page = in_order ? rank : order[rank];
-		memory.rate[page] = weight_of(load, rank, later);
-		sum += memory.rate[page];
+	double kept = time_in_cache(memory.pages * records);
+
+	memset(memory.rate, 0, memory.pages * sizeof(*memory.rate));
+	memset(memory.miss, 0, memory.pages * sizeof(*memory.miss));
+	for (size_t rank = 0; rank < memory.pages * records; rank++) {
+		memory.rate[order[rank] / records] += zipf(rank);
+		memory.miss[order[rank] / records] += zipf(rank) * exp(-zipf(rank) * kept);
 	}
+	for (size_t rank = 0; rank < memory.pages && !records; rank++)
+		memory.rate[in_order ? rank : order[rank]] = weight_of(load, rank, later);
+	for (size_t page = 0; page < memory.pages; page++)
+		sum += memory.rate[page];
 	for (size_t page = 0; page < memory.pages; page++)
 		memory.rate[page] *= all / sum;
 	/* What is in one huge page: as often as the first of its pages. */
 	for (size_t page = 0; page < memory.huge; page++)
 		memory.rate[page] = memory.rate[page - page % (HUGE_PAGE / PAGE)];
+	if (!records)
+		memcpy(memory.miss, memory.rate, memory.pages * sizeof(*memory.miss));
 	free(order);
+}
+
+/* Other pages get the ranks of some. */
+static void swap_some(double count)
+{
+	for (; count >= 1 || chance() < count; count--) {
+		size_t i = (size_t)(chance() * (double)memory.pages),
+		       j = (size_t)(chance() * (double)memory.pages);
+		double rate = memory.rate[i];
+
+		memory.rate[i] = memory.miss[i] = memory.rate[j];
+		memory.rate[j] = memory.miss[j] = rate;
+	}
 }
 
 static int descending(const void *left, const void *right)
@@ -364,12 +423,12 @@ static void show(uint64_t vain, const struct bede_hits *hits)
 	double *sorted = calloc(memory.pages, sizeof(*sorted));
 	double all = 0, local = 0, best = 0;
 
-	memcpy(sorted, memory.rate, memory.pages * sizeof(*sorted));
+	memcpy(sorted, memory.miss, memory.pages * sizeof(*sorted));
 	qsort(sorted, memory.pages, sizeof(*sorted), descending);
 	for (size_t page = 0; page < memory.pages; page++) {
 		all += sorted[page];
 		best += page < memory.bound ? sorted[page] : 0;
-		local += memory.node[page] ? 0 : memory.rate[page];
+		local += memory.node[page] ? 0 : memory.miss[page];
 	}
 	printf("%.3f %.4f %.4f %" PRIu64 " %" PRIu64 " %" PRIu64 " %zu %u %u\n", (double)clock_ns / 1e9 - 1,
 	       local / all, best / all, cpu_ns / 1000, moved_pages, (uint64_t)(vain / PAGE), memory.highest,
@@ -432,6 +491,7 @@ int main(int argc, char **argv)
 		memory.mapped[page % memory.processes * memory.pages + page] = true;
 	memory.huge = is_said(argv + 7, "huge") ? memory.pages * 3 / 4 : 0;
 	memory.rate = calloc(memory.pages, sizeof(*memory.rate));
+	memory.miss = calloc(memory.pages, sizeof(*memory.miss));
 	memory.node = malloc(memory.pages);
 	memory.stuck = calloc(memory.pages, sizeof(*memory.stuck));
 	memset(memory.node, 1, memory.pages);
@@ -468,7 +528,7 @@ int main(int argc, char **argv)
 
 	bede_exchange_open(&exchange);
 	while ((double)clock_ns / 1e9 - 1 < seconds) {
-		uint64_t before = cpu_ns, used;
+		uint64_t before = cpu_ns, used, began = clock_ns;
 
 		if (moves && !moved && (double)clock_ns / 1e9 - 1 > seconds / 2) {
 			set_rates(load, rate, true);
@@ -484,6 +544,8 @@ int main(int argc, char **argv)
 		uint64_t pause = bede_exchange_pause(&exchange, (cpu_ns - before) / 1000);
 
 		clock_ns += pause * 1000;
+		if (!strcmp(load, "gradual"))
+			swap_some((double)(clock_ns - began) / 1e9 * (double)memory.pages / 200);
 		if (churns && memory.local + memory.bound / 5 > memory.bound)
 			demote_any(memory.local + memory.bound / 5 - memory.bound);
 	}
@@ -491,6 +553,7 @@ int main(int argc, char **argv)
 	bede_search_free(&search);
 	free(lists);
 	free(memory.rate);
+	free(memory.miss);
 	free(memory.node);
 	free(memory.stuck);
 	free(memory.mapped);

@@ -3,6 +3,7 @@
  * Runs, under the sanitizers and without a kernel, what decides which pages are local.
  *
  *     heat learn SCORES MEASURED WINDOWS BEFORE | window MEASURED WINDOW_US BOUND
+ *     heat forecast SCORES WINDOWS MEMORY | drift SCORES MEASURED WINDOWS BEFORE
  *     heat trace FORMAT PAGE NAME... | function BTF NAME | recent | ticket
  */
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <sys/eventfd.h>
 
 #include "btf.h"
+#include "forecast.h"
 #include "heat.h"
 #include "order.h"
 #include "range_text.h"
@@ -39,6 +41,8 @@ static int learn(char **argv)
 		return 2;
 	bede_order_by_place(&scores);
 	bede_order_by_place(&measured);
+	for (size_t i = 0; i < scores.count; i++)
+		scores.at[i].windows = (uint16_t)atoi(argv[5]);
 	bede_scores_learn(&scores, &measured, (unsigned)atoi(argv[4]), (unsigned)atoi(argv[5]),
 			  bytes_of(&measured));
 	show_ranges(&scores);
@@ -63,14 +67,32 @@ static int merge(char **argv)
 	return err ? 1 : 0;
 }
 
-static int trust(char **argv)
+/* What is to be expected of memory with each score, in points. */
+static int forecast(char **argv)
 {
 	struct bede_ranges scores = { 0 };
+	struct bede_forecast made;
 
 	if (read_ranges(argv[2], &scores))
 		return 2;
-	printf("%.3f\n", bede_scores_trust(&scores, (unsigned)atoi(argv[3]), strtoull(argv[4], NULL, 10)));
+	bede_forecast_make(&scores, (unsigned)atoi(argv[3]), strtoull(argv[4], NULL, 10), &made);
+	for (unsigned points = 0; points <= BEDE_FORECAST_POINTS; points++)
+		printf("%.2f\n", bede_forecast_of(&made, points * BEDE_HEAT_POINT) / BEDE_HEAT_POINT);
 	free(scores.at);
+	return 0;
+}
+
+static int drift(char **argv)
+{
+	struct bede_ranges scores = { 0 }, measured = { 0 };
+
+	if (read_ranges(argv[2], &scores) || read_ranges(argv[3], &measured))
+		return 2;
+	for (size_t i = 0; i < scores.count; i++)
+		scores.at[i].windows = (uint16_t)atoi(argv[5]);
+	printf("%.4f\n", bede_forecast_drift(&scores, &measured, (unsigned)atoi(argv[4])));
+	free(scores.at);
+	free(measured.at);
 	return 0;
 }
 
@@ -248,8 +270,10 @@ static int ticket(void)
 
 int main(int argc, char **argv)
 {
-	if (argc == 5 && !strcmp(argv[1], "trust"))
-		return trust(argv);
+	if (argc == 5 && !strcmp(argv[1], "forecast"))
+		return forecast(argv);
+	if (argc == 6 && !strcmp(argv[1], "drift"))
+		return drift(argv);
 	if (argc == 4 && !strcmp(argv[1], "merge"))
 		return merge(argv);
 	if (argc == 4 && !strcmp(argv[1], "clip"))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Reads and prints ranges as lines "PID HEAT START END", and of shared memory "PID HEAT START END OBJECT SHIFT", for the programs
- * that the tests run.
+ * that the tests run. Heat is in hundredths of what is always in use.
  */
 #ifndef BEDE_TEST_RANGES_H
 #define BEDE_TEST_RANGES_H
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vmas.h"
+#include "heat.h"
 
 static inline int read_file(const char *path, struct bede_buffer *out)
 {
@@ -25,7 +25,8 @@ static inline void show_ranges(const struct bede_ranges *ranges)
 	for (size_t i = 0; i < ranges->count; i++) {
 		const struct bede_range *one = &ranges->at[i];
 
-		printf("%d %u %" PRIx64 " %" PRIx64, one->pid, one->heat, one->start, one->end);
+		printf("%d %.12g %" PRIx64 " %" PRIx64, one->pid, (double)one->heat / BEDE_HEAT_POINT,
+		       one->start, one->end);
 		if (one->object)
 			printf(" %u %" PRIx64, one->object, one->shift);
 		puts("");
@@ -40,10 +41,12 @@ static inline int read_ranges(const char *path, struct bede_ranges *out)
 		return -1;
 	for (char *line = strtok(buffer.text, "\n"); line; line = strtok(NULL, "\n")) {
 		struct bede_range range = { 0 };
+		double points = 0;
 
-		int fields = sscanf(line, "%d %u %" SCNx64 " %" SCNx64 " %u %" SCNx64, &range.pid,
-				    &range.heat, &range.start, &range.end, &range.object, &range.shift);
+		int fields = sscanf(line, "%d %lf %" SCNx64 " %" SCNx64 " %u %" SCNx64, &range.pid, &points,
+				    &range.start, &range.end, &range.object, &range.shift);
 
+		range.heat = (unsigned)(points * BEDE_HEAT_POINT + 0.5);
 		if ((fields != 4 && fields != 6) || bede_ranges_add(out, range))
 			return -1;
 	}

@@ -2,6 +2,7 @@
 """The exchange of pages on simulated memory: which pages become local, at what price, and how soon."""
 
 import itertools
+import statistics
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,29 @@ def test_the_hot_pages_become_local(exchange: Path, load: str, least: float, sha
     assert turns[-1].cpu_us < 60e6 * 0.02
     assert turns[-1].vain * 10 <= turns[-1].moved
     assert 0.9 <= turns[-1].hits_local / turns[-1].hits_best <= 1.05
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("share", SHARES)
+@pytest.mark.parametrize("load", ["records", "tree"])
+def test_pages_that_hardly_differ_are_told_apart(exchange: Path, load: str, share: int, seed: int) -> None:
+    """Each has many records, and those that are used most are in the cache: many windows tell, and soon."""
+    turns = run(exchange, load, share, seed, 60)
+    soon = [turn for turn in turns if turn.seconds < 20][-1]
+    assert soon.efficiency(PAGES // share) > 0.9
+    assert turns[-1].efficiency(PAGES // share) > 0.94
+    assert turns[-1].cpu_us < 60e6 * 0.02
+    assert turns[-1].vain * 10 <= turns[-1].moved
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_what_changes_little_by_little_is_followed(exchange: Path, share: int) -> None:
+    """Many windows would tell more of what was than of what is."""
+    turns = run(exchange, "gradual", share, 1, 120)
+    later = [turn.efficiency(PAGES // share) for turn in turns if turn.seconds > 10]
+    assert statistics.mean(later) > 0.92
+    assert turns[-1].cpu_us < 120e6 * 0.03
+    assert turns[-1].vain * 10 <= turns[-1].moved
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -3,6 +3,7 @@
 
 import itertools
 import random
+import statistics
 import struct
 import subprocess
 from pathlib import Path
@@ -27,8 +28,8 @@ format:
 
 print fmt: "..."
 """
-Range = tuple[int, int, int, int]  # pid, heat, start, end
-Part = tuple[int, ...]  # the same, and of shared memory object and shift
+Range = tuple[int, float, int, int]  # pid, heat in hundredths, start, end
+Part = tuple[int, float, *tuple[int, ...]]  # the same, and of shared memory object and shift
 
 
 def run(program: Path, *arguments: object) -> list[str]:
@@ -49,7 +50,7 @@ def learn(
 ) -> list[Range]:
     given, new = write(tmp_path / "scores", scores), write(tmp_path / "measured", measured)
     found = [line.split() for line in run(program, "learn", given, new, windows, before)]
-    return [(int(pid), int(score), int(start, 16), int(end, 16)) for pid, score, start, end in found]
+    return [(int(pid), float(score), int(start, 16), int(end, 16)) for pid, score, start, end in found]
 
 
 def test_the_first_measurement_is_taken_as_it_is(heat: Path, tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_parts_that_changed_their_borders_keep_their_own_scores(heat: Path, tmp_
     found = learn(heat, tmp_path, before, [(7, 30, 0x1000, 0x4000), (7, 0, 0x4000, 0x6000)], 10, 20)
     assert found == [
         (7, 70, 0x1000, 0x2000),
-        (7, 25, 0x2000, 0x3000),  # it had no score: as if it had eight windows of the average, 18
+        (7, 24.67, 0x2000, 0x3000),  # it had no score: as if it had eight windows of the average, 18
         (7, 10, 0x3000, 0x4000),
         (7, 0, 0x4000, 0x5000),
         (7, 8, 0x5000, 0x6000),  # it had none, either
@@ -80,7 +81,7 @@ def test_parts_that_changed_their_borders_keep_their_own_scores(heat: Path, tmp_
 def test_a_score_ends_where_all_later_windows_are(heat: Path, tmp_path: Path, first: int, later: int) -> None:
     """And not some points off, because of rounding; then neighbours become one range again."""
     scores = [(7, first, 0x1000, 0x2000), (7, later, 0x2000, 0x3000)]
-    for _ in range(40):
+    for _ in range(120):
         scores = learn(heat, tmp_path, scores, [(7, later, 0x1000, 0x3000)], 2, 20)
     assert scores == [(7, later, 0x1000, 0x3000)]
 
@@ -88,7 +89,7 @@ def test_a_score_ends_where_all_later_windows_are(heat: Path, tmp_path: Path, fi
 def test_too_many_parts_are_joined_with_their_like(heat: Path, tmp_path: Path) -> None:
     """Of a quarter of a million pages, each with a score of its own: half of the list is free again."""
     pages = 250_000
-    scores = [(7, 40 + page * 7 % 20, page * PAGE, (page + 1) * PAGE) for page in range(pages)]
+    scores = [(7, 10 + page * 7 % 80, page * PAGE, (page + 1) * PAGE) for page in range(pages)]
     found = learn(heat, tmp_path, scores, [(7, 50, 0, pages * PAGE)], 2, 20)
     assert 1000 < len(found) <= 262144 // 2
     assert all(one[3] == after[2] for one, after in itertools.pairwise(found))
@@ -113,30 +114,86 @@ def test_of_many_mappings_of_one_place_some_are_shared(heat: Path, tmp_path: Pat
     assert len([one for one in found if len(one) == 4]) == 100 - 32
 
 
-def test_heat_is_trusted_whatever_the_number_of_sharers(heat: Path, tmp_path: Path) -> None:
-    """More can be in use than is thought to be in memory."""
-    scores = [(7, 70, 0, 64 * PAGE), (7, 10, 64 * PAGE, 128 * PAGE)]
-    assert trust(heat, tmp_path, scores, 20, PAGE) == trust(heat, tmp_path, scores, 20, 128 * PAGE) > 0.9
+def pages(heats: list[float]) -> list[Range]:
+    return [(7, heat, page * PAGE, (page + 1) * PAGE) for page, heat in enumerate(heats)]
 
 
-def trust(program: Path, tmp_path: Path, scores: list[Range], windows: int, memory: int = 0) -> float:
+def forecast(
+    program: Path, tmp_path: Path, scores: list[Range], windows: int, memory: int = 0
+) -> list[float]:
+    """What is to be expected, for scores from 0 to 100."""
     memory = memory or sum(end - start for _, _, start, end in scores)
-    return float(run(program, "trust", write(tmp_path / "scores", scores), windows, memory)[0])
+    return [
+        float(line) for line in run(program, "forecast", write(tmp_path / "scores", scores), windows, memory)
+    ]
 
 
-def test_only_more_than_chance_is_trusted(heat: Path, tmp_path: Path) -> None:
-    """Pages that are used alike are seen in as many windows as a coin shows heads."""
+def seen(chance: random.Random, share: float, windows: int) -> float:
+    """In how many of a hundred windows a page was seen that is in use in that *share* of them."""
+    return sum(chance.random() < share for _ in range(windows)) * 100 / windows
+
+
+@pytest.mark.parametrize("others", [[], [100.0] * 200 + [0.0] * 5000])
+@pytest.mark.parametrize("windows", [20, 160])
+def test_of_what_is_used_alike_the_same_is_expected(
+    heat: Path, tmp_path: Path, windows: int, others: list[float]
+) -> None:
+    """Whatever their scores are by chance, and whatever else is hot or not in use at all."""
     chance = random.Random(1)
-    alike = [sum(chance.random() < 0.3 for _ in range(20)) * 5 for _ in range(2000)]
-    some_hot = [100 if page % 10 == 0 else heat for page, heat in enumerate(alike)]
+    alike = [seen(chance, 0.4, windows) for _ in range(2000)]
+    expected = forecast(heat, tmp_path, pages(alike + others), windows)
+    low, *_, high = (round(one) for one in statistics.quantiles(alike, n=40))
+    assert high - low > 12
+    assert expected[high] - expected[low] < (high - low) / 5
+    assert expected[40] == pytest.approx(40, abs=2)
+    assert expected == sorted(expected)
+    if others:
+        assert expected[0] < 2
+        assert expected[100] > 95
 
-    def pages(heats: list[int]) -> list[Range]:
-        return [(7, one, page * PAGE, (page + 1) * PAGE) for page, one in enumerate(heats)]
 
-    assert trust(heat, tmp_path, pages(alike), 20) < 0.1
-    assert trust(heat, tmp_path, pages(some_hot), 20) > 0.75
-    assert trust(heat, tmp_path, [(7, 100, 0, PAGE), (7, 0, PAGE, 8 * PAGE)], 2) == 1
-    assert trust(heat, tmp_path, [(7, 30, 0, PAGE)], 20) == trust(heat, tmp_path, [], 20) == 0
+def test_of_two_windows_little_is_expected(heat: Path, tmp_path: Path) -> None:
+    chance = random.Random(1)
+    expected = forecast(heat, tmp_path, pages([seen(chance, 0.5, 2) for _ in range(2000)]), 2)
+    assert expected[100] - expected[0] < 20
+    certain = forecast(heat, tmp_path, pages([100.0] * 100 + [0.0] * 700), 2)
+    assert certain[100] - certain[0] > 80
+
+
+def test_more_windows_tell_smaller_differences(heat: Path, tmp_path: Path) -> None:
+    """Half of the memory is in use in 40 of a hundred windows, the other half in 50."""
+    chance = random.Random(1)
+    apart = []
+    for windows in (20, 320):
+        scores = pages([seen(chance, share, windows) for share in (0.4, 0.5) for _ in range(2000)])
+        expected = forecast(heat, tmp_path, scores, windows)
+        apart.append(expected[50] - expected[40])
+    assert apart[0] < 5 < 8 < apart[1] < 12
+
+
+def test_more_can_be_in_use_than_is_thought_to_be_in_memory(heat: Path, tmp_path: Path) -> None:
+    """For nobody knows how many processes share a page. What is in no list is not in use."""
+    scores = [(7, 70.0, 0, 64 * PAGE), (7, 10.0, 64 * PAGE, 128 * PAGE)]
+    expected = forecast(heat, tmp_path, scores, 20, PAGE)
+    assert expected == forecast(heat, tmp_path, scores, 20, 128 * PAGE)
+    assert expected[70] == pytest.approx(70, abs=5)
+    assert forecast(heat, tmp_path, scores, 20, 4096 * PAGE)[5] < expected[5] - 3
+    assert len(forecast(heat, tmp_path, [], 20, 1)) == 101
+
+
+@pytest.mark.parametrize("more", [1, 0.5])
+def test_only_what_has_changed_is_drift(heat: Path, tmp_path: Path, more: float) -> None:
+    """Not chance; and not a load that does half of what it did, with all of its memory."""
+    chance = random.Random(1)
+    shares = [chance.random() for _ in range(4000)]
+    scores = write(tmp_path / "scores", pages([seen(chance, share, 40) for share in shares]))
+
+    def drift(now: list[float]) -> float:
+        measured = write(tmp_path / "measured", pages([seen(chance, share * more, 2) for share in now]))
+        return float(run(heat, "drift", scores, measured, 2, 40)[0])
+
+    assert abs(drift(shares)) < 0.05
+    assert drift([1 - share if page % 4 == 0 else share for page, share in enumerate(shares)]) > 0.08
 
 
 def parts(program: Path, tmp_path: Path, command: str, first: list[Part], second: list[Part]) -> list[Part]:
@@ -145,7 +202,7 @@ def parts(program: Path, tmp_path: Path, command: str, first: list[Part], second
         lines = (" ".join(map(str, one[:2])) + "".join(f" {at:x}" for at in one[2:]) for one in ranges)
         (tmp_path / name).write_text("".join(f"{line}\n" for line in lines))
     found = [line.split() for line in run(program, command, tmp_path / "first", tmp_path / "second")]
-    return [(*map(int, line[:2]), *(int(at, 16) for at in line[2:])) for line in found]
+    return [(int(line[0]), float(line[1]), *(int(at, 16) for at in line[2:])) for line in found]
 
 
 def test_what_is_not_in_memory_is_left_out(heat: Path, tmp_path: Path) -> None:
@@ -169,7 +226,7 @@ def test_shared_memory_is_one_part_whoever_uses_it(heat: Path, tmp_path: Path) -
     assert parts(heat, tmp_path, "merge", measured, vmas) == [
         (7, 0, 0x5000, 0x6000),  # a process's own memory comes first
         (7, 50, 0x1000, 0x2000, 3, 0x1000),
-        (9, 98, 0x40000, 0x41000, 3, 0x3F000),  # 50, 50 and 90
+        (9, 97.5, 0x40000, 0x41000, 3, 0x3F000),  # 50, 50 and 90
         (8, 20, 0x23000, 0x24000, 3, 0x21000),
     ]
 

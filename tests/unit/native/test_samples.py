@@ -185,7 +185,7 @@ def test_a_ring_of_another_size_is_refused(samples: Path, tmp_path: Path) -> Non
 
 # What the samples add.
 
-Range = tuple[int, int, int, int]  # pid, heat, start, end
+Range = tuple[int, float, int, int]  # pid, heat, start, end
 
 
 def raised(
@@ -394,7 +394,7 @@ def test_heat_is_measured_on_this_kernel(
     files["cpu/events/mem-loads-aux"] = f"event={CONTEXT_SWITCHES}"
     *lines, told = run(samples, "measure", devices(tmp_path / "mock", files), cgroup2, toucher.pid, 5)
     assert told == "0 1 1 0"  # no error, page by page, it has a price, no descriptor stays open
-    ranges = [(int(heat), int(start, 16), int(end, 16)) for _, heat, start, end in map(str.split, lines)]
+    ranges = [(float(heat), int(start, 16), int(end, 16)) for _, heat, start, end in map(str.split, lines)]
     heats = [
         next(heat for heat, start, end in ranges if start <= toucher.start + page * PAGE < end)
         for page in range(64)
