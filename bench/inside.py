@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import ways
-from loads import LOADS, LONGEST, SIZE
+from loads import LOADS, SIZE
 
 CONFIG = Path("/etc/bede/config.yaml")
 CLIENT = ways.CGROUPS / "client"  #: whose time is not the load's
@@ -35,7 +35,8 @@ def main(load: str, bound: int, rounds: int, names: list[str]) -> None:
             subprocess.run(["bede-mark", f"begin {name}"], check=True)
             kind = LOADS[load]
             command = way.command(bound, kind, kind.words(load, rounds))
-            _run(command, kind.client(rounds), parent, name, way.within)
+            if not _run(command, kind.client(rounds), parent, name, way.within, kind.patience):
+                print(f"{name} does not end within {kind.patience} s, and is left out", file=sys.stderr)
             subprocess.run(["bede-mark", f"end {name}"], check=True)
 
 
@@ -45,27 +46,31 @@ def _start(command: list[str], cgroup: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def _run(command: list[str], client: list[str], parent: Path, name: str, within: bool) -> None:
+def _run(command: list[str], client: list[str], parent: Path, name: str, within: bool, patience: int) -> bool:
+    """Run the load, and its client if it has one. False if it was killed, since it took too long."""
     process = _start(command, parent)
     cgroup = _moved(process, parent) if within else parent
     samples = Path("/out") / f"{name}.csv"
     sampler = subprocess.Popen([sys.executable, "-m", "vmlab.demo.sampler", cgroup, samples])
-    CLIENT.mkdir(exist_ok=True)
-    asking = _start(client, CLIENT) if client else None
+    asking = None
+    if client:
+        CLIENT.mkdir(exist_ok=True)
+        asking = _start(client, CLIENT)
+    ended = True
     try:
-        status = process.wait(LONGEST)
+        status = process.wait(patience)
     except subprocess.TimeoutExpired:
-        print(f"{name} does not end within {LONGEST} s, and is left out", file=sys.stderr)
+        ended = False
         (cgroup / "cgroup.kill").write_text("1")
         process.kill()
-        process.wait()
-        status = 0
+        status = process.wait()
     sampler.terminate()
     sampler.wait()
     if asking is not None:
         status = asking.wait() or status
-    if status:
+    if ended and status:
         raise SystemExit(f"{command} failed with status {status}")
+    return ended
 
 
 def _moved(process: subprocess.Popen[bytes], parent: Path) -> Path:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SIZE = 128  #: MiB that a load uses
-LONGEST = 60  #: seconds of the machine's clock that a load may take
-
 
 SOCKET = "/run/bench.sock"  #: where a server is asked
 SHARE = Path("/share")  #: where bench/placement.py puts what it has built for the machine
@@ -21,6 +19,7 @@ class Load:
     rounds: int = 150
     last: int = 10  #: rounds at the end that count as steady
     short: int = 30  #: rounds of a run that ends like this one: what is read in turn is in the same place
+    patience: int = 60  #: seconds of the machine's clock that it may take
     moves: bool = False  #: whether other memory is the one in use after half of the rounds
 
     def words(self, kind: str, rounds: int) -> tuple[str, ...]:
@@ -46,9 +45,13 @@ LOADS = {
     "bfs": Load(rounds=20, last=3, short=4),
     # In 20 rounds all points are read; a sample of a longer stream changes less.
     "kmeans": Load(("150000",), rounds=100, last=20, short=100),
-    "tree": Load(("200000", "60")),
+    # Longer: pages that differ little take many windows to tell apart.
+    "tree": Load(("200000", "60"), rounds=450, patience=180),
     "redis": Load(
-        ("60000",), ("redis-server", "--port", "0", "--unixsocket", SOCKET, "--save", ""), rounds=100
+        ("60000",),
+        ("redis-server", "--port", "0", "--unixsocket", SOCKET, "--save", ""),
+        rounds=200,
+        patience=180,
     ),
 }
 
