@@ -57,15 +57,29 @@ static uint64_t sum(const uint64_t *bytes, uint64_t mask)
 	return total;
 }
 
+static double least_of(double one, double other)
+{
+	return one < other ? one : other;
+}
+
+static double most_of(double one, double other)
+{
+	return one > other ? one : other;
+}
+
+/* A running mean, of which so much is left after each new value. */
+static double mean(double was, double now, double kept)
+{
+	return was * kept + now * (1 - kept);
+}
+
 /* Update *share, a running mean of one kind of memory's share of the growth. A big growth weighs more. */
 static void follow(double *share, uint64_t part, uint64_t before, double growth, uint64_t bound)
 {
 	double more = part > before ? (double)(part - before) : 0;
-	double weight = 0.1 + 4 * growth / (double)bound;
+	double weight = least_of(0.1 + 4 * growth / (double)bound, 0.5);
 
-	if (weight > 0.5)
-		weight = 0.5;
-	*share += weight * ((more < growth ? more / growth : 1) - *share);
+	*share = mean(*share, least_of(more / growth, 1), 1 - weight);
 }
 
 /* What is left of value after so many seconds, if it falls to 1/e in each held_s. */
@@ -116,26 +130,23 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	if (seconds <= 0)
 		return;
 	double nearer = control->local > local ? (double)(control->local - local) : 0;
-	double rate = (growth > nearer ? growth : nearer) / seconds;
+	double rate = most_of(growth, nearer) / seconds;
 
 	if (nearer > 0 && !control->ticketed) {
 		double left = far > control->far ? (double)(far - control->far) : 0;
 
-		control->promoted_share = control->promoted_share * KEPT_OF_PROMOTED +
-					  (1 - KEPT_OF_PROMOTED) * (left < nearer ? left / nearer : 1);
+		control->promoted_share =
+			mean(control->promoted_share, least_of(left / nearer, 1), KEPT_OF_PROMOTED);
 	}
-	control->rate = rate > control->rate ? rate : control->rate * KEPT + rate * (1 - KEPT);
+	control->rate = most_of(rate, mean(control->rate, rate, KEPT));
 	uint64_t ahead = charged_ahead(control);
 
 	/* What is on its way to far nodes needs no room in local memory. */
 	ahead -= minimum(ahead, control->leaving);
-	control->flight = control->flight * KEPT + (double)ahead * (1 - KEPT);
-	control->turn_s = control->turn_s * KEPT_OF_TURNS +
-			  (seconds < MAX_WAIT_US / 1e6 ? seconds : MAX_WAIT_US / 1e6) * (1 - KEPT_OF_TURNS);
+	control->flight = mean(control->flight, (double)ahead, KEPT);
+	control->turn_s = mean(control->turn_s, least_of(seconds, MAX_WAIT_US / 1e6), KEPT_OF_TURNS);
 	control->lately = faded(control->lately, seconds, SURGE_S) + growth;
-	control->surge = faded(control->surge, seconds, SURGE_HELD_S);
-	if (control->surge < control->lately)
-		control->surge = control->lately;
+	control->surge = most_of(faded(control->surge, seconds, SURGE_HELD_S), control->lately);
 	if (growth > 0) {
 		follow(&control->file_share, control->file, file, growth, control->bound);
 		follow(&control->huge_share, control->huge, huge, growth, control->bound);
@@ -152,7 +163,7 @@ static double left_behind(const struct bede_control *control)
 	double bound = (double)control->bound;
 	double more = control->flight * PAST_FENCE - bound / KILLED;
 
-	return more < 0 ? 0 : more < bound / FLIGHT_PARTS ? more : bound / FLIGHT_PARTS;
+	return least_of(most_of(more, 0), bound / FLIGHT_PARTS);
 }
 
 /*
@@ -166,7 +177,7 @@ static uint64_t limit(const struct bede_control *control)
 {
 	double bound = (double)control->bound;
 	double charged = (double)minimum(control->cpus * UNCOUNTED_PAGES * PAGE, control->bound / UNUSED);
-	double always = control->flight < bound * FLIGHT_MOST ? control->flight : bound * FLIGHT_MOST;
+	double always = least_of(control->flight, bound * FLIGHT_MOST);
 	double soft = control->open ? 0 : bound * SOFT * control->file_share;
 	double back = always * FLIGHT_BACK - left_behind(control);
 
@@ -181,23 +192,18 @@ static uint64_t limit(const struct bede_control *control)
  */
 static uint64_t margin(const struct bede_control *control, uint64_t bound)
 {
+	double all = (double)bound;
 	double most = MOST - MOST_HUGE * control->huge_share + MOST_PROMOTED * control->promoted_share;
 	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / HUGE_PARTS) * control->huge_share;
 	double ahead =
 		(control->turn_s * AHEAD_TURNS + AHEAD_S) * (1 + AHEAD_PROMOTED * control->promoted_share);
-	double surge =
-		control->surge < (double)bound * MOST_CACHE ? control->surge : (double)bound * MOST_CACHE;
-	double least = (double)bound * (LEAST + LEAST_CACHE * control->file_share);
-	double want = control->rate * ahead;
+	double surge = least_of(control->surge, all * MOST_CACHE) * control->file_share;
+	double least = all * (LEAST + LEAST_CACHE * control->file_share);
+	double want = least_of(control->rate * ahead, all * most);
 
-	if (want > (double)bound * most)
-		want = (double)bound * most;
 	/* A task may exceed the fence by a whole huge page before it has to make room for it. */
-	if (want < huge)
-		want = huge;
-	if (want < surge * control->file_share)
-		want = surge * control->file_share;
-	return (uint64_t)(want > least ? want : least);
+	want = most_of(most_of(want, huge), surge);
+	return (uint64_t)most_of(want, least);
 }
 
 /*
@@ -308,5 +314,5 @@ uint64_t bede_control_wait(const struct bede_control *control, uint64_t room)
 		return MIN_WAIT_US;
 	if (room < control->bound / 8 && control->quiet < MAX_WAIT_US / NEAR_WAIT_US)
 		most = NEAR_WAIT_US * (1 + control->quiet);
-	return (uint64_t)(ahead > most ? most : ahead < MIN_WAIT_US ? MIN_WAIT_US : ahead);
+	return (uint64_t)most_of(least_of(ahead, most), MIN_WAIT_US);
 }
