@@ -215,9 +215,10 @@ static int open_cpu(const struct bede_event *event, uint64_t period, int cgroup,
 static bool takes_admin(void)
 {
 	BEDE_FD fd = open(PARANOID, O_RDONLY | O_CLOEXEC);
-	char text[16] = "";
+	uint64_t level;
 
-	return fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && atoi(text) > MOST_PARANOID;
+	/* Levels below 0, which allow more than 0 does, are no such numbers. */
+	return fd >= 0 && !bede_read_u64(fd, &level) && level > MOST_PARANOID;
 }
 
 int bede_perf_try(const struct bede_event *event, const char *cgroups)

@@ -69,15 +69,62 @@ static void demote_by_mover(struct bede_holder *holder, uint64_t bytes, int node
 		(void)bede_mover_ask(&tier->mover, &ask);
 }
 
-/* Have the demoter demote what is necessary. Returns how many bytes that is. */
+/* How many pages are demoted together at least: a huge page moves as a whole. */
+static uint64_t unit_of(const struct bede_control *control)
+{
+	return bede_control_is_huge(control) ? HUGE_PAGE / PAGE : 1;
+}
+
+/*
+ * How many pages to demote for so many bytes: whole huge pages, where most memory is in these. Half a huge page too much is not worth
+ * a whole one, unless a task would have to make room otherwise.
+ */
+static uint64_t pages_for(const struct bede_control *control, uint64_t bytes, uint64_t room)
+{
+	uint64_t unit = unit_of(control) * PAGE, spared = room ? unit / 2 : 0;
+
+	return (bytes - minimum(bytes, spared) + unit - 1) / unit * unit / PAGE;
+}
+
+/* Have the demoter prepare shortly before demotion begins, and again whenever the usage has been much lower. */
+static void prepare(struct bede_holder *holder, int node, uint64_t bytes, uint64_t room)
+{
+	struct tier *tier = holder->state;
+	uint64_t bound = holder->control.bound;
+
+	if (room > bound / 2) {
+		tier->prepared = false;
+	} else if (!bytes && !tier->prepared && room < bound / 3) {
+		tier->prepared = true;
+		bede_demoter_prepare(&tier->demoter, node, bound / RESERVE / PAGE);
+	}
+}
+
+/* Have the demoter demote so many bytes. */
+static void demote_by_kernel(struct bede_holder *holder, uint64_t bytes, int node, uint64_t room)
+{
+	struct tier *tier = holder->state;
+	struct bede_control *control = &holder->control;
+	uint64_t unit = unit_of(control), moving;
+	uint64_t chunk = unit > 1 ? unit : minimum(control->bound / 128 / PAGE + 16, 512);
+
+	prepare(holder, node, bytes, room);
+	/* The second thread helps when half of the margin is used up. */
+	bede_demoter_ask(&tier->demoter, node, pages_for(control, bytes, room), chunk,
+			 bytes > room ? BEDE_DEMOTERS : 1);
+	bede_demoter_count(&tier->demoter, &holder->stats.demoted, &holder->stats.tries, &moving);
+	control->leaving = moving * PAGE;
+	holder->stats.demoted = holder->stats.demoted * PAGE + tier->moved.demoted;
+	if (room || !bytes)
+		note_progress(holder);
+}
+
+/* Demote what is necessary. Returns how many bytes that is. */
 static uint64_t demote(struct bede_holder *holder, uint64_t room)
 {
 	struct tier *tier = holder->state;
 	int node;
 	uint64_t bytes = bede_control_excess(&holder->control, &node);
-	/* A huge page moves as a whole. */
-	uint64_t unit = bede_control_is_huge(&holder->control) ? HUGE_PAGE / PAGE : 1, moving;
-	uint64_t chunk = unit > 1 ? unit : minimum(holder->control.bound / 128 / PAGE + 16, 512);
 
 	if (is_near(holder, room))
 		tier->pressed_us = holder->control.at_us;
@@ -85,30 +132,12 @@ static uint64_t demote(struct bede_holder *holder, uint64_t room)
 		note_progress(holder);
 	if (node < 0 || !(tier->demotes || tier->moves))
 		return 0;
-	if (!tier->demotes) {
+	if (tier->demotes) {
+		demote_by_kernel(holder, bytes, node, room);
+	} else {
 		demote_by_mover(holder, bytes, node);
 		holder->stats.demoted = tier->moved.demoted;
-		return bytes;
 	}
-	/* Prepare shortly before demotion begins, and again whenever the usage has been much lower. */
-	if (room > holder->control.bound / 2)
-		tier->prepared = false;
-	else if (!bytes && !tier->prepared && room < holder->control.bound / 3) {
-		tier->prepared = true;
-		bede_demoter_prepare(&tier->demoter, node, holder->control.bound / RESERVE / PAGE);
-	}
-	/* The second thread helps when half of the margin is used up. */
-	/* Half a huge page too much is not worth a whole one, unless a task would have to make room otherwise. */
-	uint64_t spared = room ? unit * PAGE / 2 : 0;
-
-	bede_demoter_ask(&tier->demoter, node,
-			 (bytes - minimum(bytes, spared) + unit * PAGE - 1) / (unit * PAGE) * unit, chunk,
-			 bytes > room ? BEDE_DEMOTERS : 1);
-	bede_demoter_count(&tier->demoter, &holder->stats.demoted, &holder->stats.tries, &moving);
-	holder->control.leaving = moving * PAGE;
-	holder->stats.demoted = holder->stats.demoted * PAGE + tier->moved.demoted;
-	if (room || !bytes)
-		note_progress(holder);
 	return bytes;
 }
 
