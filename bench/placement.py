@@ -57,16 +57,17 @@ sys.path.insert(0, str(ROOT))
 
 MIB = 1 << 20
 KERNELS = ("debian-6.12", "debian-7.3")
+WORKLOADS = "tests/vm/guest/workloads"  #: in the checkout
 
 
 def build(directory: Path) -> None:
     """Make what the machine lacks: the library of "first come", a load for it, and who asks servers."""
     directory.mkdir()
-    loads = [f"tests/vm/guest/workloads/{name}.c" for name in ("patterns", "algorithms")]
+    loads = [f"{WORKLOADS}/{name}.c" for name in ("patterns", "algorithms")]
     for target, words in (
         ("patterns", [*loads, "-Ivmlab/model", "-lm"]),
         ("first_come.so", ["bench/first_come.c", "-shared", "-fPIC"]),
-        ("redis_client", ["bench/redis_client.c", "-Ivmlab/model", "-lm"]),
+        ("redis_client", ["bench/redis_client.c", "-Ivmlab/model", f"-I{WORKLOADS}", "-lm"]),
     ):
         command = ["gcc", "-std=gnu11", "-O2", "-o", str(directory / target), *words]
         subprocess.run(command, cwd=ROOT, check=True)

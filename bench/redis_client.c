@@ -6,7 +6,6 @@
  * A record is what YCSB's is: ten fields of 100 bytes, here in one value. Neighbours in the distribution have keys that are not
  * neighbours.
  */
-#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "mark.h"
+#include "patterns.h"
 
 #define VALUE 1000
 #define RECORD 1120 /* bytes that the server uses for a value, its key, and its places in the tables */
@@ -24,15 +24,7 @@
 #define KEY "*%d\r\n$3\r\n%s\r\n$12\r\nuser%08u\r\n"
 #define ANSWER (sizeof("$1000\r\n") - 1 + VALUE + 2)
 
-static uint64_t state = 88172645463325252ULL;
-
-static double next_fraction(void)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (double)(state >> 11) * 0x1p-53;
-}
+uint64_t random_state = 88172645463325252ULL;
 
 static void fail(const char *what)
 {
@@ -103,7 +95,7 @@ static void ask(int fd, const uint32_t *keys, size_t count, bool set)
 	read_answers(fd, set ? '+' : '$', count * (set ? sizeof("+OK\r\n") - 1 : ANSWER));
 }
 
-static void mark(int round)
+static void mark_round(int round)
 {
 	char label[32];
 
@@ -120,7 +112,7 @@ int main(int argc, char **argv)
 	int fd = connected(argv[1]), rounds = atoi(argv[3]);
 	uint32_t records = (uint32_t)((strtoul(argv[2], NULL, 10) << 20) / RECORD), keys[AT_ONCE];
 	size_t requests = strtoul(argv[4], NULL, 10), count = 0;
-	double power = 1 - 0.99, most = pow(records, power) - 1;
+	double most = zipf_most(records);
 
 	for (uint32_t key = 0; key < records; key++) {
 		keys[count++] = key;
@@ -129,20 +121,15 @@ int main(int argc, char **argv)
 			count = 0;
 		}
 	}
-	mark(0);
+	mark_round(0);
 	for (int round = 1; round <= rounds; round++) {
 		for (size_t i = 0; i < requests; i += AT_ONCE) {
-			for (count = 0; count < AT_ONCE; count++) {
-				/* From the inverse of the integral over rank^-0.99. */
-				uint64_t rank = (uint64_t)pow(1 + next_fraction() * most, 1 / power);
-				uint64_t mixed = rank * 0x9e3779b97f4a7c15ULL;
-
-				keys[count] = (uint32_t)((mixed ^ mixed >> 32) % records);
-			}
+			for (count = 0; count < AT_ONCE; count++)
+				keys[count] = (uint32_t)zipf_key(records, most);
 			ask(fd, keys, AT_ONCE, false);
 		}
 		BEDE_MARK(BEDE_MARK_EPOCH, 0);
-		mark(round);
+		mark_round(round);
 	}
 	send_all(fd, "SHUTDOWN NOSAVE\r\n", sizeof("SHUTDOWN NOSAVE\r\n") - 1);
 	close(fd);

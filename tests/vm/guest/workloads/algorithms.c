@@ -232,17 +232,13 @@ static uint64_t *value_of(const struct tree *tree, uint64_t key)
 uint64_t tree(char *memory, size_t size, int rounds, size_t lookups)
 {
 	struct tree tree = tree_in(memory, size);
-	double power = 1 - 0.99, most = pow((double)tree.keys, power) - 1;
+	double most = zipf_most(tree.keys);
 	uint64_t result = 0;
 
 	mark("tree", 0);
 	for (int round = 1; round <= rounds; round++) {
 		for (size_t i = 0; i < lookups; i++) {
-			/* From the inverse of the integral over rank^-0.99. Neighbours become strangers, as in YCSB. */
-			uint64_t rank = (uint64_t)pow(1 + next_fraction() * most, 1 / power);
-			uint64_t mixed = rank * 0x9e3779b97f4a7c15ULL;
-
-			result += (*value_of(&tree, (mixed ^ mixed >> 32) % tree.keys))++;
+			result += (*value_of(&tree, zipf_key(tree.keys, most)))++;
 			compute();
 		}
 		mark_epoch("tree", round);

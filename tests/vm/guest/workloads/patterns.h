@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What patterns.c and algorithms.c share: random numbers, work, marks, and the kinds of load that are algorithms. */
 #pragma once
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,14 +23,33 @@ static inline double next_fraction(void)
 	return (double)(next_random() >> 11) * 0x1p-53;
 }
 
+#define ZIPF_POWER 0.01 /* 1 less the distribution's exponent */
+
+/* What zipf_key has to be told of so many keys. */
+static inline double zipf_most(uint64_t keys)
+{
+	return pow((double)keys, ZIPF_POWER) - 1;
+}
+
+/* One of so many keys, by a Zipf distribution of exponent 0.99. Neighbours in it are no neighbours as keys, as in YCSB. */
+static inline uint64_t zipf_key(uint64_t keys, double most)
+{
+	/* From the inverse of the integral over rank^-0.99. */
+	uint64_t rank = (uint64_t)pow(1 + next_fraction() * most, 1 / ZIPF_POWER);
+	uint64_t mixed = rank * 0x9e3779b97f4a7c15ULL;
+
+	return (mixed ^ mixed >> 32) % keys;
+}
+
 /* Computes what WORK says. */
 void compute(void);
 
 /* A permutation of 0 .. n-1: with *apart* 1 it is one cycle (Sattolo), with 0 any. The caller frees it. */
 uint32_t *shuffled(size_t n, size_t apart);
 
-/* Tells the model that a round of this kind has ended; *epoch*: and ends an epoch of the log of misses. */
+/* Tells the model that a round of this kind has ended. */
 void mark(const char *kind, int round);
+/* The same, and ends an epoch of the log of misses. */
 void mark_epoch(const char *kind, int round);
 
 /* Each runs so many rounds in the memory, and returns what depends on all that it read. */
