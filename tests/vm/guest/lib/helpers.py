@@ -325,12 +325,21 @@ def held_by_agent():
         return None
 
 
+def shown(unit, name):
+    """What systemd says of *unit*: the property called *name* (systemctl(1))."""
+    return run("systemctl", "show", "-P", name, unit).stdout.strip()
+
+
+def pid_of(unit):
+    """The main process of *unit*; 0 if none runs."""
+    return int(shown(unit, "MainPID") or 0)
+
+
 def agent_pid():
     """The agent's pid, as systemd knows it; 0 if no agent runs."""
-    done = run("systemctl", "show", "-p", "MainPID", "--value", "bede-agent.service")
-    return int(done.stdout.strip() or 0)
+    return pid_of("bede-agent.service")
 
 
 def substate(unit):
-    """What systemd says of *unit*, such as running, dead or auto-restart (systemctl(1), SubState)."""
-    return run("systemctl", "show", "-p", "SubState", "--value", unit).stdout.strip()
+    """What systemd says of *unit*, such as running, dead or auto-restart."""
+    return shown(unit, "SubState")

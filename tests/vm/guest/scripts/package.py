@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import helpers
-from helpers import MIB, agent_pid, records, run, slack, wait_until
+from helpers import MIB, agent_pid, pid_of, records, run, shown, slack, wait_until
 
 OLD, NEW = "/share/old.deb", "/share/new.deb"
 BOUND, DEMAND = 16 * MIB, 48
@@ -50,11 +50,6 @@ def done(*words):
     found = dpkg(*words)
     assert found.returncode == 0, found.stdout + found.stderr
     return found.stdout + found.stderr
-
-
-def pid_of(unit):
-    """The main process of *unit*; 0 for none."""
-    return int(run("systemctl", "show", "-p", "MainPID", "--value", unit).stdout.strip() or 0)
 
 
 def state(unit, question):
@@ -184,7 +179,7 @@ def remove(plain, limited):
     for pid in (agent, metrics):
         assert not Path(f"/proc/{pid}").exists()
     for unit in (*UNITS, METRICS):
-        assert run("systemctl", "show", "-p", "LoadState", "--value", unit).stdout == "not-found\n"
+        assert shown(unit, "LoadState") == "not-found"
     assert not LIBRARY.exists(), list(LIBRARY.rglob("*"))
     assert not list(HOOKS.glob("bede*"))
     assert not DAEMON.exists() or "bede" not in DAEMON.read_text()

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from helpers import DEADLINE, EXAMPLES, IS_PATCHED, MIB, Container, run, wait_until
+from helpers import DEADLINE, EXAMPLES, IS_PATCHED, MIB, Container, pid_of, run, wait_until
 from on import PATCHED, on
 
 pytestmark = [on("debian-6.12"), on(PATCHED, rarely=True), pytest.mark.usefixtures("unbalanced")]
@@ -132,8 +132,7 @@ def test_without_an_agent_it_says_so(container, agent):
 
 
 def test_it_has_no_power_and_one_path():
-    pid = run("systemctl", "show", "-P", "MainPID", UNIT).stdout.strip()
-    status = Path(f"/proc/{pid}/status").read_text()
+    status = Path(f"/proc/{pid_of(UNIT)}/status").read_text()
     assert "CapEff:\t0000000000000000" in status
     with pytest.raises(urllib.error.HTTPError) as error:
         get("http://127.0.0.1:9475/etc/passwd")
