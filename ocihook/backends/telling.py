@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages that several backends share.
 
-Source: Documentation/admin-guide/mm/damon/usage.rst.
+Sources: Documentation/admin-guide/mm/damon/usage.rst, Documentation/admin-guide/sysctl/kernel.rst,
+Documentation/ABI/testing/sysfs-bus-event_source-devices-events.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from ocihook import host
 from ocihook.backends import balancing
@@ -18,6 +20,11 @@ from ocihook.topology.nodes import Tiers
 
 DAMON = "/sys/kernel/mm/damon/admin/kdamonds"
 MODULES = "/sys/module"
+PMUS = "/sys/bus/event_source/devices"
+PARANOID = "/proc/sys/kernel/perf_event_paranoid"
+#: What a PMU has that samples accesses to memory, Intel's and AMD's (native/pmu.c).
+_SAMPLERS = ("cpu/events/mem-loads", "ibs_op/format/l3missonly")
+_MOST_PARANOID = 2  #: beyond that the kernel wants CAP_SYS_ADMIN, which the agent does not have
 #: DAMON's modules that block other users while they are on. The third such module, damon_stat, is missing
 #: here because the agent pauses it (native/damon.c).
 _ALONE = ("damon_reclaim", "damon_lru_sort")
@@ -55,7 +62,27 @@ def no_balancing(mode: int | None, settings: Config | None = None) -> Finding:
     return Finding("memory", "balancing", NOTE, f"{text}: what became hot on a far node stays there")
 
 
-def damon() -> Finding:
+def heat() -> Iterator[Finding]:
+    """Yield findings about the ways in which the agent can tell cold pages from hot ones."""
+    yield _damon()
+    if any(os.path.exists(host.path(f"{PMUS}/{one}")) for one in _SAMPLERS):
+        yield _samples()
+
+
+def _samples() -> Finding:
+    level = host.number(PARANOID)
+    if level is None or level <= _MOST_PARANOID:  # negative levels allow more, and are no numbers here
+        return Finding("memory", "samples", GOOD, "of memory accesses tell hot pages of large processes")
+    return Finding(
+        "memory",
+        "samples",
+        NOTE,
+        f"hot pages that lie scattered in large processes are not found: perf_event_paranoid is {level}",
+        f"sysctl kernel.perf_event_paranoid={_MOST_PARANOID}, if users may measure their own processes",
+    )
+
+
+def _damon() -> Finding:
     """Return the finding whether the agent can tell cold pages from hot ones."""
     otherwise = "without BPF, or in large processes, cold is not told from hot"
     if not os.path.exists(host.path(f"{DAMON}/nr_kdamonds")):

@@ -38,7 +38,7 @@ def examine(tiers: Tiers | None) -> Iterator[Finding]:
             f"Name other nodes than {nodes.in_words(tiers.far)} as far_nodes in the configuration",
         )
     if tiers is not None:
-        yield telling.damon()
+        yield from telling.heat()
     yield _counting()
     yield _balancing()
     yield from _controller()

@@ -27,13 +27,13 @@ MIB = 1 << 20
 
 
 def examine() -> Iterator[Finding]:
-    """Yield findings about demotion, the generations of the LRU, NUMA balancing, and DAMON if it is used."""
+    """Yield findings about demotion, the generations of the LRU, NUMA balancing, and what tells hot pages."""
     yield _demotion()
     yield _generations()
     settings = _settings()
     yield _balancing(settings)
     if settings.promotion == "bede":
-        yield telling.damon()
+        yield from telling.heat()
 
 
 def troubles(tiers: Tiers, stats: Stats) -> Iterator[tuple[str, BedeError]]:

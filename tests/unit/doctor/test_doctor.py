@@ -29,6 +29,8 @@ FILES = {
     "lru": files.LRU_GEN_ENABLED,
     "lru_gen": files.LRU_GEN,
     "balancing": files.BALANCING,
+    "pmus": telling.PMUS,
+    "paranoid": telling.PARANOID,
 }
 
 
@@ -310,6 +312,20 @@ def test_damon_is_told_where_it_is_missing_or_the_agents(sockets: Sockets) -> No
     assert sockets.find("damon").verdict == GOOD
     sockets.file("damon/nr_kdamonds").unlink()
     assert sockets.find("damon").verdict == WARN
+
+
+@pytest.mark.parametrize("sampler", ["cpu/events/mem-loads", "ibs_op/format/l3missonly"])
+def test_samples_that_the_kernel_forbids_are_told(sockets: Sockets, sampler: str) -> None:
+    """Debian and Ubuntu forbid them; a processor without them needs no word."""
+    sockets.put("paranoid", "3\n")
+    assert "samples" not in sockets.names()
+    sockets.put(f"pmus/{sampler}", "\n")
+    found = sockets.find("samples")
+    assert (found.verdict, "perf_event_paranoid is 3" in found.fact) == (NOTE, True)
+    assert "perf_event_paranoid=2" in found.remedy
+    for level in ("2", "-1"):
+        sockets.put("paranoid", f"{level}\n")
+        assert sockets.find("samples").verdict == GOOD
 
 
 def test_nodes_that_no_policy_covers_are_told(sockets: Sockets) -> None:
