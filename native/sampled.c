@@ -34,7 +34,7 @@
 /*
  * A page that is to be promoted must be seen in three of ten windows (LEAST_SCORE in exchange.c), which takes 0.36 samples a
  * window on the average: exp(-0.36) = 0.7. So one sample tells at most 2.8 pages from others. Less than a fiftieth of the bound is
- * hardly anything (SETTLED_PARTS there): it takes a sample for 140 pages of the bound in each window.
+ * hardly worth the price: it takes a sample for 140 pages of the bound in each window.
  */
 #define PAGES_A_SAMPLE 140
 #define FIRST_PERIOD (1ULL << 20) /* few samples for certain; the next ones are found by what it gives */
