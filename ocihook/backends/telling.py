@@ -72,13 +72,13 @@ def heat() -> Iterator[Finding]:
 def _samples() -> Finding:
     level = host.number(PARANOID)
     if level is None or level <= _MOST_PARANOID:  # negative levels allow more, and are no numbers here
-        return Finding("memory", "samples", GOOD, "of memory accesses tell hot pages of large processes")
+        return Finding("memory", "samples", GOOD, "of memory accesses may be taken, for large processes")
     return Finding(
         "memory",
         "samples",
         NOTE,
         f"hot pages that lie scattered in large processes are not found: perf_event_paranoid is {level}",
-        f"sysctl kernel.perf_event_paranoid={_MOST_PARANOID}, if users may measure their own processes",
+        f"sysctl kernel.perf_event_paranoid={_MOST_PARANOID}, if users may measure; then restart the agent",
     )
 
 

@@ -323,6 +323,7 @@ def test_samples_that_the_kernel_forbids_are_told(sockets: Sockets, sampler: str
     found = sockets.find("samples")
     assert (found.verdict, "perf_event_paranoid is 3" in found.fact) == (NOTE, True)
     assert "perf_event_paranoid=2" in found.remedy
+    assert "restart the agent" in found.remedy
     for level in ("2", "-1"):
         sockets.put("paranoid", f"{level}\n")
         assert sockets.find("samples").verdict == GOOD
