@@ -18,7 +18,7 @@
  */
 #define MARGIN (20 * BEDE_HEAT_POINT)
 #define MOST_MARGIN (60 * BEDE_HEAT_POINT)
-#define LEAST_SCORE (30 * BEDE_HEAT_POINT)
+#define LEAST_HEAT (30 * BEDE_HEAT_POINT)
 /*
  * Moving two pages takes 4.8 us, and one access to a far page instead of a local one 160 ns: thirty accesses have to
  * follow within the time for which one can foresee them: as long as it was so before.
@@ -26,6 +26,7 @@
 #define PAYS 30
 #define FORESEEN_US 10000000
 #define MOST_FORESEEN_US 60000000
+#define LEAST_CHANCE (1.0 / BEDE_SCORES_LEAST)
 #define VAIN_PARTS 10	       /* one of so many moved in vain is too much */
 #define SETTLED_PARTS 200      /* less than one of so many parts of the bound is hardly anything */
 #define PACE_LEARNING 10       /* 10 % of a CPU while learning, ... */
@@ -45,12 +46,12 @@ int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exch
 	return bede_learn_measure(&exchange->learn, exchange->search, &ask->heat, used_us);
 }
 
-/* That number for scores of twenty windows, for those that there are: chance is less with the root of their number. */
+/* That number, which is for scores of twenty windows, for those that there are: there is less chance in averages of more. */
 static unsigned for_windows(const struct bede_exchange *exchange, unsigned number)
 {
-	double windows = exchange->learn.learned;
+	double less = exchange->learn.chance * BEDE_SCORES_LEAST;
 
-	return windows > BEDE_SCORES_LEAST ? (unsigned)(number * sqrt(BEDE_SCORES_LEAST / windows)) : number;
+	return less < 1 ? (unsigned)(number * sqrt(less)) : number;
 }
 
 static unsigned margin_of(const struct bede_exchange *exchange)
@@ -59,29 +60,21 @@ static unsigned margin_of(const struct bede_exchange *exchange)
 }
 
 /*
- * Whether a page with the score hot is used so much more often than one with the score cold that moving both pays. A page
- * that is used r times a second is seen in a window of t seconds with a probability of 1 - exp(-rt), its score. So the
+ * Whether a page with the heat hot is used so much more often than one with the heat cold that moving both pays. A page
+ * that is used r times a second is seen in a window of t seconds with a probability of 1 - exp(-rt), its heat. So the
  * difference of the rates is log((1 - cold) / (1 - hot)) / t. It must be PAYS in the time foreseen; the logarithm is avoided by
  * the other side's exponential, of an argument of at most 1. No page counts as used more often than the windows tell.
  */
 static bool pays(const struct bede_exchange *exchange, unsigned hot, unsigned cold)
 {
 	const struct bede_learn *learn = &exchange->learn;
-	unsigned windows = learn->learned > BEDE_SCORES_LEAST ? learn->learned : BEDE_SCORES_LEAST;
-	double unseen = BEDE_HEAT_ALWAYS + (double)BEDE_HEAT_ALWAYS / windows;
+	double unseen =
+		BEDE_HEAT_ALWAYS * (1 + (learn->chance < LEAST_CHANCE ? learn->chance : LEAST_CHANCE));
 	uint64_t foreseen = minimum(learn->age_us, MOST_FORESEEN_US);
 	double x = (double)PAYS * (double)learn->scored_us /
 		   (double)(foreseen > FORESEEN_US ? foreseen : FORESEEN_US);
 
 	return (unseen - cold) / (unseen - hot) >= 1 + x + x * x / 2 + x * x * x / 6;
-}
-
-/* By how much the heat to be expected of a page with the score hot is higher than that of one with the score cold. */
-static double gain(const struct bede_exchange *exchange, unsigned hot, unsigned cold)
-{
-	const struct bede_forecast *forecast = &exchange->learn.forecast;
-
-	return bede_forecast_of(forecast, hot) - bede_forecast_of(forecast, cold);
 }
 
 /* Whether moved, which notes pages, has the page with that index. */
@@ -98,8 +91,7 @@ static bool is_better(const struct bede_exchange *exchange, const struct bede_pa
 
 	if (has(&exchange->demoted, hot, i, at_us) || has(&exchange->promoted, cold, j, at_us))
 		margin *= 2;
-	return gain(exchange, hot->heat[i], cold->heat[j]) >= margin &&
-	       pays(exchange, hot->heat[i], cold->heat[j]);
+	return hot->heat[i] >= cold->heat[j] + margin && pays(exchange, hot->heat[i], cold->heat[j]);
 }
 
 /*
@@ -206,7 +198,8 @@ static void note_done(struct bede_exchange *exchange, uint64_t bound, bool compl
 	uint64_t parts = bound / (exchange->bytes_promoted + 1);
 
 	exchange->pace = PACE_LEARNING;
-	if (complete && exchange->learn.learned >= BEDE_SCORES_LEAST && parts > PACE_LEARNING)
+	if (complete && exchange->learn.learned >= BEDE_SCORES_LEAST && exchange->learn.fits &&
+	    parts > PACE_LEARNING)
 		exchange->pace = minimum(parts, PACE_SETTLED);
 }
 
@@ -215,7 +208,7 @@ static bool have_hot(struct bede_exchange *exchange, const struct bede_exchange_
 {
 	while (!exchange->hot->count) {
 		if (bede_search_collect(exchange->search, exchange->hot, true, ask->far_mask,
-					for_windows(exchange, LEAST_SCORE), ask->ticket, until) <= 0)
+					for_windows(exchange, LEAST_HEAT), ask->ticket, until) <= 0)
 			return false;
 		drop_useless(exchange, exchange->hot);
 	}
@@ -251,7 +244,7 @@ static int make_room(struct bede_exchange *exchange, uint64_t most, uint64_t roo
 		exchange->bytes_demoted += *demoted;
 		return err;
 	}
-	if (gain(exchange, hot->heat[0], cold->heat[0]) < margin_of(exchange) ||
+	if (hot->heat[0] < cold->heat[0] + margin_of(exchange) ||
 	    !pays(exchange, hot->heat[0], cold->heat[0]))
 		return -ENOENT;
 	/* The hot page, or the cold one, was moved just now; or the hot one is huge, and not worth so many cold ones. */

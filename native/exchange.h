@@ -2,9 +2,9 @@
 /*
  * Which pages are local: measures heat, and exchanges hot far pages for cold local ones.
  *
- * A part's score is the share of windows in which it was in use, averaged (scores.h). A far page is exchanged for a
- * local one if its score is higher by a margin, and if the gain pays for moving two pages. So what is read once, as by a
- * scan, is not promoted. All of this takes a small share of a CPU: when it costs more, it happens less often.
+ * A part's score is the share of windows in which it was in use, averaged (scores.h). From that follows the heat to be expected of it
+ * (forecast.h). A far page is exchanged for a local one if more heat is to be expected of it, by a margin, and if the
+ * gain pays for moving two pages. So what is read once, as by a scan, is not promoted. All of this takes a small share of a CPU: when it costs more, it happens less often.
  */
 #ifndef BEDE_EXCHANGE_H
 #define BEDE_EXCHANGE_H
@@ -20,9 +20,8 @@ struct bede_exchange {
 	struct bede_pages *cold, *hot; /* where pages to demote, and to promote, are collected */
 	struct bede_ticket *ticket;    /* NULL: no fence has to be lowered */
 	struct bede_recent demoted, promoted, stuck; /* which pages were moved, or could not be */
-	unsigned
-		margin; /* by which a far page's heat must be higher, if scores are averages of twenty windows */
-	uint64_t pace; /* the next exchange comes after so many times the CPU time of the last one */
+	unsigned margin; /* by which a far page's heat must be higher, with scores of twenty windows */
+	uint64_t pace;	 /* the next exchange comes after so many times the CPU time of the last one */
 	/* What the last exchange did; bytes. */
 	uint64_t bytes_demoted, bytes_promoted, bytes_vain;
 };

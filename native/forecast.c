@@ -15,23 +15,43 @@
 /* So many different shares of windows in which memory is used, if chance is left out. */
 #define RATES 51
 #define SCORES (BEDE_FORECAST_POINTS + 1)
+#define MOST_THROWS 400	 /* beyond that the rates are further apart than scores by chance */
+#define MOST_SHARE 0.999 /* what is used more often cannot be told from what is always in use */
+#define MOST_TIMES \
+	8.0	 /* windows are made shorter or longer where a load does much more or less than before */
+#define STEPS 12 /* they tell MOST_TIMES to a thousandth */
 
-/* How many bytes have a score of so many points. What is in no list, or in it with places that have no memory, has 0. */
-static void count(const struct bede_ranges *scores, uint64_t memory, double *bytes)
+static unsigned points_of(unsigned score)
 {
-	double used = 0;
+	unsigned points = (score + BEDE_HEAT_POINT / 2) / BEDE_HEAT_POINT;
+
+	return points < BEDE_FORECAST_POINTS ? points : BEDE_FORECAST_POINTS;
+}
+
+/*
+ * How many bytes have a score of so many points, of so many windows at least. What is not in use is not counted by its places, most
+ * of which may have no memory: it is what is left of all memory.
+ */
+static void count(const struct bede_ranges *scores, unsigned windows, uint64_t memory, double *bytes)
+{
+	double used = 0, left_out = 0;
 
 	for (size_t i = 0; i < scores->count; i++) {
 		const struct bede_range *one = &scores->at[i];
-		unsigned points = (one->heat + BEDE_HEAT_POINT / 2) / BEDE_HEAT_POINT;
+		unsigned points = points_of(one->heat);
 		double size = (double)(one->end - one->start);
 
 		if (!points)
 			continue;
-		bytes[points < BEDE_FORECAST_POINTS ? points : BEDE_FORECAST_POINTS] += size;
+		if (one->windows < windows) {
+			left_out += size;
+			continue;
+		}
+		bytes[points] += size;
 		used += size;
 	}
-	bytes[0] = bede_scores_in_memory(scores, memory) - used;
+	bytes[0] = bede_scores_in_memory(scores, memory) - used - left_out;
+	bytes[0] = bytes[0] > 0 ? bytes[0] : 0;
 }
 
 static double share_of(unsigned rate)
@@ -40,13 +60,13 @@ static double share_of(unsigned rate)
 }
 
 /* How likely each score is for memory of each rate: so many throws of its coin. As a part of the most likely rate's, for each score. */
-static void find_chances(unsigned windows, double chance[SCORES][RATES])
+static void find_chances(double throws, double chance[SCORES][RATES])
 {
 	double used[RATES], unused[RATES];
 
 	for (unsigned rate = 0; rate < RATES; rate++) {
-		used[rate] = windows * log(share_of(rate));
-		unused[rate] = windows * log(1 - share_of(rate));
+		used[rate] = throws * log(share_of(rate));
+		unused[rate] = throws * log(1 - share_of(rate));
 	}
 	for (unsigned points = 0; points < SCORES; points++) {
 		double score = (double)points / BEDE_FORECAST_POINTS, most = -INFINITY, at[RATES];
@@ -60,61 +80,97 @@ static void find_chances(unsigned windows, double chance[SCORES][RATES])
 	}
 }
 
-/* The sum of what memory with that score is of each rate, and *mean: the mean of these rates. */
-static double sum_of(const double *chance, const double *common, double *mean)
+/* How common memory with a score is, if each rate is so common. */
+static double sum_of(const double *chance, const double *common)
 {
-	double all = 0, shares = 0;
+	double all = 0;
 
-	for (unsigned rate = 0; rate < RATES; rate++) {
+	for (unsigned rate = 0; rate < RATES; rate++)
 		all += chance[rate] * common[rate];
-		shares += chance[rate] * common[rate] * share_of(rate);
-	}
-	*mean = all > 0 ? shares / all : 0;
 	return all;
 }
 
-void bede_forecast_make(const struct bede_ranges *scores, unsigned windows, uint64_t memory,
-			struct bede_forecast *out)
+/*
+ * Find out how common each rate is, by expectation and maximization: a rate is as common as the scores say that were as common as it
+ * was thought to be.
+ */
+static void find_rates(const double *bytes, double chance[SCORES][RATES], double *common)
 {
-	double bytes[SCORES] = { 0 }, all = 0;
-	double chance[SCORES][RATES], common[RATES], mean;
+	double all = 0;
 
-	count(scores, memory, bytes);
-	find_chances(windows, chance);
 	for (unsigned points = 0; points < SCORES; points++)
 		all += bytes[points];
 	for (unsigned rate = 0; rate < RATES; rate++)
 		common[rate] = 1.0 / RATES;
-	/* Expectation and maximization: a rate is as common as the scores say that were as common as it was thought to be. */
 	for (unsigned round = 0; round < ROUNDS && all > 0; round++) {
 		double next[RATES] = { 0 };
 
 		for (unsigned points = 0; points < SCORES; points++) {
-			double sum = bytes[points] > 0 ? sum_of(chance[points], common, &mean) : 0;
+			double sum = bytes[points] > 0 ? sum_of(chance[points], common) : 0;
 			double part = sum > 0 ? bytes[points] / all / sum : 0;
 
 			for (unsigned rate = 0; rate < RATES && part > 0; rate++)
 				next[rate] += part * chance[points][rate] * common[rate];
 		}
-		memcpy(common, next, sizeof(common));
-	}
-	double last = 0;
-
-	for (unsigned points = 0; points < SCORES; points++) {
-		/* Where nothing is known, since no memory has a score that is near, the score itself. */
-		double expected = sum_of(chance[points], common, &mean) > 0 ? mean * BEDE_HEAT_ALWAYS :
-									      points * BEDE_HEAT_POINT;
-
-		last = expected > last ? expected : last;
-		out->heat[points] = last;
+		memcpy(common, next, sizeof(next));
 	}
 }
 
-double bede_forecast_drift(const struct bede_ranges *scores, const struct bede_ranges *measured,
-			   unsigned windows)
+/* Set what is to be expected of memory with that many points. */
+static void expect(struct bede_forecast *out, unsigned points, const double *chance, const double *common)
 {
-	double used = 0, expected = 0, squares = 0, products = 0, score_squares = 0, chance = 0,
-	       chance_squares = 0;
+	double all = sum_of(chance, common), mean = 0, squares = 0;
+
+	for (unsigned rate = 0; rate < RATES && all > 0; rate++) {
+		double part = chance[rate] * common[rate] / all, share = share_of(rate);
+
+		mean += part * share;
+		squares += part * share * share;
+	}
+	/* Where nothing is known, since no memory has a score that is near, the score itself. */
+	double heat = all > 0 ? mean * BEDE_HEAT_ALWAYS : points * BEDE_HEAT_POINT;
+	double least = points ? out->heat[points - 1] : 0;
+
+	out->heat[points] = heat > least ? heat : least;
+	out->spread[points] = squares > mean * mean ? squares - mean * mean : 0;
+}
+
+void bede_forecast_make(const struct bede_ranges *scores, unsigned windows, double chance, uint64_t memory,
+			struct bede_forecast *out)
+{
+	double bytes[SCORES] = { 0 }, chances[SCORES][RATES], common[RATES];
+	double throws = 1 / chance, all = bede_scores_in_memory(scores, memory);
+
+	count(scores, windows, memory, bytes);
+	find_chances(throws < MOST_THROWS ? throws : MOST_THROWS, chances);
+	find_rates(bytes, chances, common);
+	for (unsigned points = 0; points < SCORES; points++)
+		expect(out, points, chances[points], common);
+	out->usual = all > 0 ? bede_scores_use(scores) / all : 0;
+	out->windows = windows;
+}
+
+unsigned bede_forecast_of(const struct bede_forecast *forecast, const struct bede_range *score)
+{
+	if (!forecast->windows)
+		return score->heat;
+	double heat = forecast->heat[points_of(score->heat)];
+
+	if (score->windows < forecast->windows)
+		heat = forecast->usual +
+		       (heat - forecast->usual) * sqrt((double)score->windows / forecast->windows);
+	return (unsigned)heat;
+}
+
+/* What was measured of memory with each score. Heat is a share of BEDE_HEAT_ALWAYS here. */
+struct seen {
+	double bytes, use, squares,
+		parts; /* sums of bytes, and of these times heat, heat * heat, and bytes */
+};
+
+static void look_at(const struct bede_ranges *scores, const struct bede_ranges *measured, unsigned windows,
+		    struct seen *seen)
+{
 	size_t at = 0;
 
 	for (size_t i = 0; i < measured->count; i++) {
@@ -124,28 +180,78 @@ double bede_forecast_drift(const struct bede_ranges *scores, const struct bede_r
 		for (; part.start < one->end; part.start = part.end) {
 			const struct bede_range *was = bede_scores_of(scores, one, &part, &at);
 
-			if (!was || was->windows < 2)
+			/* What is not in use may have no memory at all; and what is new is expected to differ. */
+			if (!was || was->windows < windows || (!was->heat && !one->heat))
 				continue;
-			double bytes = (double)(part.end - part.start), n = was->windows;
-			double seen = (double)one->heat / BEDE_HEAT_ALWAYS;
-			double score = (double)was->heat / BEDE_HEAT_ALWAYS;
-			double throws = bytes * (1.0 / windows + 1 / n) * n / (n - 1);
+			struct seen *alike = &seen[points_of(was->heat)];
+			double bytes = (double)(part.end - part.start),
+			       heat = (double)one->heat / BEDE_HEAT_ALWAYS;
 
-			used += bytes * seen;
-			expected += bytes * score;
-			squares += bytes * seen * seen;
-			products += bytes * seen * score;
-			score_squares += bytes * score * score;
-			chance += throws * score;
-			chance_squares += throws * score * score;
+			alike->bytes += bytes;
+			alike->use += bytes * heat;
+			alike->squares += bytes * heat * heat;
+			alike->parts += bytes * bytes;
 		}
 	}
-	/* A load that does more, or less, in all uses each part more or less often. */
-	double ratio = expected > 0 ? used / expected : 0;
-	double one_throw = ratio * expected - ratio * ratio * score_squares;
-	double differ = squares - 2 * ratio * products + ratio * ratio * score_squares;
+}
 
-	return one_throw > 0 ? (differ - ratio * chance + ratio * ratio * chance_squares) / one_throw : 0;
+/* The share of windows in which memory is used that was used in expected ones, if each part is used so many times as often. */
+static double if_busier(double expected, double times)
+{
+	return 1 - exp(times * log(1 - (expected < MOST_SHARE ? expected : MOST_SHARE)));
+}
+
+/* How many times as often as expected each part was used. */
+static double find_times(const struct seen *seen, const double *expected)
+{
+	double least = 1 / MOST_TIMES, most = MOST_TIMES, used = 0;
+
+	for (unsigned points = 0; points < SCORES; points++)
+		used += seen[points].use;
+	for (unsigned step = 0; step < STEPS; step++) {
+		double times = sqrt(least * most), all = 0;
+
+		for (unsigned points = 0; points < SCORES; points++)
+			all += seen[points].bytes > 0 ?
+				       seen[points].bytes * if_busier(expected[points], times) :
+				       0;
+		if (all < used)
+			least = times;
+		else
+			most = times;
+	}
+	return sqrt(least * most);
+}
+
+struct bede_drift bede_forecast_drift(const struct bede_ranges *scores, const struct bede_ranges *measured,
+				      unsigned windows, const struct bede_forecast *forecast)
+{
+	struct seen seen[SCORES] = { 0 };
+	double expected[SCORES], excess = 0, throws = 0, squares = 0;
+
+	look_at(scores, measured, forecast->windows, seen);
+	for (unsigned points = 0; points < SCORES; points++)
+		expected[points] = forecast->heat[points] / BEDE_HEAT_ALWAYS;
+	double times = find_times(seen, expected);
+
+	for (unsigned points = 0; points < SCORES; points++) {
+		const struct seen *alike = &seen[points];
+		double share = if_busier(expected[points], times), throw = share * (1 - share);
+		/* How much the share changes with the expected one. */
+		double slope = times * (1 - share) /
+			       (1 - (expected[points] < MOST_SHARE ? expected[points] : MOST_SHARE));
+		double chance =
+			throw / windows + (1 - 1.0 / windows) * forecast->spread[points] * slope * slope;
+
+		excess += alike->squares - 2 * share * alike->use + share * share * alike->bytes -
+			  chance * alike->bytes;
+		throws += throw * alike->bytes;
+		squares += alike->parts * chance * chance * 2;
+	}
+	if (throws <= 0)
+		return (struct bede_drift){ 0 };
+	excess /= throws;
+	return (struct bede_drift){ .more = excess < 1 ? excess : 1, .error = sqrt(squares) / throws };
 }
 
 bool bede_forecast_has_failed(const struct bede_ranges *scores, const struct bede_ranges *measured,
@@ -170,7 +276,7 @@ bool bede_forecast_has_failed(const struct bede_ranges *scores, const struct bed
 				continue;
 			hot_bytes += bytes;
 			hot += bytes * one->heat;
-			hot_expected += bytes * bede_forecast_of(forecast, score->heat);
+			hot_expected += bytes * bede_forecast_of(forecast, score);
 		}
 	}
 	if (!memory || hot_bytes <= 0)

@@ -11,9 +11,13 @@
 
 #define BEDE_FORECAST_POINTS (BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT)
 
-/* For scores from 0 to BEDE_HEAT_ALWAYS, by whole points: the heat to be expected. It never falls as scores rise. */
 struct bede_forecast {
-	double heat[BEDE_FORECAST_POINTS + 1];
+	/* For scores from 0 to BEDE_HEAT_ALWAYS, by whole points. The first never falls as scores rise. */
+	double heat[BEDE_FORECAST_POINTS + 1];	 /* the heat to be expected */
+	double spread[BEDE_FORECAST_POINTS + 1]; /* its variance, the square of a share of BEDE_HEAT_ALWAYS */
+	double usual;				 /* the mean heat of all memory */
+	unsigned
+		windows; /* that the scores are averages of; 0: nothing is known, and all of the above is unset */
 };
 
 /*
@@ -21,27 +25,33 @@ struct bede_forecast {
  * the more so the fewer the windows. So this finds out how common each rate of use is if chance is left out, from all scores
  * together, and then the mean rate of what has a score (empirical Bayes without assumptions on the former: Kiefer and
  * Wolfowitz, Annals of Mathematical Statistics 1956; by expectation and maximization: Laird, JASA 1978). Where all memory is used
- * alike, the same is expected of all of it. windows is the number that scores are averages of; memory is how many bytes there are
- * in memory.
+ * alike, the same is expected of all of it.
+ *
+ * windows is the number that scores are averages of; those of fewer windows are left out. chance is the part of one throw's
+ * variance that is left in the scores, 1 / windows or less. memory is how many bytes there are in memory.
  */
-void bede_forecast_make(const struct bede_ranges *scores, unsigned windows, uint64_t memory,
+void bede_forecast_make(const struct bede_ranges *scores, unsigned windows, double chance, uint64_t memory,
 			struct bede_forecast *out);
 
-/* The heat to be expected of memory with that score. */
-static inline double bede_forecast_of(const struct bede_forecast *forecast, unsigned score)
-{
-	unsigned points = (score + BEDE_HEAT_POINT / 2) / BEDE_HEAT_POINT;
+/*
+ * The heat to be expected of a range with a score. Where that is an average of fewer windows than others, since the memory is new, the
+ * difference from other memory is taken for less, by the root of how many fewer: so it is as certain as that of others.
+ */
+unsigned bede_forecast_of(const struct bede_forecast *forecast, const struct bede_range *score);
 
-	return forecast->heat[points < BEDE_FORECAST_POINTS ? points : BEDE_FORECAST_POINTS];
-}
+/* What was measured against what was expected. */
+struct bede_drift {
+	double more; /* by how much the mean square of the difference exceeds chance, as a share of one throw's variance */
+	double error; /* the deviation of the former by chance: the fewer parts there are the more */
+};
 
 /*
- * By how much what was measured in so many windows differs from the scores beyond chance: that part of the mean square which is not
- * the variance of the windows' throws, and of those that the scores are averages of, as a share of one throw's variance. It is
- * about 0 where each part is used as often as before, whatever that is. Both are sorted by owner and place.
+ * How much has changed since the scores were averaged, besides how much is in use in all: a load that does more uses each part more
+ * often, in proportion to its rate. Measured in so many windows. It is about 0 where each part is used as often as others
+ * with its score. Both are sorted by owner and place.
  */
-double bede_forecast_drift(const struct bede_ranges *scores, const struct bede_ranges *measured,
-			   unsigned windows);
+struct bede_drift bede_forecast_drift(const struct bede_ranges *scores, const struct bede_ranges *measured,
+				      unsigned windows, const struct bede_forecast *forecast);
 
 /*
  * Whether what had the highest scores is not in use any more, though as much as before is in use in all: then the scores say

@@ -11,17 +11,21 @@
 /* The use of the bound's worth of the hottest memory. */
 static double use_of_best(const struct bede_ranges *scores, uint64_t bound)
 {
-	const unsigned points = BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT;
-	uint64_t bytes[BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT + 1] = { 0 };
-	double best = 0;
+	enum { POINTS = BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT };
+	uint64_t bytes[POINTS + 1] = { 0 };
+	double use[POINTS + 1] = { 0 }, best = 0;
 
-	for (size_t i = 0; i < scores->count; i++)
-		bytes[minimum(scores->at[i].heat / BEDE_HEAT_POINT, points)] +=
-			scores->at[i].end - scores->at[i].start;
-	for (unsigned point = points; point && bound; point--) {
+	for (size_t i = 0; i < scores->count; i++) {
+		const struct bede_range *one = &scores->at[i];
+		uint64_t size = one->end - one->start, point = minimum(one->heat / BEDE_HEAT_POINT, POINTS);
+
+		bytes[point] += one->heat ? size : 0;
+		use[point] += (double)size * one->heat;
+	}
+	for (unsigned point = POINTS + 1; point-- && bound;) {
 		uint64_t part = minimum(bytes[point], bound);
 
-		best += (double)part * point * BEDE_HEAT_POINT;
+		best += part ? use[point] * (double)part / (double)bytes[point] : 0;
 		bound -= part;
 	}
 	return best;

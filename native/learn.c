@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "learn.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "order.h"
@@ -13,10 +14,11 @@
 #define LEAST_WINDOWS 2
 /* A program grows if its memory is larger than last time by one of so many parts. */
 #define GROWING_PARTS 16
-#define DRIFT_MEASUREMENTS 4 /* so many are averaged: one alone may differ from others by chance */
+#define DRIFT_MEASUREMENTS 8 /* so many are averaged: one alone may differ from others by chance */
 #define SHORTER_PARTS 8	     /* an average that is too long becomes shorter by one of so many parts */
 #define MOST_WITHOUT 5	     /* measurements without samples that are left out, as long as others have them */
-#define MEASURE_US 2000000   /* the longest measurement */
+#define MOST_UNFIT 5 /* likewise, of windows that are too long or too short for what the load does now */
+#define MEASURE_US 2000000	       /* the longest measurement */
 #define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */
 
 void bede_learn_open(struct bede_learn *learn)
@@ -45,33 +47,54 @@ static unsigned windows(const struct bede_learn *learn)
 }
 
 /*
- * How long averages are. Two errors add up: that of chance, a throw's variance divided by the number of windows, and that of what has
- * changed since these, which is seen as drift. They are longest where both are alike: the sum is least about there, since one
- * falls as the other rises.
+ * How long averages are. Two errors add up: that of chance, a part of a throw's variance, and that of what has changed since, which is
+ * seen as drift. Averages become longer until both are alike: the sum is least about there, since one falls as the other rises.
  */
-static void adapt(struct bede_learn *learn, double drift, unsigned windows)
+static void adapt(struct bede_learn *learn, struct bede_drift drift, unsigned windows)
 {
-	if (learn->learned < BEDE_SCORES_LEAST) {
-		learn->most = BEDE_SCORES_LEAST;
-		learn->drift = 0;
-		return;
-	}
-	learn->drift += (drift - learn->drift) / DRIFT_MEASUREMENTS;
-	if (learn->drift * learn->most < 1)
+	learn->drift += (drift.more - learn->drift) / DRIFT_MEASUREMENTS;
+	learn->doubt += (drift.error * drift.error - learn->doubt) / DRIFT_MEASUREMENTS;
+	/* Of a mean that changes by one part of n, the variance is 1 / (2n - 1) of the values'. */
+	double error = sqrt(learn->doubt / (2 * DRIFT_MEASUREMENTS - 1));
+
+	if (learn->drift - error < learn->chance)
 		learn->most = (unsigned)minimum(learn->most + windows, BEDE_SCORES_MOST);
 	else if (learn->most > BEDE_SCORES_LEAST)
 		learn->most -=
 			(unsigned)minimum(learn->most / SHORTER_PARTS + 1, learn->most - BEDE_SCORES_LEAST);
 }
 
+/* Begin anew: what was learned says nothing about the present. */
+static void forget(struct bede_learn *learn, uint64_t bound)
+{
+	learn->learned = 0;
+	learn->most = BEDE_SCORES_LEAST;
+	learn->drift = learn->doubt = 0;
+	learn->settled = false;
+	learn->bound = bound;
+}
+
 /* Note that the scores are averages of so many windows more. */
 static void count_windows(struct bede_learn *learn, unsigned windows)
 {
-	uint64_t now = now_us(), before = minimum(learn->learned, learn->most);
+	uint64_t now = now_us();
+	double before = (double)minimum(learn->learned, learn->most), kept = before / (before + windows);
 
-	learn->age_us = (learn->age_us + now - learn->at_us) * before / (before + windows);
+	learn->age_us = (uint64_t)((double)(learn->age_us + now - learn->at_us) * kept);
 	learn->at_us = now;
-	learn->learned = (unsigned)minimum(before + windows, learn->most);
+	learn->chance = learn->chance * kept * kept + (1 - kept) * (1 - kept) / windows;
+	learn->learned = (unsigned)minimum(learn->learned + windows, learn->most);
+}
+
+/* Whether the scores can be averaged with what is measured now, as soon as the windows are right again for what the load does. */
+static bool are_known(const struct bede_learn *learn, const struct bede_search *search, bool sampled,
+		      bool grows, uint64_t bound)
+{
+	/* For another bound other windows are right, and their scores say something else. */
+	bool same = bound < learn->bound * 2 && learn->bound < bound * 2;
+
+	return learn->learned >= BEDE_SCORES_LEAST && search->heat.count && learn->sampled == sampled &&
+	       same && !grows;
 }
 
 /* Take in what was measured as asked. */
@@ -81,30 +104,37 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 	struct bede_ranges *measured = &heat->ranges;
 	double seen = heat->sampled ? heat->seen : bede_scores_use(measured) / BEDE_HEAT_ALWAYS;
 	uint64_t next_us = bede_scores_window(seen, asked->window_us, bound), memory = search->vmas.memory;
+	bool grows = memory > learn->memory + learn->memory / GROWING_PARTS;
+	bool known = are_known(learn, search, heat->sampled, grows, bound);
+	bool was_right = learn->fits; /* as far as one could know */
 
-	/* Scores from windows of another length say something else, and so do those of another kind or time. */
-	if (!learn->fits || !search->heat.count || learn->sampled != heat->sampled ||
-	    bede_forecast_has_failed(&search->heat, measured, &learn->forecast, memory)) {
-		learn->learned = 0;
-		learn->settled = false;
-	}
-	adapt(learn, learn->learned ? bede_forecast_drift(&search->heat, measured, asked->windows) : 0,
-	      asked->windows);
+	learn->window_us = next_us;
+	learn->fits = next_us < asked->window_us * 2 && next_us > asked->window_us / 2;
+	learn->unfit = learn->fits || !known ? 0 : learn->unfit + 1;
+	/* If only the load does more, or less, than a moment ago, the scores tell more than windows of a wrong length. */
+	if (learn->unfit && learn->unfit <= MOST_UNFIT)
+		return;
+	bool begins =
+		known ? learn->unfit : !was_right || !search->heat.count || learn->sampled != heat->sampled;
+
+	if (begins || !learn->learned ||
+	    bede_forecast_has_failed(&search->heat, measured, &learn->forecast, memory))
+		forget(learn, bound);
+	else if (learn->learned >= BEDE_SCORES_LEAST)
+		adapt(learn, bede_forecast_drift(&search->heat, measured, asked->windows, &learn->forecast),
+		      asked->windows);
+	learn->sampled = heat->sampled;
 	/*
 	 * What was in use in windows that are too short is less than the bound: all of it shall be local. But a program that
 	 * is still filling its memory uses what it fills, once.
 	 */
-	bool grows = memory > learn->memory + learn->memory / GROWING_PARTS;
-
-	learn->sampled = heat->sampled;
-	learn->ready = learn->fits || (next_us > asked->window_us && !grows);
+	learn->ready = was_right || (next_us > asked->window_us && !grows);
 	learn->memory = memory;
 	bede_scores_learn(&search->heat, measured, asked->windows, learn->learned ? learn->most : 0, memory);
 	count_windows(learn, asked->windows);
-	bede_forecast_make(&search->heat, learn->learned, memory, &learn->forecast);
+	bede_forecast_make(&search->heat, learn->learned, learn->chance, memory, &learn->forecast);
+	search->forecast = &learn->forecast;
 	learn->scored_us = asked->window_us;
-	learn->window_us = next_us;
-	learn->fits = next_us < asked->window_us * 2 && next_us > asked->window_us / 2;
 }
 
 /* Whether samples are missing only this time. Then the scores tell more than what was measured. */

@@ -13,11 +13,14 @@
 /* What one container's measurements have told so far. */
 struct bede_learn {
 	uint64_t window_us; /* the length of the next windows */
-	uint64_t scored_us; /* the length of the windows that the scores are averages of */
-	unsigned learned;   /* the number of these, at most most */
+	uint64_t scored_us; /* the length of the last ones that scores are averages of; all are like it */
+	uint64_t bound;	    /* that was in force when they began */
+	unsigned learned;   /* the number of these windows, at most most */
 	/* BEDE_SCORES_LEAST to BEDE_SCORES_MOST. More windows tell more, unless too much has changed since. */
 	unsigned most;
-	double drift;		       /* how much has: the average of the last few of forecast.h */
+	double chance; /* the part of one throw's variance that is left in the scores: 1 / learned, less for a running mean */
+	double drift;		       /* how much has changed: the mean of the last few of forecast.h, ... */
+	double doubt;		       /* ... and the variance of one of these by chance */
 	uint64_t age_us;	       /* how old these windows are in the mean, ... */
 	uint64_t at_us;		       /* ... at the last measurement */
 	struct bede_forecast forecast; /* what is to be expected of memory with each score */
@@ -25,6 +28,7 @@ struct bede_learn {
 	bool fits;	  /* the last windows had about the right length, so the next ones will */
 	bool ready;	  /* the scores tell what to exchange */
 	bool sampled;	  /* the scores are of measurements with samples */
+	unsigned unfit;	  /* measurements in a row whose windows had a wrong length */
 	unsigned without; /* measurements without samples since the last one with them */
 	bool settled;	  /* set by the caller: nearly nothing was left to exchange */
 };

@@ -91,8 +91,8 @@ void bede_order_by_place(struct bede_ranges *ranges)
 }
 
 /* Add the parts of range to out, each with its heat. *next: the first of heat that may overlap range. */
-static int split(struct bede_range range, const struct bede_ranges *heat, bool by_page, size_t *next,
-		 struct bede_ranges *out)
+static int split(struct bede_range range, const struct bede_ranges *heat, bool by_page,
+		 const struct bede_forecast *forecast, size_t *next, struct bede_ranges *out)
 {
 	int err = 0;
 
@@ -116,7 +116,9 @@ static int split(struct bede_range range, const struct bede_ranges *heat, bool b
 		}
 		part.end = minimum(end, range.end);
 		/* Whole points: what differs by less is one range, if it can be. */
-		part.heat = (unsigned)minimum(one->heat, BEDE_HEAT_ALWAYS) + BEDE_HEAT_POINT / 2;
+		part.heat = (unsigned)minimum(forecast ? bede_forecast_of(forecast, one) : one->heat,
+					      BEDE_HEAT_ALWAYS) +
+			    BEDE_HEAT_POINT / 2;
 		part.heat -= part.heat % BEDE_HEAT_POINT;
 		err = err || others ? err : bede_ranges_join(out, part);
 		range.start = part.end;
@@ -138,7 +140,8 @@ static void join(struct bede_ranges *ranges)
 	ranges->count = ranges->count ? last + 1 : 0;
 }
 
-int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat, bool by_page)
+int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat, bool by_page,
+	       const struct bede_forecast *forecast)
 {
 	struct bede_ranges out = { 0 };
 	size_t next = 0;
@@ -147,7 +150,7 @@ int bede_order(struct bede_ranges *ranges, const struct bede_ranges *heat, bool 
 	if (heat->count && ranges->count) {
 		bede_order_by_place(ranges);
 		for (size_t i = 0; i < ranges->count && !err; i++)
-			err = split(ranges->at[i], heat, by_page, &next, &out);
+			err = split(ranges->at[i], heat, by_page, forecast, &next, &out);
 		free(ranges->at);
 		*ranges = out;
 	}

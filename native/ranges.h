@@ -9,8 +9,12 @@
 
 #define BEDE_MOST_RANGES 262144 /* most ranges in a list; further ones are left out */
 
-#define BEDE_HEAT_ALWAYS 10000u /* the heat of what was used in each window */
-#define BEDE_HEAT_POINT 100u	/* a hundredth of that: differences that are less do not matter */
+/*
+ * The heat of what was used in each window. The unit is that small since an average of hundreds of windows changes by little with
+ * each of them, and what is lost by rounding adds up.
+ */
+#define BEDE_HEAT_ALWAYS 1000000u
+#define BEDE_HEAT_POINT 10000u /* a hundredth of that: differences that are less do not matter */
 #define BEDE_UNKNOWN_HEAT (4 * BEDE_HEAT_POINT) /* of what was not measured: neither cold nor hot */
 
 /* A part of the address space of one process. */

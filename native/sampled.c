@@ -32,8 +32,8 @@
 #define WANTED_A_SECOND 50000
 #define SAMPLE_NS 1500
 /*
- * A page that is to be promoted must be seen in three of ten windows (LEAST_SCORE in exchange.c), which takes 0.36 samples a
- * window on the average: exp(-0.36) = 0.7. So one sample tells at most 2.8 pages from others. Less than a fiftieth of the bound is
+ * While little is known, a page that is to be promoted must be seen in three of ten windows (LEAST_HEAT in exchange.c), which takes
+ * 0.36 samples a window on the average: exp(-0.36) = 0.7. So one sample tells at most 2.8 pages from others. Less than a fiftieth of the bound is
  * hardly worth the price: it takes a sample for 140 pages of the bound in each window.
  */
 #define PAGES_A_SAMPLE 140

@@ -17,7 +17,7 @@
 #define BEDE_SCORES_MOST 320
 
 /*
- * Average what was measured in so many windows with the scores so far, of which windows before the last most do not count; 0: begin
+ * Average what was measured in so many windows with the scores so far, as if these were averages of most windows at most; 0: begin
  * anew. Where the borders differ, ranges are divided. memory is how many bytes there are in memory. Both lists are sorted by owner
  * and place, and scores is afterwards; measured is emptied.
  */

@@ -48,7 +48,7 @@ void bede_search_sort(struct bede_search *search)
 	/* Without a list of VMAs nothing can be said about what was measured. */
 	int err = ranges->count ? bede_ranges_clip(&search->heat, ranges) : 0;
 
-	if (err || bede_order(ranges, &search->heat, search->by_page))
+	if (err || bede_order(ranges, &search->heat, search->by_page, search->forecast))
 		ranges->count = 0;
 	uint64_t end = now_us();
 

@@ -26,13 +26,14 @@ struct bede_search {
 	bool (*stopped)(void *context); /* ends what takes long */
 	void *context;
 	struct bede_vmas vmas;
-	struct bede_ranges heat; /* what was measured, or averaged; by owner and place */
-	bool by_page;		 /* see struct bede_heat */
-	uint64_t heat_us;	 /* when that was, or 0 */
-	uint64_t due_us;	 /* when it is to be measured again */
-	uint64_t begun_us;	 /* when the last reading of the VMAs began */
-	uint64_t read_us;	 /* when the VMAs are due to be read again ... */
-	uint64_t earliest_us;	 /* ... and when they may be read at the earliest: reading takes CPU time */
+	struct bede_ranges heat;	      /* what was measured, or averaged; by owner and place */
+	const struct bede_forecast *forecast; /* what that says of the future, or NULL; not owned */
+	bool by_page;			      /* see struct bede_heat */
+	uint64_t heat_us;		      /* when that was, or 0 */
+	uint64_t due_us;		      /* when it is to be measured again */
+	uint64_t begun_us;		      /* when the last reading of the VMAs began */
+	uint64_t read_us;		      /* when the VMAs are due to be read again ... */
+	uint64_t earliest_us; /* ... and when they may be read at the earliest: reading takes CPU time */
 	struct bede_hand cold, hot;
 };
 

@@ -13,6 +13,7 @@
  *     region  a block of three quarters of BOUND is in use, at random; the rest hardly ever
  *     moved   as zipf; after half of the time the ranks are given to other pages
  *     gradual as zipf; each second a hundredth of the pages get the ranks of others
+ *     bursts  as zipf, but for four seconds of eight it does a twentieth of it
  *     jump    as region; after half of the time another part is in use
  *     scan    as region, beside a scan of all pages, which takes four seconds a time
  *     uniform all pages are used alike
@@ -53,6 +54,8 @@
 #define MOVE_NS 2400 /* to move one page (placement of pages by move_pages) */
 #define LIST_NS 1000 /* to read a range's place in the list, to sort it and to find its node */
 #define SCAN_SECONDS 4.0
+#define BURST_S 4ULL /* a burst, and the rest after it */
+#define RESTS_BY 20
 
 static uint64_t clock_ns = 1000000000, cpu_ns, moved_pages;
 static struct memory {
@@ -62,6 +65,7 @@ static struct memory {
 	bool shared;
 	bool sampled;
 	bool *mapped; /* of shared memory, for each process and page: it has used it */
+	bool bursts;
 	double *rate; /* accesses a second */
 	double *miss; /* those that no cache serves */
 	unsigned char *node;
@@ -109,8 +113,9 @@ static size_t end_of(size_t process)
 static double rate_of(size_t process, size_t page)
 {
 	double share = !memory.shared ? 1 : page % memory.processes == process ? 0.7 : 0.3 / 3;
+	bool rests = memory.bursts && clock_ns / (BURST_S * 1000000000) % 2;
 
-	return memory.rate[page] * share;
+	return memory.rate[page] * share / (rests ? RESTS_BY : 1);
 }
 
 /* How many pages are moved with this one, which is the first of them. */
@@ -343,7 +348,7 @@ static double weight_of(const char *load, size_t rank, bool later)
 		return 1;
 	if (!strcmp(load, "steps"))
 		return rank < memory.bound / 4 ? 100 : 1;
-	if (!strcmp(load, "zipf") || !strcmp(load, "moved") || !strcmp(load, "gradual"))
+	if (!strcmp(load, "zipf") || !strcmp(load, "moved") || !strcmp(load, "gradual") || memory.bursts)
 		return zipf(rank);
 	return rank - start < hot ? 1 : 0.001;
 }
@@ -481,6 +486,7 @@ int main(int argc, char **argv)
 	memory = (struct memory){ .pages = strtoull(argv[2], NULL, 10),
 				  .bound = strtoull(argv[3], NULL, 10),
 				  .scanned = !strcmp(load, "scan"),
+				  .bursts = !strcmp(load, "bursts"),
 				  .processes = 1,
 				  .shared = is_said(argv + 7, "shared"),
 				  .sampled = is_said(argv + 7, "sampled") };

@@ -159,7 +159,7 @@ static int order(char **argv)
 	if (read_ranges(argv[2], &ranges) || read_ranges(argv[3], &heat))
 		return 2;
 	bede_order_by_place(&heat);
-	int err = bede_order(&ranges, &heat, true);
+	int err = bede_order(&ranges, &heat, true, NULL);
 
 	show_ranges(&ranges);
 	for (size_t i = 0; i < ranges.count && !err; i++)

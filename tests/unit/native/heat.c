@@ -3,7 +3,7 @@
  * Runs, under the sanitizers and without a kernel, what decides which pages are local.
  *
  *     heat learn SCORES MEASURED WINDOWS BEFORE | window MEASURED WINDOW_US BOUND
- *     heat forecast SCORES WINDOWS MEMORY | drift SCORES MEASURED WINDOWS BEFORE
+ *     heat forecast SCORES WINDOWS MEMORY OF_WINDOWS | drift SCORES MEASURED WINDOWS BEFORE
  *     heat trace FORMAT PAGE NAME... | function BTF NAME | recent | ticket
  */
 #include <fcntl.h>
@@ -33,16 +33,30 @@ static uint64_t bytes_of(const struct bede_ranges *ranges)
 	return bytes;
 }
 
+/* Reads scores that are averages of so many windows. */
+static int read_scores(const char *path, const char *windows, struct bede_ranges *out)
+{
+	int err = read_ranges(path, out);
+
+	for (size_t i = 0; i < out->count; i++)
+		out->at[i].windows = (uint16_t)atoi(windows);
+	return err;
+}
+
+static void make(const struct bede_ranges *scores, const char *windows, uint64_t memory,
+		 struct bede_forecast *out)
+{
+	bede_forecast_make(scores, (unsigned)atoi(windows), 1 / atof(windows), memory, out);
+}
+
 static int learn(char **argv)
 {
 	struct bede_ranges scores = { 0 }, measured = { 0 };
 
-	if (read_ranges(argv[2], &scores) || read_ranges(argv[3], &measured))
+	if (read_scores(argv[2], argv[5], &scores) || read_ranges(argv[3], &measured))
 		return 2;
 	bede_order_by_place(&scores);
 	bede_order_by_place(&measured);
-	for (size_t i = 0; i < scores.count; i++)
-		scores.at[i].windows = (uint16_t)atoi(argv[5]);
 	bede_scores_learn(&scores, &measured, (unsigned)atoi(argv[4]), (unsigned)atoi(argv[5]),
 			  bytes_of(&measured));
 	show_ranges(&scores);
@@ -67,17 +81,21 @@ static int merge(char **argv)
 	return err ? 1 : 0;
 }
 
-/* What is to be expected of memory with each score, in points. */
+/* What is to be expected of memory with each score of so many windows, in points. */
 static int forecast(char **argv)
 {
 	struct bede_ranges scores = { 0 };
 	struct bede_forecast made;
 
-	if (read_ranges(argv[2], &scores))
+	if (read_scores(argv[2], argv[3], &scores))
 		return 2;
-	bede_forecast_make(&scores, (unsigned)atoi(argv[3]), strtoull(argv[4], NULL, 10), &made);
-	for (unsigned points = 0; points <= BEDE_FORECAST_POINTS; points++)
-		printf("%.2f\n", bede_forecast_of(&made, points * BEDE_HEAT_POINT) / BEDE_HEAT_POINT);
+	make(&scores, argv[3], strtoull(argv[4], NULL, 10), &made);
+	for (unsigned points = 0; points <= BEDE_FORECAST_POINTS; points++) {
+		struct bede_range one = { .heat = points * BEDE_HEAT_POINT,
+					  .windows = (uint16_t)atoi(argv[5]) };
+
+		printf("%.2f\n", (double)bede_forecast_of(&made, &one) / BEDE_HEAT_POINT);
+	}
 	free(scores.at);
 	return 0;
 }
@@ -86,11 +104,14 @@ static int drift(char **argv)
 {
 	struct bede_ranges scores = { 0 }, measured = { 0 };
 
-	if (read_ranges(argv[2], &scores) || read_ranges(argv[3], &measured))
+	struct bede_forecast made;
+
+	if (read_scores(argv[2], argv[5], &scores) || read_ranges(argv[3], &measured))
 		return 2;
-	for (size_t i = 0; i < scores.count; i++)
-		scores.at[i].windows = (uint16_t)atoi(argv[5]);
-	printf("%.4f\n", bede_forecast_drift(&scores, &measured, (unsigned)atoi(argv[4])));
+	make(&scores, argv[5], bytes_of(&scores), &made);
+	struct bede_drift found = bede_forecast_drift(&scores, &measured, (unsigned)atoi(argv[4]), &made);
+
+	printf("%.5f %.5f\n", found.more, found.error);
 	free(scores.at);
 	free(measured.at);
 	return 0;
@@ -270,7 +291,7 @@ static int ticket(void)
 
 int main(int argc, char **argv)
 {
-	if (argc == 5 && !strcmp(argv[1], "forecast"))
+	if (argc == 6 && !strcmp(argv[1], "forecast"))
 		return forecast(argv);
 	if (argc == 6 && !strcmp(argv[1], "drift"))
 		return drift(argv);
