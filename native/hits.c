@@ -22,7 +22,7 @@ static double use_of_best(const struct bede_ranges *scores, uint64_t bound)
 		bytes[point] += one->heat ? size : 0;
 		use[point] += (double)size * one->heat;
 	}
-	for (unsigned point = POINTS + 1; point-- && bound;) {
+	for (int point = POINTS; point >= 0 && bound; point--) {
 		uint64_t part = minimum(bytes[point], bound);
 
 		best += part ? use[point] * (double)part / (double)bytes[point] : 0;

@@ -11,7 +11,7 @@ TARGETS = HERE / "targets"
 SHARED = "file"  #: not a target, but code that all targets share
 #: native code that the targets use; the rest of it needs a kernel
 SOURCES = ("kfile", "lru", "control", "swapguard", "procevents", "vmas", "ranges", "order", "shared", "cpus")
-SOURCES += ("trace", "perf")
+SOURCES += ("trace", "perf", "forecast", "scores")
 #: target → functions of the C library that it replaces
 WRAPPED = {"demote": ("write",), "swapguard": ("openat", "pwrite")}
 LONGEST = 700  #: most bytes of one input
@@ -32,7 +32,7 @@ def build(target: str, into: Path) -> Path:
     sources = [TARGETS / f"{target}.c", TARGETS / f"{SHARED}.c", *(NATIVE / f"{name}.c" for name in SOURCES)]
     wrapped = [f"-Wl,--wrap={name}" for name in WRAPPED.get(target, ())]
     sanitizers = [f"-fsanitize=fuzzer,{_SANITIZERS}", "-fno-sanitize-recover=all"]
-    subprocess.run(["clang", *_FLAGS, *sanitizers, *wrapped, "-o", program, *sources], check=True)
+    subprocess.run(["clang", *_FLAGS, *sanitizers, *wrapped, "-o", program, *sources, "-lm"], check=True)
     return program
 
 

@@ -26,7 +26,8 @@ static void heat(struct bede_ranges *out, const uint8_t *data, size_t size)
 	for (size_t i = 0; i + 3 < size && i < 64; i += 3) {
 		uint64_t start = (uint64_t)data[i] << 12;
 		struct bede_range range = { .pid = 7 + (data[i + 2] & 1),
-					    .heat = data[i + 2] >> 1,
+					    .heat = (data[i + 2] >> 1) * BEDE_HEAT_POINT,
+					    .windows = data[i + 2] & 31,
 					    .start = start,
 					    .end = start + ((uint64_t)data[i + 1] << 12) };
 
@@ -65,6 +66,24 @@ static void merge(struct bede_ranges *measured, struct bede_ranges *vmas)
 	(void)length(measured);
 }
 
+/* Whatever was measured, what is expected rises with it, and is a heat. Measured again, it is no change beyond all chance. */
+static void foresee(const struct bede_ranges *scores, struct bede_ranges *ranges, size_t size)
+{
+	unsigned windows = 2 + size % 319;
+	struct bede_forecast forecast;
+
+	bede_forecast_make(scores, windows, 1.0 / windows, size << 12, &forecast);
+	for (unsigned points = 0; points <= BEDE_FORECAST_POINTS; points++)
+		MUST(forecast.heat[points] >= (points ? forecast.heat[points - 1] : 0) &&
+			     forecast.heat[points] <= BEDE_HEAT_ALWAYS,
+		     "%f of %u", forecast.heat[points], points);
+	struct bede_drift drift = bede_forecast_drift(scores, scores, 2, &forecast);
+
+	MUST(drift.more <= 1 && drift.error >= 0, "%f, %f", drift.more, drift.error);
+	(void)bede_forecast_has_failed(scores, scores, &forecast, size << 12);
+	MUST(!bede_order(ranges, scores, true, &forecast), "no memory");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *middle = memchr(data, 0, size);
@@ -80,13 +99,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	heat(&hot, data, size);
 	bede_order_by_place(&hot);
-	MUST(!bede_order(&vmas.ranges, &hot, false), "no memory");
+	MUST(!bede_order(&vmas.ranges, &hot, false, NULL), "no memory");
 	MUST(length(&vmas.ranges) == before, "was %llu", (unsigned long long)before);
 	for (size_t i = 1; i < vmas.ranges.count; i++)
 		MUST(vmas.ranges.at[i - 1].heat <= vmas.ranges.at[i].heat, "range %zu", i);
 	hot.count = 0;
 	heat(&hot, data, size);
 	merge(&hot, &vmas.ranges);
+	foresee(&hot, &vmas.ranges, size);
 	free(hot.at);
 	bede_vmas_free(&vmas);
 	return 0;
