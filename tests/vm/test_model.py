@@ -17,8 +17,11 @@ MEMORY = ("--memory", "2560M,2048M")
 LINES = (32 << 20) // LINE  #: that a round of the loads in scripts/model.sh reads
 WITHIN = 0.05  #: of what the profile says
 SAME = 0.001  #: modelled time of two runs
-#: misses of two runs in the last round; they agreed to 0.01 to 0.15 %
-SAME_MISSES = 0.005
+#: misses of two runs in a round. They agree to 0.01 to 0.15 % where the kernel's threads do as much in both.
+#: In 2 of 3 pairs they did not: one of them, rcu_preempt, took 1.4 % of a processor in one run, 0.1 % in the
+#: other, in all rounds alike, and so many lines of the shared cache that the load missed it 1.3 to 1.7 % more
+#: often.
+SAME_MISSES = 0.02
 OURS = f"{machines.THERE}/workloads/patterns"
 
 
@@ -108,8 +111,7 @@ def test_the_same_again(tmp_path: Path) -> None:
         one, other = (counted(path, "/load", label) for path in (first, second))
         assert one["local_share"] < 0.01
         assert other["cpu_ms"] == pytest.approx(one["cpu_ms"], rel=SAME)
-    # What else starts in the machine takes lines from the cache at first: 0.9 % more misses in one round.
-    assert other["user_misses"][1] == pytest.approx(one["user_misses"][1], rel=SAME_MISSES)
+        assert other["user_misses"][1] == pytest.approx(one["user_misses"][1], rel=SAME_MISSES)
     best = oracle.best(oracle.read(log), BOUND // oracle.PAGE)
     assert best.chance < 0.3 < best.steady <= best.moving < 1
 
