@@ -26,7 +26,7 @@
 #define PAYS 30
 #define FORESEEN_US 10000000
 #define MOST_FORESEEN_US 60000000
-#define LEAST_CHANCE (1.0 / BEDE_SCORES_LEAST)
+#define MOST_CHANCE (1.0 / BEDE_SCORES_LEAST)
 #define VAIN_PARTS 10	       /* one of so many moved in vain is too much */
 #define SETTLED_PARTS 200      /* less than one of so many parts of the bound is hardly anything */
 #define PACE_LEARNING 10       /* 10 % of a CPU while learning, ... */
@@ -46,12 +46,18 @@ int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exch
 	return bede_learn_measure(&exchange->learn, exchange->search, &ask->heat, used_us);
 }
 
+/* The part of a throw's variance that is left in the scores, as if they were of twenty windows at least: few tell too little. */
+static double chance_of(const struct bede_exchange *exchange)
+{
+	double chance = exchange->learn.chance;
+
+	return chance < MOST_CHANCE ? chance : MOST_CHANCE;
+}
+
 /* That number, which is for scores of twenty windows, for those that there are: there is less chance in averages of more. */
 static unsigned for_windows(const struct bede_exchange *exchange, unsigned number)
 {
-	double less = exchange->learn.chance * BEDE_SCORES_LEAST;
-
-	return less < 1 ? (unsigned)(number * sqrt(less)) : number;
+	return (unsigned)(number * sqrt(chance_of(exchange) / MOST_CHANCE));
 }
 
 static unsigned margin_of(const struct bede_exchange *exchange)
@@ -68,8 +74,7 @@ static unsigned margin_of(const struct bede_exchange *exchange)
 static bool pays(const struct bede_exchange *exchange, unsigned hot, unsigned cold)
 {
 	const struct bede_learn *learn = &exchange->learn;
-	double unseen =
-		BEDE_HEAT_ALWAYS * (1 + (learn->chance < LEAST_CHANCE ? learn->chance : LEAST_CHANCE));
+	double unseen = BEDE_HEAT_ALWAYS * (1 + chance_of(exchange));
 	uint64_t foreseen = minimum(learn->age_us, MOST_FORESEEN_US);
 	double x = (double)PAYS * (double)learn->scored_us /
 		   (double)(foreseen > FORESEEN_US ? foreseen : FORESEEN_US);

@@ -14,7 +14,7 @@
 #define ROUNDS 40 /* more change little */
 /* So many different shares of windows in which memory is used, if chance is left out. */
 #define RATES 51
-#define SCORES (BEDE_FORECAST_POINTS + 1)
+#define SCORES (BEDE_HEAT_POINTS + 1)
 #define MOST_THROWS 400	 /* beyond that the rates are further apart than scores by chance */
 #define MOST_SHARE 0.999 /* what is used more often cannot be told from what is always in use */
 #define MOST_TIMES \
@@ -25,7 +25,7 @@ static unsigned points_of(unsigned score)
 {
 	unsigned points = (score + BEDE_HEAT_POINT / 2) / BEDE_HEAT_POINT;
 
-	return points < BEDE_FORECAST_POINTS ? points : BEDE_FORECAST_POINTS;
+	return points < BEDE_HEAT_POINTS ? points : BEDE_HEAT_POINTS;
 }
 
 /*
@@ -69,7 +69,7 @@ static void find_chances(double throws, double chance[SCORES][RATES])
 		unused[rate] = throws * log(1 - share_of(rate));
 	}
 	for (unsigned points = 0; points < SCORES; points++) {
-		double score = (double)points / BEDE_FORECAST_POINTS, most = -INFINITY, at[RATES];
+		double score = (double)points / BEDE_HEAT_POINTS, most = -INFINITY, at[RATES];
 
 		for (unsigned rate = 0; rate < RATES; rate++) {
 			at[rate] = score * used[rate] + (1 - score) * unused[rate];
@@ -152,8 +152,6 @@ void bede_forecast_make(const struct bede_ranges *scores, unsigned windows, doub
 
 unsigned bede_forecast_of(const struct bede_forecast *forecast, const struct bede_range *score)
 {
-	if (!forecast->windows)
-		return score->heat;
 	double heat = forecast->heat[points_of(score->heat)];
 
 	if (score->windows < forecast->windows)
@@ -162,35 +160,44 @@ unsigned bede_forecast_of(const struct bede_forecast *forecast, const struct bed
 	return (unsigned)heat;
 }
 
-/* What was measured of memory with each score. Heat is a share of BEDE_HEAT_ALWAYS here. */
-struct seen {
-	double bytes, use, squares,
-		parts; /* sums of bytes, and of these times heat, heat * heat, and bytes */
-};
+/* Note that of a part with a score so much heat was measured. */
+static void note(const struct bede_forecast *forecast, const struct bede_range *score, double bytes,
+		 unsigned heat, struct bede_comparison *out)
+{
+	struct bede_alike *alike = &out->alike[points_of(score->heat)];
+	double share = (double)heat / BEDE_HEAT_ALWAYS;
 
-static void look_at(const struct bede_ranges *scores, const struct bede_ranges *measured, unsigned windows,
-		    struct seen *seen)
+	out->all += bytes * heat;
+	out->all_scores += bytes * score->heat;
+	if (score->heat >= HOT_SCORE) {
+		out->hot_bytes += bytes;
+		out->hot += bytes * heat;
+		out->hot_expected += bytes * bede_forecast_of(forecast, score);
+	}
+	/* What is new is expected to differ; and what is not in use may have no memory at all. */
+	if (score->windows < forecast->windows || (!score->heat && !heat))
+		return;
+	alike->bytes += bytes;
+	alike->use += bytes * share;
+	alike->squares += bytes * share * share;
+	alike->parts += bytes * bytes;
+}
+
+void bede_forecast_compare(const struct bede_forecast *forecast, const struct bede_ranges *scores,
+			   const struct bede_ranges *measured, struct bede_comparison *out)
 {
 	size_t at = 0;
 
+	*out = (struct bede_comparison){ 0 };
 	for (size_t i = 0; i < measured->count; i++) {
 		const struct bede_range *one = &measured->at[i];
 		struct bede_range part = *one;
 
 		for (; part.start < one->end; part.start = part.end) {
-			const struct bede_range *was = bede_scores_of(scores, one, &part, &at);
+			const struct bede_range *score = bede_scores_of(scores, one, &part, &at);
 
-			/* What is not in use may have no memory at all; and what is new is expected to differ. */
-			if (!was || was->windows < windows || (!was->heat && !one->heat))
-				continue;
-			struct seen *alike = &seen[points_of(was->heat)];
-			double bytes = (double)(part.end - part.start),
-			       heat = (double)one->heat / BEDE_HEAT_ALWAYS;
-
-			alike->bytes += bytes;
-			alike->use += bytes * heat;
-			alike->squares += bytes * heat * heat;
-			alike->parts += bytes * bytes;
+			if (score)
+				note(forecast, score, (double)(part.end - part.start), one->heat, out);
 		}
 	}
 }
@@ -198,11 +205,11 @@ static void look_at(const struct bede_ranges *scores, const struct bede_ranges *
 /* The share of windows in which memory is used that was used in expected ones, if each part is used so many times as often. */
 static double if_busier(double expected, double times)
 {
-	return 1 - exp(times * log(1 - (expected < MOST_SHARE ? expected : MOST_SHARE)));
+	return 1 - exp(times * log(1 - expected));
 }
 
 /* How many times as often as expected each part was used. */
-static double find_times(const struct seen *seen, const double *expected)
+static double find_times(const struct bede_alike *seen, const double *expected)
 {
 	double least = 1 / MOST_TIMES, most = MOST_TIMES, used = 0;
 
@@ -223,23 +230,23 @@ static double find_times(const struct seen *seen, const double *expected)
 	return sqrt(least * most);
 }
 
-struct bede_drift bede_forecast_drift(const struct bede_ranges *scores, const struct bede_ranges *measured,
-				      unsigned windows, const struct bede_forecast *forecast)
+struct bede_drift bede_forecast_drift(const struct bede_forecast *forecast,
+				      const struct bede_comparison *compared, unsigned windows)
 {
-	struct seen seen[SCORES] = { 0 };
 	double expected[SCORES], excess = 0, throws = 0, squares = 0;
 
-	look_at(scores, measured, forecast->windows, seen);
-	for (unsigned points = 0; points < SCORES; points++)
-		expected[points] = forecast->heat[points] / BEDE_HEAT_ALWAYS;
-	double times = find_times(seen, expected);
+	for (unsigned points = 0; points < SCORES; points++) {
+		double share = forecast->heat[points] / BEDE_HEAT_ALWAYS;
+
+		expected[points] = share < MOST_SHARE ? share : MOST_SHARE;
+	}
+	double times = find_times(compared->alike, expected);
 
 	for (unsigned points = 0; points < SCORES; points++) {
-		const struct seen *alike = &seen[points];
+		const struct bede_alike *alike = &compared->alike[points];
 		double share = if_busier(expected[points], times), throw = share * (1 - share);
 		/* How much the share changes with the expected one. */
-		double slope = times * (1 - share) /
-			       (1 - (expected[points] < MOST_SHARE ? expected[points] : MOST_SHARE));
+		double slope = times * (1 - share) / (1 - expected[points]);
 		double chance =
 			throw / windows + (1 - 1.0 / windows) * forecast->spread[points] * slope * slope;
 
@@ -254,36 +261,14 @@ struct bede_drift bede_forecast_drift(const struct bede_ranges *scores, const st
 	return (struct bede_drift){ .more = excess < 1 ? excess : 1, .error = sqrt(squares) / throws };
 }
 
-bool bede_forecast_has_failed(const struct bede_ranges *scores, const struct bede_ranges *measured,
-			      const struct bede_forecast *forecast, uint64_t memory)
+bool bede_forecast_has_failed(const struct bede_comparison *compared, double there)
 {
-	double all = 0, all_expected = 0, hot = 0, hot_expected = 0, hot_bytes = 0;
-	size_t at = 0;
-
-	for (size_t i = 0; i < measured->count; i++) {
-		const struct bede_range *one = &measured->at[i];
-		struct bede_range part = *one;
-
-		for (; part.start < one->end; part.start = part.end) {
-			const struct bede_range *score = bede_scores_of(scores, one, &part, &at);
-			double bytes = (double)(part.end - part.start);
-
-			if (!score)
-				continue;
-			all += bytes * one->heat;
-			all_expected += bytes * score->heat;
-			if (score->heat < HOT_SCORE)
-				continue;
-			hot_bytes += bytes;
-			hot += bytes * one->heat;
-			hot_expected += bytes * bede_forecast_of(forecast, score);
-		}
-	}
-	if (!memory || hot_bytes <= 0)
+	if (there <= 0 || compared->hot_bytes <= 0)
 		return false;
-	double usual = all < all_expected ? all / all_expected : 1,
-	       chance = all / bede_scores_in_memory(measured, memory);
-	double expected = hot_expected / hot_bytes * usual - chance, seen = hot / hot_bytes - chance;
+	double usual = compared->all < compared->all_scores ? compared->all / compared->all_scores : 1;
+	double chance = compared->all / there;
+	double expected = compared->hot_expected / compared->hot_bytes * usual - chance;
+	double seen = compared->hot / compared->hot_bytes - chance;
 
 	return expected > LEAST_HOTTER && seen < expected * STILL_HOT;
 }

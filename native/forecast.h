@@ -9,13 +9,11 @@
 #include "heat.h"
 #include "scores.h"
 
-#define BEDE_FORECAST_POINTS (BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT)
-
 struct bede_forecast {
 	/* For scores from 0 to BEDE_HEAT_ALWAYS, by whole points. The first never falls as scores rise. */
-	double heat[BEDE_FORECAST_POINTS + 1];	 /* the heat to be expected */
-	double spread[BEDE_FORECAST_POINTS + 1]; /* its variance, the square of a share of BEDE_HEAT_ALWAYS */
-	double usual;				 /* the mean heat of all memory */
+	double heat[BEDE_HEAT_POINTS + 1];   /* the heat to be expected */
+	double spread[BEDE_HEAT_POINTS + 1]; /* its variance, the square of a share of BEDE_HEAT_ALWAYS */
+	double usual;			     /* the mean heat of all memory */
 	unsigned
 		windows; /* that the scores are averages of; 0: nothing is known, and all of the above is unset */
 };
@@ -39,7 +37,23 @@ void bede_forecast_make(const struct bede_ranges *scores, unsigned windows, doub
  */
 unsigned bede_forecast_of(const struct bede_forecast *forecast, const struct bede_range *score);
 
-/* What was measured against what was expected. */
+/* What was measured of memory whose scores are alike. Heat is a share of BEDE_HEAT_ALWAYS here. */
+struct bede_alike {
+	double bytes, use, squares,
+		parts; /* sums of bytes, and of these times heat, heat * heat, and bytes */
+};
+
+/* What was measured, beside the scores of the same memory. Sums of bytes times heat, but for hot_bytes. */
+struct bede_comparison {
+	struct bede_alike alike[BEDE_HEAT_POINTS + 1]; /* by points; memory that is new is left out */
+	double all, all_scores;			       /* as measured, and by the scores */
+	double hot, hot_expected, hot_bytes;	       /* of what has high scores */
+};
+
+/* Compare them; forecast is that of the scores. Both lists are sorted by owner and place. */
+void bede_forecast_compare(const struct bede_forecast *forecast, const struct bede_ranges *scores,
+			   const struct bede_ranges *measured, struct bede_comparison *out);
+
 struct bede_drift {
 	double more; /* by how much the mean square of the difference exceeds chance, as a share of one throw's variance */
 	double error; /* the deviation of the former by chance: the fewer parts there are the more */
@@ -48,17 +62,15 @@ struct bede_drift {
 /*
  * How much has changed since the scores were averaged, besides how much is in use in all: a load that does more uses each part more
  * often, in proportion to its rate. Measured in so many windows. It is about 0 where each part is used as often as others
- * with its score. Both are sorted by owner and place.
+ * with its score.
  */
-struct bede_drift bede_forecast_drift(const struct bede_ranges *scores, const struct bede_ranges *measured,
-				      unsigned windows, const struct bede_forecast *forecast);
+struct bede_drift bede_forecast_drift(const struct bede_forecast *forecast,
+				      const struct bede_comparison *compared, unsigned windows);
 
 /*
  * Whether what had the highest scores is not in use any more, though as much as before is in use in all: then the scores say
- * nothing about the present. forecast is theirs; memory is how many bytes there are in memory. Both are sorted by owner and
- * place.
+ * nothing about the present. there is how many bytes are in memory.
  */
-bool bede_forecast_has_failed(const struct bede_ranges *scores, const struct bede_ranges *measured,
-			      const struct bede_forecast *forecast, uint64_t memory);
+bool bede_forecast_has_failed(const struct bede_comparison *compared, double there);
 
 #endif

@@ -11,18 +11,18 @@
 /* The use of the bound's worth of the hottest memory. */
 static double use_of_best(const struct bede_ranges *scores, uint64_t bound)
 {
-	enum { POINTS = BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT };
-	uint64_t bytes[POINTS + 1] = { 0 };
-	double use[POINTS + 1] = { 0 }, best = 0;
+	uint64_t bytes[BEDE_HEAT_POINTS + 1] = { 0 };
+	double use[BEDE_HEAT_POINTS + 1] = { 0 }, best = 0;
 
 	for (size_t i = 0; i < scores->count; i++) {
 		const struct bede_range *one = &scores->at[i];
-		uint64_t size = one->end - one->start, point = minimum(one->heat / BEDE_HEAT_POINT, POINTS);
+		uint64_t size = one->end - one->start,
+			 point = minimum(one->heat / BEDE_HEAT_POINT, BEDE_HEAT_POINTS);
 
 		bytes[point] += one->heat ? size : 0;
 		use[point] += (double)size * one->heat;
 	}
-	for (int point = POINTS; point >= 0 && bound; point--) {
+	for (int point = (int)BEDE_HEAT_POINTS; point >= 0 && bound; point--) {
 		uint64_t part = minimum(bytes[point], bound);
 
 		best += part ? use[point] * (double)part / (double)bytes[point] : 0;

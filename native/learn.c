@@ -97,6 +97,20 @@ static bool are_known(const struct bede_learn *learn, const struct bede_search *
 	       same && !grows;
 }
 
+/* Whether the scores still say something about the present. If so, see how much has changed. */
+static bool follows(struct bede_learn *learn, const struct bede_search *search,
+		    const struct bede_ranges *measured, unsigned windows)
+{
+	struct bede_comparison compared;
+
+	bede_forecast_compare(&learn->forecast, &search->heat, measured, &compared);
+	if (bede_forecast_has_failed(&compared, bede_scores_in_memory(measured, search->vmas.memory)))
+		return false;
+	if (learn->learned >= BEDE_SCORES_LEAST)
+		adapt(learn, bede_forecast_drift(&learn->forecast, &compared, windows), windows);
+	return true;
+}
+
 /* Take in what was measured as asked. */
 static void take_in(struct bede_learn *learn, struct bede_search *search, struct bede_heat *heat,
 		    const struct bede_heat_ask *asked, uint64_t bound)
@@ -117,12 +131,8 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 	bool begins =
 		known ? learn->unfit : !was_right || !search->heat.count || learn->sampled != heat->sampled;
 
-	if (begins || !learn->learned ||
-	    bede_forecast_has_failed(&search->heat, measured, &learn->forecast, memory))
+	if (begins || !learn->learned || !follows(learn, search, measured, asked->windows))
 		forget(learn, bound);
-	else if (learn->learned >= BEDE_SCORES_LEAST)
-		adapt(learn, bede_forecast_drift(&search->heat, measured, asked->windows, &learn->forecast),
-		      asked->windows);
 	learn->sampled = heat->sampled;
 	/*
 	 * What was in use in windows that are too short is less than the bound: all of it shall be local. But a program that

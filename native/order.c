@@ -9,7 +9,6 @@
 
 /* Bytes of shared memory: a smaller part that nobody uses is listed for one process only. */
 #define SMALL (64 * 1024ULL)
-#define POINTS (BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT)
 
 static int compare(const void *left, const void *right)
 {
@@ -57,19 +56,19 @@ static void sort(struct bede_range *at, size_t count, int (*by)(const void *, co
 /* Sort by heat, then by process and address: into a place for each heat, which keeps the order that there was. */
 static int sort_by_heat(struct bede_ranges *ranges)
 {
-	size_t first[POINTS + 2] = { 0 };
+	size_t first[BEDE_HEAT_POINTS + 2] = { 0 };
 	struct bede_range *out = reallocarray(NULL, ranges->count + 1, sizeof(*out));
 
 	if (!out)
 		return -ENOMEM;
 	for (size_t i = 0; i < ranges->count; i++)
 		first[ranges->at[i].heat / BEDE_HEAT_POINT + 1]++;
-	for (unsigned points = 0; points <= POINTS; points++)
+	for (unsigned points = 0; points <= BEDE_HEAT_POINTS; points++)
 		first[points + 1] += first[points];
 	for (size_t i = 0; i < ranges->count; i++)
 		out[first[ranges->at[i].heat / BEDE_HEAT_POINT]++] = ranges->at[i];
 	/* Now first has where each heat ends. */
-	for (unsigned points = 0; points <= POINTS; points++) {
+	for (unsigned points = 0; points <= BEDE_HEAT_POINTS; points++) {
 		size_t start = points ? first[points - 1] : 0;
 
 		sort(out + start, first[points] - start, by_address);

@@ -15,6 +15,7 @@
  */
 #define BEDE_HEAT_ALWAYS 1000000u
 #define BEDE_HEAT_POINT 10000u /* a hundredth of that: differences that are less do not matter */
+#define BEDE_HEAT_POINTS (BEDE_HEAT_ALWAYS / BEDE_HEAT_POINT)
 #define BEDE_UNKNOWN_HEAT (4 * BEDE_HEAT_POINT) /* of what was not measured: neither cold nor hot */
 
 /* A part of the address space of one process. */

@@ -38,9 +38,9 @@ const struct bede_range *bede_scores_of(const struct bede_ranges *scores, const 
 					struct bede_range *part, size_t *at);
 
 /*
- * The length of the next windows, after windows of window_us in which so many bytes were seen in use, in the mean: such that as much memory is in use within one as the bound
- * allows. A page at that rank is then seen in some windows and not in others, which is when they tell most. It stays
- * within 1 ms and BEDE_WINDOW_MOST_US, and changes by four times at most.
+ * The length of the next windows, after windows of window_us in which so many bytes were seen in use, in the mean: such that as much
+ * memory is in use within one as the bound allows. A page at that rank is then seen in some windows and not in others,
+ * which is when they tell most. It stays within 1 ms and BEDE_WINDOW_MOST_US, and changes by four times at most.
  */
 uint64_t bede_scores_window(double seen, uint64_t window_us, uint64_t bound);
 

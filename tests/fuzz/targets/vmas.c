@@ -73,14 +73,17 @@ static void foresee(const struct bede_ranges *scores, struct bede_ranges *ranges
 	struct bede_forecast forecast;
 
 	bede_forecast_make(scores, windows, 1.0 / windows, size << 12, &forecast);
-	for (unsigned points = 0; points <= BEDE_FORECAST_POINTS; points++)
+	for (unsigned points = 0; points <= BEDE_HEAT_POINTS; points++)
 		MUST(forecast.heat[points] >= (points ? forecast.heat[points - 1] : 0) &&
 			     forecast.heat[points] <= BEDE_HEAT_ALWAYS,
 		     "%f of %u", forecast.heat[points], points);
-	struct bede_drift drift = bede_forecast_drift(scores, scores, 2, &forecast);
+	struct bede_comparison compared;
+
+	bede_forecast_compare(&forecast, scores, scores, &compared);
+	struct bede_drift drift = bede_forecast_drift(&forecast, &compared, 2);
 
 	MUST(drift.more <= 1 && drift.error >= 0, "%f, %f", drift.more, drift.error);
-	(void)bede_forecast_has_failed(scores, scores, &forecast, size << 12);
+	(void)bede_forecast_has_failed(&compared, bede_scores_in_memory(scores, size << 12));
 	MUST(!bede_order(ranges, scores, true, &forecast), "no memory");
 }
 

@@ -90,7 +90,7 @@ static int forecast(char **argv)
 	if (read_scores(argv[2], argv[3], &scores))
 		return 2;
 	make(&scores, argv[3], strtoull(argv[4], NULL, 10), &made);
-	for (unsigned points = 0; points <= BEDE_FORECAST_POINTS; points++) {
+	for (unsigned points = 0; points <= BEDE_HEAT_POINTS; points++) {
 		struct bede_range one = { .heat = points * BEDE_HEAT_POINT,
 					  .windows = (uint16_t)atoi(argv[5]) };
 
@@ -105,11 +105,13 @@ static int drift(char **argv)
 	struct bede_ranges scores = { 0 }, measured = { 0 };
 
 	struct bede_forecast made;
+	struct bede_comparison compared;
 
 	if (read_scores(argv[2], argv[5], &scores) || read_ranges(argv[3], &measured))
 		return 2;
 	make(&scores, argv[5], bytes_of(&scores), &made);
-	struct bede_drift found = bede_forecast_drift(&scores, &measured, (unsigned)atoi(argv[4]), &made);
+	bede_forecast_compare(&made, &scores, &measured, &compared);
+	struct bede_drift found = bede_forecast_drift(&made, &compared, (unsigned)atoi(argv[4]));
 
 	printf("%.5f %.5f\n", found.more, found.error);
 	free(scores.at);
