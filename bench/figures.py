@@ -22,7 +22,10 @@ Counts = dict[str, Any]  #: of one cgroup in one interval of the model's report
 
 @dataclass(frozen=True)
 class Row:
-    """One way to run one load, see bench/placement.py for the figures. *again*: None if it never was."""
+    """One way to run one load, see bench/placement.py for the figures. *again*: None if it never was.
+
+    *efficiency*: None if there is no oracle.
+    """
 
     kernel: str
     load: str
@@ -30,7 +33,7 @@ class Row:
     seed: int
     way: str
     local_share: float
-    efficiency: float
+    efficiency: float | None
     speed: float
     mean: float
     deviation: float
@@ -87,8 +90,8 @@ class Run:
         """Whether the load has run all of its rounds in this way."""
         return len(self.rounds(way)) == LOADS[self.load].rounds
 
-    def row(self, way: str, best: "Best", ideal: float) -> Row:
-        """The figures of one way that has ended. *ideal*: time of the last rounds with the oracle's pages."""
+    def row(self, way: str, best: "Best | None", ideal: float) -> Row:
+        """The figures of one way that has ended. *ideal*: time of the last rounds at their best."""
         load, found, within = LOADS[self.load], self.rounds(way), self._within(way)
         steady = found[-load.last :]
         local = local_share(steady)
@@ -100,7 +103,7 @@ class Run:
             seed=self.seed,
             way=way,
             local_share=local,
-            efficiency=(local - best.chance) / (best.steady - best.chance),
+            efficiency=(local - best.chance) / (best.steady - best.chance) if best else None,
             speed=ideal / time(steady),
             mean=mean,
             deviation=deviation,
@@ -108,7 +111,7 @@ class Run:
             moved=sum(each["pages"]["moved"] or 0 for each in within) * PAGE / MIB,
             cpu=_others(within) / time(found),
             later=_others(within[-load.rounds // 3 :]) / time(found[-load.rounds // 3 :]),
-            again=again(found[load.rounds // 2 :], best) if load.moves else None,
+            again=again(found[load.rounds // 2 :], best) if best and load.moves else None,
         )
 
     def cost(self, way: str, than: str) -> Cost:
@@ -173,9 +176,10 @@ def table(rows: list[Row]) -> str:
     ]
     for row in rows:
         back = "never" if row.again is None else f"{row.again:.1f} s"
+        efficiency = "-" if row.efficiency is None else f"{row.efficiency:.2f}"
         lines.append(
             f"| {row.kernel} | {row.load} | 1/{row.share} | {row.way} | {100 * row.local_share:.1f} % |"
-            f" {row.efficiency:.2f} | {row.speed:.3f} | {100 * row.mean:.1f} ± {100 * row.deviation:.1f} % |"
+            f" {efficiency} | {row.speed:.3f} | {100 * row.mean:.1f} ± {100 * row.deviation:.1f} % |"
             f" {100 * row.over:.1f} % |"
             f" {row.moved:.0f} | {100 * row.cpu:.1f} % | {100 * row.later:.1f} % |"
             f" {back if LOADS[row.load].moves else '-'} |"
@@ -202,8 +206,8 @@ def plot(rows: list[Row], path: Path) -> None:
     figure = Figure(figsize=(4 * len(loads), 4), layout="constrained")
     for axes, load in zip(figure.subplots(1, len(loads), squeeze=False, sharey=True)[0], loads, strict=True):
         for way in (way for way in ways.WAYS if way not in ("far", "local")):
-            found = [row for row in rows if (row.load, row.way) == (load, way)]
-            axes.scatter([100 * row.over for row in found], [row.efficiency for row in found], label=way)
+            found = [row for row in rows if (row.load, row.way) == (load, way) and row.efficiency]
+            axes.scatter([100 * row.over for row in found], [row.efficiency or 0 for row in found], label=way)
         axes.set(title=load, xlabel="highest above the bound, %")
         axes.axvline(0, color="grey", linewidth=0.5)
         axes.axhline(1, color="grey", linewidth=0.5)

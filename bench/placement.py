@@ -7,7 +7,8 @@
 
 For each kernel, load and share (the bound is 1/N of the load's memory) one machine runs the load in each way
 of bench/ways.py, one after the other. A second one runs it with the oracle's pages taken for local. The loads
-are in bench/loads.py, their code is tests/vm/guest/workloads/patterns.c. What people use instead of Bede:
+are in bench/loads.py: those of tests/vm/guest/workloads/patterns.c, and real programs. What people use
+instead of Bede:
 
     interleave       pages of the load are given out to both nodes by weights that come to the bound in all
                      (numactl --weighted-interleave; Linux 6.9)
@@ -35,6 +36,9 @@ Columns:
             load's; "later": the same of the last third of the rounds, when most is learned
     again   for a load whose hot memory moves: modelled seconds from then until E, over 3 rounds, is 0.9
 
+A build's pages live for a moment, so no oracle chooses among them: E is missing, and the speed is a share of
+what it is in local memory alone.
+
 With --share 1 the bound is twice the memory, so it is never reached, and there is no oracle. Then "cost" is
 by how much all CPU time, the load's included, exceeds that of the way "local".
 """
@@ -44,80 +48,76 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import figures
+import supplies
 import ways
-from loads import LOADS, bound_of
+from loads import LOADS, SCRIPTS, bound_of
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from vmlab.model import oracle  # noqa: E402
+
 MIB = 1 << 20
 KERNELS = ("debian-6.12", "debian-7.3")
-WORKLOADS = "tests/vm/guest/workloads"  #: in the checkout
 
 
-def build(directory: Path) -> None:
-    """Make what the machine lacks: the library of "first come", a load for it, and who asks servers."""
-    directory.mkdir()
-    loads = [f"{WORKLOADS}/{name}.c" for name in ("patterns", "algorithms")]
-    for target, words in (
-        ("patterns", [*loads, "-Ivmlab/model", "-lm"]),
-        ("first_come.so", ["bench/first_come.c", "-shared", "-fPIC"]),
-        ("redis_client", ["bench/redis_client.c", "-Ivmlab/model", f"-I{WORKLOADS}", "-lm"]),
-    ):
-        command = ["gcc", "-std=gnu11", "-O2", "-o", str(directory / target), *words]
-        subprocess.run(command, cwd=ROOT, check=True)
+@dataclass(frozen=True)
+class Study:
+    """One load on one kernel, with one seed; what its machines leave behind goes into *directory*."""
 
+    kernel: str
+    load: str
+    share: int
+    seed: int
+    directory: Path
 
-def boot(kernel: str, seed: int, options: list[str], arguments: list[str], out: Path) -> dict[str, Any]:
-    """Run inside.py in a modelled machine; the model's report."""
-    report, share = out / "report.json", out / "share"
-    if not share.exists():
-        build(share)
-    command = [sys.executable, str(ROOT / "bin/bede"), "vm", "run", "--quiet", "--kernel", kernel]
-    command += ["--model", "cxl", "--seed", str(seed), "--memory", "2560M,2048M"]
-    command += ["--report", str(report), "--out", str(out), "--share", str(share), *options]
-    command += ["--", "python3", "/usr/lib/bede/bench/inside.py", *arguments]
-    subprocess.run(command, check=True)
-    data: dict[str, Any] = json.loads(report.read_text())
-    return data
+    def run(self, names: list[str], rounds: int, *options: str) -> figures.Run:
+        """Have a modelled machine run the load in these ways, in so many rounds."""
+        supplied = self.directory / "share"
+        if not supplied.exists():
+            supplies.make(self.load, supplied)
+        out = Path(tempfile.mkdtemp(dir=self.directory))
+        report = out / "report.json"
+        command = [sys.executable, str(ROOT / "bin/bede"), "vm", "run", "--quiet", "--kernel", self.kernel]
+        command += ["--model", "cxl", "--seed", str(self.seed), "--memory", "2560M,2048M"]
+        command += ["--report", str(report), "--out", str(out), "--share", str(supplied), *options]
+        command += ["--", "python3", f"{SCRIPTS}/inside.py"]
+        command += [self.load, str(bound_of(self.share)), str(rounds), *names]
+        subprocess.run(command, check=True)
+        data = json.loads(report.read_text())
+        return figures.Run(data, out, self.kernel, self.load, self.share, self.seed)
 
-
-def measure(kernel: str, load: str, share: int, seed: int, names: list[str]) -> list[figures.Row]:
-    """One load under one bound in these ways, of which the first is "far"."""
-    from vmlab.model import oracle
-
-    bound, steady, rounds = bound_of(share), LOADS[load].last, LOADS[load].rounds
-    with tempfile.TemporaryDirectory() as directory:
-        out = Path(directory)
-        log, placement = out / "log", out / "placement"
-        report = boot(kernel, seed, ["--misses", str(log)], [load, str(bound), str(rounds), *names], out)
-        run = figures.Run(report, out, kernel, load, share, seed)
-        epochs = [epoch for epoch in oracle.read(log) if epoch][:rounds]
-        best = oracle.best(epochs[-steady:], bound * MIB // oracle.PAGE)
+    def rows(self, asked: list[str]) -> list[figures.Row]:
+        """What the load does in these ways, as far as each has ended in time."""
+        load = LOADS[self.load]
+        if not load.stays:
+            run = self.run(_first("local", asked), load.rounds)
+            return self._rows(run, None, figures.time(run.rounds("local")[-load.last :]))
+        names, log = _first("far", asked), self.directory / "log"
+        run = self.run(names, load.rounds, "--misses", str(log))
+        best = self._best(log)
         # The oracle learns nothing, so it needs fewer rounds.
-        rounds = LOADS[load].short
-        oracle.write(best.chosen, rounds + 2, placement)
-        again = out / "again"  # the files of the first machine are still needed
-        again.mkdir()
-        options = ["--placement", str(placement)]
-        report = boot(kernel, seed, options, [load, str(bound), str(rounds), "far"], again)
-        replay = figures.Run(report, again, kernel, load, share, seed)
-        ideal = figures.time(replay.rounds("far")[-steady:])
-        return [run.row(name, best, ideal) for name in names if run.has_ended(name)]
+        placement = self.directory / "placement"
+        oracle.write(best.chosen, load.short + 2, placement)
+        replay = self.run(["far"], load.short, "--placement", str(placement))
+        return self._rows(run, best, figures.time(replay.rounds("far")[-load.last :]))
 
+    def _best(self, log: Path) -> oracle.Best:
+        load = LOADS[self.load]
+        epochs = [epoch for epoch in oracle.read(log) if epoch][: load.rounds]
+        return oracle.best(epochs[-load.last :], bound_of(self.share) * MIB // oracle.PAGE)
 
-def measure_cost(kernel: str, load: str, seed: int, names: list[str]) -> list[figures.Cost]:
-    """One load under a bound that it does not reach in these ways, of which the first is "local"."""
-    with tempfile.TemporaryDirectory() as directory:
-        out = Path(directory)
-        arguments = [load, str(bound_of(1)), str(LOADS[load].rounds), *names]
-        report = boot(kernel, seed, [], arguments, out)
-        run = figures.Run(report, out, kernel, load, 1, seed)
+    def _rows(self, run: figures.Run, best: oracle.Best | None, ideal: float) -> list[figures.Row]:
+        return [run.row(name, best, ideal) for name in ways.WAYS if run.has_ended(name)]
+
+    def costs(self, asked: list[str]) -> list[figures.Cost]:
+        """What the load costs in these ways, under a bound that it does not reach."""
+        names = _first("local", asked)
+        run = self.run(names, LOADS[self.load].rounds)
         return [run.cost(name, names[0]) for name in names if run.has_ended(name)]
 
 
@@ -143,10 +143,12 @@ def main() -> int:
         for load in args.load or LOADS:
             for share in args.share or (2, 4, 8):
                 for seed in args.seed or (1,):
-                    if share == 1:
-                        costs += measure_cost(kernel, load, seed, _first("local", asked))
-                    else:
-                        rows += measure(kernel, load, share, seed, _first("far", asked))
+                    with tempfile.TemporaryDirectory() as directory:
+                        study = Study(kernel, load, share, seed, Path(directory))
+                        if share == 1:
+                            costs += study.costs(asked)
+                        else:
+                            rows += study.rows(asked)
     tables = [figures.table(rows)] if rows else []
     tables += [figures.table_of_costs(costs)] if costs else []
     print("\n\n".join(tables))

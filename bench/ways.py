@@ -10,11 +10,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from loads import SHARE, Load
+from loads import SHARE
 
 MIB = 1 << 20
 CGROUPS = Path("/sys/fs/cgroup")
@@ -220,10 +220,9 @@ class Way:
         """Whether this kernel can do it."""
         return self.needs.exists()
 
-    def command(self, bound: int, load: Load, words: Iterable[str]) -> list[str]:
-        """How the load is started under *bound* MiB; *words* are its arguments."""
-        program = load.server[0] if load.server else str(self.program)
-        return [*self.before.format(bound=bound).split(), program, *words]
+    def command(self, bound: int, words: list[str]) -> list[str]:
+        """How a load with this command line is started under *bound* MiB."""
+        return [*self.before.format(bound=bound).split(), words[0] or str(self.program), *words[1:]]
 
 
 def _bede(promotion: str) -> Way:
