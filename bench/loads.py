@@ -92,6 +92,7 @@ LOADS = {
         packages=("gcc", "libc6-dev", "make"),
         rounds=10,
         last=5,
+        short=10,
         patience=180,
         stays=False,
     ),

@@ -21,7 +21,7 @@ PROGRAMS = {
     "sqlite_client": ("bench/sqlite_client.c", "-lm"),
 }
 VALUE = 1000  #: bytes of a record of the SQLite database, as in store_client.c
-IN_A_PAGE = 3  #: such records, of which each is never divided
+IN_A_PAGE = 4  #: such records, of which each is never divided
 MAKEFILE = """
 objects := $(patsubst %.c,%.o,$(notdir $(wildcard /share/sources/*.c)))
 all: $(objects)
@@ -45,16 +45,16 @@ def make(load: str, share: Path) -> None:
         unpacked = debian.ensure(load, packages, Progress(quiet=True))
         shutil.copytree(unpacked, share / DEBIAN.name, symlinks=True)
     if load == "sqlite":
-        _records(share / "records.db")
+        records(share / "records.db", SIZE)
     if load == "build":
         _sources(share / "sources")
 
 
-def _records(path: Path) -> None:
-    """A database of as many records as have room in the load's size."""
+def records(path: Path, size: int) -> None:
+    """A database for sqlite_client, of some *size* MiB."""
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE records (id INTEGER PRIMARY KEY, value BLOB)")
-        rows = ((b"x" * VALUE,) for _ in range((SIZE << 20) // 4096 * IN_A_PAGE))
+        rows = ((b"x" * VALUE,) for _ in range((size << 20) // 4096 * IN_A_PAGE))
         database.executemany("INSERT INTO records (value) VALUES (?)", rows)
     database.close()
 

@@ -64,6 +64,16 @@ def test_a_load_that_has_not_ended_has_no_figures() -> None:
     assert not figures.Run(told, Path(), "k", "zipf", 1, 1).has_ended("bede")
 
 
+def test_without_an_oracle_there_is_no_efficiency(tmp_path: Path) -> None:
+    told = report({"bede": (100, 50)}, "zipf")
+    samples = [f"{n},{30 * figures.MIB},{98 * figures.MIB}" for n in range(40)]
+    (tmp_path / "bede.csv").write_text("\n".join(["seconds,local,far", *samples]))
+    row = figures.Run(told, tmp_path, "k", "zipf", 4, 1).row("bede", None, 900.0)
+    assert row.efficiency is None
+    assert row.speed == pytest.approx(0.9)
+    assert " | - | 0.900 | " in figures.table([row])
+
+
 def test_a_bound_of_all_is_never_reached() -> None:
     assert loads.bound_of(1) >= 2 * loads.SIZE
     assert loads.bound_of(4) * 4 == loads.SIZE
@@ -79,7 +89,7 @@ def test_the_shorter_run_ends_where_the_longer_one_does(kind: str) -> None:
         assert (load.rounds - load.short) % 20 == 0
 
 
-@pytest.mark.parametrize("kind", [kind for kind, load in loads.LOADS.items() if not load.server])
+@pytest.mark.parametrize("kind", [kind for kind, load in loads.LOADS.items() if not load.program])
 def test_each_load_is_a_kind_that_the_program_explains(kind: str) -> None:
     source = Path(__file__).parents[3] / "tests/vm/guest/workloads/patterns.c"
     assert f"\n * {kind} " in source.read_text()

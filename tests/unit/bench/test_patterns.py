@@ -6,6 +6,7 @@ from pathlib import Path
 
 import loads
 import pytest
+import supplies
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -29,7 +30,7 @@ def patterns(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("patterns") / "patterns", *sources)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, load in loads.LOADS.items() if not load.server])
+@pytest.mark.parametrize("kind", [kind for kind, load in loads.LOADS.items() if not load.program])
 def test_a_load_runs_to_its_end(kind: str, patterns: Path) -> None:
     subprocess.run([patterns, kind, "3", "12", "1000", "2"], check=True, timeout=60)
 
@@ -42,3 +43,11 @@ def test_the_tree_has_each_key_where_a_lookup_finds_it(tmp_path: Path) -> None:
         keys, nodes = map(int, done.stdout.split())
         assert keys > 0.9 * mib * PAGES * 255
         assert 0.9 * mib * PAGES < nodes <= mib * PAGES
+
+
+def test_sqlite_has_all_records_that_its_client_asks_for(tmp_path: Path) -> None:
+    """In mapped pages, whose number is that of the load's size."""
+    supplies.records(tmp_path / "records.db", 4)
+    assert (tmp_path / "records.db").stat().st_size == pytest.approx(4 << 20, rel=0.02)
+    client = build(tmp_path / "client", ROOT / "bench/sqlite_client.c")
+    subprocess.run([client, tmp_path / "records.db", "3", "2000"], check=True, timeout=60)
