@@ -60,6 +60,8 @@ int main(int argc, char **argv)
 	exec_t exec = (exec_t)named(library, "sqlite3_exec");
 	prepare_t prepare = (prepare_t)named(library, "sqlite3_prepare_v2");
 	step_t step = (step_t)named(library, "sqlite3_step"), reset = (step_t)named(library, "sqlite3_reset");
+	step_t finalize = (step_t)named(library, "sqlite3_finalize"),
+	       closed = (step_t)named(library, "sqlite3_close");
 	bind_t bind = (bind_t)named(library, "sqlite3_bind_int64");
 	number_t number = (number_t)named(library, "sqlite3_column_int64");
 	blob_t blob = (blob_t)named(library, "sqlite3_column_blob");
@@ -78,6 +80,7 @@ int main(int argc, char **argv)
 	long requests = atol(argv[3]);
 	double most = zipf_most(records);
 
+	check(finalize(statement), "the first question");
 	check(prepare(database, "SELECT value FROM records WHERE id = ?", -1, &statement, NULL), "no values");
 	mark_round(0);
 	for (int round = 1; round <= rounds; round++) {
@@ -90,5 +93,7 @@ int main(int argc, char **argv)
 		BEDE_MARK(BEDE_MARK_EPOCH, 0);
 		mark_round(round);
 	}
+	check(finalize(statement), "the last question");
+	check(closed(database), "the end");
 	return sum == 0;
 }
