@@ -24,7 +24,7 @@ Counts = dict[str, Any]  #: of one cgroup in one interval of the model's report
 class Row:
     """One way to run one load, see bench/placement.py for the figures. *again*: None if it never was.
 
-    *efficiency*: None if there is no oracle.
+    *efficiency*: None if there is no oracle. *vain*: None if nobody counted it, or nothing moved.
     """
 
     kernel: str
@@ -42,6 +42,8 @@ class Row:
     cpu: float
     later: float
     again: float | None
+    vain: float | None
+    revision: str  #: of the checkout
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Cost:
     seconds: float
     cpu: float
     cost: float
+    revision: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Run:
     load: str
     share: int
     seed: int
+    revision: str = ""
 
     def rounds(self, way: str) -> list[Counts]:
         """The load's counts in each of its rounds: those of the one cgroup that missed most.
@@ -112,13 +116,24 @@ class Run:
             cpu=_others(within) / time(found),
             later=_others(within[-load.rounds // 3 :]) / time(found[-load.rounds // 3 :]),
             again=again(found[load.rounds // 2 :], best) if best and load.moves else None,
+            vain=self.vain(way),
+            revision=self.revision,
         )
 
     def cost(self, way: str, than: str) -> Cost:
         """What the load costs in this way, in all, beyond what it costs in the way *than*."""
         own, other = (time(self.rounds(each)) + _others(self._within(each)) for each in (way, than))
         load = time(self.rounds(way))
-        return Cost(self.kernel, self.load, self.seed, way, load / 1000, (own - load) / load, own / other - 1)
+        return Cost(
+            kernel=self.kernel,
+            load=self.load,
+            seed=self.seed,
+            way=way,
+            seconds=load / 1000,
+            cpu=(own - load) / load,
+            cost=own / other - 1,
+            revision=self.revision,
+        )
 
     def _within(self, way: str) -> list[dict[str, Any]]:
         labels = [each["label"] for each in self.report["intervals"]]
@@ -126,6 +141,13 @@ class Run:
             return []
         start, end = (labels.index(f"{word} {way}") + 1 for word in ("begin", "end"))
         return list(self.report["intervals"][start:end])
+
+    def vain(self, way: str) -> float | None:
+        """What moved back within ten seconds, as a share of what moved: the last that Bede said of it."""
+        path = self.samples / f"{way}-stats.csv"
+        lines = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+        moved = sum(int(lines[-1][each] or 0) for each in ("promoted", "exchanged")) if lines else 0
+        return int(lines[-1]["vain"]) / moved if moved else None
 
     def usage(self, way: str) -> tuple[float, float, float]:
         """Mean and deviation of local usage in the last quarter of a load's time, and its highest overshoot.
@@ -171,17 +193,18 @@ def _others(intervals: list[dict[str, Any]]) -> float:
 def table(rows: list[Row]) -> str:
     """The rows as a table in Markdown."""
     lines = [
-        "| kernel | load | bound | | H | E | speed | mean | over | moved, MiB | cpu | later | again |",
-        "|" + " --- |" * 13,
+        "| kernel | load | bound | | H | E | speed | mean | over | moved, MiB | vain | cpu | later | again |",
+        "|" + " --- |" * 14,
     ]
     for row in rows:
         back = "never" if row.again is None else f"{row.again:.1f} s"
+        vain = "-" if row.vain is None else f"{100 * row.vain:.1f} %"
         efficiency = "-" if row.efficiency is None else f"{row.efficiency:.2f}"
         lines.append(
             f"| {row.kernel} | {row.load} | 1/{row.share} | {row.way} | {100 * row.local_share:.1f} % |"
             f" {efficiency} | {row.speed:.3f} | {100 * row.mean:.1f} ± {100 * row.deviation:.1f} % |"
             f" {100 * row.over:.1f} % |"
-            f" {row.moved:.0f} | {100 * row.cpu:.1f} % | {100 * row.later:.1f} % |"
+            f" {row.moved:.0f} | {vain} | {100 * row.cpu:.1f} % | {100 * row.later:.1f} % |"
             f" {back if LOADS[row.load].moves else '-'} |"
         )
     return "\n".join(lines)
@@ -196,21 +219,3 @@ def table_of_costs(costs: list[Cost]) -> str:
             f" {100 * each.cpu:.2f} % | {100 * each.cost:.2f} % |"
         )
     return "\n".join(lines)
-
-
-def plot(rows: list[Row], path: Path) -> None:
-    """Draw E against the highest overshoot, a point for each row: good is above, and left."""
-    from matplotlib.figure import Figure
-
-    loads = list(dict.fromkeys(row.load for row in rows))
-    figure = Figure(figsize=(4 * len(loads), 4), layout="constrained")
-    for axes, load in zip(figure.subplots(1, len(loads), squeeze=False, sharey=True)[0], loads, strict=True):
-        for way in (way for way in ways.WAYS if way not in ("far", "local")):
-            found = [row for row in rows if (row.load, row.way) == (load, way) and row.efficiency]
-            axes.scatter([100 * row.over for row in found], [row.efficiency or 0 for row in found], label=way)
-        axes.set(title=load, xlabel="highest above the bound, %")
-        axes.axvline(0, color="grey", linewidth=0.5)
-        axes.axhline(1, color="grey", linewidth=0.5)
-    figure.axes[0].set(ylabel="E: 0 is chance, 1 the oracle")
-    figure.axes[-1].legend()
-    figure.savefig(path)

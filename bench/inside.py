@@ -53,7 +53,12 @@ def _run(command: list[str], client: list[str], parent: Path, name: str, within:
     process = _start(command, parent)
     cgroup = _moved(process, parent) if within else parent
     samples = Path("/out") / f"{name}.csv"
-    sampler = subprocess.Popen([sys.executable, "-m", "vmlab.demo.sampler", cgroup, samples])
+    beside = [subprocess.Popen([sys.executable, "-m", "vmlab.demo.sampler", cgroup, samples])]
+    if within:
+        stats = (Path("/out") / f"{name}-stats.csv").open("wb")
+        beside.append(
+            subprocess.Popen(["bede", "stats", "--csv", "--follow", "--interval", "3"], stdout=stats)
+        )
     asking = None
     if client:
         CLIENT.mkdir(exist_ok=True)
@@ -66,8 +71,9 @@ def _run(command: list[str], client: list[str], parent: Path, name: str, within:
         (cgroup / "cgroup.kill").write_text("1")
         process.kill()
         status = process.wait()
-    sampler.terminate()
-    sampler.wait()
+    for each in beside:
+        each.terminate()
+        each.wait()
     if asking is not None:
         status = asking.wait() or status
     if ended and status:

@@ -83,7 +83,7 @@ LOADS = {
     ),
     "sqlite": Load(
         program=(str(SHARE / "sqlite_client"), str(SHARE / "records.db"), "{rounds}", "{requests}"),
-        requests=60000,
+        requests=15000,
         rounds=200,
         patience=180,
     ),

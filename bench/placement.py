@@ -3,7 +3,7 @@
 """Measures which pages are local under a bound, on the modelled machine, against an oracle.
 
     bench/placement.py [--kernel NAME]... [--load NAME]... [--share N]... [--seed N]...
-                       [--way NAME]... [--json FILE] [--plot FILE]
+                       [--way NAME]... [--keep]
 
 For each kernel, load and share (the bound is 1/N of the load's memory) one machine runs the load in each way
 of bench/ways.py, one after the other. A second one runs it with the oracle's pages taken for local. The loads
@@ -32,6 +32,7 @@ Columns:
     mean    mean local usage in the last quarter of the time, as a share of the bound, and its standard
             deviation; "over" is the highest overshoot of all the time
     moved   pages that the kernel moved while the load ran, in MiB
+    vain    share of what Bede moved that it moved back within ten seconds, by its own count
     cpu     CPU time of the agent, or of what the way starts, and of the kernel's threads, as a share of the
             load's; "later": the same of the last third of the rounds, when most is learned
     again   for a load whose hot memory moves: modelled seconds from then until E, over 3 rounds, is 0.9
@@ -41,6 +42,9 @@ what it is in local memory alone.
 
 With --share 1 the bound is twice the memory, so it is never reached, and there is no oracle. Then "cost" is
 by how much all CPU time, the load's included, exceeds that of the way "local".
+
+--keep puts the rows into bench/results/ as soon as they are there, and makes docs/figures.md of all that are
+(bench/report.py). Without further options it measures everything, which takes days.
 """
 
 import argparse
@@ -48,10 +52,12 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import figures
+import report
+import results
 import supplies
 import ways
 from loads import LOADS, SCRIPTS, bound_of
@@ -89,7 +95,7 @@ class Study:
         command += [self.load, str(bound_of(self.share)), str(rounds), *names]
         subprocess.run(command, check=True)
         data = json.loads(report.read_text())
-        return figures.Run(data, out, self.kernel, self.load, self.share, self.seed)
+        return figures.Run(data, out, self.kernel, self.load, self.share, self.seed, revision())
 
     def rows(self, asked: list[str]) -> list[figures.Row]:
         """What the load does in these ways, as far as each has ended in time."""
@@ -121,6 +127,13 @@ class Study:
         return [run.cost(name, names[0]) for name in names if run.has_ended(name)]
 
 
+def revision() -> str:
+    """Of the checkout; with a plus if it has been changed since."""
+    command = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
 def main() -> int:
     """Measure what was asked for; print a table of it."""
     parser = argparse.ArgumentParser(
@@ -133,8 +146,7 @@ def main() -> int:
     )
     parser.add_argument("--seed", action="append", type=int)
     parser.add_argument("--way", action="append", choices=ways.WAYS, help="and far, or local; all of them")
-    parser.add_argument("--json", type=Path, help="gets the rows as well")
-    parser.add_argument("--plot", type=Path, help="gets a picture: .svg, .png, .pdf")
+    parser.add_argument("--keep", action="store_true", help="add to bench/results/, and to the report")
     args = parser.parse_args()
     rows: list[figures.Row] = []
     costs: list[figures.Cost] = []
@@ -149,14 +161,13 @@ def main() -> int:
                             costs += study.costs(asked)
                         else:
                             rows += study.rows(asked)
+                    if args.keep:
+                        results.keep(rows, results.ROWS)
+                        results.keep(costs, results.COSTS)
+                        report.write()
     tables = [figures.table(rows)] if rows else []
     tables += [figures.table_of_costs(costs)] if costs else []
     print("\n\n".join(tables))
-    if args.json is not None:
-        data = [*map(asdict, rows), *map(asdict, costs)]
-        args.json.write_text(json.dumps(data, indent=1) + "\n")
-    if args.plot is not None:
-        figures.plot(rows, args.plot)
     return 0
 
 
