@@ -26,7 +26,7 @@ MAKEFILE = """
 objects := $(patsubst %.c,%.o,$(notdir $(wildcard /share/sources/*.c)))
 all: $(objects)
 %.o: /share/sources/%.c
-	/share/programs/usr/bin/gcc --sysroot /share/programs -O2 -c -o $@ $<
+	gcc --sysroot /share/programs -O2 -c -o $@ $<
 """
 
 
