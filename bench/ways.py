@@ -159,8 +159,8 @@ def _scheme(kdamond: Path, action: str, node: int, target: int, hot: bool) -> tu
     ):
         (pattern / name / "min").write_text(str(least))
         (pattern / name / "max").write_text(str(most))
-    # 200 MiB a second, as in the kernel's sample. But a quota with a goal begins at a byte, and at most doubles
-    # with each interval: with the sample's interval of a second nothing would have moved before a load ends.
+    # 200 MiB a second, as in the kernel's sample. But a quota with a goal begins at a byte, and at most
+    # doubles in each interval. With the sample's, a second, nothing would move before a load ends.
     (scheme / "quotas/bytes").write_text(str(20 * MIB))
     (scheme / "quotas/reset_interval_ms").write_text("100")
     (scheme / "quotas/goals/nr_goals").write_text("1")
