@@ -27,6 +27,7 @@
 #define FORESEEN_US 10000000
 #define MOST_FORESEEN_US 60000000
 #define MOST_CHANCE (1.0 / BEDE_SCORES_LEAST)
+#define REFUSED 3 /* tickets of which nothing is granted, for room that was made; more will not be either */
 #define VAIN_PARTS 10	       /* one of so many moved in vain is too much */
 #define SETTLED_PARTS 200      /* less than one of so many parts of the bound is hardly anything */
 #define PACE_LEARNING 10       /* 10 % of a CPU while learning, ... */
@@ -99,6 +100,12 @@ static bool is_better(const struct bede_exchange *exchange, const struct bede_pa
 	return hot->heat[i] >= cold->heat[j] + margin && pays(exchange, hot->heat[i], cold->heat[j]);
 }
 
+/* Whether a part of the room for a huge page was made just now, and the rest was not worth it. */
+static bool lacks_room(const struct bede_exchange *exchange, uint64_t at_us)
+{
+	return exchange->lacked_us && at_us < exchange->lacked_us + FORESEEN_US;
+}
+
 /*
  * How many of the first cold pages are worth being demoted for the first hot ones, of which most bytes may be promoted. There is
  * room for some of these already. *refused: the cold page that was not worth it.
@@ -114,7 +121,7 @@ static size_t worth(const struct bede_exchange *exchange, uint64_t most, uint64_
 			/* A huge page may need more small ones than the list has: these make a part of its room. */
 			*refused = j;
 			if (j == cold->count)
-				return count ? count : j;
+				return count || lacks_room(exchange, at_us) ? count : j;
 			if (!is_better(exchange, hot, i, cold, j, at_us))
 				return count;
 		}
@@ -153,18 +160,32 @@ static int move(struct bede_exchange *exchange, struct bede_pages *pages, size_t
 	return err && err != -ENOMEM ? -EAGAIN : err;
 }
 
+/* Drop the hot pages at the front that so many bytes have no room for: others may fit. */
+static void drop_larger(struct bede_pages *hot, uint64_t bytes)
+{
+	size_t larger = 0;
+
+	while (larger < hot->count && hot->size[larger] > bytes)
+		larger++;
+	bede_pages_drop(hot, 0, larger);
+}
+
 /*
- * Promote at most so many bytes of the hot pages, of which demoted bytes were made room for. Returns as move does, or
- * -EBUSY if there is no leave to.
+ * Promote at most so many bytes of the hot pages, of which demoted bytes were made room for, or those that fit if there is leave for
+ * less. Returns as move does, or -EBUSY if there is no leave at all.
  */
 static int promote(struct bede_exchange *exchange, uint64_t bytes, uint64_t demoted, int node,
 		   uint64_t *promoted)
 {
+	struct bede_pages *hot = exchange->hot;
 	uint64_t granted = exchange->ticket ? bede_ticket_take(exchange->ticket, bytes, demoted) : bytes;
-	size_t count = bede_pages_within(exchange->hot, granted);
-	int err = count ? move(exchange, exchange->hot, count, node, promoted) : -EBUSY;
 
-	if (exchange->ticket && granted)
+	if (!granted)
+		return -EBUSY;
+	drop_larger(hot, granted);
+	int err = move(exchange, hot, bede_pages_within(hot, granted), node, promoted);
+
+	if (exchange->ticket)
 		bede_ticket_give_back(exchange->ticket);
 	exchange->bytes_promoted += *promoted;
 	return err;
@@ -253,7 +274,7 @@ static int make_room(struct bede_exchange *exchange, uint64_t most, uint64_t roo
 	    !pays(exchange, hot->heat[0], cold->heat[0]))
 		return -ENOENT;
 	/* The hot page, or the cold one, was moved just now; or the hot one is huge, and not worth so many cold ones. */
-	bool waits = has(&exchange->promoted, cold, refused, now_us()) &&
+	bool waits = refused < cold->count && has(&exchange->promoted, cold, refused, now_us()) &&
 		     !has(&exchange->demoted, hot, 0, now_us());
 
 	bede_pages_drop(waits ? cold : hot, waits ? refused : 0, 1);
@@ -267,6 +288,8 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 	uint64_t left = ask->most, until = now_us() + LONGEST_US, room = 0;
 	/* The fence may leave room that nobody uses: as long as tickets are granted without demoting for them. */
 	bool spare = exchange->ticket != NULL;
+	bool all = false; /* all has been demoted that is worth it */
+	unsigned refused = 0;
 	int err = 0;
 
 	exchange->bytes_demoted = exchange->bytes_promoted = exchange->bytes_vain = 0;
@@ -281,11 +304,22 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 		if (most < hot->size[0])
 			break;
 		if (!spare && room < hot->size[0]) {
-			if (!have_cold(exchange, at_once - room, local, until))
-				break;
-			err = make_room(exchange, most, room, far, &demoted);
+			if (all) {
+				/* What was demoted for a huge page, but is not enough for it, does for others. */
+				if (!room)
+					break;
+				exchange->lacked_us = now_us();
+				drop_larger(hot, room);
+				continue;
+			}
+			all = !have_cold(exchange, at_once - room, local, until);
+			err = all ? 0 : make_room(exchange, most, room, far, &demoted);
 			ask->paid(ask->context, demoted, 0);
 			room += demoted;
+			if (err == -ENOENT) {
+				all = true;
+				err = 0;
+			}
 			if (room < hot->size[0])
 				continue;
 		}
@@ -293,9 +327,10 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 		ask->paid(ask->context, 0, promoted);
 		left -= minimum(promoted, left);
 		room -= minimum(promoted, room);
-		if (err == -EBUSY && spare)
+		if (err == -EBUSY && (spare || refused++ < REFUSED)) {
+			spare = false;
 			err = 0;
-		spare = spare && promoted;
+		}
 	}
 	note_done(exchange, ask->heat.bound,
 		  exchange->learn.ready && err != -ENOMEM && err != -EBUSY && now_us() < until);

@@ -24,11 +24,12 @@
  * "processes" four processes have a quarter of the pages each; with "shared" they have all of them, each uses a quarter of them
  * seven times as often as the others do, and has in its page table what it has used. With "unfenced" no ticket is needed. With
  * "churn" memory comes and goes between two measurements, so the kernel demotes a fifth of BOUND each time, at random.
+ * With "buffers" up to an eighth of BOUND is sometimes taken by memory that is on no list.
  * With "sampled" the heat of pages is known by samples, but each third measurement lacks them, and is as DAMON's of much memory.
  *
  * It prints a line for each measurement: seconds, share of accesses that are local, the same with the best pages local, CPU time so
- * far in microseconds, pages moved so far, pages moved in vain so far, highest number of local pages so far, and the estimates
- * of bede_hits_estimate.
+ * far in microseconds, pages moved so far, pages moved in vain so far, highest number of local pages so far, the estimates
+ * of bede_hits_estimate, and the number of local pages.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -64,6 +65,7 @@ static struct memory {
 	size_t processes;
 	bool shared;
 	bool sampled;
+	size_t others; /* pages that buffers take at times */
 	bool *mapped; /* of shared memory, for each process and page: it has used it */
 	bool bursts;
 	double *rate; /* accesses a second */
@@ -299,13 +301,19 @@ int bede_pages_move(struct bede_pages *pages, size_t count, int target, uint64_t
 	return *moved > before || !count ? 0 : -EBUSY;
 }
 
+/* Pages that are charged, but on no list, and count as local: they come and go. */
+static size_t other_memory(void)
+{
+	return memory.others && chance() < 0.5 ? (size_t)(chance() * (double)memory.others) : 0;
+}
+
 /* As the holder: what was demoted, and what the bound leaves. */
 uint64_t bede_ticket_take(struct bede_ticket *ticket, uint64_t bytes, uint64_t demoted)
 {
-	uint64_t room = (memory.bound - minimum(memory.bound, memory.local)) * PAGE;
+	uint64_t used = minimum(memory.bound, memory.local + other_memory());
 
 	(void)ticket, (void)demoted;
-	return minimum(bytes, room);
+	return minimum(bytes, (memory.bound - used) * PAGE);
 }
 
 void bede_ticket_give_back(struct bede_ticket *ticket)
@@ -435,9 +443,9 @@ static void show(uint64_t vain, const struct bede_hits *hits)
 		best += page < memory.bound ? sorted[page] : 0;
 		local += memory.node[page] ? 0 : memory.miss[page];
 	}
-	printf("%.3f %.4f %.4f %" PRIu64 " %" PRIu64 " %" PRIu64 " %zu %u %u\n", (double)clock_ns / 1e9 - 1,
+	printf("%.3f %.4f %.4f %" PRIu64 " %" PRIu64 " %" PRIu64 " %zu %u %u %zu\n", (double)clock_ns / 1e9 - 1,
 	       local / all, best / all, cpu_ns / 1000, moved_pages, (uint64_t)(vain / PAGE), memory.highest,
-	       hits->local, hits->best);
+	       hits->local, hits->best, memory.local);
 	free(sorted);
 }
 
@@ -511,6 +519,7 @@ int main(int argc, char **argv)
 		memory.stuck[i] = stuck && i < memory.bound / 2;
 	}
 	memory.local = memory.highest = memory.bound;
+	memory.others = is_said(argv + 7, "buffers") ? memory.bound / 8 : 0;
 	set_rates(load, rate, false);
 
 	struct bede_search search = { .stopped = stopped };

@@ -29,6 +29,7 @@ class Turn:
     highest: int
     hits_local: int  #: thousandths, as Bede estimates them
     hits_best: int
+    pages: int  #: that are local
 
     def efficiency(self, bound: int) -> float:
         """0 for *bound* random pages being local, 1 for the best ones."""
@@ -75,6 +76,32 @@ def test_pages_that_hardly_differ_are_told_apart(exchange: Path, load: str, shar
     assert turns[-1].efficiency(PAGES // share) > 0.94
     assert turns[-1].cpu_us < 60e6 * 0.02
     assert turns[-1].vain * 10 <= turns[-1].moved
+
+
+@pytest.mark.parametrize("share", SHARES[1:])
+@pytest.mark.parametrize(("load", "least"), [("zipf", 0.95), ("records", 0.94)])
+def test_buffers_that_come_and_go_keep_no_room_unused(
+    exchange: Path, load: str, least: float, share: int
+) -> None:
+    """They count as local at times, so a ticket is less than was made room for."""
+    turns = run(exchange, load, share, 1, 60, "buffers")
+    later = [turn.pages for turn in turns if turn.seconds > 5]
+    assert statistics.mean(later) > PAGES // share * 0.98
+    assert turns[-1].efficiency(PAGES // share) > least
+    assert turns[-1].vain * 10 <= turns[-1].moved
+
+
+@pytest.mark.parametrize("kind", [("huge",), ("huge", "buffers")])
+@pytest.mark.parametrize("share", SHARES[1:])
+@pytest.mark.parametrize("load", ["zipf", "tree"])
+def test_room_too_small_for_a_huge_page_is_for_others(
+    exchange: Path, load: str, share: int, kind: tuple[str, ...]
+) -> None:
+    """All huge pages are always in use here: accessed bits tell none from another, but they cost no room."""
+    turns = run(exchange, load, share, 1, 60, *kind)
+    later = [turn.pages for turn in turns if turn.seconds > 5]
+    assert statistics.mean(later) > PAGES // share * 0.98
+    assert turns[-1].vain * 4 <= turns[-1].moved
 
 
 @pytest.mark.parametrize("share", SHARES)
