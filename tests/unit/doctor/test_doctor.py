@@ -12,6 +12,7 @@ import pytest
 from ocihook import config
 from ocihook import host as files
 from ocihook.backends import telling
+from ocihook.backends.tier import told
 from ocihook.cli import doctor as command
 from ocihook.cli import main
 from ocihook.doctor import examine, host
@@ -31,6 +32,7 @@ FILES = {
     "balancing": files.BALANCING,
     "pmus": telling.PMUS,
     "paranoid": telling.PARANOID,
+    "huge": told.HUGE,
 }
 
 
@@ -74,6 +76,9 @@ class Host:
     def put(self, where: str, text: str) -> None:
         self.file(where).parent.mkdir(parents=True, exist_ok=True)
         self.file(where).write_text(text)
+
+    def names(self) -> set[str]:
+        return {one.name for one in examine.examine().findings}
 
     def find(self, name: str) -> Finding:
         (one,) = [one for one in examine.examine().findings if one.name == name]
@@ -250,9 +255,6 @@ class Sockets(Host):
         self.put("config.yaml", f"far_nodes: {which}\n")
         (self.root / "config.yaml").chmod(0o644)
 
-    def names(self) -> set[str]:
-        return {one.name for one in examine.examine().findings}
-
 
 @pytest.fixture
 def sockets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sockets:
@@ -312,6 +314,30 @@ def test_damon_is_told_where_it_is_missing_or_the_agents(sockets: Sockets) -> No
     assert sockets.find("damon").verdict == GOOD
     sockets.file("damon/nr_kdamonds").unlink()
     assert sockets.find("damon").verdict == WARN
+
+
+@pytest.mark.parametrize(
+    ("enabled", "defrag", "verdict"),
+    [
+        ("[always] madvise never", "always defer defer+madvise [madvise] never", NOTE),
+        ("[always] madvise never", "always defer [defer+madvise] madvise never", NOTE),
+        ("[always] madvise never", "[always] defer defer+madvise madvise never", GOOD),
+        ("always [madvise] never", "always defer defer+madvise [madvise] never", GOOD),
+        ("always [madvise] never", "always [defer] defer+madvise madvise never", NOTE),
+        ("always madvise [never]", "always [defer] defer+madvise madvise never", None),
+    ],
+)
+def test_huge_pages_that_pass_the_fence_are_told(
+    there: Host, enabled: str, defrag: str, verdict: str | None
+) -> None:
+    there.put("huge/enabled", f"{enabled}\n")
+    there.put("huge/defrag", f"{defrag}\n")
+    if verdict is None:
+        assert "huge pages" not in there.names()
+    else:
+        found = there.find("huge pages")
+        assert found.verdict == verdict
+        assert ("MAP_POPULATE" in found.fact) == (verdict == NOTE)
 
 
 @pytest.mark.parametrize("sampler", ["cpu/events/mem-loads", "ibs_op/format/l3missonly"])

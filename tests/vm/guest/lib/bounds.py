@@ -21,6 +21,7 @@ BEDE = WORKLOADS.parents[3]
 ROOTFS = "/usr/share/bede-vm/rootfs"
 WORK = Path("/var/tmp/bede-bounds")
 OUT = Path("/out")  #: the machine's end of `bede vm run --out`: gets the samples
+DEFRAG = Path("/sys/kernel/mm/transparent_hugepage/defrag")
 MIB = 1 << 20
 REDIS_ELEMENTS = 8000  #: of 64 KiB each
 PEAK = 0.97  #: share of the highest total: until it is last reached, the demand counts as high
@@ -31,11 +32,14 @@ class Case:
     """A load, its bound, and the limits for its figures."""
 
     name: str
-    load: str  #: arguments of loads.py, or "redis"
-    bound: int = 128  #: MiB; the demand is four times as much
+    load: str  #: arguments of loads.py; or "redis", or "sweep"
+    bound: int = 128  #: MiB
+    demand: int = 4  #: in bounds
     overshoot: float = 0.01  #: highest overshoot, as a share of the bound
     mean: float = 0.97  #: lowest mean of local usage while the demand is high, as a share of the bound
     huge: bool = False  #: a huge page for each CPU may be above the bound
+    #: page faults may wait for huge pages; if not, those that one system call allocates pass the fence
+    waits: bool = False
     cache: float = 0.0  #: lowest page cache that is kept, as a share of that in the same run without a bound
 
 
@@ -53,6 +57,10 @@ CASES = {
         Case("paced", "paced 512 1 1", overshoot=0.02, mean=0, cache=0.9),
         Case("mmap", "mmap 512 1 1", overshoot=0.02, mean=0, cache=0.9),
         Case("shmem", "shmem 512 1 1", mean=0.95),
+        # One system call each allocates all of it.
+        Case("populate", "populate 512 4 1", mean=0.9, waits=True),
+        # Huge pages that are in use all the time: the room that one leaves is too small for another.
+        Case("sweep", "sweep", demand=3, mean=0.93, waits=True),
     )
 }
 
@@ -103,10 +111,24 @@ def swap() -> Iterator[None]:
         file.unlink()
 
 
+@contextlib.contextmanager
+def waiting(case: Case) -> Iterator[None]:
+    """While the block runs, page faults wait for huge pages if the case is for that."""
+    before = DEFRAG.read_text().partition("[")[2].partition("]")[0]
+    DEFRAG.write_text("always" if case.waits else before)
+    try:
+        yield
+    finally:
+        DEFRAG.write_text(before)
+
+
 def command(case: Case) -> list[str]:
     """The command of the container."""
     if case.load == "redis":
         return ["/usr/bin/redis-server", "--port", "0", "--unixsocket", "/data/redis.sock", "--save", ""]
+    if case.load == "sweep":
+        sweep = ["/usr/bin/stress-ng", "--vm", "4", "--vm-bytes", f"{case.demand * case.bound}M", "--vm-keep"]
+        return [*sweep, "--timeout", "5s", "--temp-path", "/data"]
     return ["/usr/bin/python3", f"{WORKLOADS}/loads.py", *case.load.split(), "wait"]
 
 
@@ -162,6 +184,11 @@ def load_redis() -> str:
 
 def run(case: Case, bounded: bool = True) -> Result:
     """Run the load in its container, sampled from its first instruction to its end."""
+    with waiting(case):
+        return _run(case, bounded)
+
+
+def _run(case: Case, bounded: bool) -> Result:
     forget_page_cache()
     csv = WORK / "samples.csv"
     cgroup = Path(f"/sys/fs/cgroup/bede-bounds-{case.name}")

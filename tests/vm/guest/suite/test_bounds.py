@@ -25,7 +25,9 @@ MOVED_CACHE = 0.9
 
 
 def expected(case: bounds.Case) -> str:
-    return str(bounds.REDIS_ELEMENTS) if case.load == "redis" else f"{case.load.split()[0]} "
+    """What the load says at its end."""
+    said = {"redis": str(bounds.REDIS_ELEMENTS), "sweep": "successful run completed"}
+    return said.get(case.load, f"{case.load.split()[0]} ")
 
 
 def where(case: bounds.Case) -> list[pytest.MarkDecorator]:
@@ -64,8 +66,8 @@ def test_the_bound_holds(case: bounds.Case) -> None:
     assert result.mean >= bound * mean
     assert result.swap == 0
     assert result.status == 0, result.output
-    assert result.output.startswith(expected(case))
+    assert expected(case) in result.output
     # All memory of the load was in use at the same time, on one node or the other.
-    assert result.total >= 3.9 * bound * (cache or 1)
+    assert result.total >= 0.975 * case.demand * bound * (cache or 1)
     if free is not None:
         assert result.file >= cache * free.file

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads for a bound: each allocates MB mebibytes in its own way, holds them, and checks what it wrote.
 
-loads.py anon|shmem|read|paced|mmap|write|workers MB [PROCESSES] [HOLD_SECONDS] [thp] [wait]
+loads.py anon|populate|shmem|read|paced|mmap|write|workers MB [PROCESSES] [HOLD_SECONDS] [thp] [wait]
 """
 
 import mmap
@@ -32,6 +32,15 @@ def check(region, size, salt):
 def anon(size, salt, rest, thp):
     region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     region.madvise(MADV_HUGEPAGE if thp else MADV_NOHUGEPAGE)
+    fill(region, size, salt)
+    rest()
+    check(region, size, salt)
+
+
+def populate(size, salt, rest, thp):
+    """Have one system call allocate all of it, in huge pages if these are always used."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+    region = mmap.mmap(-1, size, flags=flags)
     fill(region, size, salt)
     rest()
     check(region, size, salt)
@@ -129,6 +138,7 @@ def several(kind, size, processes, rest, thp):
 
 KINDS = {
     "anon": anon,
+    "populate": populate,
     "shmem": shmem,
     "read": read,
     "paced": paced,
