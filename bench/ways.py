@@ -159,40 +159,43 @@ def _scheme(kdamond: Path, action: str, node: int, target: int, hot: bool) -> tu
     ):
         (pattern / name / "min").write_text(str(least))
         (pattern / name / "max").write_text(str(most))
-    # 200 MiB a second, as in the kernel's sample. But a quota with a goal begins at a byte, and at most
-    # doubles in each interval. With the sample's, a second, nothing would move before a load ends.
-    (scheme / "quotas/bytes").write_text(str(20 * MIB))
+    # A quota counts what is looked at, free memory and others' as well. With a goal it begins at a byte,
+    # and at most doubles in each interval. With those of the kernel's sample, 200 MiB and a second, next
+    # to nothing of a load would move before it ends.
+    (scheme / "quotas/bytes").write_text(str(sum(end - start for start, end in ranges)))
     (scheme / "quotas/reset_interval_ms").write_text("100")
     (scheme / "quotas/goals/nr_goals").write_text("1")
     (scheme / "ops_filters/nr_filters").write_text("1")
     return scheme / "quotas/goals/0", scheme / "ops_filters/0"
 
 
+def _size(node: int) -> int:
+    """MiB that the node has."""
+    found = re.search("MemTotal: *([0-9]+)", (NODES / f"node{node}/meminfo").read_text())
+    if found is None:
+        raise SystemExit(f"node {node} has no size")
+    return int(found[1]) >> 10
+
+
 @contextlib.contextmanager
 def _damon(place: Place) -> Iterator[None]:
-    """DAMON moves hot and cold pages so that the cgroup uses a share of the local node.
+    """DAMON moves hot and cold pages so that the cgroup uses a share of each node.
 
     As in the kernel's samples/damon/mtier.c, with the goals that are about one cgroup
     (Documentation/mm/damon/design.rst, "Aim-oriented Feedback-driven Auto-tuning").
     """
-    about = (NODES / "node0/meminfo").read_text()
-    found = re.search("MemTotal: *([0-9]+)", about)
-    if found is None:
-        raise SystemExit("the local node has no size")
-    used = place.bound * MIB * 10000 // (int(found[1]) << 10)
     DAMON_STAT.write_text("N")
     (DAMON / "nr_kdamonds").write_text("2")
     path = "/" + place.cgroup.name
-    for number, (action, node, target, metric, value) in enumerate(
-        (
-            ("migrate_hot", 1, 0, "node_memcg_used_bp", used),
-            ("migrate_cold", 0, 1, "node_memcg_free_bp", 10000 - used),
-        )
+    # What shall be far is a goal about the far node: what is to be free on the local one hardly differs
+    # from what is free there already, so it would change next to nothing.
+    for number, (action, node, target, wanted) in enumerate(
+        (("migrate_hot", 1, 0, place.bound), ("migrate_cold", 0, 1, place.size - place.bound))
     ):
         goal, kept = _scheme(DAMON / str(number), action, node, target, action == "migrate_hot")
-        (goal / "target_metric").write_text(metric)
-        (goal / "target_value").write_text(str(value))
-        (goal / "nid").write_text("0")
+        (goal / "target_metric").write_text("node_memcg_used_bp")
+        (goal / "target_value").write_text(str(wanted * 10000 // _size(target)))
+        (goal / "nid").write_text(str(target))
         (goal / "path").write_text(path)
         for name, text in (("type", "memcg"), ("memcg_path", path), ("matching", "N"), ("allow", "N")):
             (kept / name).write_text(text)
