@@ -66,7 +66,7 @@ static struct memory {
 	bool shared;
 	bool sampled;
 	size_t others; /* pages that buffers take at times */
-	bool *mapped; /* of shared memory, for each process and page: it has used it */
+	bool *mapped;  /* of shared memory, for each process and page: it has used it */
 	bool bursts;
 	double *rate; /* accesses a second */
 	double *miss; /* those that no cache serves */
@@ -443,9 +443,9 @@ static void show(uint64_t vain, const struct bede_hits *hits)
 		best += page < memory.bound ? sorted[page] : 0;
 		local += memory.node[page] ? 0 : memory.miss[page];
 	}
-	printf("%.3f %.4f %.4f %" PRIu64 " %" PRIu64 " %" PRIu64 " %zu %u %u %zu\n", (double)clock_ns / 1e9 - 1,
-	       local / all, best / all, cpu_ns / 1000, moved_pages, (uint64_t)(vain / PAGE), memory.highest,
-	       hits->local, hits->best, memory.local);
+	printf("%.3f %.4f %.4f %" PRIu64 " %" PRIu64 " %" PRIu64 " %zu %u %u %zu\n",
+	       (double)clock_ns / 1e9 - 1, local / all, best / all, cpu_ns / 1000, moved_pages,
+	       (uint64_t)(vain / PAGE), memory.highest, hits->local, hits->best, memory.local);
 	free(sorted);
 }
 
