@@ -27,6 +27,7 @@
 #define FORESEEN_US 10000000
 #define MOST_FORESEEN_US 60000000
 #define MOST_CHANCE (1.0 / BEDE_SCORES_LEAST)
+#define FILL_LOOKS 16 /* lists of hot pages in which to look for one that fits into what is free */
 #define REFUSED 3 /* tickets of which nothing is granted, for room that was made; more will not be either */
 #define VAIN_PARTS 10	       /* one of so many moved in vain is too much */
 #define SETTLED_PARTS 200      /* less than one of so many parts of the bound is hardly anything */
@@ -160,32 +161,33 @@ static int move(struct bede_exchange *exchange, struct bede_pages *pages, size_t
 	return err && err != -ENOMEM ? -EAGAIN : err;
 }
 
-/* Drop the hot pages at the front that so many bytes have no room for: others may fit. */
-static void drop_larger(struct bede_pages *hot, uint64_t bytes)
+/* Drop the hot pages before the first one that so many bytes have room for. False if there is none in the list. */
+static bool drop_larger(struct bede_pages *hot, uint64_t bytes)
 {
 	size_t larger = 0;
 
 	while (larger < hot->count && hot->size[larger] > bytes)
 		larger++;
+	if (larger == hot->count)
+		return false;
 	bede_pages_drop(hot, 0, larger);
+	return true;
 }
 
 /*
  * Promote at most so many bytes of the hot pages, of which demoted bytes were made room for, or those that fit if there is leave for
- * less. Returns as move does, or -EBUSY if there is no leave at all.
+ * less. Returns as move does, -ENOSPC if there is no leave at all, or -EBUSY if there is none for any page of the list.
  */
 static int promote(struct bede_exchange *exchange, uint64_t bytes, uint64_t demoted, int node,
 		   uint64_t *promoted)
 {
 	struct bede_pages *hot = exchange->hot;
 	uint64_t granted = exchange->ticket ? bede_ticket_take(exchange->ticket, bytes, demoted) : bytes;
+	int err = granted ? -EBUSY : -ENOSPC;
 
-	if (!granted)
-		return -EBUSY;
-	drop_larger(hot, granted);
-	int err = move(exchange, hot, bede_pages_within(hot, granted), node, promoted);
-
-	if (exchange->ticket)
+	if (drop_larger(hot, granted))
+		err = move(exchange, hot, bede_pages_within(hot, granted), node, promoted);
+	if (exchange->ticket && granted)
 		bede_ticket_give_back(exchange->ticket);
 	exchange->bytes_promoted += *promoted;
 	return err;
@@ -281,13 +283,43 @@ static int make_room(struct bede_exchange *exchange, uint64_t most, uint64_t roo
 	return 0;
 }
 
+/*
+ * Promote the hottest pages that fit into room that the fence leaves, and nobody uses. *left: how many bytes may be promoted. Returns
+ * as move does, or 0.
+ */
+static int fill(struct bede_exchange *exchange, const struct bede_exchange_ask *ask, int local,
+		uint64_t *left, uint64_t until)
+{
+	struct bede_pages *hot = exchange->hot;
+	unsigned looks = 0;
+	int err = 0;
+
+	while ((!err || err == -EAGAIN || err == -EBUSY) && looks < FILL_LOOKS && now_us() < until &&
+	       have_hot(exchange, ask, until)) {
+		uint64_t at_once = ask->ticket > hot->size[0] ? ask->ticket : hot->size[0];
+		uint64_t promoted = 0;
+
+		err = promote(exchange, minimum(*left, at_once), 0, local, &promoted);
+		ask->paid(ask->context, 0, promoted);
+		*left -= minimum(promoted, *left);
+		if (err == -EBUSY) {
+			bede_pages_clear(hot);
+			looks++;
+		}
+	}
+	/* Those that did not fit may be exchanged. */
+	if (looks) {
+		bede_pages_clear(hot);
+		bede_search_rewind(exchange->search);
+	}
+	return err == -ENOSPC || err == -EBUSY ? 0 : err;
+}
+
 void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchange_ask *ask)
 {
 	struct bede_pages *hot = exchange->hot;
 	int far = bede_roomiest(ask->far_mask), local = bede_roomiest(ask->local_mask);
 	uint64_t left = ask->most, until = now_us() + LONGEST_US, room = 0;
-	/* The fence may leave room that nobody uses: as long as tickets are granted without demoting for them. */
-	bool spare = exchange->ticket != NULL;
 	bool all = false; /* all has been demoted that is worth it */
 	unsigned refused = 0;
 	int err = 0;
@@ -296,6 +328,8 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 	bede_pages_clear(hot);
 	bede_pages_clear(exchange->cold);
 	bede_search_rewind(exchange->search);
+	if (exchange->ticket && exchange->learn.ready)
+		err = fill(exchange, ask, local, &left, until);
 	while ((!err || err == -EAGAIN) && exchange->learn.ready && now_us() < until &&
 	       have_hot(exchange, ask, until)) {
 		uint64_t at_once = ask->ticket > hot->size[0] ? ask->ticket : hot->size[0];
@@ -303,37 +337,33 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 
 		if (most < hot->size[0])
 			break;
-		if (!spare && room < hot->size[0]) {
-			if (all) {
-				/* What was demoted for a huge page, but is not enough for it, does for others. */
-				if (!room)
-					break;
+		if (room < hot->size[0]) {
+			/* What was demoted for a huge page, but is not enough for it, does for others. */
+			if (all && room)
 				exchange->lacked_us = now_us();
-				drop_larger(hot, room);
+			if (all && drop_larger(hot, room))
 				continue;
-			}
+			if (all)
+				break;
 			all = !have_cold(exchange, at_once - room, local, until);
 			err = all ? 0 : make_room(exchange, most, room, far, &demoted);
 			ask->paid(ask->context, demoted, 0);
 			room += demoted;
-			if (err == -ENOENT) {
-				all = true;
-				err = 0;
-			}
+			all = all || err == -ENOENT;
+			err = err == -ENOENT ? 0 : err;
 			if (room < hot->size[0])
 				continue;
 		}
-		err = promote(exchange, spare ? most : minimum(most, room), room, local, &promoted);
+		err = promote(exchange, minimum(most, room), room, local, &promoted);
 		ask->paid(ask->context, 0, promoted);
 		left -= minimum(promoted, left);
 		room -= minimum(promoted, room);
-		if (err == -EBUSY && (spare || refused++ < REFUSED)) {
-			spare = false;
+		if ((err == -EBUSY || err == -ENOSPC) && refused++ < REFUSED)
 			err = 0;
-		}
 	}
 	note_done(exchange, ask->heat.bound,
-		  exchange->learn.ready && err != -ENOMEM && err != -EBUSY && now_us() < until);
+		  exchange->learn.ready && err != -ENOMEM && err != -EBUSY && err != -ENOSPC &&
+			  now_us() < until);
 }
 
 uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us)

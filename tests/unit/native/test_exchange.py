@@ -105,6 +105,14 @@ def test_room_too_small_for_a_huge_page_is_for_others(
 
 
 @pytest.mark.parametrize("share", SHARES)
+def test_huge_pages_that_fit_into_no_free_room_are_exchanged(exchange: Path, share: int) -> None:
+    """Looking for smaller ones does not keep them from it."""
+    turns = run(exchange, "region", share, 1, 20, "huge", "buffers")
+    soon = [turn for turn in turns if turn.seconds < 5][-1]
+    assert soon.efficiency(PAGES // share) > 0.98
+
+
+@pytest.mark.parametrize("share", SHARES)
 def test_a_load_that_rests_at_times_is_not_learned_anew(exchange: Path, share: int) -> None:
     """It uses the same pages when it works again, so nothing has to be moved for it."""
     turns = run(exchange, "bursts", share, 1, 60)
