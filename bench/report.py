@@ -116,7 +116,7 @@ def _plot(rows: list[Row], path: Path) -> None:
     from matplotlib.figure import Figure
 
     # The same rows make the same file.
-    matplotlib.rcParams["svg.hashsalt"] = path.name
+    matplotlib.rcParams.update({"svg.hashsalt": path.name, "svg.fonttype": "none"})
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     for way in (way for way in ways.WAYS if way not in REFERENCES):

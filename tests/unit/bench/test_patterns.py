@@ -2,6 +2,7 @@
 """The loads' C code, with sanitizers, on this machine's own memory; their marks do nothing here."""
 
 import subprocess
+from ctypes.util import find_library
 from pathlib import Path
 
 import loads
@@ -45,6 +46,7 @@ def test_the_tree_has_each_key_where_a_lookup_finds_it(tmp_path: Path) -> None:
         assert 0.9 * mib * PAGES < nodes <= mib * PAGES
 
 
+@pytest.mark.skipif(find_library("sqlite3") is None, reason="there is no libsqlite3")
 def test_sqlite_has_all_records_that_its_client_asks_for(tmp_path: Path) -> None:
     """In mapped pages, whose number is that of the load's size."""
     supplies.records(tmp_path / "records.db", 4)
