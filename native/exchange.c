@@ -283,6 +283,12 @@ static int make_room(struct bede_exchange *exchange, uint64_t most, uint64_t roo
 	return 0;
 }
 
+/* The bytes to promote together: those of a ticket, or of the hottest page if that is larger. */
+static uint64_t at_once(const struct bede_exchange *exchange, const struct bede_exchange_ask *ask)
+{
+	return ask->ticket > exchange->hot->size[0] ? ask->ticket : exchange->hot->size[0];
+}
+
 /*
  * Promote the hottest pages that fit into room that the fence leaves, and nobody uses. *left: how many bytes may be promoted. Returns
  * as move does, or 0.
@@ -296,10 +302,9 @@ static int fill(struct bede_exchange *exchange, const struct bede_exchange_ask *
 
 	while ((!err || err == -EAGAIN || err == -EBUSY) && looks < FILL_LOOKS && now_us() < until &&
 	       have_hot(exchange, ask, until)) {
-		uint64_t at_once = ask->ticket > hot->size[0] ? ask->ticket : hot->size[0];
 		uint64_t promoted = 0;
 
-		err = promote(exchange, minimum(*left, at_once), 0, local, &promoted);
+		err = promote(exchange, minimum(*left, at_once(exchange, ask)), 0, local, &promoted);
 		ask->paid(ask->context, 0, promoted);
 		*left -= minimum(promoted, *left);
 		if (err == -EBUSY) {
@@ -332,8 +337,8 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 		err = fill(exchange, ask, local, &left, until);
 	while ((!err || err == -EAGAIN) && exchange->learn.ready && now_us() < until &&
 	       have_hot(exchange, ask, until)) {
-		uint64_t at_once = ask->ticket > hot->size[0] ? ask->ticket : hot->size[0];
-		uint64_t most = minimum(left, at_once), demoted = 0, promoted = 0;
+		uint64_t part = at_once(exchange, ask);
+		uint64_t most = minimum(left, part), demoted = 0, promoted = 0;
 
 		if (most < hot->size[0])
 			break;
@@ -345,7 +350,7 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 				continue;
 			if (all)
 				break;
-			all = !have_cold(exchange, at_once - room, local, until);
+			all = !have_cold(exchange, part - room, local, until);
 			err = all ? 0 : make_room(exchange, most, room, far, &demoted);
 			ask->paid(ask->context, demoted, 0);
 			room += demoted;
@@ -362,8 +367,7 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 			err = 0;
 	}
 	note_done(exchange, ask->heat.bound,
-		  exchange->learn.ready && err != -ENOMEM && err != -EBUSY && err != -ENOSPC &&
-			  now_us() < until);
+		  exchange->learn.ready && (!err || err == -EAGAIN) && now_us() < until);
 }
 
 uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us)
