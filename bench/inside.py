@@ -55,10 +55,9 @@ def _run(command: list[str], client: list[str], parent: Path, name: str, within:
     samples = Path("/out") / f"{name}.csv"
     beside = [subprocess.Popen([sys.executable, "-m", "vmlab.demo.sampler", cgroup, samples])]
     if within:
-        stats = (Path("/out") / f"{name}-stats.csv").open("wb")
-        beside.append(
-            subprocess.Popen(["bede", "stats", "--csv", "--follow", "--interval", "3"], stdout=stats)
-        )
+        with (Path("/out") / f"{name}-stats.csv").open("wb") as stats:
+            told = ["bede", "stats", "--csv", "--follow", "--interval", "3"]
+            beside.append(subprocess.Popen(told, stdout=stats))
     asking = None
     if client:
         CLIENT.mkdir(exist_ok=True)

@@ -61,15 +61,20 @@ def write() -> None:
         _plot(some, _picture(kernel, load, share))
 
 
-def _compared(rows: list[Row]) -> Iterable[tuple[str, str, int, list[Row]]]:
-    """The loads that were run in several ways."""
+def _by_load(rows: list[Row]) -> Iterable[tuple[str, str, int, list[Row]]]:
+    """The rows of each load under each bound, by their seeds and ways."""
 
     def name(row: Row) -> tuple[str, str, int]:
         return row.kernel, row.load, row.share
 
     order = list(ways.WAYS)
-    for (kernel, load, share), group in itertools.groupby(sorted(rows, key=name), name):
-        some = sorted(group, key=lambda row: (row.seed, order.index(row.way)))
+    for key, group in itertools.groupby(sorted(rows, key=name), name):
+        yield *key, sorted(group, key=lambda row: (row.seed, order.index(row.way)))
+
+
+def _compared(rows: list[Row]) -> Iterable[tuple[str, str, int, list[Row]]]:
+    """The loads that were run in several ways."""
+    for kernel, load, share, some in _by_load(rows):
         if len({row.way for row in some} - {*REFERENCES}) >= COMPARED:
             yield kernel, load, share, some
 
@@ -80,12 +85,7 @@ def _picture(kernel: str, load: str, share: int) -> Path:
 
 def _summary(rows: list[Row]) -> str:
     lines = [f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
-
-    def name(row: Row) -> tuple[str, str, int]:
-        return row.kernel, row.load, row.share
-
-    for (kernel, load, share), group in itertools.groupby(sorted(rows, key=name), name):
-        some = list(group)
+    for kernel, load, share, some in _by_load(rows):
         cells = (
             _all("{:.2f}", [row.efficiency for row in some], min),
             _all("{:.1%}", [row.speed for row in some], min),

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "mark.h"
 #include "patterns.h"
 
 #define ROW 100 /* SQLITE_ROW */
@@ -46,14 +45,6 @@ static void check(int failed, const char *what)
 	}
 }
 
-static void mark_round(int round)
-{
-	char label[32];
-
-	snprintf(label, sizeof(label), "sqlite %d", round);
-	BEDE_MARK(BEDE_MARK_REPORT, label);
-}
-
 int main(int argc, char **argv)
 {
 	void *library = dlopen("libsqlite3.so.0", RTLD_NOW), *database, *statement;
@@ -82,7 +73,7 @@ int main(int argc, char **argv)
 
 	check(finalize(statement), "the first question");
 	check(prepare(database, "SELECT value FROM records WHERE id = ?", -1, &statement, NULL), "no values");
-	mark_round(0);
+	mark("sqlite", 0);
 	for (int round = 1; round <= rounds; round++) {
 		for (long i = 0; i < requests; i++) {
 			check(bind(statement, 1, (int64_t)zipf_key(records, most) + 1), "a key");
@@ -90,8 +81,7 @@ int main(int argc, char **argv)
 			sum += *blob(statement, 0);
 			check(reset(statement), "a question");
 		}
-		BEDE_MARK(BEDE_MARK_EPOCH, 0);
-		mark_round(round);
+		mark_epoch("sqlite", round);
 	}
 	check(finalize(statement), "the last question");
 	check(closed(database), "the end");

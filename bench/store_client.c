@@ -16,7 +16,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "mark.h"
 #include "patterns.h"
 
 #define VALUE 1000
@@ -126,14 +125,6 @@ static void ask(int fd, const struct store *store, const uint32_t *keys, size_t 
 	read_answers(fd, set ? *store->done : *store->before, count * (set ? strlen(store->done) : answer));
 }
 
-static void mark_round(const struct store *store, int round)
-{
-	char label[32];
-
-	snprintf(label, sizeof(label), "%s %d", store->name, round);
-	BEDE_MARK(BEDE_MARK_REPORT, label);
-}
-
 static const struct store *called(const char *name)
 {
 	for (size_t i = 0; i < sizeof(stores) / sizeof(*stores); i++)
@@ -162,15 +153,14 @@ int main(int argc, char **argv)
 			count = 0;
 		}
 	}
-	mark_round(store, 0);
+	mark(store->name, 0);
 	for (int round = 1; round <= rounds; round++) {
 		for (size_t i = 0; i < requests; i += AT_ONCE) {
 			for (count = 0; count < AT_ONCE; count++)
 				keys[count] = (uint32_t)zipf_key(records, most);
 			ask(fd, store, keys, AT_ONCE, false);
 		}
-		BEDE_MARK(BEDE_MARK_EPOCH, 0);
-		mark_round(store, round);
+		mark_epoch(store->name, round);
 	}
 	send_all(fd, store->end, strlen(store->end));
 	close(fd);

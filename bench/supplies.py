@@ -4,14 +4,11 @@
 import shutil
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 from loads import DEBIAN, LOADS, SIZE
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
 WORKLOADS = Path("tests/vm/guest/workloads")  #: in the checkout
 #: each program, and of what it is made; patterns is linked such that a library can be preloaded
 PROGRAMS = {

@@ -112,14 +112,14 @@ def swap() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def waiting(case: Case) -> Iterator[None]:
-    """While the block runs, page faults wait for huge pages if the case is for that."""
-    before = DEFRAG.read_text().partition("[")[2].partition("]")[0]
-    DEFRAG.write_text("always" if case.waits else before)
+def chosen(path: Path, word: str) -> Iterator[None]:
+    """Choose one of the words of a file, such as "always [madvise] never", for as long as the block runs."""
+    before = path.read_text().partition("[")[2].partition("]")[0]
+    path.write_text(word)
     try:
         yield
     finally:
-        DEFRAG.write_text(before)
+        path.write_text(before)
 
 
 def command(case: Case) -> list[str]:
@@ -184,7 +184,7 @@ def load_redis() -> str:
 
 def run(case: Case, bounded: bool = True) -> Result:
     """Run the load in its container, sampled from its first instruction to its end."""
-    with waiting(case):
+    with chosen(DEFRAG, "always") if case.waits else contextlib.nullcontext():
         return _run(case, bounded)
 
 

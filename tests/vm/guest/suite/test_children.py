@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import bounds
 import children
 import helpers
 import losing
@@ -31,10 +32,8 @@ THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 @pytest.fixture
 def small_pages():
     """Turn huge pages off: test_bounds.py tests how far they may exceed a bound."""
-    before = THP.read_text().partition("[")[2].partition("]")[0]
-    THP.write_text("never")
-    yield
-    THP.write_text(before)
+    with bounds.chosen(THP, "never"):
+        yield
 
 
 def within(sampling, bound=BOUND):

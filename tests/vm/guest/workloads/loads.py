@@ -29,30 +29,28 @@ def check(region, size, salt):
             sys.exit(f"page {offset // PAGE} lost its content")
 
 
-def anon(size, salt, rest, thp):
-    region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    region.madvise(MADV_HUGEPAGE if thp else MADV_NOHUGEPAGE)
+def held(region, size, salt, rest):
     fill(region, size, salt)
     rest()
     check(region, size, salt)
+
+
+def anon(size, salt, rest, thp):
+    region = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    region.madvise(MADV_HUGEPAGE if thp else MADV_NOHUGEPAGE)
+    held(region, size, salt, rest)
 
 
 def populate(size, salt, rest, thp):
     """Have one system call allocate all of it, in huge pages if these are always used."""
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
-    region = mmap.mmap(-1, size, flags=flags)
-    fill(region, size, salt)
-    rest()
-    check(region, size, salt)
+    held(mmap.mmap(-1, size, flags=flags), size, salt, rest)
 
 
 def shmem(size, salt, rest, thp):
     fd = os.memfd_create("load")
     os.ftruncate(fd, size)
-    region = mmap.mmap(fd, size)
-    fill(region, size, salt)
-    rest()
-    check(region, size, salt)
+    held(mmap.mmap(fd, size), size, salt, rest)
 
 
 def read(size, salt, rest, thp, pace=None):

@@ -64,20 +64,6 @@ uint32_t *shuffled(size_t n, size_t apart)
 	return order;
 }
 
-void mark(const char *kind, int round)
-{
-	char label[64];
-
-	snprintf(label, sizeof(label), "%s %d", kind, round);
-	BEDE_MARK(BEDE_MARK_REPORT, label);
-}
-
-void mark_epoch(const char *kind, int round)
-{
-	BEDE_MARK(BEDE_MARK_EPOCH, 0);
-	mark(kind, round);
-}
-
 static uint64_t chase(char *memory, size_t size, int rounds)
 {
 	size_t lines = size / LINE;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What patterns.c and algorithms.c share: random numbers, work, marks, and the kinds of load that are algorithms. */
+/* What patterns.c, algorithms.c and the programs of bench/ share: random numbers, work, marks, and the kinds of load that are algorithms. */
 #pragma once
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+#include "mark.h"
 
 #define LINE 64U
 #define PAGE 4096U
@@ -48,9 +51,20 @@ void compute(void);
 uint32_t *shuffled(size_t n, size_t apart);
 
 /* Tells the model that a round of this kind has ended. */
-void mark(const char *kind, int round);
+static inline void mark(const char *kind, int round)
+{
+	char label[64];
+
+	snprintf(label, sizeof(label), "%s %d", kind, round);
+	BEDE_MARK(BEDE_MARK_REPORT, label);
+}
+
 /* The same, and ends an epoch of the log of misses. */
-void mark_epoch(const char *kind, int round);
+static inline void mark_epoch(const char *kind, int round)
+{
+	BEDE_MARK(BEDE_MARK_EPOCH, 0);
+	mark(kind, round);
+}
 
 /* Each runs so many rounds in the memory, and returns what depends on all that it read. */
 uint64_t rank(char *memory, size_t size, int rounds);
