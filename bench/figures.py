@@ -25,6 +25,7 @@ class Row:
     """One way to run one load, see bench/placement.py for the figures. *again*: None if it never was.
 
     *efficiency*: None if there is no oracle. *vain*: None if nobody counted it, or nothing moved.
+    *whole*: the E of an oracle that chooses among whole huge pages; None if the load has hardly any.
     """
 
     kernel: str
@@ -44,6 +45,7 @@ class Row:
     again: float | None
     vain: float | None
     revision: str  #: of the checkout
+    whole: float | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Run:
             seed=self.seed,
             way=way,
             local_share=local,
-            efficiency=(local - best.chance) / (best.steady - best.chance) if best else None,
+            efficiency=efficiency(local, best) if best else None,
             speed=ideal / time(steady),
             mean=mean,
             deviation=deviation,
@@ -118,6 +120,7 @@ class Run:
             again=again(found[load.rounds // 2 :], best) if best and load.moves else None,
             vain=self.vain(way),
             revision=self.revision,
+            whole=efficiency(best.whole, best) if best and load.huge else None,
         )
 
     def cost(self, way: str, than: str) -> Cost:
@@ -173,6 +176,11 @@ def local_share(some: list[Counts]) -> float:
     """The share of a cgroup's misses that local memory served."""
     misses = [sum(counts["user_misses"][node] for counts in some) for node in (0, 1)]
     return float(misses[0] / sum(misses))
+
+
+def efficiency(share: float, best: "Best") -> float:
+    """E, if local memory serves this share of the misses: 0 is chance, 1 the oracle."""
+    return (share - best.chance) / (best.steady - best.chance)
 
 
 def again(after: list[Counts], best: "Best") -> float | None:

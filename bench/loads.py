@@ -30,6 +30,7 @@ class Load:
     patience: int = 60  #: seconds of the machine's clock that it may take
     moves: bool = False  #: whether other memory is the one in use after half of the rounds
     stays: bool = True  #: whether pages live long enough for an oracle to choose among them
+    huge: bool = False  #: whether most of its memory is in huge pages
 
     def words(self, kind: str, rounds: int) -> list[str]:
         """The command line for so many rounds of a load of this *kind*; the first word may be missing."""
@@ -80,6 +81,7 @@ LOADS = {
         requests=60000,
         rounds=200,
         patience=180,
+        huge=True,
     ),
     "sqlite": Load(
         program=(str(SHARE / "sqlite_client"), str(SHARE / "records.db"), "{rounds}", "{requests}"),

@@ -28,6 +28,8 @@ Columns:
 
     H       share of the load's misses that local memory served, in its last rounds
     E       (H - chance) / (oracle's H - chance): 0 is chance, 1 is the oracle
+    whole   the E of an oracle that may choose only whole huge pages, for a load that has most of its memory
+            in these (in the report's first table)
     speed   modelled time of the oracle, divided by this one's
     mean    mean local usage in the last quarter of the time, as a share of the bound, and its standard
             deviation; "over" is the highest overshoot of all the time

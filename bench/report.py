@@ -21,7 +21,7 @@ PAGE = DOCS / "figures.md"
 COMPARED = 3  #: ways from which on a load gets a table and a picture of its own
 REFERENCES = ("far", "local")  #: no ways to hold a bound
 COLUMNS = (
-    *("kernel", "load", "bound", "seeds", "E", "speed", "mean", "over"),
+    *("kernel", "load", "bound", "seeds", "E", "whole", "speed", "mean", "over"),
     *("cpu", "later", "again", "vain", "revision"),
 )
 HEAD = f"""\
@@ -88,6 +88,7 @@ def _summary(rows: list[Row]) -> str:
     for kernel, load, share, some in _by_load(rows):
         cells = (
             _all("{:.2f}", [row.efficiency for row in some], min),
+            _all("{:.2f}", [row.whole for row in some], min),
             _all("{:.1%}", [row.speed for row in some], min),
             _all("{:.1%}", [row.mean for row in some], min),
             _all("{:.1%}", [max(0.0, row.over) for row in some], max),

@@ -14,6 +14,7 @@ from pathlib import Path
 from ocihook.errors import InputError
 
 PAGE = 4096
+HUGE_SHIFT = 9  #: of a page's number: 512 of them are a huge page's
 SPACE_SHIFT = 44  #: as in plugin/pages.h; the highest bit is always set
 Epoch = Counter[int]  #: a page's name → its misses
 
@@ -23,7 +24,8 @@ class Best:
     """What the oracle reaches with *pages* pages local.
 
     *chosen*: the best set that never changes. *steady* is its share of all misses (H*), *moving* that of a
-    set chosen anew for each epoch, *chance* what a random set would have.
+    set chosen anew for each epoch, *chance* what a random set would have. *whole* is that of the best set of
+    whole huge pages, if all memory were in these.
     """
 
     pages: int
@@ -32,6 +34,7 @@ class Best:
     steady: float
     moving: float
     chance: float
+    whole: float
 
 
 def space(name: int) -> int:
@@ -67,6 +70,9 @@ def best(epochs: list[Epoch], pages: int) -> Best:
     if not misses:
         raise InputError("the log has no misses", "Call bede-mark --follow and --epoch in the machine")
     chosen = heapq.nlargest(pages, total, key=total.__getitem__)
+    huge = Counter[int]()
+    for name, count in total.items():
+        huge[name >> HUGE_SHIFT] += count
     moving = sum(sum(heapq.nlargest(pages, epoch.values())) for epoch in epochs)
     return Best(
         pages=pages,
@@ -75,6 +81,7 @@ def best(epochs: list[Epoch], pages: int) -> Best:
         steady=sum(total[name] for name in chosen) / misses,
         moving=moving / misses,
         chance=min(1.0, pages / len(total)),
+        whole=sum(heapq.nlargest(pages >> HUGE_SHIFT, huge.values())) / misses,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from vmlab.model.oracle import Best
 
-BEST = Best(pages=10, chosen=frozenset(), misses=1000, steady=0.85, moving=0.9, chance=0.25)
+BEST = Best(pages=10, chosen=frozenset(), misses=1000, steady=0.85, moving=0.9, chance=0.25, whole=0.55)
 MISSES = 1000  #: of a round
 
 
@@ -41,6 +41,11 @@ def test_again_counts_from_the_change_to_the_end_of_the_rounds_that_are_good() -
     goal = BEST.chance + 0.9 * (BEST.steady - BEST.chance)
     after = [counts(0.3)] * 7 + [counts(goal + 0.01)] * 5
     assert figures.again(after, BEST) == pytest.approx(1.0)
+
+
+def test_an_oracle_of_whole_huge_pages_has_an_efficiency_of_its_own() -> None:
+    assert figures.efficiency(BEST.steady, BEST) == pytest.approx(1)
+    assert figures.efficiency(BEST.whole, BEST) == pytest.approx(0.5)
 
 
 def test_one_good_round_is_not_again() -> None:

@@ -43,6 +43,13 @@ def test_no_other_set_is_better(epochs: list[dict[int, int]], pages: int) -> Non
     assert len(best.chosen) == min(pages, len(total))
 
 
+def test_whole_huge_pages_are_chosen_by_all_of_their_pages() -> None:
+    misses = {0: 9, 1: 1, 512: 4, 513: 4, 514: 4, 1024: 8}
+    best = oracle.best([Counter({name(page): count for page, count in misses.items()})], 600)
+    assert best.whole * best.misses == pytest.approx(12)
+    assert best.steady == 1.0
+
+
 def test_a_log_and_a_placement_have_one_format(tmp_path: Path) -> None:
     path = log(tmp_path / "log", {name(1): 5, name(2): 1}, {name(2): 3, name(9, space=2): 1})
     epochs = oracle.read(path)
