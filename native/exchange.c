@@ -3,33 +3,16 @@
 #include "exchange.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 
 #include "roomiest.h"
 #include "scores.h"
 #include "units.h"
+#include "worth.h"
 
 #define LONGEST_US 1000000 /* the longest exchange: until then what was measured has changed */
-/*
- * A score that is an average of twenty windows differs by up to a tenth by chance alone. A margin of two tenths is beyond that. And
- * a page that was in use in less than three tenths of the windows was used once in a while, or by a scan. Both are less
- * for longer averages.
- */
-#define MARGIN (20 * BEDE_HEAT_POINT)
-#define MOST_MARGIN (60 * BEDE_HEAT_POINT)
-#define LEAST_HEAT (30 * BEDE_HEAT_POINT)
-/*
- * Moving two pages takes 4.8 us, and one access to a far page instead of a local one 160 ns: thirty accesses have to
- * follow within the time for which one can foresee them: as long as it was so before.
- */
-#define PAYS 30
-#define FORESEEN_US 10000000
-#define MOST_FORESEEN_US 60000000
-#define MOST_CHANCE (1.0 / BEDE_SCORES_LEAST)
-#define FILL_LOOKS 16 /* lists of hot pages in which to look for one that fits into what is free */
+#define FILL_LOOKS 16	   /* lists of hot pages in which to look for one that fits into what is free */
 #define REFUSED 3 /* tickets of which nothing is granted, for room that was made; more will not be either */
-#define VAIN_PARTS 10	       /* one of so many moved in vain is too much */
 #define SETTLED_PARTS 200      /* less than one of so many parts of the bound is hardly anything */
 #define PACE_LEARNING 10       /* 10 % of a CPU while learning, ... */
 #define PACE_SETTLED 100       /* ... and 1 % when less than 1 % of the bound was left to exchange; ... */
@@ -38,7 +21,7 @@
 void bede_exchange_open(struct bede_exchange *exchange)
 {
 	bede_learn_open(&exchange->learn);
-	exchange->margin = MARGIN;
+	bede_worth_open(exchange);
 	exchange->pace = PACE_LEARNING;
 }
 
@@ -46,91 +29,6 @@ int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exch
 			  uint64_t *used_us)
 {
 	return bede_learn_measure(&exchange->learn, exchange->search, &ask->heat, used_us);
-}
-
-/* The part of a throw's variance that is left in the scores, as if they were of twenty windows at least: few tell too little. */
-static double chance_of(const struct bede_exchange *exchange)
-{
-	double chance = exchange->learn.chance;
-
-	return chance < MOST_CHANCE ? chance : MOST_CHANCE;
-}
-
-/* That number, which is for scores of twenty windows, for those that there are: there is less chance in averages of more. */
-static unsigned for_windows(const struct bede_exchange *exchange, unsigned number)
-{
-	return (unsigned)(number * sqrt(chance_of(exchange) / MOST_CHANCE));
-}
-
-static unsigned margin_of(const struct bede_exchange *exchange)
-{
-	return for_windows(exchange, exchange->margin);
-}
-
-/*
- * Whether a page with the heat hot is used so much more often than one with the heat cold that moving both pays. A page
- * that is used r times a second is seen in a window of t seconds with a probability of 1 - exp(-rt), its heat. So the
- * difference of the rates is log((1 - cold) / (1 - hot)) / t. It must be PAYS in the time foreseen; the logarithm is avoided by
- * the other side's exponential, of an argument of at most 1. No page counts as used more often than the windows tell.
- */
-static bool pays(const struct bede_exchange *exchange, unsigned hot, unsigned cold)
-{
-	const struct bede_learn *learn = &exchange->learn;
-	double unseen = BEDE_HEAT_ALWAYS * (1 + chance_of(exchange));
-	uint64_t foreseen = minimum(learn->age_us, MOST_FORESEEN_US);
-	double x = (double)PAYS * (double)learn->scored_us /
-		   (double)(foreseen > FORESEEN_US ? foreseen : FORESEEN_US);
-
-	return (unseen - cold) / (unseen - hot) >= 1 + x + x * x / 2 + x * x * x / 6;
-}
-
-/* Whether moved, which notes pages, has the page with that index. */
-static bool has(const struct bede_recent *moved, const struct bede_pages *pages, size_t i, uint64_t at_us)
-{
-	return bede_recent_has(moved, pages->key[i], at_us);
-}
-
-/* Whether a hot page is to be exchanged for a cold one. A page that was just moved needs twice the margin. */
-static bool is_better(const struct bede_exchange *exchange, const struct bede_pages *hot, size_t i,
-		      const struct bede_pages *cold, size_t j, uint64_t at_us)
-{
-	unsigned margin = margin_of(exchange);
-
-	if (has(&exchange->demoted, hot, i, at_us) || has(&exchange->promoted, cold, j, at_us))
-		margin *= 2;
-	return hot->heat[i] >= cold->heat[j] + margin && pays(exchange, hot->heat[i], cold->heat[j]);
-}
-
-/* Whether a part of the room for a huge page was made just now, and the rest was not worth it. */
-static bool lacks_room(const struct bede_exchange *exchange, uint64_t at_us)
-{
-	return exchange->lacked_us && at_us < exchange->lacked_us + FORESEEN_US;
-}
-
-/*
- * How many of the first cold pages are worth being demoted for the first hot ones, of which most bytes may be promoted. There is
- * room for some of these already. *refused: the cold page that was not worth it.
- */
-static size_t worth(const struct bede_exchange *exchange, uint64_t most, uint64_t room, size_t *refused)
-{
-	const struct bede_pages *hot = exchange->hot, *cold = exchange->cold;
-	uint64_t at_us = now_us();
-	size_t j = 0, count = 0;
-
-	for (size_t i = 0; i < hot->count && hot->size[i] <= most; i++) {
-		for (; room < hot->size[i]; room += cold->size[j++]) {
-			/* A huge page may need more small ones than the list has: these make a part of its room. */
-			*refused = j;
-			if (j == cold->count)
-				return count || lacks_room(exchange, at_us) ? count : j;
-			if (!is_better(exchange, hot, i, cold, j, at_us))
-				return count;
-		}
-		room -= hot->size[i];
-		most -= hot->size[i];
-		count = j;
-	}
-	return count;
 }
 
 /*
@@ -153,7 +51,7 @@ static int move(struct bede_exchange *exchange, struct bede_pages *pages, size_t
 				bede_recent_note(&exchange->stuck, pages->key[i], at_us);
 			continue;
 		}
-		if (has(back, pages, i, at_us))
+		if (bede_recent_has(back, pages->key[i], at_us))
 			exchange->bytes_vain += pages->size[i];
 		bede_recent_note(there, pages->key[i], at_us);
 	}
@@ -202,10 +100,10 @@ static void drop_useless(struct bede_exchange *exchange, struct bede_pages *page
 	uint64_t at_us = now_us();
 
 	for (size_t i = pages->count; i-- > 0;) {
-		bool waits = pages == exchange->hot && pages->heat[i] < margin_of(exchange) * 2 &&
-			     has(&exchange->demoted, pages, i, at_us);
+		bool waits = pages == exchange->hot && pages->heat[i] < bede_worth_margin(exchange) * 2 &&
+			     bede_recent_has(&exchange->demoted, pages->key[i], at_us);
 
-		if (waits || has(&exchange->stuck, pages, i, at_us))
+		if (waits || bede_recent_has(&exchange->stuck, pages->key[i], at_us))
 			bede_pages_drop(pages, i, 1);
 	}
 }
@@ -213,12 +111,7 @@ static void drop_useless(struct bede_exchange *exchange, struct bede_pages *page
 /* complete: nothing kept the exchange from doing all that was worth it. */
 static void note_done(struct bede_exchange *exchange, uint64_t bound, bool complete)
 {
-	uint64_t moved = exchange->bytes_demoted + exchange->bytes_promoted;
-
-	if (exchange->bytes_vain * VAIN_PARTS > moved)
-		exchange->margin = exchange->margin * 2 < MOST_MARGIN ? exchange->margin * 2 : MOST_MARGIN;
-	else if (exchange->margin > MARGIN)
-		exchange->margin -= BEDE_HEAT_POINT;
+	bede_worth_adjust(exchange);
 	/* If hardly anything is worth an exchange, the right pages are local. */
 	exchange->learn.settled = complete && exchange->learn.learned >= BEDE_SCORES_LEAST &&
 				  exchange->bytes_promoted * SETTLED_PARTS < bound;
@@ -236,7 +129,7 @@ static bool have_hot(struct bede_exchange *exchange, const struct bede_exchange_
 {
 	while (!exchange->hot->count) {
 		if (bede_search_collect(exchange->search, exchange->hot, true, ask->far_mask,
-					for_windows(exchange, LEAST_HEAT), ask->ticket, until) <= 0)
+					bede_worth_least(exchange), ask->ticket, until) <= 0)
 			return false;
 		drop_useless(exchange, exchange->hot);
 	}
@@ -246,7 +139,7 @@ static bool have_hot(struct bede_exchange *exchange, const struct bede_exchange_
 /* Collect cold pages of that node for so many bytes, unless some are left. False if there are no more. */
 static bool have_cold(struct bede_exchange *exchange, uint64_t bytes, int node, uint64_t until)
 {
-	unsigned limit = BEDE_HEAT_ALWAYS - margin_of(exchange);
+	unsigned limit = BEDE_HEAT_ALWAYS - bede_worth_margin(exchange);
 
 	while (!exchange->cold->count) {
 		if (bede_search_collect(exchange->search, exchange->cold, false, 1ULL << node, limit, bytes,
@@ -264,7 +157,7 @@ static bool have_cold(struct bede_exchange *exchange, uint64_t bytes, int node, 
 static int make_room(struct bede_exchange *exchange, uint64_t most, uint64_t room, int far, uint64_t *demoted)
 {
 	struct bede_pages *hot = exchange->hot, *cold = exchange->cold;
-	size_t refused = 0, count = worth(exchange, most, room, &refused);
+	size_t refused = 0, count = bede_worth_count(exchange, most, room, &refused);
 
 	if (count) {
 		int err = move(exchange, cold, count, far, demoted);
@@ -272,12 +165,12 @@ static int make_room(struct bede_exchange *exchange, uint64_t most, uint64_t roo
 		exchange->bytes_demoted += *demoted;
 		return err;
 	}
-	if (hot->heat[0] < cold->heat[0] + margin_of(exchange) ||
-	    !pays(exchange, hot->heat[0], cold->heat[0]))
+	if (!bede_worth_first(exchange))
 		return -ENOENT;
 	/* The hot page, or the cold one, was moved just now; or the hot one is huge, and not worth so many cold ones. */
-	bool waits = refused < cold->count && has(&exchange->promoted, cold, refused, now_us()) &&
-		     !has(&exchange->demoted, hot, 0, now_us());
+	bool waits = refused < cold->count &&
+		     bede_recent_has(&exchange->promoted, cold->key[refused], now_us()) &&
+		     !bede_recent_has(&exchange->demoted, hot->key[0], now_us());
 
 	bede_pages_drop(waits ? cold : hot, waits ? refused : 0, 1);
 	return 0;

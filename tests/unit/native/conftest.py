@@ -43,7 +43,7 @@ def heat_race(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`exchange.c` with AddressSanitizer and UBSan; it stands in for what calls the kernel."""
-    real = ("exchange", "learn", "forecast", "hits", "search", "scores", "shared", "order", "recent")
+    real = ("exchange", "worth", "learn", "forecast", "hits", "search", "scores", "shared", "order", "recent")
     real += ("pagelist", "ranges", "kfile")
     return build("exchange", "address,undefined", tmp_path_factory.mktemp("exchange"), real)
 
