@@ -57,7 +57,8 @@ _UNPACKED = ("env", f"LD_LIBRARY_PATH={DEBIAN}/usr/lib/x86_64-linux-gnu")
 LOADS = {
     "zipf": Load(_STORE),
     "region": Load(_STORE),
-    "moved": Load(_STORE, moves=True),
+    # Half of it lasts for twenty seconds: other pages may be noticed late.
+    "moved": Load(_STORE, moves=True, rounds=400, patience=150),
     "scan": Load(_STORE),
     "churn": Load(_STORE),
     "rank": Load(rounds=24, last=3, short=4),  # each round reads the whole graph

@@ -13,10 +13,14 @@
 #define LONGEST_US 1000000 /* the longest exchange: until then what was measured has changed */
 #define FILL_LOOKS 16	   /* lists of hot pages in which to look for one that fits into what is free */
 #define REFUSED 3 /* tickets of which nothing is granted, for room that was made; more will not be either */
-#define SETTLED_PARTS 200      /* less than one of so many parts of the bound is hardly anything */
-#define PACE_LEARNING 10       /* 10 % of a CPU while learning, ... */
-#define PACE_SETTLED 100       /* ... and 1 % when less than 1 % of the bound was left to exchange; ... */
-#define MOST_PAUSE_US 60000000 /* ... but a minute is long for pages that have become hot */
+#define SETTLED_PARTS 200 /* less than one of so many parts of the bound is hardly anything */
+/* One of so many parts of a CPU: for learning much, as little as is left, and hardly anything; and besides for looks. */
+#define PACE_LEARNING 10
+#define PACE_LEARNED 200
+#define PACE_SETTLED 100
+#define PACE_LOOKS 200
+#define PACE_DOUBTS 3	       /* what was learned may not hold any more */
+#define MOST_PAUSE_US 60000000 /* a minute is long for pages that have become hot */
 
 void bede_exchange_open(struct bede_exchange *exchange)
 {
@@ -121,7 +125,7 @@ static void note_done(struct bede_exchange *exchange, uint64_t bound, bool compl
 	exchange->pace = PACE_LEARNING;
 	if (complete && exchange->learn.learned >= BEDE_SCORES_LEAST && exchange->learn.fits &&
 	    parts > PACE_LEARNING)
-		exchange->pace = minimum(parts, PACE_SETTLED);
+		exchange->pace = minimum(parts, exchange->learn.settled ? PACE_SETTLED : PACE_LEARNED);
 }
 
 /* Collect hot far pages, unless some are left. False if there are no more. */
@@ -213,6 +217,14 @@ static int fill(struct bede_exchange *exchange, const struct bede_exchange_ask *
 	return err == -ENOSPC || err == -EBUSY ? 0 : err;
 }
 
+static void begin(struct bede_exchange *exchange)
+{
+	exchange->bytes_demoted = exchange->bytes_promoted = exchange->bytes_vain = 0;
+	bede_pages_clear(exchange->hot);
+	bede_pages_clear(exchange->cold);
+	bede_search_rewind(exchange->search);
+}
+
 void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchange_ask *ask)
 {
 	struct bede_pages *hot = exchange->hot;
@@ -222,10 +234,7 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 	unsigned refused = 0;
 	int err = 0;
 
-	exchange->bytes_demoted = exchange->bytes_promoted = exchange->bytes_vain = 0;
-	bede_pages_clear(hot);
-	bede_pages_clear(exchange->cold);
-	bede_search_rewind(exchange->search);
+	begin(exchange);
 	if (exchange->ticket && exchange->learn.ready)
 		err = fill(exchange, ask, local, &left, until);
 	while ((!err || err == -EAGAIN) && exchange->learn.ready && now_us() < until &&
@@ -236,38 +245,59 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 		if (most < hot->size[0])
 			break;
 		if (room < hot->size[0]) {
-			/* What was demoted for a huge page, but is not enough for it, does for others. */
-			if (all && room)
-				exchange->lacked_us = now_us();
-			if (all && drop_larger(hot, room))
+			if (!all) {
+				all = !have_cold(exchange, part - room, local, until);
+				err = all ? 0 : make_room(exchange, most, room, far, &demoted);
+				ask->paid(ask->context, demoted, 0);
+				room += demoted;
+				all = all || err == -ENOENT;
+				err = err == -ENOENT ? 0 : err;
 				continue;
-			if (all)
+			}
+			if (!room)
 				break;
-			all = !have_cold(exchange, part - room, local, until);
-			err = all ? 0 : make_room(exchange, most, room, far, &demoted);
-			ask->paid(ask->context, demoted, 0);
-			room += demoted;
-			all = all || err == -ENOENT;
-			err = err == -ENOENT ? 0 : err;
-			if (room < hot->size[0])
-				continue;
+			/* What is free besides may be enough for the rest of a huge page. If not, what was demoted does for others. */
+			exchange->lacked_us = now_us();
 		}
-		err = promote(exchange, minimum(most, room), room, local, &promoted);
+		err = promote(exchange, exchange->ticket ? most : minimum(most, room), room, local,
+			      &promoted);
 		ask->paid(ask->context, 0, promoted);
 		left -= minimum(promoted, left);
 		room -= minimum(promoted, room);
+		if (err == -EBUSY && all) {
+			err = 0;
+			break;
+		}
 		if ((err == -EBUSY || err == -ENOSPC) && refused++ < REFUSED)
 			err = 0;
 	}
-	note_done(exchange, ask->heat.bound,
-		  exchange->learn.ready && (!err || err == -EAGAIN) && now_us() < until);
+	/* After a look there is only what came up meanwhile, such as room. */
+	if (!exchange->learn.looked)
+		note_done(exchange, ask->heat.bound,
+			  exchange->learn.ready && (!err || err == -EAGAIN) && now_us() < until);
 }
 
-uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us)
+/*
+ * What is measured to learn from costs the more the longer it has to last until there is leave for the next time. So there are looks
+ * meanwhile, at a price of their own: a change must not wait for that.
+ */
+uint64_t bede_exchange_pause(struct bede_exchange *exchange, uint64_t used_us)
 {
-	uint64_t pause = minimum(used_us * exchange->pace, MOST_PAUSE_US), least = used_us * PACE_LEARNING;
+	struct bede_learn *learn = &exchange->learn;
+	uint64_t now = now_us(), look_us = used_us, least = used_us * PACE_LEARNING;
 
-	return pause > least ? pause : least;
+	if (!learn->looked) {
+		exchange->due_us = now + minimum(used_us * exchange->pace, MOST_PAUSE_US);
+		look_us = learn->windows ? used_us * BEDE_LOOK_WINDOWS / learn->windows : used_us;
+	}
+	learn->looks = false;
+	if (learn->doubts)
+		return used_us * PACE_DOUBTS;
+	uint64_t left = exchange->due_us > now ? exchange->due_us - now : 0;
+	uint64_t look = look_us * PACE_LOOKS > least ? look_us * PACE_LOOKS : least;
+
+	learn->looks = exchange->pace > PACE_LEARNING && look < left / 2;
+	return learn->looks ? look : left > least ? left : least;
 }
 
 void bede_exchange_close(struct bede_exchange *exchange)

@@ -20,8 +20,9 @@ struct bede_exchange {
 	struct bede_pages *cold, *hot; /* where pages to demote, and to promote, are collected */
 	struct bede_ticket *ticket;    /* NULL: no fence has to be lowered */
 	struct bede_recent demoted, promoted, stuck; /* which pages were moved, or could not be */
-	unsigned margin;    /* by which a far page's heat must be higher, with scores of twenty windows */
-	uint64_t pace;	    /* the next exchange comes after so many times the CPU time of the last one */
+	unsigned margin; /* by which a far page's heat must be higher, with scores of twenty windows */
+	uint64_t pace;	 /* the next exchange comes after so many times the CPU time of the last one, ... */
+	uint64_t due_us; /* ... which is then; there may be looks until then */
 	uint64_t lacked_us; /* when only a part of the room for a huge page was worth making; or 0 */
 	/* What the last exchange did; bytes. */
 	uint64_t bytes_demoted, bytes_promoted, bytes_vain;
@@ -51,8 +52,8 @@ int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exch
 /* Exchange what is worth it. */
 void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchange_ask *ask);
 
-/* After an exchange that took so much CPU time: microseconds until the next one. */
-uint64_t bede_exchange_pause(const struct bede_exchange *exchange, uint64_t used_us);
+/* After an exchange, or a look, that took so much CPU time: microseconds until the next one. */
+uint64_t bede_exchange_pause(struct bede_exchange *exchange, uint64_t used_us);
 
 void bede_exchange_close(struct bede_exchange *exchange);
 

@@ -10,6 +10,7 @@
  */
 #define HOT_SCORE (50 * BEDE_HEAT_POINT)
 #define STILL_HOT 0.5
+#define SURE 3 /* so many deviations are no chance */
 #define LEAST_HOTTER (5 * BEDE_HEAT_POINT)
 #define ROUNDS 40 /* more change little */
 /* So many different shares of windows in which memory is used, if chance is left out. */
@@ -171,6 +172,7 @@ static void note(const struct bede_forecast *forecast, const struct bede_range *
 	out->all_scores += bytes * score->heat;
 	if (score->heat >= HOT_SCORE) {
 		out->hot_bytes += bytes;
+		out->hot_squares += bytes * bytes;
 		out->hot += bytes * heat;
 		out->hot_expected += bytes * bede_forecast_of(forecast, score);
 	}
@@ -261,7 +263,7 @@ struct bede_drift bede_forecast_drift(const struct bede_forecast *forecast,
 	return (struct bede_drift){ .more = excess < 1 ? excess : 1, .error = sqrt(squares) / throws };
 }
 
-bool bede_forecast_has_failed(const struct bede_comparison *compared, double there)
+bool bede_forecast_has_failed(const struct bede_comparison *compared, double there, unsigned windows)
 {
 	if (there <= 0 || compared->hot_bytes <= 0)
 		return false;
@@ -270,5 +272,9 @@ bool bede_forecast_has_failed(const struct bede_comparison *compared, double the
 	double expected = compared->hot_expected / compared->hot_bytes * usual - chance;
 	double seen = compared->hot / compared->hot_bytes - chance;
 
-	return expected > LEAST_HOTTER && seen < expected * STILL_HOT;
+	double share = (expected + chance) / BEDE_HEAT_ALWAYS, throw = share < 1 ? share * (1 - share) : 0;
+	double parts = compared->hot_bytes * compared->hot_bytes / compared->hot_squares;
+	double deviation = sqrt(throw / (parts * windows)) * BEDE_HEAT_ALWAYS;
+
+	return expected > LEAST_HOTTER && seen < expected * STILL_HOT && seen < expected - SURE * deviation;
 }

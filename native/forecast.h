@@ -47,7 +47,8 @@ struct bede_alike {
 struct bede_comparison {
 	struct bede_alike alike[BEDE_HEAT_POINTS + 1]; /* by points; memory that is new is left out */
 	double all, all_scores;			       /* as measured, and by the scores */
-	double hot, hot_expected, hot_bytes;	       /* of what has high scores */
+	double hot, hot_expected, hot_bytes;	       /* of what has high scores, ... */
+	double hot_squares;			       /* ... and the sum of bytes * bytes */
 };
 
 /* Compare them; forecast is that of the scores. Both lists are sorted by owner and place. */
@@ -69,8 +70,9 @@ struct bede_drift bede_forecast_drift(const struct bede_forecast *forecast,
 
 /*
  * Whether what had the highest scores is not in use any more, though as much as before is in use in all: then the scores say
- * nothing about the present. there is how many bytes are in memory.
+ * nothing about the present. there is how many bytes are in memory. A few parts that were not used in those windows by chance are no
+ * reason: the less memory has high scores, the more of it must have missed.
  */
-bool bede_forecast_has_failed(const struct bede_comparison *compared, double there);
+bool bede_forecast_has_failed(const struct bede_comparison *compared, double there, unsigned windows);
 
 #endif

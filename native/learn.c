@@ -11,13 +11,13 @@
 
 #define FIRST_WINDOW_US 5000
 #define MOST_WINDOWS 10 /* of one measurement: one more tells little, and the list becomes old meanwhile */
-#define LEAST_WINDOWS 2
 /* A program grows if its memory is larger than last time by one of so many parts. */
 #define GROWING_PARTS 16
 #define DRIFT_MEASUREMENTS 8 /* so many are averaged: one alone may differ from others by chance */
 #define SHORTER_PARTS 8	     /* an average that is too long becomes shorter by one of so many parts */
 #define MOST_WITHOUT 5	     /* measurements without samples that are left out, as long as others have them */
-#define MOST_UNFIT 5 /* likewise, of windows that are too long or too short for what the load does now */
+#define MOST_UNFIT 5	 /* likewise, of windows that are too long or too short for what the load does now */
+#define MOMENT_US 400000 /* a program may do one thing for so long, and another one then */
 #define MEASURE_US 2000000	       /* the longest measurement */
 #define LEAST_PROCESS (1024 * 1024ULL) /* bytes; heat of smaller processes is not measured */
 
@@ -33,17 +33,23 @@ static int by_size(const void *left, const void *right)
 	return (a->bytes < b->bytes) - (a->bytes > b->bytes);
 }
 
+/* Whether no more than a few windows are measured. */
+static bool is_short(const struct bede_learn *learn)
+{
+	return (learn->settled || learn->looks) && !learn->doubts;
+}
+
 /*
  * How many windows to measure. As long as their length is not right, that is to be found out at the least price; and once
  * everything is settled, a change is noticed the sooner the less each look at it costs.
  */
 static unsigned windows(const struct bede_learn *learn)
 {
-	uint64_t count = learn->fits && !learn->settled ? MEASURE_US / learn->window_us : LEAST_WINDOWS;
+	uint64_t count = learn->fits && !is_short(learn) ? MEASURE_US / learn->window_us : BEDE_LOOK_WINDOWS;
 
-	return (unsigned)(count > MOST_WINDOWS	? MOST_WINDOWS :
-			  count < LEAST_WINDOWS ? LEAST_WINDOWS :
-						  count);
+	return (unsigned)(count > MOST_WINDOWS	    ? MOST_WINDOWS :
+			  count < BEDE_LOOK_WINDOWS ? BEDE_LOOK_WINDOWS :
+						      count);
 }
 
 /*
@@ -104,9 +110,10 @@ static bool follows(struct bede_learn *learn, const struct bede_search *search,
 	struct bede_comparison compared;
 
 	bede_forecast_compare(&learn->forecast, &search->heat, measured, &compared);
-	if (bede_forecast_has_failed(&compared, bede_scores_in_memory(measured, search->vmas.memory)))
+	if (bede_forecast_has_failed(&compared, bede_scores_in_memory(measured, search->vmas.memory),
+				     windows))
 		return false;
-	if (learn->learned >= BEDE_SCORES_LEAST)
+	if (learn->learned >= BEDE_SCORES_LEAST && !learn->looks)
 		adapt(learn, bede_forecast_drift(&learn->forecast, &compared, windows), windows);
 	return true;
 }
@@ -130,8 +137,23 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 		return;
 	bool begins =
 		known ? learn->unfit : !was_right || !search->heat.count || learn->sampled != heat->sampled;
+	bool holds = !begins && learn->learned && follows(learn, search, measured, asked->windows);
+	bool doubts = !begins && learn->learned && !holds;
 
-	if (begins || !learn->learned || !follows(learn, search, measured, asked->windows))
+	/* A load that does one thing after another does but one in a moment. */
+	bool moment = asked->windows * asked->window_us < MOMENT_US;
+
+	learn->looked = (holds && learn->looks) || (doubts && moment && is_short(learn));
+	learn->doubts = doubts && moment;
+	if (learn->looked)
+		return;
+	/*
+	 * What was learned counts as much then as what was measured now, until the next time: so of what is used in turns, all
+	 * is known soon, and of what is not in use any more half is forgotten each time.
+	 */
+	unsigned most = holds ? learn->most : doubts && moment ? asked->windows : 0;
+
+	if (!holds)
 		forget(learn, bound);
 	learn->sampled = heat->sampled;
 	/*
@@ -140,7 +162,7 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 	 */
 	learn->ready = was_right || (next_us > asked->window_us && !grows);
 	learn->memory = memory;
-	bede_scores_learn(&search->heat, measured, asked->windows, learn->learned ? learn->most : 0, memory);
+	bede_scores_learn(&search->heat, measured, asked->windows, most, memory);
 	count_windows(learn, asked->windows);
 	bede_forecast_make(&search->heat, learn->learned, learn->chance, memory, &learn->forecast);
 	search->forecast = &learn->forecast;
@@ -175,6 +197,8 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 		measure.count++;
 	int err = bede_heat_measure(&measure, &heat);
 
+	learn->windows = measure.windows;
+	learn->looked = false;
 	*used_us = heat.used_us;
 	if (!err) {
 		bede_search_read(search);

@@ -30,8 +30,14 @@ struct bede_learn {
 	bool sampled;	  /* the scores are of measurements with samples */
 	unsigned unfit;	  /* measurements in a row whose windows had a wrong length */
 	unsigned without; /* measurements without samples since the last one with them */
+	unsigned windows; /* of the last measurement */
+	bool looked;	  /* nothing was learned from it: it was a look, ... */
+	bool doubts;	  /* ... and there may be something new: the next one has all windows */
+	bool looks;	  /* set by the caller: the next one is a look */
 	bool settled;	  /* set by the caller: nearly nothing was left to exchange */
 };
+
+#define BEDE_LOOK_WINDOWS 2 /* of a look for what has changed, from which nothing else is learned */
 
 struct bede_learn_ask {
 	uint64_t bound;	    /* bytes */

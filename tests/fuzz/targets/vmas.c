@@ -83,7 +83,7 @@ static void foresee(const struct bede_ranges *scores, struct bede_ranges *ranges
 	struct bede_drift drift = bede_forecast_drift(&forecast, &compared, 2);
 
 	MUST(drift.more <= 1 && drift.error >= 0, "%f, %f", drift.more, drift.error);
-	(void)bede_forecast_has_failed(&compared, bede_scores_in_memory(scores, size << 12));
+	(void)bede_forecast_has_failed(&compared, bede_scores_in_memory(scores, size << 12), 2);
 	MUST(!bede_order(ranges, scores, true, &forecast), "no memory");
 }
 

@@ -14,6 +14,7 @@
  *     moved   as zipf; after half of the time the ranks are given to other pages
  *     gradual as zipf; each second a hundredth of the pages get the ranks of others
  *     bursts  as zipf, but for four seconds of eight it does a twentieth of it
+ *     turns   as region, but every other page of it for four tenths of a second, then the others, and so on
  *     jump    as region; after half of the time another part is in use
  *     scan    as region, beside a scan of all pages, which takes four seconds a time
  *     uniform all pages are used alike
@@ -24,7 +25,7 @@
  * "processes" four processes have a quarter of the pages each; with "shared" they have all of them, each uses a quarter of them
  * seven times as often as the others do, and has in its page table what it has used. With "unfenced" no ticket is needed. With
  * "churn" memory comes and goes between two measurements, so the kernel demotes a fifth of BOUND each time, at random.
- * With "buffers" up to an eighth of BOUND is sometimes taken by memory that is on no list.
+ * With "slow" the processor takes eight times as long for what it does. With "buffers" up to an eighth of BOUND is sometimes taken by memory that is on no list.
  * With "sampled" the heat of pages is known by samples, but each third measurement lacks them, and is as DAMON's of much memory.
  *
  * It prints a line for each measurement: seconds, share of accesses that are local, the same with the best pages local, CPU time so
@@ -57,8 +58,9 @@
 #define SCAN_SECONDS 4.0
 #define BURST_S 4ULL /* a burst, and the rest after it */
 #define RESTS_BY 20
+#define TURN_NS 400000000
 
-static uint64_t clock_ns = 1000000000, cpu_ns, moved_pages;
+static uint64_t clock_ns = 1000000000, cpu_ns, moved_pages, slower = 1;
 static struct memory {
 	size_t pages, bound, local, highest;
 	size_t huge; /* the pages before this one are in huge pages */
@@ -67,7 +69,7 @@ static struct memory {
 	bool sampled;
 	size_t others; /* pages that buffers take at times */
 	bool *mapped;  /* of shared memory, for each process and page: it has used it */
-	bool bursts;
+	bool bursts, turns;
 	double *rate; /* accesses a second */
 	double *miss; /* those that no cache serves */
 	unsigned char *node;
@@ -84,8 +86,8 @@ int clock_gettime(clockid_t clock, struct timespec *out)
 
 static void spend(uint64_t ns)
 {
-	cpu_ns += ns;
-	clock_ns += ns;
+	cpu_ns += ns * slower;
+	clock_ns += ns * slower;
 }
 
 static double chance(void)
@@ -117,6 +119,8 @@ static double rate_of(size_t process, size_t page)
 	double share = !memory.shared ? 1 : page % memory.processes == process ? 0.7 : 0.3 / 3;
 	bool rests = memory.bursts && clock_ns / (BURST_S * 1000000000) % 2;
 
+	if (memory.turns)
+		share = clock_ns / TURN_NS % 2 == page % 2 ? 2 : 0;
 	return memory.rate[page] * share / (rests ? RESTS_BY : 1);
 }
 
@@ -384,7 +388,8 @@ static double time_in_cache(size_t records)
 
 static void set_rates(const char *load, double all, bool later)
 {
-	bool in_order = !strcmp(load, "region") || !strcmp(load, "jump") || !strcmp(load, "scan");
+	bool in_order =
+		memory.turns || !strcmp(load, "region") || !strcmp(load, "jump") || !strcmp(load, "scan");
 	double sum = 0;
 	size_t records = records_of(load), *order = random_order(memory.pages * (records ? records : 1));
 
@@ -495,6 +500,7 @@ int main(int argc, char **argv)
 				  .bound = strtoull(argv[3], NULL, 10),
 				  .scanned = !strcmp(load, "scan"),
 				  .bursts = !strcmp(load, "bursts"),
+				  .turns = !strcmp(load, "turns"),
 				  .processes = 1,
 				  .shared = is_said(argv + 7, "shared"),
 				  .sampled = is_said(argv + 7, "sampled") };
@@ -519,6 +525,7 @@ int main(int argc, char **argv)
 		memory.stuck[i] = stuck && i < memory.bound / 2;
 	}
 	memory.local = memory.highest = memory.bound;
+	slower = is_said(argv + 7, "slow") ? 8 : 1;
 	memory.others = is_said(argv + 7, "buffers") ? memory.bound / 8 : 0;
 	set_rates(load, rate, false);
 

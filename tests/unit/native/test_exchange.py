@@ -140,7 +140,8 @@ def test_nothing_is_moved_where_all_is_used_alike(exchange: Path, rate: int, sha
     """By chance some pages are seen more often than others, in each measurement others."""
     turns = run(exchange, "uniform", share, seed, 60, rate=rate)
     assert turns[-1].moved * PAGE_BYTES < 1 << 20
-    assert turns[-1].cpu_us < 60e6 * 0.02
+    # Nor is it learned anew because a few of them are not seen in some windows.
+    assert turns[-1].cpu_us < 60e6 * 0.016
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -213,5 +214,26 @@ def test_other_pages_become_hot(exchange: Path, load: str, patience: float, shar
     after = next(turn for turn in turns if turn.seconds > 30 and turn.efficiency(bound) > 0.9)
     assert before.efficiency(bound) > 0.9
     assert after.seconds < 30 + patience
+    assert turns[-1].cpu_us < 60e6 * 0.03
+    assert turns[-1].vain * 10 <= turns[-1].moved
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("share", SHARES)
+def test_a_change_does_not_wait_as_long_as_what_was_learned_before_has_cost(
+    exchange: Path, share: int, seed: int
+) -> None:
+    """On a slow processor, soon after much was learned: there are looks for it meanwhile."""
+    turns = run(exchange, "jump", share, seed, 30, "slow")
+    after = next(turn for turn in turns if turn.seconds > 15 and turn.efficiency(PAGES // share) > 0.9)
+    assert after.seconds < 15 + 10
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_used_in_turns_is_local_as_a_whole(exchange: Path, seed: int) -> None:
+    """In a moment only one half of it is in use: the other one is not forgotten for that."""
+    share = 8
+    turns = run(exchange, "turns", share, seed, 60)
+    assert min(turn.efficiency(PAGES // share) for turn in turns if turn.seconds > 10) > 0.95
     assert turns[-1].cpu_us < 60e6 * 0.03
     assert turns[-1].vain * 10 <= turns[-1].moved
