@@ -244,9 +244,22 @@ static uint64_t usage(const struct bede_control *control)
 	return control->local + in_flight(control, (uint64_t)control->flight);
 }
 
+/*
+ * The margin grows for a moment with each burst of buffers. Where it is then taken from huge pages, one of them leaves for it as a
+ * whole: they need as much room as it may become.
+ */
+static uint64_t calm_margin(const struct bede_control *control)
+{
+	double listed = (double)(control->local + control->far), most = MOST * (double)control->bound;
+	double now = (double)margin(control, control->bound);
+	double share = listed > 0 ? least_of((double)control->huge / listed, 1) : 0;
+
+	return (uint64_t)(now + most_of(most - now, 0) * share);
+}
+
 uint64_t bede_control_spare(const struct bede_control *control)
 {
-	uint64_t low = limit(control) - margin(control, control->bound);
+	uint64_t low = limit(control) - calm_margin(control);
 	uint64_t used = usage(control);
 
 	for (int node = 0; node < BEDE_MAX_NODES; node++)

@@ -225,6 +225,15 @@ static void begin(struct bede_exchange *exchange)
 	bede_search_rewind(exchange->search);
 }
 
+void bede_exchange_fill(struct bede_exchange *exchange, const struct bede_exchange_ask *ask)
+{
+	uint64_t left = ask->most;
+
+	begin(exchange);
+	if (exchange->ticket && exchange->learn.ready)
+		(void)fill(exchange, ask, bede_roomiest(ask->local_mask), &left, now_us() + LONGEST_US);
+}
+
 void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchange_ask *ask)
 {
 	struct bede_pages *hot = exchange->hot;

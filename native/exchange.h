@@ -49,6 +49,9 @@ void bede_exchange_open(struct bede_exchange *exchange);
 int bede_exchange_measure(struct bede_exchange *exchange, const struct bede_exchange_ask *ask,
 			  uint64_t *used_us);
 
+/* Promote the hottest pages into room that nobody uses, between two measurements. */
+void bede_exchange_fill(struct bede_exchange *exchange, const struct bede_exchange_ask *ask);
+
 /* Exchange what is worth it. */
 void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchange_ask *ask);
 

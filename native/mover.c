@@ -18,6 +18,9 @@
 /* Most page cache to demote at a time: one of so many parts of the bound, or so many bytes if that is more. */
 #define CACHE_PARTS 16
 #define CACHE_LEAST (256 * 1024ULL)
+#define FILL_US 1000000 /* until free room is filled again, or so many times the CPU time that it took, ... */
+#define FILL_COST 100
+#define FULL_US 10000000  /* ... or if there was nothing to fill it with */
 #define RETRY_US 500000	  /* until a source of heat is tried again that somebody else uses */
 #define NEVER_US 60000000 /* the same where the kernel has no source: it may get one */
 /* A ticket is no larger than what a CPU's batches may hide anyway (limit() in control.c): move_pages has a fixed cost. */
@@ -197,8 +200,25 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 	mover->search.due_us = now_us() + pause;
 	pthread_mutex_lock(&mover->lock);
 	mover->moved.due_us = mover->search.due_us;
+	mover->moved.fill_us = 0;
 	mover->moved.vain += err ? 0 : mover->exchange.bytes_vain;
 	mover->moved.hits = hits;
+	pthread_mutex_unlock(&mover->lock);
+}
+
+/* Room that came free after the last exchange does not wait for the next one. before_us is the CPU time before this task. */
+static void fill(struct bede_mover *mover, const struct bede_ask *task, uint64_t before_us)
+{
+	struct bede_exchange_ask ask = exchange_ask(mover, task);
+
+	ask.most = task->fill;
+	bede_exchange_fill(&mover->exchange, &ask);
+	uint64_t pause = (cpu_us() + mover->kernel_us - before_us) * FILL_COST;
+	uint64_t least = mover->exchange.bytes_promoted ? FILL_US : FULL_US;
+
+	pthread_mutex_lock(&mover->lock);
+	mover->moved.fill_us = now_us() + (pause > least ? pause : least);
+	mover->moved.vain += mover->exchange.bytes_vain;
 	pthread_mutex_unlock(&mover->lock);
 }
 
@@ -238,6 +258,8 @@ static void work(struct bede_mover *mover, const struct bede_ask *ask)
 		move(mover, ask->demote, ask->from, mover->far_mask, false);
 	} else if (ask->exchange) {
 		exchange(mover, ask, before_us);
+	} else if (ask->fill) {
+		fill(mover, ask, before_us);
 	} else if (ask->promote) {
 		move(mover, ask->promote, mover->far_mask, ask->to, true);
 	}
@@ -322,7 +344,7 @@ bool bede_mover_ask(struct bede_mover *mover, const struct bede_ask *ask)
 
 	if (!idle && ask->demote && mover->ask.exchange)
 		mover->measuring = 0;
-	if (idle && (ask->demote || ask->promote || ask->exchange || ask->look)) {
+	if (idle && (ask->demote || ask->promote || ask->exchange || ask->fill || ask->look)) {
 		mover->ask = *ask;
 		mover->busy = true;
 		pthread_cond_signal(&mover->wanted);

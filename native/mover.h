@@ -21,6 +21,7 @@ struct bede_ask {
 	uint64_t demote;
 	uint64_t promote;
 	uint64_t exchange; /* promote hot far pages, and demote as many cold local pages for them */
+	uint64_t fill;	   /* promote hot far pages into free room */
 	uint64_t from;	   /* the nodes to demote from, bit n: node n ... */
 	uint64_t to;	   /* ... and to promote to */
 	uint64_t bound;	   /* the bound in force */
@@ -40,6 +41,7 @@ struct bede_moved {
 	uint64_t vain;		/* bytes that were moved back within ten seconds */
 	struct bede_hits hits;	/* how good the placement was at last */
 	uint64_t due_us;	/* when the next exchange is due */
+	uint64_t fill_us;	/* no sooner than then free room is to be filled again */
 	uint64_t measured;	/* times that heat was measured */
 	uint64_t looks;		/* times that the VMAs were read */
 	uint64_t rests_us;	/* the mover rests until then, because a whole round has moved nothing */

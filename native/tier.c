@@ -12,6 +12,8 @@
 #define LEAD_S 0.1	 /* seconds of growth by which a lifted fence is above the usage */
 #define FAR_PARTS 64	 /* less far memory than one of so many parts of the bound is not worth an exchange */
 #define CACHE_PARTS 16	 /* less page cache than one of so many parts of the bound is not much */
+#define SPARE_PARTS 64	 /* less room than one of so many parts of the bound is not worth filling, ... */
+#define SPARE_US 1000000 /* ... nor is room that is not there for so long */
 #define SURGE_PARTS 16	 /* growth of one of so many parts of the bound at once is a surge ... */
 #define SURGE_US 2000000 /* ... which puts an exchange off for so long at most */
 #define STALL_TRIES 20	 /* demotion commands without effect before the fence is lifted */
@@ -26,6 +28,7 @@ struct tier {
 	uint64_t progress_tries; /* ... and how many commands the demoter had tried by then */
 	uint64_t lifted_until_us;
 	uint64_t pressed_us; /* when the usage was last near the bound */
+	uint64_t spared_us;  /* since when there is free room; 0: there is none */
 	uint64_t surged_us;  /* when the surge began that goes on; 0: none */
 	uint64_t far;	     /* far and local usage at the last turn */
 	uint64_t local;
@@ -197,16 +200,36 @@ static bool surges(struct bede_holder *holder)
 	return tier->surged_us && control->at_us - tier->surged_us < SURGE_US;
 }
 
-/* Have the mover measure heat and exchange pages, when that is due. A container that does nothing needs none of it. */
+/* There is room that the container does not take itself. */
+static bool has_spare(struct bede_holder *holder)
+{
+	struct tier *tier = holder->state;
+	const struct bede_control *control = &holder->control;
+
+	if (bede_control_spare(control) < control->bound / SPARE_PARTS)
+		tier->spared_us = 0;
+	else if (!tier->spared_us)
+		tier->spared_us = control->at_us;
+	return tier->spared_us && control->at_us - tier->spared_us >= SPARE_US;
+}
+
+/*
+ * Have the mover measure heat and exchange pages when that is due, and fill free room meanwhile. A container that does nothing needs
+ * none of it.
+ */
 static void promote(struct bede_holder *holder)
 {
 	struct tier *tier = holder->state;
 	const struct bede_control *control = &holder->control;
 
-	if (surges(holder) || control->far < control->bound / FAR_PARTS ||
-	    control->at_us < tier->moved.due_us || holder->idle.still || holder->lifted)
+	bool surge = surges(holder), spare = has_spare(holder), due = control->at_us >= tier->moved.due_us;
+	bool fills = !due && spare && control->at_us >= tier->moved.fill_us;
+
+	if (surge || control->far < control->bound / FAR_PARTS || !(due || fills) || holder->idle.still ||
+	    holder->lifted)
 		return;
-	struct bede_ask ask = { .exchange = control->bound,
+	struct bede_ask ask = { .exchange = due ? control->bound : 0,
+				.fill = fills ? control->bound : 0,
 				.to = control->local_mask,
 				.bound = control->bound,
 				.huge = bede_control_is_huge(control) };
