@@ -201,16 +201,17 @@ def _others(intervals: list[dict[str, Any]]) -> float:
 def table(rows: list[Row]) -> str:
     """The rows as a table in Markdown."""
     lines = [
-        "| kernel | load | bound | | H | E | speed | mean | over | moved, MiB | vain | cpu | later | again |",
-        "|" + " --- |" * 14,
+        "| kernel | load | bound | seed | way | H | E | speed | mean | over | moved, MiB | vain | cpu |"
+        " later | again |",
+        "|" + " --- |" * 15,
     ]
     for row in rows:
         back = "never" if row.again is None else f"{row.again:.1f} s"
         vain = "-" if row.vain is None else f"{100 * row.vain:.1f} %"
         efficiency = "-" if row.efficiency is None else f"{row.efficiency:.2f}"
         lines.append(
-            f"| {row.kernel} | {row.load} | 1/{row.share} | {row.way} | {100 * row.local_share:.1f} % |"
-            f" {efficiency} | {row.speed:.3f} | {100 * row.mean:.1f} ± {100 * row.deviation:.1f} % |"
+            f"| {row.kernel} | {row.load} | 1/{row.share} | {row.seed} | {row.way} |"
+            f" {100 * row.local_share:.1f} % | {efficiency} | {row.speed:.3f} | {100 * row.mean:.1f} ± {100 * row.deviation:.1f} % |"
             f" {100 * row.over:.1f} % |"
             f" {row.moved:.0f} | {vain} | {100 * row.cpu:.1f} % | {100 * row.later:.1f} % |"
             f" {back if LOADS[row.load].moves else '-'} |"
@@ -220,7 +221,7 @@ def table(rows: list[Row]) -> str:
 
 def table_of_costs(costs: list[Cost]) -> str:
     """Another one, with what a bound costs that is not reached."""
-    lines = ["| kernel | load | | time, s | cpu | cost |", "|" + " --- |" * 6]
+    lines = ["| kernel | load | way | time, s | cpu | cost |", "|" + " --- |" * 6]
     for each in costs:
         lines.append(
             f"| {each.kernel} | {each.load} | {each.way} | {each.seconds:.3f} |"

@@ -71,6 +71,7 @@ from vmlab.model import oracle  # noqa: E402
 
 MIB = 1 << 20
 KERNELS = ("debian-6.12", "debian-7.3")
+NAMES = "in quotes if it has a space; far, or local, runs as well; default: all"
 
 
 @dataclass(frozen=True)
@@ -144,10 +145,10 @@ def main() -> int:
     parser.add_argument("--kernel", action="append", choices=KERNELS)
     parser.add_argument("--load", action="append", choices=LOADS)
     parser.add_argument(
-        "--share", action="append", type=int, help="the bound is 1/N of the memory; 2, 4 and 8"
+        "--share", action="append", type=int, help="the bound is 1/N of the memory; default: 2, 4 and 8"
     )
-    parser.add_argument("--seed", action="append", type=int)
-    parser.add_argument("--way", action="append", choices=ways.WAYS, help="and far, or local; all of them")
+    parser.add_argument("--seed", action="append", type=int, help="default: 1")
+    parser.add_argument("--way", action="append", choices=ways.WAYS, help=NAMES)
     parser.add_argument("--keep", action="store_true", help="add to bench/results/, and to the report")
     args = parser.parse_args()
     rows: list[figures.Row] = []

@@ -30,7 +30,7 @@ HEAD = f"""\
 Made by `bench/report.py` of all that `bench/placement.py --keep` has measured so far, on the modelled machine
 with two CPUs, 2.5 GiB of local and 2 GiB of far memory (`cxl`: 90 and 250 ns). The loads use {SIZE} MiB.
 [Which pages are local](placement.md#what-comes-of-it) explains loads, ways and columns, and what falls short.
-`bench/placement.py --help` does, too. A row's revision is that of the code that it was measured with.
+A row's revision is that of the code that it was measured with; what has changed since is not in it.
 """
 ALONE = """
 ## Bede, by load and bound
