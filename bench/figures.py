@@ -211,7 +211,8 @@ def table(rows: list[Row]) -> str:
         efficiency = "-" if row.efficiency is None else f"{row.efficiency:.2f}"
         lines.append(
             f"| {row.kernel} | {row.load} | 1/{row.share} | {row.seed} | {row.way} |"
-            f" {100 * row.local_share:.1f} % | {efficiency} | {row.speed:.3f} | {100 * row.mean:.1f} ± {100 * row.deviation:.1f} % |"
+            f" {100 * row.local_share:.1f} % | {efficiency} | {row.speed:.3f} |"
+            f" {100 * row.mean:.1f} ± {100 * row.deviation:.1f} % |"
             f" {100 * row.over:.1f} % |"
             f" {row.moved:.0f} | {vain} | {100 * row.cpu:.1f} % | {100 * row.later:.1f} % |"
             f" {back if LOADS[row.load].moves else '-'} |"

@@ -24,6 +24,7 @@
  */
 #define SURGE_S 0.15
 #define SURGE_HELD_S 0.3
+#define SURGED_HELD_S 30 /* ... and by what is promoted into its room: it comes again */
 
 /* Shares of the bound that the limit stays below it, or comes back. */
 #define UNUSED 128	 /* one of so many parts, at most, for what CPUs have charged in advance */
@@ -98,6 +99,12 @@ static uint64_t charged_ahead(const struct bede_control *control)
 	return control->current > known ? control->current - known : 0;
 }
 
+/* Page cache that came in one surge lately, as far as it matters for that bound. */
+static double surge_of(const struct bede_control *control, uint64_t bound)
+{
+	return least_of(control->surge, (double)bound * MOST_CACHE) * control->file_share;
+}
+
 void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t current)
 {
 	uint64_t file = control->file, huge = control->huge;
@@ -147,6 +154,8 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	control->turn_s = mean(control->turn_s, least_of(seconds, MAX_WAIT_US / 1e6), KEPT_OF_TURNS);
 	control->lately = faded(control->lately, seconds, SURGE_S) + growth;
 	control->surge = most_of(faded(control->surge, seconds, SURGE_HELD_S), control->lately);
+	control->surged =
+		most_of(faded(control->surged, seconds, SURGED_HELD_S), surge_of(control, control->bound));
 	if (growth > 0) {
 		follow(&control->file_share, control->file, file, growth, control->bound);
 		follow(&control->huge_share, control->huge, huge, growth, control->bound);
@@ -197,7 +206,7 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / HUGE_PARTS) * control->huge_share;
 	double ahead =
 		(control->turn_s * AHEAD_TURNS + AHEAD_S) * (1 + AHEAD_PROMOTED * control->promoted_share);
-	double surge = least_of(control->surge, all * MOST_CACHE) * control->file_share;
+	double surge = surge_of(control, bound);
 	double least = all * (LEAST + LEAST_CACHE * control->file_share);
 	double want = least_of(control->rate * ahead, all * most);
 
@@ -245,8 +254,8 @@ static uint64_t usage(const struct bede_control *control)
 }
 
 /*
- * The margin grows for a moment with each burst of buffers. Where it is then taken from huge pages, one of them leaves for it as a
- * whole: they need as much room as it may become.
+ * The margin grows for a moment with each burst of buffers, or surge of page cache. What is demoted for that shall not come back only
+ * to leave again. Where it is taken from huge pages, one of them leaves for a burst as a whole.
  */
 static uint64_t calm_margin(const struct bede_control *control)
 {
@@ -254,12 +263,15 @@ static uint64_t calm_margin(const struct bede_control *control)
 	double now = (double)margin(control, control->bound);
 	double share = listed > 0 ? least_of((double)control->huge / listed, 1) : 0;
 
-	return (uint64_t)(now + most_of(most - now, 0) * share);
+	/* The bound may have been lowered since. */
+	double surged = least_of(control->surged, (double)control->bound * MOST_CACHE);
+
+	return (uint64_t)most_of(now + most_of(most - now, 0) * share, surged);
 }
 
 uint64_t bede_control_spare(const struct bede_control *control)
 {
-	uint64_t low = limit(control) - calm_margin(control);
+	uint64_t end = limit(control), low = end - minimum(end, calm_margin(control));
 	uint64_t used = usage(control);
 
 	for (int node = 0; node < BEDE_MAX_NODES; node++)

@@ -19,7 +19,7 @@
 #define PACE_LEARNED 200
 #define PACE_SETTLED 100
 #define PACE_LOOKS 200
-#define PACE_DOUBTS 3	       /* what was learned may not hold any more */
+#define PACE_DOUBTS 3	       /* once, where what was learned may not hold any more */
 #define MOST_PAUSE_US 60000000 /* a minute is long for pages that have become hot */
 
 void bede_exchange_open(struct bede_exchange *exchange)
@@ -243,6 +243,10 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 	unsigned refused = 0;
 	int err = 0;
 
+	if (exchange->learn.looked) {
+		bede_exchange_fill(exchange, ask);
+		return;
+	}
 	begin(exchange);
 	if (exchange->ticket && exchange->learn.ready)
 		err = fill(exchange, ask, local, &left, until);
@@ -280,10 +284,8 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 		if ((err == -EBUSY || err == -ENOSPC) && refused++ < REFUSED)
 			err = 0;
 	}
-	/* After a look there is only what came up meanwhile, such as room. */
-	if (!exchange->learn.looked)
-		note_done(exchange, ask->heat.bound,
-			  exchange->learn.ready && (!err || err == -EAGAIN) && now_us() < until);
+	note_done(exchange, ask->heat.bound,
+		  exchange->learn.ready && (!err || err == -EAGAIN) && now_us() < until);
 }
 
 /*
@@ -299,14 +301,18 @@ uint64_t bede_exchange_pause(struct bede_exchange *exchange, uint64_t used_us)
 		exchange->due_us = now + minimum(used_us * exchange->pace, MOST_PAUSE_US);
 		look_us = learn->windows ? used_us * BEDE_LOOK_WINDOWS / learn->windows : used_us;
 	}
-	learn->looks = false;
-	if (learn->doubts)
-		return used_us * PACE_DOUBTS;
 	uint64_t left = exchange->due_us > now ? exchange->due_us - now : 0;
 	uint64_t look = look_us * PACE_LOOKS > least ? look_us * PACE_LOOKS : least;
 
-	learn->looks = exchange->pace > PACE_LEARNING && look < left / 2;
+	learn->looks = !learn->doubts && exchange->pace > PACE_LEARNING && look < left / 2;
+	if (learn->doubts)
+		return used_us * PACE_DOUBTS;
 	return learn->looks ? look : left > least ? left : least;
+}
+
+void bede_exchange_wait(struct bede_exchange *exchange, uint64_t more_us)
+{
+	exchange->due_us += more_us;
 }
 
 void bede_exchange_close(struct bede_exchange *exchange)

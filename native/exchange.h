@@ -58,6 +58,9 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 /* After an exchange, or a look, that took so much CPU time: microseconds until the next one. */
 uint64_t bede_exchange_pause(struct bede_exchange *exchange, uint64_t used_us);
 
+/* There is leave for the next one only so much later: what is due after it waits as much longer. */
+void bede_exchange_wait(struct bede_exchange *exchange, uint64_t more_us);
+
 void bede_exchange_close(struct bede_exchange *exchange);
 
 #endif

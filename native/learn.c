@@ -33,19 +33,13 @@ static int by_size(const void *left, const void *right)
 	return (a->bytes < b->bytes) - (a->bytes > b->bytes);
 }
 
-/* Whether no more than a few windows are measured. */
-static bool is_short(const struct bede_learn *learn)
-{
-	return (learn->settled || learn->looks) && !learn->doubts;
-}
-
 /*
- * How many windows to measure. As long as their length is not right, that is to be found out at the least price; and once
- * everything is settled, a change is noticed the sooner the less each look at it costs.
+ * How many windows to measure. As long as their length is not right, that is to be found out at the least price. And few
+ * are enough where nothing new is expected: a change is noticed the sooner the less each look for it costs.
  */
-static unsigned windows(const struct bede_learn *learn)
+static unsigned windows(const struct bede_learn *learn, bool few)
 {
-	uint64_t count = learn->fits && !is_short(learn) ? MEASURE_US / learn->window_us : BEDE_LOOK_WINDOWS;
+	uint64_t count = learn->fits && !few ? MEASURE_US / learn->window_us : BEDE_LOOK_WINDOWS;
 
 	return (unsigned)(count > MOST_WINDOWS	    ? MOST_WINDOWS :
 			  count < BEDE_LOOK_WINDOWS ? BEDE_LOOK_WINDOWS :
@@ -118,40 +112,68 @@ static bool follows(struct bede_learn *learn, const struct bede_search *search,
 	return true;
 }
 
-/* Take in what was measured as asked. */
+static double seen_in(const struct bede_heat *heat)
+{
+	return heat->sampled ? heat->seen : bede_scores_use(&heat->ranges) / BEDE_HEAT_ALWAYS;
+}
+
+/* Whether windows of that length have about the right one. */
+static bool fit(uint64_t next_us, uint64_t window_us)
+{
+	return next_us < window_us * 2 && next_us > window_us / 2;
+}
+
+static bool has_grown(const struct bede_learn *learn, const struct bede_search *search)
+{
+	return search->vmas.memory > learn->memory + learn->memory / GROWING_PARTS;
+}
+
+/* See whether there is anything new, and learn nothing else. */
+static void look(struct bede_learn *learn, const struct bede_search *search, const struct bede_heat *heat,
+		 const struct bede_heat_ask *asked, uint64_t bound)
+{
+	uint64_t next_us = bede_scores_window(seen_in(heat), asked->window_us, bound);
+
+	learn->looked = true;
+	learn->doubts = !are_known(learn, search, heat->sampled, has_grown(learn, search), bound) ||
+			!fit(next_us, asked->window_us) ||
+			!follows(learn, search, &heat->ranges, asked->windows);
+}
+
+/*
+ * Take in what was measured as asked. few: there were few windows, since nothing new was expected, and nobody waits for what they tell.
+ */
 static void take_in(struct bede_learn *learn, struct bede_search *search, struct bede_heat *heat,
-		    const struct bede_heat_ask *asked, uint64_t bound)
+		    const struct bede_heat_ask *asked, bool few, uint64_t bound)
 {
 	struct bede_ranges *measured = &heat->ranges;
-	double seen = heat->sampled ? heat->seen : bede_scores_use(measured) / BEDE_HEAT_ALWAYS;
-	uint64_t next_us = bede_scores_window(seen, asked->window_us, bound), memory = search->vmas.memory;
-	bool grows = memory > learn->memory + learn->memory / GROWING_PARTS;
+	uint64_t next_us = bede_scores_window(seen_in(heat), asked->window_us, bound);
+	bool grows = has_grown(learn, search);
 	bool known = are_known(learn, search, heat->sampled, grows, bound);
 	bool was_right = learn->fits; /* as far as one could know */
 
 	learn->window_us = next_us;
-	learn->fits = next_us < asked->window_us * 2 && next_us > asked->window_us / 2;
+	learn->fits = fit(next_us, asked->window_us);
 	learn->unfit = learn->fits || !known ? 0 : learn->unfit + 1;
 	/* If only the load does more, or less, than a moment ago, the scores tell more than windows of a wrong length. */
-	if (learn->unfit && learn->unfit <= MOST_UNFIT)
+	learn->looked = learn->unfit && learn->unfit <= MOST_UNFIT;
+	if (learn->looked)
 		return;
 	bool begins =
 		known ? learn->unfit : !was_right || !search->heat.count || learn->sampled != heat->sampled;
 	bool holds = !begins && learn->learned && follows(learn, search, measured, asked->windows);
-	bool doubts = !begins && learn->learned && !holds;
-
 	/* A load that does one thing after another does but one in a moment. */
-	bool moment = asked->windows * asked->window_us < MOMENT_US;
+	bool moment = asked->windows * asked->window_us < MOMENT_US && !asked->soon;
+	bool doubts = !begins && learn->learned && !holds && moment;
 
-	learn->looked = (holds && learn->looks) || (doubts && moment && is_short(learn));
-	learn->doubts = doubts && moment;
+	learn->looked = learn->doubts = doubts && few;
 	if (learn->looked)
 		return;
 	/*
 	 * What was learned counts as much then as what was measured now, until the next time: so of what is used in turns, all
 	 * is known soon, and of what is not in use any more half is forgotten each time.
 	 */
-	unsigned most = holds ? learn->most : doubts && moment ? asked->windows : 0;
+	unsigned most = holds ? learn->most : doubts ? asked->windows : 0;
 
 	if (!holds)
 		forget(learn, bound);
@@ -161,10 +183,10 @@ static void take_in(struct bede_learn *learn, struct bede_search *search, struct
 	 * is still filling its memory uses what it fills, once.
 	 */
 	learn->ready = was_right || (next_us > asked->window_us && !grows);
-	learn->memory = memory;
-	bede_scores_learn(&search->heat, measured, asked->windows, most, memory);
+	learn->memory = search->vmas.memory;
+	bede_scores_learn(&search->heat, measured, asked->windows, most, learn->memory);
 	count_windows(learn, asked->windows);
-	bede_forecast_make(&search->heat, learn->learned, learn->chance, memory, &learn->forecast);
+	bede_forecast_make(&search->heat, learn->learned, learn->chance, learn->memory, &learn->forecast);
 	search->forecast = &learn->forecast;
 	learn->scored_us = asked->window_us;
 }
@@ -181,11 +203,14 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 {
 	struct bede_vmas *vmas = &search->vmas;
 	struct bede_heat heat = { 0 };
+
+	learn->looks = learn->looks && learn->fits && !ask->soon;
+	bool few = (learn->settled || learn->looks) && !learn->doubts;
 	struct bede_heat_ask measure = { .processes = vmas->processes,
 					 .dir = search->dir,
 					 .bound = ask->bound,
 					 .window_us = learn->window_us,
-					 .windows = windows(learn),
+					 .windows = windows(learn, few),
 					 .huge = ask->huge,
 					 .soon = ask->soon || !learn->fits,
 					 .wanted = ask->wanted,
@@ -198,14 +223,19 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 	int err = bede_heat_measure(&measure, &heat);
 
 	learn->windows = measure.windows;
-	learn->looked = false;
+	learn->looked = true; /* nothing was learned unless something is */
+	learn->doubts = false;
 	*used_us = heat.used_us;
 	if (!err) {
 		bede_search_read(search);
 		bede_order_by_address(&search->vmas.ranges);
 		bede_order_by_address(&heat.ranges);
-		if (!bede_shared_merge(&heat.ranges, &search->vmas.ranges) && !lacks_samples(learn, &heat))
-			take_in(learn, search, &heat, &measure, ask->bound);
+		if (!bede_shared_merge(&heat.ranges, &search->vmas.ranges) && !lacks_samples(learn, &heat)) {
+			if (few && learn->looks)
+				look(learn, search, &heat, &measure, ask->bound);
+			else
+				take_in(learn, search, &heat, &measure, few, ask->bound);
+		}
 		search->by_page = heat.by_page;
 		search->heat_us = now_us();
 		bede_search_sort(search);

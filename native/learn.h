@@ -31,8 +31,8 @@ struct bede_learn {
 	unsigned unfit;	  /* measurements in a row whose windows had a wrong length */
 	unsigned without; /* measurements without samples since the last one with them */
 	unsigned windows; /* of the last measurement */
-	bool looked;	  /* nothing was learned from it: it was a look, ... */
-	bool doubts;	  /* ... and there may be something new: the next one has all windows */
+	bool looked;	  /* nothing was learned from it: it was a look, or no good, ... */
+	bool doubts;	  /* ... or there may be something new: the next one has all windows */
 	bool looks;	  /* set by the caller: the next one is a look */
 	bool settled;	  /* set by the caller: nearly nothing was left to exchange */
 };

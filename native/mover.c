@@ -18,9 +18,8 @@
 /* Most page cache to demote at a time: one of so many parts of the bound, or so many bytes if that is more. */
 #define CACHE_PARTS 16
 #define CACHE_LEAST (256 * 1024ULL)
-#define FILL_US 1000000 /* until free room is filled again, or so many times the CPU time that it took, ... */
-#define FILL_COST 100
-#define FULL_US 10000000  /* ... or if there was nothing to fill it with */
+#define FILL_US 1000000	  /* until free room is filled again, ... */
+#define FILL_COST 100	  /* ... or so many times the CPU time that it took */
 #define RETRY_US 500000	  /* until a source of heat is tried again that somebody else uses */
 #define NEVER_US 60000000 /* the same where the kernel has no source: it may get one */
 /* A ticket is no larger than what a CPU's batches may hide anyway (limit() in control.c): move_pages has a fixed cost. */
@@ -191,16 +190,20 @@ static void exchange(struct bede_mover *mover, const struct bede_ask *task, uint
 				   task->bound, &hits);
 	}
 	uint64_t used_us = cpu_us() + mover->kernel_us - before_us;
-	uint64_t pause = err == -ENOENT ? NEVER_US :
-			 err		? RETRY_US :
-					  bede_heat_reserve(bede_exchange_pause(&mover->exchange, used_us));
+	uint64_t pause = err == -ENOENT ? NEVER_US : RETRY_US;
 
+	if (!err) {
+		uint64_t alone = bede_exchange_pause(&mover->exchange, used_us);
+
+		pause = bede_heat_reserve(alone);
+		bede_exchange_wait(&mover->exchange, pause - minimum(alone, pause));
+	}
 	if (pause > SOON_S * 1000000ULL)
 		bede_heat_let_go(&mover->kept);
 	mover->search.due_us = now_us() + pause;
 	pthread_mutex_lock(&mover->lock);
 	mover->moved.due_us = mover->search.due_us;
-	mover->moved.fill_us = 0;
+	mover->moved.fill_us = now_us() + FILL_US;
 	mover->moved.vain += err ? 0 : mover->exchange.bytes_vain;
 	mover->moved.hits = hits;
 	pthread_mutex_unlock(&mover->lock);
@@ -214,10 +217,10 @@ static void fill(struct bede_mover *mover, const struct bede_ask *task, uint64_t
 	ask.most = task->fill;
 	bede_exchange_fill(&mover->exchange, &ask);
 	uint64_t pause = (cpu_us() + mover->kernel_us - before_us) * FILL_COST;
-	uint64_t least = mover->exchange.bytes_promoted ? FILL_US : FULL_US;
-
 	pthread_mutex_lock(&mover->lock);
-	mover->moved.fill_us = now_us() + (pause > least ? pause : least);
+	mover->moved.fill_us = now_us() + (pause > FILL_US ? pause : FILL_US);
+	if (!mover->exchange.bytes_promoted)
+		mover->moved.full_us = now_us();
 	mover->moved.vain += mover->exchange.bytes_vain;
 	pthread_mutex_unlock(&mover->lock);
 }

@@ -42,6 +42,7 @@ struct bede_moved {
 	struct bede_hits hits;	/* how good the placement was at last */
 	uint64_t due_us;	/* when the next exchange is due */
 	uint64_t fill_us;	/* no sooner than then free room is to be filled again */
+	uint64_t full_us;	/* when nothing was found to fill it with; 0: never */
 	uint64_t measured;	/* times that heat was measured */
 	uint64_t looks;		/* times that the VMAs were read */
 	uint64_t rests_us;	/* the mover rests until then, because a whole round has moved nothing */

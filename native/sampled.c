@@ -32,7 +32,7 @@
 #define WANTED_A_SECOND 50000
 #define SAMPLE_NS 1500
 /*
- * While little is known, a page that is to be promoted must be seen in three of ten windows (LEAST_HEAT in exchange.c), which takes
+ * While little is known, a page that is to be promoted must be seen in three of ten windows (LEAST_HEAT in worth.c), which takes
  * 0.36 samples a window on the average: exp(-0.36) = 0.7. So one sample tells at most 2.8 pages from others. Less than a fiftieth of the bound is
  * hardly worth the price: it takes a sample for 140 pages of the bound in each window.
  */

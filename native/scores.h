@@ -10,7 +10,7 @@
 
 #include "ranges.h"
 
-/* What is used less often is not worth moving: see PAYS in exchange.c. */
+/* What is used less often is not worth moving: see PAYS in worth.c. */
 #define BEDE_WINDOW_MOST_US 333333
 /* Windows that a score is the average of; older ones count less and less. */
 #define BEDE_SCORES_LEAST 20

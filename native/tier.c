@@ -14,6 +14,7 @@
 #define CACHE_PARTS 16	 /* less page cache than one of so many parts of the bound is not much */
 #define SPARE_PARTS 64	 /* less room than one of so many parts of the bound is not worth filling, ... */
 #define SPARE_US 1000000 /* ... nor is room that is not there for so long */
+#define FULL_US 10000000 /* until room that nothing was found for is tried again */
 #define SURGE_PARTS 16	 /* growth of one of so many parts of the bound at once is a surge ... */
 #define SURGE_US 2000000 /* ... which puts an exchange off for so long at most */
 #define STALL_TRIES 20	 /* demotion commands without effect before the fence is lifted */
@@ -210,7 +211,9 @@ static bool has_spare(struct bede_holder *holder)
 		tier->spared_us = 0;
 	else if (!tier->spared_us)
 		tier->spared_us = control->at_us;
-	return tier->spared_us && control->at_us - tier->spared_us >= SPARE_US;
+	if (!tier->spared_us || control->at_us - tier->spared_us < SPARE_US)
+		return false;
+	return tier->spared_us > tier->moved.full_us || control->at_us - tier->moved.full_us >= FULL_US;
 }
 
 /*

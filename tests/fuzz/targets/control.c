@@ -133,6 +133,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(isfinite(control.rate) && control.rate >= 0, "rate %f", control.rate);
 		MUST(isfinite(control.flight) && control.flight >= 0, "flight %f", control.flight);
 		must_be_excess(&control);
+		MUST(bede_control_spare(&control) <= control.bound + control.bound / 64, "%llu spare of %llu",
+		     (unsigned long long)bede_control_spare(&control), (unsigned long long)control.bound);
 		uint64_t wait = bede_control_wait(&control, must_be_room(&control));
 
 		MUST(wait >= 1000 && wait <= 100000, "%llu", (unsigned long long)wait);

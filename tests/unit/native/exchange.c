@@ -565,6 +565,7 @@ int main(int argc, char **argv)
 		show(vain, &hits);
 		uint64_t pause = bede_exchange_pause(&exchange, (cpu_ns - before) / 1000);
 
+		search.due_us = clock_ns / 1000 + pause;
 		clock_ns += pause * 1000;
 		if (!strcmp(load, "gradual"))
 			swap_some((double)(clock_ns - began) / 1e9 * (double)memory.pages / 200);
