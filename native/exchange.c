@@ -304,7 +304,8 @@ uint64_t bede_exchange_pause(struct bede_exchange *exchange, uint64_t used_us)
 	uint64_t left = exchange->due_us > now ? exchange->due_us - now : 0;
 	uint64_t look = look_us * PACE_LOOKS > least ? look_us * PACE_LOOKS : least;
 
-	learn->looks = !learn->doubts && exchange->pace > PACE_LEARNING && look < left / 2;
+	/* Samples take longer than a look. */
+	learn->looks = !learn->doubts && !learn->sampled && exchange->pace > PACE_LEARNING && look < left / 2;
 	if (learn->doubts)
 		return used_us * PACE_DOUBTS;
 	return learn->looks ? look : left > least ? left : least;
