@@ -99,12 +99,6 @@ static uint64_t charged_ahead(const struct bede_control *control)
 	return control->current > known ? control->current - known : 0;
 }
 
-/* Page cache that came in one surge lately, as far as it matters for that bound. */
-static double surge_of(const struct bede_control *control, uint64_t bound)
-{
-	return least_of(control->surge, (double)bound * MOST_CACHE) * control->file_share;
-}
-
 void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t current)
 {
 	uint64_t file = control->file, huge = control->huge;
@@ -154,8 +148,9 @@ void bede_control_observe(struct bede_control *control, uint64_t at_us, uint64_t
 	control->turn_s = mean(control->turn_s, least_of(seconds, MAX_WAIT_US / 1e6), KEPT_OF_TURNS);
 	control->lately = faded(control->lately, seconds, SURGE_S) + growth;
 	control->surge = most_of(faded(control->surge, seconds, SURGE_HELD_S), control->lately);
-	control->surged =
-		most_of(faded(control->surged, seconds, SURGED_HELD_S), surge_of(control, control->bound));
+	control->cached = faded(control->cached, seconds, SURGE_S) +
+			  (control->file > file ? (double)(control->file - file) : 0);
+	control->surged = most_of(faded(control->surged, seconds, SURGED_HELD_S), control->cached);
 	if (growth > 0) {
 		follow(&control->file_share, control->file, file, growth, control->bound);
 		follow(&control->huge_share, control->huge, huge, growth, control->bound);
@@ -206,7 +201,7 @@ static uint64_t margin(const struct bede_control *control, uint64_t bound)
 	double huge = (double)minimum(control->cpus * HUGE_PAGE, bound / HUGE_PARTS) * control->huge_share;
 	double ahead =
 		(control->turn_s * AHEAD_TURNS + AHEAD_S) * (1 + AHEAD_PROMOTED * control->promoted_share);
-	double surge = surge_of(control, bound);
+	double surge = least_of(control->surge, all * MOST_CACHE) * control->file_share;
 	double least = all * (LEAST + LEAST_CACHE * control->file_share);
 	double want = least_of(control->rate * ahead, all * most);
 
@@ -263,7 +258,6 @@ static uint64_t calm_margin(const struct bede_control *control)
 	double now = (double)margin(control, control->bound);
 	double share = listed > 0 ? least_of((double)control->huge / listed, 1) : 0;
 
-	/* The bound may have been lowered since. */
 	double surged = least_of(control->surged, (double)control->bound * MOST_CACHE);
 
 	return (uint64_t)most_of(now + most_of(most - now, 0) * share, surged);

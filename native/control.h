@@ -26,7 +26,8 @@ struct bede_control {
 	uint64_t far;
 	uint64_t file;	 /* bytes of page cache on all nodes */
 	uint64_t huge;	 /* bytes in huge pages on all nodes */
-	double surged;	 /* bytes of page cache that came in one surge, as remembered for longer */
+	double cached;	 /* bytes of page cache that came lately, ... */
+	double surged;	 /* ... and that came in one surge, as remembered for longer */
 	uint64_t kernel; /* bytes of kernel memory; UINT64_MAX: unknown */
 
 	/* Derived from earlier measurements. */
