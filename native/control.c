@@ -257,7 +257,6 @@ static uint64_t calm_margin(const struct bede_control *control)
 	double listed = (double)(control->local + control->far), most = MOST * (double)control->bound;
 	double now = (double)margin(control, control->bound);
 	double share = listed > 0 ? least_of((double)control->huge / listed, 1) : 0;
-
 	double surged = least_of(control->surged, (double)control->bound * MOST_CACHE);
 
 	return (uint64_t)most_of(now + most_of(most - now, 0) * share, surged);

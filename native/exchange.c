@@ -197,6 +197,8 @@ static int fill(struct bede_exchange *exchange, const struct bede_exchange_ask *
 	unsigned looks = 0;
 	int err = 0;
 
+	if (!exchange->ticket || !exchange->learn.ready)
+		return 0;
 	while ((!err || err == -EAGAIN || err == -EBUSY) && looks < FILL_LOOKS && now_us() < until &&
 	       have_hot(exchange, ask, until)) {
 		uint64_t promoted = 0;
@@ -230,8 +232,7 @@ void bede_exchange_fill(struct bede_exchange *exchange, const struct bede_exchan
 	uint64_t left = ask->most;
 
 	begin(exchange);
-	if (exchange->ticket && exchange->learn.ready)
-		(void)fill(exchange, ask, bede_roomiest(ask->local_mask), &left, now_us() + LONGEST_US);
+	(void)fill(exchange, ask, bede_roomiest(ask->local_mask), &left, now_us() + LONGEST_US);
 }
 
 void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchange_ask *ask)
@@ -241,15 +242,14 @@ void bede_exchange_run(struct bede_exchange *exchange, const struct bede_exchang
 	uint64_t left = ask->most, until = now_us() + LONGEST_US, room = 0;
 	bool all = false; /* all has been demoted that is worth it */
 	unsigned refused = 0;
-	int err = 0;
 
 	if (exchange->learn.looked) {
 		bede_exchange_fill(exchange, ask);
 		return;
 	}
 	begin(exchange);
-	if (exchange->ticket && exchange->learn.ready)
-		err = fill(exchange, ask, local, &left, until);
+	int err = fill(exchange, ask, local, &left, until);
+
 	while ((!err || err == -EAGAIN) && exchange->learn.ready && now_us() < until &&
 	       have_hot(exchange, ask, until)) {
 		uint64_t part = at_once(exchange, ask);

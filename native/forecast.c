@@ -271,7 +271,6 @@ bool bede_forecast_has_failed(const struct bede_comparison *compared, double the
 	double chance = compared->all / there;
 	double expected = compared->hot_expected / compared->hot_bytes * usual - chance;
 	double seen = compared->hot / compared->hot_bytes - chance;
-
 	double share = (expected + chance) / BEDE_HEAT_ALWAYS, throw = share < 1 ? share * (1 - share) : 0;
 	double parts = compared->hot_bytes * compared->hot_bytes / compared->hot_squares;
 	double deviation = sqrt(throw / (parts * windows)) * BEDE_HEAT_ALWAYS;

@@ -134,7 +134,6 @@ static void look(struct bede_learn *learn, const struct bede_search *search, con
 {
 	uint64_t next_us = bede_scores_window(seen_in(heat), asked->window_us, bound);
 
-	learn->looked = true;
 	learn->doubts = !are_known(learn, search, heat->sampled, has_grown(learn, search), bound) ||
 			!fit(next_us, asked->window_us) ||
 			!follows(learn, search, &heat->ranges, asked->windows);
@@ -231,7 +230,7 @@ int bede_learn_measure(struct bede_learn *learn, struct bede_search *search, con
 		bede_order_by_address(&search->vmas.ranges);
 		bede_order_by_address(&heat.ranges);
 		if (!bede_shared_merge(&heat.ranges, &search->vmas.ranges) && !lacks_samples(learn, &heat)) {
-			if (few && learn->looks)
+			if (learn->looks)
 				look(learn, search, &heat, &measure, ask->bound);
 			else
 				take_in(learn, search, &heat, &measure, few, ask->bound);
