@@ -131,9 +131,7 @@ def _poststart(state: oci.State) -> int:
 
 def _poststop(state: oci.State) -> int:
     # Some runtimes leave the annotations out here. Then only a record tells whether the container was bound.
-    if state.annotations is not None and not any(
-        name.startswith(annotation.PREFIX) for name in state.annotations
-    ):
+    if state.annotations is not None and not annotation.is_any(state.annotations):
         return 0
     try:
         _need_root()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The annotations ``bede.local`` and ``bede.local.NODE`` of a container, as a :class:`Policy`.
+"""The annotations ``bede.local`` and ``bede.local.NODE`` of a container or pod, as a :class:`Policy`.
 
 Rules:
 
@@ -9,15 +9,20 @@ Rules:
   syntax. It may not be larger than ``bede.local``; several may add up to more or less than it, since
   each of them and the total is a bound of its own.
 - No bound is smaller than 4 MiB.
+- In a pod, ``bede.local/CONTAINER`` and ``bede.local.NODE/CONTAINER`` are for the container of that name. If
+  it has any of its own, those of the whole pod do not count for it.
+- A pod's pause container has no bound: all it does is to keep the pod's namespaces.
+- ``bede.dev/...`` are left alone: Kubernetes programs keep their data in these, and CRI-O passes them on.
 - Any other annotation that begins with ``bede.`` is an error: a typing mistake never means "no bound".
 """
 
 from ocihook import fs
 from ocihook.errors import InputError
-from ocihook.spec import size
+from ocihook.spec import pod, size
 
 PREFIX = "bede."
 LOCAL = "bede.local"
+_OTHERS = "bede.dev/"
 MINIMUM = 4 << 20  #: bytes: the smallest bound; below it a container's own page tables thrash
 
 _SYNTAX = "Write a size such as 2G, or a percentage of the memory limit such as 25%"
@@ -74,7 +79,7 @@ class Policy:
     ) -> None:
         self.total = total  #: the bound on all local nodes together
         self.nodes = nodes  #: further bounds, by NUMA node
-        self.given = given  #: the bede annotations, word for word
+        self.given = given  #: the annotations that count, word for word, but without a container's name
         self._lowers = lowers
 
     def bound_to(self, total: int) -> "Policy":
@@ -94,36 +99,58 @@ class Policy:
                 nodes[node] = bound
             elif value > bound:
                 raise InputError(
-                    f"annotation {LOCAL}.{node}: {self.nodes[node].text} is above {LOCAL}, {self.total.text}",
-                    f"{LOCAL} bounds all local nodes together: raise it, or lower the node's",
+                    f"annotation {self.nodes[node].name}: {self.nodes[node].text} is above "
+                    f"{self.total.name}, {self.total.text}",
+                    f"{self.total.name} bounds all local nodes together: raise it, or lower the node's",
                 )
         return bound, nodes
 
 
+def is_any(annotations: dict[str, str]) -> bool:
+    """Return whether any of *annotations* is Bede's, be it valid or not."""
+    return any(name.startswith(PREFIX) and not name.startswith(_OTHERS) for name in annotations)
+
+
 def parse(annotations: "dict[str, str] | None") -> Policy | None:
-    """Return the policy in a container's *annotations*; None if none of them is Bede's. Raises InputError."""
-    given = {name: value for name, value in (annotations or {}).items() if name.startswith(PREFIX)}
-    if not given:
+    """Return the policy in a container's *annotations*; None if none of them bounds it. Raises InputError."""
+    if not annotations or not is_any(annotations) or pod.is_sandbox(annotations):
         return None
-    total = None
-    nodes = {}
-    for name, value in given.items():
-        if name == LOCAL:
-            total = Amount(name, value)
-        else:
-            node = _node(name)
-            nodes[node] = Amount(name, value)
-    if total is None:
+    member = pod.member_of(annotations)
+    whole: dict[str, Amount] = {}  # by the name without the container
+    own: dict[str, Amount] = {}
+    for name, value in annotations.items():
+        if not name.startswith(PREFIX) or name.startswith(_OTHERS):
+            continue
+        key, slash, container = name.partition("/")
+        if key != LOCAL:
+            _node(key, name)
+        if not slash:
+            whole[key] = Amount(name, value)
+        elif member is None or not member.container or not container:
+            raise InputError(
+                f"annotation {name[:80]!a} names a container of a pod, and there is none here",
+                f"Write {key}; only Kubernetes gives the containers of a pod names",
+            )
+        elif container == member.container:
+            own[key] = Amount(name, value)
+    used = own or whole
+    if not used:
+        return None  # only other containers of the pod have a bound
+    if LOCAL not in used:
+        name = next(iter(used.values())).name
+        total = LOCAL + "".join(name.partition("/")[1:])
         raise InputError(
-            f"annotation {next(iter(given))} bounds one node, but there is no {LOCAL}",
-            f"Add {LOCAL}=SIZE, the bound on all local nodes together",
+            f"annotation {name} bounds one node, but there is no {total}",
+            f"Add {total}=SIZE, the bound on all local nodes together",
         )
-    return Policy(total, nodes, given)
+    nodes = {_node(key, key): amount for key, amount in used.items() if key != LOCAL}
+    return Policy(used[LOCAL], nodes, {key: annotations[amount.name] for key, amount in used.items()})
 
 
-def _node(name: str) -> int:
-    node = name.removeprefix(LOCAL + ".")
-    if node == name:
+def _node(key: str, name: str) -> int:
+    """Return the node's number in *key*, which is the annotation *name* without a container's name."""
+    node = key.removeprefix(LOCAL + ".")
+    if node == key:
         raise InputError(
             f"annotation {name[:80]!a} is not one of Bede's", f"Did you mean {LOCAL} (or {LOCAL}.NODE)"
         )

@@ -61,9 +61,9 @@ def _settings() -> config.Config:
 def _asked(container: Status, asked: dict[str, str] | None) -> Fact:
     if container.runtime == "bede run":
         return Fact("asked", f"bede run --local {(asked or {}).get(annotation.LOCAL, '')}")
-    ours = {name: value for name, value in (asked or {}).items() if name.startswith(annotation.PREFIX)}
-    if ours:
-        return Fact("asked", ", ".join(f"{name}={value}" for name, value in sorted(ours.items())))
+    policy = _policy(asked)
+    if policy is not None:
+        return Fact("asked", ", ".join(f"{name}={value}" for name, value in sorted(policy.given.items())))
     return Fact("asked", "not known: the kernel keeps limits, not annotations, and its engine does not tell")
 
 
@@ -78,9 +78,16 @@ def _origin(container: Status, unrecorded: str) -> Fact:
     return Fact("put in force", f"by the createRuntime hook, run by {runtime or 'its runtime'}{since}")
 
 
-def _resolved(asked: dict[str, str] | None, limit: int | None) -> int | None:
+def _policy(asked: dict[str, str] | None) -> annotation.Policy | None:
     try:
-        policy = annotation.parse(asked)
+        return annotation.parse(asked)
+    except InputError:
+        return None  # another version of Bede accepted it
+
+
+def _resolved(asked: dict[str, str] | None, limit: int | None) -> int | None:
+    policy = _policy(asked)
+    try:
         return policy.resolve(limit)[0] if policy else None
     except InputError:
         return None  # a percentage of a memory limit that is gone

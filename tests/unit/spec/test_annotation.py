@@ -7,6 +7,16 @@ from ocihook.errors import InputError
 from ocihook.spec import annotation
 
 G = 1 << 30
+CONTAINERD = "io.kubernetes.cri."
+#: what containerd adds to the annotations of a pod's container called web
+POD = {
+    CONTAINERD + "container-type": "container",
+    CONTAINERD + "sandbox-namespace": "shop",
+    CONTAINERD + "sandbox-name": "front-0",
+    CONTAINERD + "sandbox-uid": "5f2c",
+    CONTAINERD + "container-name": "web",
+}
+CRIO = "io.kubernetes.cri-o.ContainerType"
 
 
 def _resolve(annotations: dict[str, str], limit: int | None = None) -> tuple[int, dict[int, int]]:
@@ -16,7 +26,8 @@ def _resolve(annotations: dict[str, str], limit: int | None = None) -> tuple[int
 
 
 @pytest.mark.parametrize(
-    "annotations", [None, {}, {"org.example": "1"}, {"bedeX": "1"}, {"xbede.local": "1"}]
+    "annotations",
+    [None, {}, {"org.example": "1"}, {"bedeX": "1"}, {"xbede.local": "1"}, {"bede.dev/profile": "web"}],
 )
 def test_without_bede_annotations_there_is_no_policy(annotations: dict[str, str] | None) -> None:
     assert annotation.parse(annotations) is None
@@ -49,6 +60,37 @@ def test_the_policy_keeps_what_was_given() -> None:
     assert policy.given == {"bede.local": "2G"}
 
 
+def test_a_container_of_a_pod_has_the_bound_of_its_name() -> None:
+    asked = {**POD, "bede.local": "2G", "bede.local.0": "1G", "bede.local/web": "50%", "bede.local/db": "x"}
+    assert _resolve(asked, G) == (G // 2, {})
+    policy = annotation.parse(asked)
+    assert policy is not None
+    assert policy.given == {"bede.local": "50%"}
+    assert _resolve(policy.given, G) == (G // 2, {})
+    assert _resolve({**asked, CONTAINERD + "container-name": "log"}) == (2 * G, {0: G})
+
+
+def test_a_node_is_bounded_for_one_container() -> None:
+    asked = {**POD, "bede.local/web": "2G", "bede.local.1/web": "1G"}
+    assert _resolve(asked) == (2 * G, {1: G})
+    crio = {CRIO: "container", "io.kubernetes.container.name": "web"}
+    assert _resolve({**crio, "bede.local/web": "2G", "bede.local.1/web": "1G"}) == (2 * G, {1: G})
+
+
+def test_a_container_that_no_annotation_names_has_no_bound() -> None:
+    assert annotation.parse({**POD, "bede.local/db": "1G", "bede.dev/local-memory": "x"}) is None
+
+
+@pytest.mark.parametrize("kind", [{CONTAINERD + "container-type": "sandbox"}, {CRIO: "sandbox"}])
+def test_a_pause_container_has_no_bound(kind: dict[str, str]) -> None:
+    assert annotation.parse({**kind, "bede.local": "25%", "bede.local/web": "1G"}) is None
+
+
+def test_a_pod_cannot_call_its_containers_pause_containers() -> None:
+    forged = {CRIO: "container", CONTAINERD + "container-type": "sandbox", "bede.local": "1G"}
+    assert _resolve(forged) == (G, {})
+
+
 @pytest.mark.parametrize(
     ("annotations", "message", "hint"),
     [
@@ -62,6 +104,16 @@ def test_the_policy_keeps_what_was_given() -> None:
         ({"bede.local": "1G", "bede.local.x": "1G"}, "node", "bede.local.0"),
         ({"bede.local.0": "1G"}, "no bede.local", "bede.local=SIZE"),
         ({"bede.local": "1G", "bede.local.0": "2G"}, "2G", "raise it"),
+        ({"bede.dev": "1G"}, "bede.dev", "bede.local"),
+        ({"bede.locl/web": "1G"}, "bede.locl/web", "bede.local"),
+        ({"bede.local/web": "1G"}, "no", "Write bede.local;"),
+        ({"bede.local": "1G", "bede.local.0/web": "1G"}, "there is none here", "Write bede.local.0;"),
+        ({**POD, "bede.local/": "1G"}, "names a container", "Write bede.local;"),
+        ({**POD, "bede.local.x/web": "1G"}, "bede.local.x/web", "bede.local.0"),
+        ({**POD, "bede.locl/other": "1G"}, "bede.locl/other", "bede.local"),
+        ({**POD, "bede.local": "2G", "bede.local.0/web": "1G"}, "0/web", "Add bede.local/web=SIZE"),
+        ({**POD, "bede.local/web": "1G", "bede.local.0/web": "2G"}, "bede.local.0/web: 2G", "bede.local/web"),
+        ({**POD, "bede.local/web": "1"}, "bede.local/web", "4M"),
         ({"bede.local": "4095K"}, "smallest bound", "4M"),
         ({"bede.local": "0"}, "smallest bound", "4M"),
         ({"bede.local": "0%"}, "percentage", "25%"),
@@ -92,7 +144,7 @@ def test_four_mebibytes_are_enough() -> None:
 
 _NAMES = st.one_of(
     st.just("bede.local"), st.text().map("bede.".__add__), st.integers().map("bede.local.{}".format)
-)
+).filter(lambda name: not name.startswith("bede.dev/"))
 _VALUES = st.one_of(st.text(), st.from_regex(r"[0-9.]{0,6}[%KMGTib]{0,3}"))
 
 
