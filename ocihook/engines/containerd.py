@@ -21,12 +21,14 @@ from ocihook.errors import BedeError, InputError
 PROGRAM = containerd_dump.PROGRAM
 FOR_USERS = False  #: whether other users than root have files of their own for it
 THEN = "systemctl restart containerd"
-ANNOTATIONS = ["bede.*"]
+#: patterns of annotations that containerd passes on; "*" does not match the "/" before a container's name
+ANNOTATIONS = ["bede.*", "bede.*/*"]
 
 
 def state() -> EngineState:
     """Return the state of containerd on this host, by its files."""
     configured = default = False
+    passes = True
     note = "ctr needs nothing; for Kubernetes run: bede configure containerd"
     behind = lost = ""
     failed = None
@@ -40,10 +42,13 @@ def state() -> EngineState:
         if configured:
             others = _in_files(_base(files), version)
             behind, lost = real.told(NAME, _known(others), _default(others), bede["options"]["BinaryName"])
+            passes = set(bede.get("pod_annotations") or ()).issuperset(ANNOTATIONS)
     except BedeError as error:
         failed, note = error, error.message
         configured = default = False
     note = class_note(configured, default, note)
+    if configured and not passes:  # an earlier Bede wrote it
+        note = "bounds of a pod's single containers do not reach Bede yet; run: bede configure containerd"
     installed = programs.find(PROGRAM) is not None
     own_version = version_of(PROGRAM) if installed else ""
     return EngineState(NAME, own_version, installed, configured, default, note, behind, lost, failed)

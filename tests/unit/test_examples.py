@@ -40,7 +40,7 @@ def test_docker_and_containerd_name_the_wrapper() -> None:
     assert set(runtimes) == {"runc", "bede"}
     runtime = runtimes["bede"]
     assert runtime["runtime_type"] == "io.containerd.runc.v2"
-    assert runtime["pod_annotations"] == ["bede.*"]
+    assert runtime["pod_annotations"] == ["bede.*", "bede.*/*"]
     assert runtime["options"]["BinaryName"] == "/usr/bin/bede-runtime"
 
 

@@ -105,8 +105,8 @@ def test_a_file_with_settings_of_the_plugin_gets_the_runtime_itself(default: boo
     assert runtimes(path)["bede"] == {
         "runtime_type": containerd_files.RUNC,
         "sandbox_mode": "podsandbox",
-        "pod_annotations": ["bede.*"],
-        "container_annotations": ["bede.*"],
+        "pod_annotations": ["bede.*", "bede.*/*"],
+        "container_annotations": ["bede.*", "bede.*/*"],
         "options": {"BinaryName": "/usr/bin/bede-runtime"},
     }
     assert runtimes(path)["runc"] == {"runtime_type": containerd_files.RUNC, "sandbox_mode": "podsandbox"}
@@ -284,12 +284,25 @@ def test_without_containerd_a_dry_run_goes_by_the_files() -> None:
     assert containerd.state().installed is False
 
 
+@pytest.mark.usefixtures("engine")
+def test_a_runtime_of_an_earlier_bede_does_not_pass_on_bounds_of_single_containers() -> None:
+    path = put(DEBIAN)
+    carry_out(containerd.configure(False))
+    assert "single containers" not in containerd.state().note
+    path.write_text(path.read_text().replace(', "bede.*/*"', ""))
+    state = containerd.state()
+    assert state.configured
+    assert "single containers do not reach Bede" in state.note
+    carry_out(containerd.configure(False))
+    assert runtimes(path)["bede"]["pod_annotations"] == ["bede.*", "bede.*/*"]
+
+
 def test_a_runtime_that_is_not_runc_s_is_no_pattern() -> None:
     kata = {"runtime_type": "io.containerd.kata.v2", "options": {"ConfigPath": "/x"}}
     assert containerd.runtime("/b/bede-runtime", kata) == {
         "runtime_type": containerd_files.RUNC,
-        "pod_annotations": ["bede.*"],
-        "container_annotations": ["bede.*"],
+        "pod_annotations": ["bede.*", "bede.*/*"],
+        "container_annotations": ["bede.*", "bede.*/*"],
         "options": {"BinaryName": "/b/bede-runtime"},
     }
 

@@ -291,7 +291,7 @@ def test_containerd_gets_a_runtime_class_and_loses_nothing():
     assert section["containerd"]["default_runtime_name"] == "runc"
     one = section["containerd"]["runtimes"]["bede"]
     assert one["options"]["BinaryName"] == "/usr/bin/bede-runtime"
-    assert one["pod_annotations"] == one["container_annotations"] == ["bede.*"]
+    assert one["pod_annotations"] == one["container_annotations"] == ["bede.*", "bede.*/*"]
     assert bede("configure", "containerd") == ["nothing to do"]
     assert CONTAINERD.read_bytes() == text
     assert len(backups(CONTAINERD.parent)) == 1
