@@ -16,7 +16,8 @@ COLUMNS = ("CONTAINER", "NAME", "BOUND", "LOCAL", "FAR", "OVERSHOOT", "OUTSIDE",
 OWN = "OWN"  #: a column after LOCAL, if any container has such memory
 DETAILS = """\
   CONTAINER  its id, only the beginning of a generated one: `bede set` and other commands take both
-  NAME       its current name in its engine; "-" if it has none, such as containers of runc, crun and ctr
+  NAME       its current name in its engine, in Kubernetes NAMESPACE/POD/CONTAINER; "-" if it has none,
+             such as containers of runc, crun and ctr
   OVERSHOOT  how far local usage was above the bound in force at that moment: the most since this agent began
              to hold the container. What exceeds a bound in the first 5 s after it was lowered is shown, but
              not remembered. With node_limit: how far local usage is above the bound now

@@ -38,6 +38,10 @@ class Status:
     far: int
     backend: str
     name: str = ""  #: the name by which its engine calls it now
+    namespace: str = ""  #: of its pod in Kubernetes; "" if it is in none, like the following
+    pod: str = ""  #: the pod's name
+    pod_uid: str = ""
+    pod_container: str = ""  #: its name in the pod
     key: str = ""  #: the key of its record; "" if there is none
     pid: int | None = None  #: the pid of its first process, if there is a record
     inode: int | None = None  #: the inode of its cgroup, if the container was found by its cgroup

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Finds containers' names, which only the engine that gave them knows.
 
-Containers of plain runc and crun, `ctr` and `bede run` have none: there a person chose the id.
+A container of a pod is called NAMESPACE/POD/CONTAINER. Containers of plain runc and crun, `ctr` and
+`bede run` have no name: there a person chose the id.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ocihook.cgroup import names
-from ocihook.engines import conmon, programs
+from ocihook.engines import conmon, cri, programs
 from ocihook.errors import BedeError
 
 DOCKER = "/run/docker.sock"  #: tests point it elsewhere
@@ -28,10 +29,13 @@ def of(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
     engine that does not answer gives no names.
     """
     podmans: list[tuple[str, str]] = []
+    cris: list[tuple[str, str]] = []
     dockers: dict[str, str] = {}
     for id, where in containers:
         if "libpod-" in where:
             podmans.append((id, where))
+        elif cri.is_cris(id, where):
+            cris.append((id, where))
         elif _is_dockers(id, where):
             dockers[where] = id
     found = conmon.names(podmans) if podmans else {}
@@ -39,7 +43,8 @@ def of(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
         by_id = _of_docker(set(dockers.values()))
         found |= {where: by_id.get(id, "") for where, id in dockers.items()}
     # Drop anything that no engine would accept as a name.
-    return {where: name for where, name in found.items() if _NAME.fullmatch(name)}
+    accepted = {where: name for where, name in found.items() if _NAME.fullmatch(name)}
+    return accepted | {where: cri.name_of(member) for where, member in cri.members(cris).items()}
 
 
 def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
@@ -48,6 +53,8 @@ def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
         if "libpod-" in cgroup:
             text = programs.output("podman", "container", "inspect", id, seconds=SECONDS)
             return _strings(json.loads(text)[0]["Config"].get("Annotations"))
+        if cri.is_cris(id, cgroup):
+            return cri.annotations_of(id)
         if _is_dockers(id, cgroup):
             from ocihook.engines import dockerapi
 
@@ -61,8 +68,7 @@ def _is_dockers(id: str, where: str) -> bool:
 
     The path tells little: without the systemd driver, users may choose any parent cgroup.
     """
-    parent, _, last = where.rpartition("/")
-    return "docker" in where or (last == id and names.is_generated(id) and "kubepods" not in parent)
+    return "docker" in where or (where.rpartition("/")[2] == id and names.is_generated(id))
 
 
 def _of_docker(ids: set[str]) -> dict[str, str]:

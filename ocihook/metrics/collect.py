@@ -17,7 +17,8 @@ from ocihook.errors import BedeError
 from ocihook.topology import nodes
 from ocihook.watch import containers, counters
 
-LABELS = ("container", "name", "cgroup")  #: with the cgroup, since two containers may have the same id
+#: With the cgroup, since two containers may have the same id. Only containers of pods have the last three.
+LABELS = ("container", "name", "cgroup", "namespace", "pod", "pod_container")
 
 
 class _Of(NamedTuple):
@@ -104,7 +105,9 @@ def _families(found: list[Status]) -> Iterator[Metric]:
     info = InfoMetricFamily("bede_container", "How a container's bound is held.", labels=LABELS)
     families: dict[str, Metric] = {}
     for container in found:
-        labels = (container.id, container.name, escaped(container.cgroup))
+        # Fewer values than LABELS leave the last labels out.
+        member = (container.namespace, container.pod, container.pod_container) if container.pod else ()
+        labels = (container.id, container.name, escaped(container.cgroup), *member)
         info.add_metric(labels, {name: str(getattr(container, name)) for name in ("backend", "runtime")})
         for metric, value in _values(container):
             family = families.get(metric.name)

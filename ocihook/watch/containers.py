@@ -9,27 +9,38 @@ from dataclasses import replace
 from ocihook.backends import choose
 from ocihook.control import client
 from ocihook.control.status import Outside, Status
-from ocihook.engines import names
+from ocihook.engines import cri, names
 from ocihook.errors import AccessError, AgentError, InputError
+from ocihook.spec import pod
 from ocihook.state import records
 
 
 def listing() -> list[Status]:
-    """Return every bound container as ``bede ps --json`` shows it: sizes in bytes, "name" from its engine.
+    """Return every bound container as ``bede ps --json`` shows it: sizes in bytes, names from its engine.
 
     Containers that the kernel bounds by itself are found by their cgroups; the agent lists the others. Raises
     BedeError.
     """
     alone = choose.without_agent()
     found = _beside(alone.listing()) if alone else client.listing()[0]
-    known = names.of((container.id, container.cgroup) for container in found)
-    return [replace(container, name=known.get(container.cgroup, "")) for container in found]
+    wanted = [(container.id, container.cgroup) for container in found]
+    known, members = names.of(wanted), cri.members(wanted)
+    return [_named(container, known, members) for container in found]
+
+
+def _named(container: Status, known: dict[str, str], members: dict[str, pod.Member]) -> Status:
+    """Return *container* with its name in *known*, and with its pod in *members*, both by cgroup."""
+    named = replace(container, name=known.get(container.cgroup, ""))
+    of = members.get(container.cgroup)
+    if of is None:
+        return named
+    return replace(named, namespace=of.namespace, pod=of.pod, pod_uid=of.uid, pod_container=of.container)
 
 
 def find(name: str, among: list[Status] | None = None) -> Status:
     """Return the bound container called *name*. Raises InputError if none or several match, BedeError.
 
-    *name* is its id or key, its cgroup's path, its name in Podman or Docker, or the beginning of its id.
+    *name* is its id or key, its cgroup's path, its name in its engine, or the beginning of its id.
     """
     found = listing() if among is None else among
     if not name:
