@@ -249,8 +249,9 @@ static uint64_t usage(const struct bede_control *control)
 }
 
 /*
- * The margin grows for a moment with each burst of buffers, or surge of page cache. What is demoted for that shall not come back only
- * to leave again. Where it is taken from huge pages, one of them leaves for a burst as a whole.
+ * The margin grows for a moment with each burst of buffers, or surge of page cache. What is demoted for that
+ * shall not come back only to leave again. Where it is taken from huge pages, one of them leaves for a burst
+ * as a whole.
  */
 static uint64_t calm_margin(const struct bede_control *control)
 {
