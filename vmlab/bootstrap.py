@@ -5,6 +5,7 @@ import os
 import subprocess
 
 from ocihook.errors import MachineError
+from vmlab.progress import Progress
 
 SUITE = "trixie"
 LOG_LINES = 5
@@ -46,3 +47,27 @@ def run(words: list[str], failed: str) -> None:
     if made.returncode != 0:
         last = " | ".join(made.stderr.splitlines()[-LOG_LINES:])
         raise MachineError(f"{failed}; mmdebstrap's last lines: {last}")
+
+
+def follow(words: list[str], what: str, progress: Progress) -> tuple[int, list[str]]:
+    """Run a whole command line. Return its status and its output, of which *progress* shows the stages.
+
+    Stages are the lines that begin with ``I:``, as mmdebstrap writes them and scripts in the new root may.
+    *what* is being made; each stage begins with it.
+    """
+    lines: list[str] = []
+    with subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=environment(),
+    ) as job:
+        assert job.stdout is not None
+        for line in job.stdout:
+            lines.append(line.rstrip())
+            if line.startswith("I: ") and "hook" not in line:
+                progress.stage(f"{what}: {line[3:].strip()}")
+    return job.returncode, lines

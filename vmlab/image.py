@@ -84,24 +84,9 @@ def need(tools: dict[str, str]) -> None:
 def _build(out: Path, progress: Progress, more: Collection[str]) -> None:
     need(TOOLS)
     progress.stage("building the machine's image, once (about two minutes)")
-    env = bootstrap.environment()
     log = out.parent / "build.log"
-    lines: list[str] = []
-    with subprocess.Popen(
-        ["setpriv", "--pdeathsig", "TERM", *command(bootstrap.mode(), str(out), more)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env=env,
-    ) as job:
-        assert job.stdout is not None
-        for line in job.stdout:
-            lines.append(line.rstrip())
-            if line.startswith("I: ") and "hook" not in line:
-                progress.stage("image: " + line[3:].strip())
-    if job.returncode != 0:
+    status, lines = bootstrap.follow(command(bootstrap.mode(), str(out), more), "image", progress)
+    if status != 0:
         for unknown in filter(None, map(UNKNOWN.match, lines)):
             if unknown[1] in more:
                 raise InputError(
@@ -119,5 +104,6 @@ def _build(out: Path, progress: Progress, more: Collection[str]) -> None:
     progress.stage("image: making room")
     with image.open("r+b") as file:
         file.truncate(ROOT_SIZE)
-    subprocess.run(["resize2fs", "-f", str(image)], check=True, capture_output=True, env=env)
+    resize = ["resize2fs", "-f", str(image)]
+    subprocess.run(resize, check=True, capture_output=True, env=bootstrap.environment())
     progress.stage("image: done")

@@ -42,6 +42,7 @@ class Job:
     tty: tuple[int, int] | None = None
     bare: bool = False  #: leave out all of Bede, as on a host before its installation
     model: Mapping[str, Path] = field(default_factory=dict)  #: files for a modelled machine, by name in it
+    more: Mapping[str, Path] = field(default_factory=dict)  #: further files; units among them do not start
 
     def json(self) -> bytes:
         """The job in the form that `runner.py` in the machine reads."""
@@ -92,12 +93,13 @@ def _links(files: dict[str, Path]) -> dict[str, str]:
 def build(job: Job, bytecode: Mapping[str, Path] | None = None) -> bytes:
     """The payload as a tar for a disk. With *bytecode* of its modules the machine need not compile them."""
     out = io.BytesIO()
-    files = {**members(job.bare), **(bytecode or {}), **job.model}
+    own = members(job.bare)
+    files = {**own, **(bytecode or {}), **job.model, **job.more}
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         made: set[str] = set()
         for name, path in files.items():
             _add(tar, made, name, path.read_bytes(), 0o755 if path.stat().st_mode & 0o111 else 0o644)
-        for name, target in _links(files).items():
+        for name, target in _links(own).items():
             link = tarfile.TarInfo(name)
             link.type, link.linkname = tarfile.SYMTYPE, target
             tar.addfile(link)

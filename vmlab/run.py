@@ -4,7 +4,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -12,8 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ocihook.errors import InputError, MachineError
-from vmlab import bytecode, cache, emulator, image, initramfs, kernels, machine, payload, qemu, topology
+from ocihook.errors import InputError
+from vmlab import (
+    bytecode,
+    cache,
+    cluster,
+    emulator,
+    ext4,
+    image,
+    initramfs,
+    kernels,
+    machine,
+    payload,
+    qemu,
+    topology,
+)
+from vmlab.cluster import build as cluster_build
 from vmlab.model.machine import Model, Wish
 from vmlab.model.plugin import APPEND
 from vmlab.progress import Progress
@@ -28,7 +41,6 @@ GUEST_ENV = {
     "LANG": "C.UTF-8",
 }
 PYTHONPATH = "/usr/lib/bede"  #: where the machine has this checkout
-ROOM = 64 << 20  #: bytes of free space in the image of a shared directory
 
 
 @dataclass(frozen=True)
@@ -51,32 +63,16 @@ class Options:
     reboots: int = 0  #: how many reboots the command may ask for
     bare: bool = False  #: a machine without Bede
     packages: tuple[str, ...] = ()  #: Debian packages, in addition to those that the machine has
+    cluster: bool = False  #: start Kubernetes in it before the command
 
 
 def environment(options: Options) -> dict[str, str]:
     """The command's environment: the machine's variables, and those of the host that are passed through."""
     here = {"BEDE_VM_KERNEL": options.kernel, "BEDE_VM_TOPOLOGY": options.topology}
     passed = {k: v for k, v in os.environ.items() if k in PASSED or k.startswith("BEDE_")}
-    return GUEST_ENV | ({} if options.bare else {"PYTHONPATH": PYTHONPATH}) | passed | here
-
-
-def share_image(directory: Path, target: Path) -> None:
-    """Write an ext4 image with the present content of *directory* to *target*."""
-    if not directory.is_dir():
-        raise InputError(f"--share {directory} is not a directory")
-    size = files = 0
-    for where, names, inside in os.walk(directory):
-        files += len(names) + len(inside)
-        for name in inside:
-            with contextlib.suppress(OSError):
-                size += (Path(where, name).lstat().st_size + 4095) & ~4095
-    args = ["mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-N", str(files + 1024)]
-    args += ["-d", str(directory), str(target), f"{(size + size // 20 + files * 512 + ROOM) >> 10}k"]
-    env = dict(os.environ, PATH=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
-    done = subprocess.run(args, capture_output=True, text=True, env=env, check=False)
-    if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1:]
-        raise MachineError(f"cannot copy {directory} for the machine: {''.join(last)}")
+    paths = {} if options.bare else {"PYTHONPATH": PYTHONPATH}
+    clusters = cluster.environment(GUEST_ENV["PATH"]) if options.cluster else {}
+    return GUEST_ENV | paths | passed | here | clusters
 
 
 def run(options: Options) -> int:
@@ -115,8 +111,11 @@ def run(options: Options) -> int:
 def machine_nodes(options: Options) -> topology.Topology:
     """The machine's memory and CPUs."""
     nodes = topology.find(options.topology)
-    if options.memory is not None:
-        nodes = nodes.resized(options.memory)
+    memory = options.memory
+    if memory is None and options.cluster:
+        memory = [max(node.size, cluster.LEAST) for node in nodes.nodes]
+    if memory is not None:
+        nodes = nodes.resized(memory)
     return nodes if options.cpus is None else nodes.with_cpus(options.cpus)
 
 
@@ -128,6 +127,8 @@ def prepare(
     model: Model | None = None,
 ) -> qemu.Machine:
     """Make what is missing of image and kernel, and put the machine's own disks into *work*."""
+    if options.share is not None and not options.share.is_dir():
+        raise InputError(f"--share {options.share} is not a directory")
     image.need(qemu.TOOLS | image.TOOLS)
     nodes = machine_nodes(options)
     root = image.ensure(progress, options.packages)
@@ -135,13 +136,17 @@ def prepare(
     mapped = model is not None and kernel.mapped is not None
     (work / "initrd").write_bytes(initramfs.build(root / "busybox", kernel, mapped=mapped))
     files = {} if model is None else model.members()
-    job = payload.Job(options.argv, environment(options), tty, options.bare, files)
+    more = cluster.members() if options.cluster else {}
+    argv = [*cluster.BEFORE, *options.argv] if options.cluster else options.argv
+    job = payload.Job(argv, environment(options), tty, options.bare, files, more)
     compiled = bytecode.of(payload.members(options.bare), progress)
     (work / "payload").write_bytes(payload.build(job, compiled))
     disks = [qemu.Disk("root", root / "root.img", throwaway=True), qemu.Disk("payload", work / "payload")]
     if options.share is not None:
-        share_image(options.share, work / "share")
+        ext4.write(options.share, work / "share")
         disks.append(qemu.Disk("share", work / "share"))
+    if options.cluster:
+        disks.append(qemu.Disk("cluster", cluster_build.ensure(progress) / cluster_build.DISK))
     if options.swap:
         with (work / "swap").open("wb") as file:
             file.truncate(options.swap << 20)

@@ -67,6 +67,8 @@ def _machine_options(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="gets what is left in /out")
     what = "further Debian packages in it: an image of its own, made once"
     add("--packages", type=_packages, metavar="NAME,...", default=(), help=what)
+    what = "start Kubernetes in it first: one node, kubectl, the class bede; built once"
+    add("--cluster", action="store_true", help=what)
     what = "a further argument of QEMU, as in --qemu=-device --qemu=virtio-rng-pci"
     add("--qemu", action="append", metavar="ARG", default=[], help=what)
 
@@ -157,6 +159,7 @@ def run(args: argparse.Namespace) -> int:
         bare=args.bare,
         out=args.out,
         packages=args.packages,
+        cluster=args.cluster,
         model=wish,
         qemu=tuple(args.qemu),
     )

@@ -10,6 +10,7 @@ from ocihook import errors
 from ocihook.cli import main as cli
 from ocihook.cli import vm
 from vmlab import run as vm_run
+from vmlab.progress import Progress
 
 
 def test_no_command_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +107,7 @@ def test_what_is_passed_into_the_machine(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_share_that_is_no_directory(tmp_path: Path) -> None:
     with pytest.raises(errors.InputError, match="not a directory"):
-        vm_run.share_image(tmp_path / "no", tmp_path / "image")
+        vm_run.prepare(vm_run.Options(["true"], share=tmp_path / "no"), tmp_path, Progress(quiet=True))
 
 
 def test_a_subcommand_is_imported_only_when_it_is_called(monkeypatch: pytest.MonkeyPatch) -> None:

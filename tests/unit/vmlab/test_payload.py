@@ -5,7 +5,7 @@ import io
 import json
 import tarfile
 
-from vmlab import payload, run
+from vmlab import cluster, payload, run
 
 
 def contents() -> tarfile.TarFile:
@@ -44,3 +44,12 @@ def test_a_bare_machine_has_the_runner_and_nothing_of_bede() -> None:
     assert not [name for name in files if name.startswith(("usr/lib/bede/", "usr/bin/", payload.UNITS[1:]))]
     assert not [path for path in files.values() if payload.GUEST not in path.parents]
     assert "PYTHONPATH" not in run.environment(run.Options([], bare=True))
+
+
+def test_further_files_are_added_and_units_among_them_do_not_start() -> None:
+    job = payload.Job(["true"], {}, more=cluster.members())
+    with tarfile.open(fileobj=io.BytesIO(payload.build(job))) as tar:
+        names = set(tar.getnames())
+    assert cluster.members().keys() <= names
+    assert f"{payload.WANTS}/bede-agent.service" in names
+    assert f"{payload.WANTS}/kubelet.service" not in names
