@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tests on the machine's cluster: `bede vm run --cluster -- python3 -m pytest …/cluster`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+
+UNITS = ("kubelet", "containerd", "kube-apiserver", "bede-agent")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Add to a failure what the kubelet, the API server and the agent said last."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for unit in UNITS:
+            said = ["journalctl", "-q", "--no-pager", "-o", "cat", "-n", "15", "-u", unit]
+            text = subprocess.run(said, capture_output=True, text=True, check=False).stdout
+            report.sections.append((unit, text))
+    return report

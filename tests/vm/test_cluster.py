@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kubernetes in the machine: the tests in `guest/cluster`, each reported by its name."""
+
+import machines
+import pytest
+
+from vmlab.cluster import build
+from vmlab.progress import Progress
+
+KERNELS = ("debian-6.12", *(pytest.param(name, marks=pytest.mark.rarely) for name in ("debian-7.3",)))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_node(kernel: str) -> None:
+    with machines.PLACES.taken(quiet=True):  # a build beside them would delay the machines that want quiet
+        build.ensure(Progress())
+    done = machines.boot(
+        *machines.PYTEST,
+        "--junitxml=/out/guest.xml",
+        f"{machines.THERE}/cluster",
+        kernel=kernel,
+        topology="two-tier",
+        live=True,
+        more=("--cluster",),
+    )
+    assert "guest.xml" in done.files, done.tail()
+    failed = [
+        f"{name}: {verdict.why}"
+        for name, verdict in machines.verdicts(done.files["guest.xml"]).items()
+        if verdict.word != "passed"
+    ]
+    assert not failed, "\n".join(failed)
+    assert done.status == 0, done.tail()
