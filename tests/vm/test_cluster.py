@@ -7,7 +7,8 @@ import pytest
 from vmlab.cluster import build
 from vmlab.progress import Progress
 
-KERNELS = ("debian-6.12", *(pytest.param(name, marks=pytest.mark.rarely) for name in ("debian-7.3",)))
+RARELY = ("debian-7.3", "bede-6.12", "bede-7.3")
+KERNELS = ("debian-6.12", *(pytest.param(name, marks=pytest.mark.rarely) for name in RARELY))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)

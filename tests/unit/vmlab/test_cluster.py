@@ -38,7 +38,7 @@ def test_one_token_is_in_all_of_them() -> None:
     config = yaml.safe_load(cluster.members()["etc/kubernetes/admin.conf"].read_text())
     token = config["users"][0]["user"]["token"]
     assert cluster.members()["etc/kubernetes/tokens.csv"].read_text().startswith(token + ",")
-    assert f'TOKEN = "{token}"' in cluster.members()["usr/local/bin/bede-cluster"].read_text()
+    assert f'TOKEN = "{token}"' in cluster.members()["usr/lib/bede-vm/cluster_api.py"].read_text()
 
 
 def test_the_class_is_added_to_a_file_that_containerd_reads() -> None:

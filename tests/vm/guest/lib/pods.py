@@ -20,8 +20,14 @@ def kubectl(*words, stdin=None):
 
 
 def got(*words):
-    """What `kubectl get` prints of one object, as JSON."""
-    return json.loads(kubectl("get", *words, "-o", "json"))
+    """What `kubectl get` prints of one object, as JSON; asked again while the API server is too busy."""
+
+    def answer():
+        done = subprocess.run(["kubectl", "get", *words, "-o", "json"], capture_output=True, text=True)
+        assert done.returncode == 0 or "(Timeout)" in done.stderr, done.stderr
+        return done.stdout
+
+    return json.loads(wait_until("the API server answers", answer, DEADLINE))
 
 
 def steady(name, megabytes, limit=None):
