@@ -10,15 +10,21 @@ HERE = Path(__file__).resolve().parent
 NATIVE = HERE.parents[2] / "native"
 
 
-def build(name: str, sanitizers: str, into: Path, only: tuple[str, ...] = ()) -> Path:
-    """Build `NAME.c` and the native code, all or *only* some files; each finding of *sanitizers* is fatal."""
+def build(
+    name: str, sanitizers: str, into: Path, only: tuple[str, ...] = (), beside: tuple[str, ...] = ()
+) -> Path:
+    """Build `NAME.c`, the files *beside* it, and the native code: all, or *only* some files.
+
+    Each finding of *sanitizers* is fatal.
+    """
     program = into / name
     sources = [path for path in sorted(NATIVE.glob("*.c")) if "_native" not in path.name]
     if only:
         sources = [NATIVE / f"{one}.c" for one in only]
     flags = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", f"-I{NATIVE}"]
     flags += [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"]
-    subprocess.run(["gcc", *flags, "-o", program, HERE / f"{name}.c", *sources, "-lm"], check=True)
+    own = [HERE / f"{one}.c" for one in (name, *beside)]
+    subprocess.run(["gcc", *flags, "-o", program, *own, *sources, "-lm"], check=True)
     return program
 
 
@@ -45,7 +51,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`exchange.c` with AddressSanitizer and UBSan; it stands in for what calls the kernel."""
     real = ("exchange", "worth", "learn", "forecast", "hits", "search", "scores", "shared", "order", "recent")
     real += ("pagelist", "ranges", "kfile")
-    return build("exchange", "address,undefined", tmp_path_factory.mktemp("exchange"), real)
+    return build("exchange", "address,undefined", tmp_path_factory.mktemp("exchange"), real, ("simulated",))
 
 
 @pytest.fixture(scope="session")
