@@ -209,14 +209,16 @@ class Registry:
             raise AgentError(
                 f"container {names.short(container.record.id)} has ended: {error.strerror}"
             ) from None
+        record = container.record
+        lasts = not names.is_of_pod(record.id, record.cgroup)
         try:
-            container.choose(None if size == amount.DEFAULT else container.record.bound)
+            container.choose(record.bound if lasts and size != amount.DEFAULT else None)
         except BedeError as error:
-            self._complain(error, "not_remembered", container.record.id)
+            self._complain(error, "not_remembered", record.id)
         text = f"its bound was {format_size(before)} and is {format_size(container.record.bound)}"
         self._tell(container, "set", text)
         self._warn_useless(container, why)
-        return Change(container.status(), useless=why)
+        return Change(container.status(), useless=why, lasts=lasts or size == amount.DEFAULT)
 
     def close(self) -> None:
         """Stop all holders when the agent ends. Containers go on, and their fences stay as they are."""

@@ -27,7 +27,7 @@ _NAMES = """\
 _bede_names() {
   local ask=(bede ps --names)
   [[ $1 == "sudo "* && $(id -u) != 0 ]] && ask=(sudo -n "${ask[@]}")
-  "${ask[@]}" 2>/dev/null </dev/null | awk '/^[A-Za-z0-9][A-Za-z0-9_.+-]*$/'
+  "${ask[@]}" 2>/dev/null </dev/null | awk '/^[A-Za-z0-9][A-Za-z0-9_.+\\/-]*$/'
 }"""
 PREAMBLES = {
     "bash": """\

@@ -11,13 +11,14 @@ from ocihook.spec.size import format_size
 from ocihook.watch import containers
 
 DETAILS = """\
-CONTAINER is the container's name in Podman or Docker, its id or the beginning of it, or the path of its
-cgroup from the cgroup root. The bound is in force when the command returns; memory above a lower one is
-demoted within a second or so (on a patched kernel before the command returns). The bound max is all local
-memory of the host; default is the bound that CONTAINER's annotations ask for.
+CONTAINER is the container's name in its engine (in Kubernetes NAMESPACE/POD/CONTAINER), its id or the
+beginning of it, or the path of its cgroup from the cgroup root. The bound is in force when the command
+returns; memory above a lower one is demoted within a second or so (on a patched kernel before the command
+returns). The bound max is all local memory of the host; default is the bound that CONTAINER's annotations
+ask for.
 
-A container of Podman, Docker or CRI keeps the bound when it is restarted, until it is removed or the host
-reboots. Any other container has the bound of its annotations again after a restart.
+A container of Podman or Docker keeps the bound when it is restarted, until it is removed or the host reboots.
+Any other container has the bound of its annotations again after a restart: Kubernetes makes a new one.
 
 examples:
   bede set web 1G
@@ -44,8 +45,10 @@ def run(args: argparse.Namespace) -> int:
     change = choose.named(container.backend).set_bound(container, args.size)
     name = container.name or names.short(container.id)
     if not change.lasts:
-        text = "it begins with its own bound again when it is restarted, since it is a user's"
-        print(InputError(text, "Change its annotation, too").line("bede"), file=sys.stderr)
+        is_pods = names.is_of_pod(container.id, container.cgroup)
+        why, what = ("Kubernetes makes it anew", "its pod's") if is_pods else ("it is a user's", "its")
+        text = f"it begins with its own bound again when it is restarted, since {why}"
+        print(InputError(text, f"Change {what} annotation, too").line("bede"), file=sys.stderr)
     print(f"{name}: bound {format_size(change.status.bound)}")
     if change.useless:
         warning = InputError(f"container {name}: {change.useless}", "Ask for less than that")

@@ -146,6 +146,9 @@ def engines() -> Iterator[Finding]:
                 f" containers under bede lack what that runtime does; {found.note}",
                 f"bede configure {found.name}",
             )
+        elif found.lacks:
+            fact = f"{version}configured by an earlier Bede: {found.lacks}"
+            yield Finding("engine", found.name, WARN, fact, f"bede configure {found.name}")
         elif found.configured:
             behind = f"; behind bede-runtime: {found.behind}" if found.behind else ""
             yield Finding("engine", found.name, GOOD, f"{version}configured; {found.note}{behind}")

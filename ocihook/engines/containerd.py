@@ -9,6 +9,7 @@ result is compared with an earlier `containerd config dump`, so that no setting 
 
 from __future__ import annotations
 
+import fnmatch
 from typing import Any
 
 from ocihook.engines import containerd_dump, containerd_files, edits, programs, real, toml
@@ -28,7 +29,7 @@ ANNOTATIONS = ["bede.*", "bede.*/*"]
 def state() -> EngineState:
     """Return the state of containerd on this host, by its files."""
     configured = default = False
-    passes = True
+    passes = True  # whether all of a pod's bounds reach Bede
     note = "ctr needs nothing; for Kubernetes run: bede configure containerd"
     behind = lost = ""
     failed = None
@@ -42,16 +43,17 @@ def state() -> EngineState:
         if configured:
             others = _in_files(_base(files), version)
             behind, lost = real.told(NAME, _known(others), _default(others), bede["options"]["BinaryName"])
-            passes = set(bede.get("pod_annotations") or ()).issuperset(ANNOTATIONS)
+            passes = _passes(bede.get("pod_annotations"))
     except BedeError as error:
         failed, note = error, error.message
         configured = default = False
     note = class_note(configured, default, note)
-    if configured and not passes:  # an earlier Bede wrote it
-        note = "bounds of a pod's single containers do not reach Bede yet; run: bede configure containerd"
+    lacks = (
+        "" if passes else "bounds of a pod's single containers do not reach Bede"
+    )  # an earlier Bede wrote it
     installed = programs.find(PROGRAM) is not None
     own_version = version_of(PROGRAM) if installed else ""
-    return EngineState(NAME, own_version, installed, configured, default, note, behind, lost, failed)
+    return EngineState(NAME, own_version, installed, configured, default, note, behind, lost, failed, lacks)
 
 
 def configure(set_default: bool, wanted: str | None = None) -> Plan:
@@ -115,6 +117,17 @@ def runtime(wrapper: str, like: dict[str, Any]) -> dict[str, Any]:
         own[name] = [*(text for text in own.get(name, []) if text not in ANNOTATIONS), *ANNOTATIONS]
     own["options"] = {**own.get("options", {}), "BinaryName": wrapper}
     return own
+
+
+def _passes(patterns: object) -> bool:
+    """Return whether *patterns* of pods' annotations match all of Bede's, as path.Match of Go has it."""
+    globs = (
+        [text.split("/") for text in patterns if isinstance(text, str)] if isinstance(patterns, list) else []
+    )
+    return all(
+        any(len(glob) == len(parts) and all(map(fnmatch.fnmatchcase, parts, glob)) for glob in globs)
+        for parts in (["bede.local"], ["bede.local.0"], ["bede.local", "web"], ["bede.local.0", "web"])
+    )
 
 
 def _base(files: list[File]) -> list[File]:

@@ -28,7 +28,7 @@ BUNDLES = (
 _LIMIT = 16 << 20  #: bytes of a config.json
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")  # RFC 1123, as the API server checks it
 _UID = re.compile(r"[A-Za-z0-9-]{0,64}")
-_known: dict[str, pod.Member] = {}
+_known: dict[tuple[str, str], pod.Member | None] = {}  # by id and cgroup, if the bundle could be read
 _MOST = 4096  # entries in _known
 
 
@@ -39,17 +39,26 @@ def members(containers: Iterable[tuple[str, str]]) -> dict[str, pod.Member]:
     """
     found = {}
     for id, where in containers:
-        if not is_cris(id, where):
+        if not names.is_of_pod(id, where):
             continue
-        if id not in _known:
-            member = pod.member_of(annotations_of(id) or {})
-            if member is None or not _is_valid(member):
+        if (id, where) not in _known:
+            config = _config(id)
+            if config is None:
                 continue
             if len(_known) >= _MOST:
                 _known.clear()
-            _known[id] = member
-        found[where] = _known[id]
+            _known[id, where] = _member(config) if _is_in(config, where) else None
+        member = _known[id, where]
+        if member is not None:
+            found[where] = member
     return found
+
+
+def _member(config: object) -> pod.Member | None:
+    with contextlib.suppress(BedeError):
+        member = pod.member_of(_annotations(config))
+        return member if member is not None and _is_valid(member) else None
+    return None
 
 
 def name_of(member: pod.Member) -> str:
@@ -58,9 +67,17 @@ def name_of(member: pod.Member) -> str:
 
 
 def annotations_of(id: str) -> dict[str, str] | None:
-    """Return the annotations of container *id*, which :func:`is_cris`; None if its bundle cannot be read."""
+    """Return the annotations of a pod's container *id*; None if its bundle cannot be read."""
+    config = _config(id)
+    with contextlib.suppress(BedeError):
+        return None if config is None else _annotations(config)
+    return None
+
+
+def _config(id: str) -> object:
+    """Return what is in the config.json of container *id*; None if it cannot be read."""
     for bundle in BUNDLES:
-        with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError, BedeError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             directory = fs.open_directory(host.path(bundle.format(id=id)))
             try:
                 flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -68,20 +85,32 @@ def annotations_of(id: str) -> dict[str, str] | None:
             finally:
                 os.close(directory)
             try:
-                config = json.loads(fs.read_fd(fd, _LIMIT))
+                config: object = json.loads(fs.read_fd(fd, _LIMIT))
             finally:
                 os.close(fd)
-            return check_annotations(config.get("annotations")) or {}
+            return config
     return None
 
 
-def is_cris(id: str, where: str) -> bool:
-    """Return whether the container *id* with the cgroup *where* may be one of a CRI engine's.
+def _annotations(config: object) -> dict[str, str]:
+    return (check_annotations(config.get("annotations")) if isinstance(config, dict) else None) or {}
 
-    By default the kubelet puts pods below ``kubepods``, but it can be told another place.
+
+def _is_in(config: object, where: str) -> bool:
+    """Return whether the engine was told the cgroup *where*: a user can make one that is named alike.
+
+    With systemd it is told ``SLICE:PREFIX:NAME`` (runc's libcontainer/cgroups/systemd).
     """
-    scope = where.rpartition("/")[2]
-    return names.is_generated(id) and ("kubepods" in where or scope.startswith(("cri-containerd-", "crio-")))
+    told = config.get("linux") if isinstance(config, dict) else None
+    told = told.get("cgroupsPath") if isinstance(told, dict) else None
+    if not isinstance(told, str):
+        return False
+    slice, colon, scope = told.partition(":")
+    if colon:
+        parts = slice.removesuffix(".slice").split("-")
+        above = "".join(f"/{'-'.join(parts[: n + 1])}.slice" for n in range(len(parts))) if slice else ""
+        told = f"{above}/{scope.replace(':', '-')}.scope"
+    return where.removesuffix("/container") == told
 
 
 def _is_valid(member: pod.Member) -> bool:

@@ -28,6 +28,7 @@ class EngineState(NamedTuple):
     behind: str = ""  #: the runtime that bede-runtime starts, if a script of Bede's names it
     lost: str = ""  #: the engine's default runtime, if bede-runtime could start it and does not
     error: BedeError | None = None  #: why its configuration cannot be read or used
+    lacks: str = ""  #: what does not work until it is configured again; "" if all does
 
 
 class Engine(Protocol):

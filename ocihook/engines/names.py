@@ -34,17 +34,20 @@ def of(containers: Iterable[tuple[str, str]]) -> dict[str, str]:
     for id, where in containers:
         if "libpod-" in where:
             podmans.append((id, where))
-        elif cri.is_cris(id, where):
+        elif names.is_of_pod(id, where):
             cris.append((id, where))
         elif _is_dockers(id, where):
             dockers[where] = id
     found = conmon.names(podmans) if podmans else {}
+    members = cri.members(cris)
+    # Docker can serve the kubelet, too (cri-dockerd).
+    dockers |= {where: id for id, where in cris if where not in members and _is_dockers(id, where)}
     if dockers:
         by_id = _of_docker(set(dockers.values()))
         found |= {where: by_id.get(id, "") for where, id in dockers.items()}
     # Drop anything that no engine would accept as a name.
     accepted = {where: name for where, name in found.items() if _NAME.fullmatch(name)}
-    return accepted | {where: cri.name_of(member) for where, member in cri.members(cris).items()}
+    return accepted | {where: cri.name_of(member) for where, member in members.items()}
 
 
 def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
@@ -53,8 +56,8 @@ def annotations_of(id: str, cgroup: str) -> dict[str, str] | None:
         if "libpod-" in cgroup:
             text = programs.output("podman", "container", "inspect", id, seconds=SECONDS)
             return _strings(json.loads(text)[0]["Config"].get("Annotations"))
-        if cri.is_cris(id, cgroup):
-            return cri.annotations_of(id)
+        if names.is_of_pod(id, cgroup) and (found := cri.annotations_of(id)) is not None:
+            return found
         if _is_dockers(id, cgroup):
             from ocihook.engines import dockerapi
 

@@ -9,11 +9,12 @@ Rules:
   syntax. It may not be larger than ``bede.local``; several may add up to more or less than it, since
   each of them and the total is a bound of its own.
 - No bound is smaller than 4 MiB.
-- In a pod, ``bede.local/CONTAINER`` and ``bede.local.NODE/CONTAINER`` are for the container of that name. If
-  it has any of its own, those of the whole pod do not count for it.
+- In a pod, ``bede.local/CONTAINER`` and ``bede.local.NODE/CONTAINER`` are for the container of that name, in
+  place of the whole pod's. They may not be larger than these.
 - A pod's pause container has no bound: all it does is to keep the pod's namespaces.
 - ``bede.dev/...`` are left alone: Kubernetes programs keep their data in these, and CRI-O passes them on.
-- Any other annotation that begins with ``bede.`` is an error: a typing mistake never means "no bound".
+- Any other annotation that begins with ``bede.`` is an error: a typing mistake never means "no bound". Only
+  a wrong CONTAINER cannot be noticed, as nobody knows the names of the pod's other containers here.
 """
 
 from ocihook import fs
@@ -72,15 +73,21 @@ class Amount:
 class Policy:
     """What a container's annotations ask for."""
 
-    __slots__ = ("_lowers", "given", "nodes", "total")
+    __slots__ = ("_limits", "_lowers", "given", "nodes", "total")
 
     def __init__(
-        self, total: Amount, nodes: dict[int, Amount], given: dict[str, str], lowers: bool = False
+        self,
+        total: Amount,
+        nodes: dict[int, Amount],
+        given: dict[str, str],
+        lowers: bool = False,
+        limits: tuple[tuple[Amount, Amount], ...] = (),
     ) -> None:
         self.total = total  #: the bound on all local nodes together
         self.nodes = nodes  #: further bounds, by NUMA node
         self.given = given  #: the annotations that count, word for word, but without a container's name
         self._lowers = lowers
+        self._limits = limits  # pairs of a container's amount, and its pod's, which may not be smaller
 
     def bound_to(self, total: int) -> "Policy":
         """Return this policy with a bound of *total* bytes; higher bounds of single nodes become *total*,
@@ -90,8 +97,15 @@ class Policy:
     def resolve(self, limit: int | None) -> tuple[int, dict[int, int]]:
         """Return (bound, bound by node) in bytes for a memory limit of *limit* bytes, None for no limit.
 
-        Raises InputError for a percentage without a limit, and for a node's bound above the total.
+        Raises InputError for a percentage without a limit, and for a node's bound above the total, or a
+        container's above its pod's.
         """
+        for own, whole in self._limits:
+            if own.resolve(limit) > whole.resolve(limit):
+                raise InputError(
+                    f"annotation {own.name}: {own.text} is above {whole.name}, {whole.text}",
+                    f"{whole.name} bounds each container of the pod: raise it, or leave it out",
+                )
         bound = self.total.resolve(limit)
         nodes = {node: amount.resolve(limit) for node, amount in self.nodes.items()}
         for node, value in nodes.items():
@@ -116,6 +130,7 @@ def parse(annotations: "dict[str, str] | None") -> Policy | None:
     if not annotations or not is_any(annotations) or pod.is_sandbox(annotations):
         return None
     member = pod.member_of(annotations)
+    here = member.container if member else ""
     whole: dict[str, Amount] = {}  # by the name without the container
     own: dict[str, Amount] = {}
     for name, value in annotations.items():
@@ -126,14 +141,14 @@ def parse(annotations: "dict[str, str] | None") -> Policy | None:
             _node(key, name)
         if not slash:
             whole[key] = Amount(name, value)
-        elif member is None or not member.container or not container:
+        elif not here or not container:
             raise InputError(
-                f"annotation {name[:80]!a} names a container of a pod, and there is none here",
-                f"Write {key}; only Kubernetes gives the containers of a pod names",
+                f"annotation {name[:80]!a} names a container of a pod, but nobody says which this one is",
+                f"Write {key}; only CRI-O, and containerd since 1.5, tell the name that Kubernetes gives",
             )
-        elif container == member.container:
+        elif container == here:
             own[key] = Amount(name, value)
-    used = own or whole
+    used = whole | own
     if not used:
         return None  # only other containers of the pod have a bound
     if LOCAL not in used:
@@ -144,7 +159,9 @@ def parse(annotations: "dict[str, str] | None") -> Policy | None:
             f"Add {total}=SIZE, the bound on all local nodes together",
         )
     nodes = {_node(key, key): amount for key, amount in used.items() if key != LOCAL}
-    return Policy(used[LOCAL], nodes, {key: annotations[amount.name] for key, amount in used.items()})
+    given = {key: annotations[amount.name] for key, amount in used.items()}
+    limits = tuple((own[key], whole[key]) for key in own if key in whole)
+    return Policy(used[LOCAL], nodes, given, limits=limits)
 
 
 def _node(key: str, name: str) -> int:

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which container of which Kubernetes pod a bundle is for, by the annotations that CRI engines add.
 
-containerd: ``internal/cri/annotations``, since 1.5. CRI-O: its ``pkg/annotations``, and the kubelet's labels
-(``pkg/kubelet/types/labels.go``), which it adds as annotations. Both write theirs over a user's.
+containerd: ``internal/cri/annotations``, with names since 1.5. CRI-O: its ``pkg/annotations``, and the
+kubelet's labels (``pkg/kubelet/types/labels.go``), which it adds as annotations. Each writes its own over a
+user's, but may pass on what a user has written of the other's. So nobody is believed if there are both.
 """
 
+from ocihook.errors import InputError
+
 _SANDBOX = "sandbox"
+#: Podman writes this over an image's annotations, which it passes on; it has no pods of Kubernetes.
+_MANAGER, _PODMAN = "io.container.manager", "libpod"
 #: By engine: the annotation with the kind of the container; and those with the pod's namespace, name and uid,
-#: and the container's name in it. CRI-O comes first: it passes all annotations of a pod on, so there a user
-#: could write containerd's, but not CRI-O's.
+#: and the container's name in it.
 _ENGINES = (
     (
         "io.kubernetes.cri-o.ContainerType",
@@ -44,13 +48,27 @@ class Member:
 
 
 def is_sandbox(annotations: dict[str, str]) -> bool:
-    """Return whether the container is a pod's pause container, which only keeps the pod's namespaces."""
-    return next((annotations[kind] for kind, _ in _ENGINES if kind in annotations), "") == _SANDBOX
+    """Return whether the container is a pod's pause container, which only keeps the pod's namespaces.
+
+    Raises InputError.
+    """
+    engine = _engine(annotations)
+    return engine is not None and annotations[engine[0]] == _SANDBOX
 
 
 def member_of(annotations: dict[str, str]) -> Member | None:
-    """Return which container of a pod has the *annotations*; None if it belongs to no pod."""
-    for kind, names in _ENGINES:
-        if kind in annotations:
-            return Member(*(annotations.get(name, "") for name in names))
-    return None
+    """Return which container of a pod has the *annotations*; None if it is in no pod. Raises InputError."""
+    engine = _engine(annotations)
+    return Member(*(annotations.get(name, "") for name in engine[1])) if engine else None
+
+
+def _engine(annotations: dict[str, str]) -> tuple[str, tuple[str, str, str, str]] | None:
+    found = [engine for engine in _ENGINES if engine[0] in annotations]
+    if not found or annotations.get(_MANAGER) == _PODMAN:
+        return None
+    if len(found) > 1:
+        raise InputError(
+            f"there are annotations of two engines, {' and '.join(kind for kind, _ in found)}",
+            "Take them out of the pod: engines add these themselves",
+        )
+    return found[0]

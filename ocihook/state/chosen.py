@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bounds that ``bede set`` has given, by container: ``/run/bede/bounds/ID``. A restart uses them again.
 
-Podman, Docker and CRI restart a container under the same id, 64 hexadecimal digits that no other container
-gets. For a container with another kind of id nothing is kept, as a different one may have that id later.
+Podman and Docker restart a container under the same id, 64 hexadecimal digits that no other container gets.
+For a container with another kind of id nothing is kept, as a different one may have that id later; nor for
+one of a pod, which the kubelet does not restart but makes anew.
 """
 
 import os

@@ -62,8 +62,9 @@ def _asked(container: Status, asked: dict[str, str] | None) -> Fact:
     if container.runtime == "bede run":
         return Fact("asked", f"bede run --local {(asked or {}).get(annotation.LOCAL, '')}")
     policy = _policy(asked)
-    if policy is not None:
-        return Fact("asked", ", ".join(f"{name}={value}" for name, value in sorted(policy.given.items())))
+    ours = policy.given if policy else {k: v for k, v in (asked or {}).items() if annotation.is_any({k: v})}
+    if ours:
+        return Fact("asked", ", ".join(f"{name}={value}" for name, value in sorted(ours.items())))
     return Fact("asked", "not known: the kernel keeps limits, not annotations, and its engine does not tell")
 
 

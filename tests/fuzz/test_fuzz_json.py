@@ -155,6 +155,10 @@ _ANNOTATIONS = st.fixed_dictionaries(
     {"bede.local": st.sampled_from(["4M", "128M", "25%"]) | _SIZES},
     optional={
         "bede.local.0": _SIZES,
+        "bede.local/web": _SIZES,
+        "bede.dev/x": _ODD,
+        "io.kubernetes.cri.container-type": st.sampled_from(["sandbox", "container"]) | _ODD,
+        "io.kubernetes.cri.container-name": st.sampled_from(["web", "db"]) | _ODD,
         "bede-user-node-limit": _SIZES,
         "other": st.just("x") | _ODD,
     },

@@ -56,7 +56,7 @@ def change(container: Status, size: str) -> Change:
                 bound = amount.resolve(size, cgroup, tiers.local)
                 local = {node: value for node in tiers.local if (value := given.get(node)) is not None}
                 _write(cgroup, nodelimit.split(bound, tiers.local, nodelimit.own_of(local)))
-                lasts = not _OF_USER.match(cgroup.path)
+                lasts = not (_OF_USER.match(cgroup.path) or names.is_of_pod(container.id, container.cgroup))
                 if lasts:
                     _choose(container.id, bound, given)
                 useless = amount.useless(size, bound, cgroup, tiers.local)

@@ -49,3 +49,20 @@ def test_the_id_is_in_the_path(cgroup: str, id: str) -> None:
 )
 def test_only_an_id_that_nobody_chose_is_shortened(id: str, text: str) -> None:
     assert names.short(id) == text
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "expected"),
+    [
+        ("/kubepods.slice/kubepods-podx.slice/cri-containerd-{}.scope", True),
+        ("/kubepods/besteffort/podx/{}", True),
+        ("/other.slice/crio-{}.scope/container", True),
+        ("/kubepods.slice/kubepods-podx.slice/docker-{}.scope", False),
+        ("/system.slice/docker-{}.scope", False),
+        ("/machine.slice/libpod-{}.scope/container", False),
+    ],
+)
+def test_a_pods_container_is_where_cri_engines_make_it(cgroup: str, expected: bool) -> None:
+    id = "ab" * 32
+    assert names.is_of_pod(id, cgroup.format(id)) == expected
+    assert not names.is_of_pod("web", cgroup.format("web"))

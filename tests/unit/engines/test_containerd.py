@@ -288,11 +288,15 @@ def test_without_containerd_a_dry_run_goes_by_the_files() -> None:
 def test_a_runtime_of_an_earlier_bede_does_not_pass_on_bounds_of_single_containers() -> None:
     path = put(DEBIAN)
     carry_out(containerd.configure(False))
-    assert "single containers" not in containerd.state().note
-    path.write_text(path.read_text().replace(', "bede.*/*"', ""))
+    assert not containerd.state().lacks
+    text = path.read_text()
+    for patterns in ('"*", "*/*"', '"bede.local*", "bede.local*/*"', '"[a-c]*", "b?de.*/*"'):
+        path.write_text(text.replace('"bede.*", "bede.*/*"', patterns))
+        assert not containerd.state().lacks, patterns
+    path.write_text(text.replace(', "bede.*/*"', ""))
     state = containerd.state()
     assert state.configured
-    assert "single containers do not reach Bede" in state.note
+    assert "single containers do not reach Bede" in state.lacks
     carry_out(containerd.configure(False))
     assert runtimes(path)["bede"]["pod_annotations"] == ["bede.*", "bede.*/*"]
 

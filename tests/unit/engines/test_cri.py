@@ -4,6 +4,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import hosts
 import pytest
@@ -13,6 +14,8 @@ from ocihook.engines import cri, names
 ID, OTHER = "ab" * 32, "cd" * 32
 SLICE = "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod5f2c.slice"
 WHERE = f"{SLICE}/cri-containerd-{ID}.scope"
+TOLD = f"kubepods-burstable-pod5f2c.slice:cri-containerd:{ID}"
+CRUN = f"/pods.slice/crio-{OTHER}.scope/container"
 CONTAINERD = {
     "io.kubernetes.cri.container-type": "container",
     "io.kubernetes.cri.sandbox-namespace": "shop",
@@ -37,18 +40,25 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _bundle(host: Path, annotations: object, id: str = ID, engine: int = 0) -> Path:
+def _bundle(host: Path, annotations: object, id: str = ID, engine: int = 0, told: str = TOLD) -> Path:
     directory = host / cri.BUNDLES[engine].format(id=id).lstrip("/")
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.json").write_text(json.dumps({"annotations": annotations}))
+    (directory / "config.json").write_text(
+        json.dumps({"annotations": annotations, "linux": {"cgroupsPath": told}})
+    )
     return directory / "config.json"
 
 
 @pytest.mark.parametrize(
-    "where", [WHERE, f"/kubepods/burstable/pod5f2c/{ID}", f"/x/cri-containerd-{ID}.scope"]
+    ("where", "told"),
+    [
+        (WHERE, TOLD),
+        (f"/kubepods/burstable/pod5f2c/{ID}", f"/kubepods/burstable/pod5f2c/{ID}"),
+        (f"/x.slice/cri-containerd-{ID}.scope", f"x.slice:cri-containerd:{ID}"),
+    ],
 )
-def test_a_container_of_containerds_is_named_after_its_pod(host: Path, where: str) -> None:
-    _bundle(host, CONTAINERD)
+def test_a_container_of_containerds_is_named_after_its_pod(host: Path, where: str, told: str) -> None:
+    _bundle(host, CONTAINERD, told=told)
     assert names.of([(ID, where)]) == {where: "shop/front-0/web"}
     assert names.annotations_of(ID, where) == CONTAINERD
     member = cri.members([(ID, where)])[where]
@@ -56,10 +66,22 @@ def test_a_container_of_containerds_is_named_after_its_pod(host: Path, where: st
 
 
 def test_one_of_cri_os_too(host: Path) -> None:
-    where = f"{SLICE}/crio-{OTHER}.scope"
     _bundle(host, CONTAINERD)
-    _bundle(host, CRIO, OTHER, engine=len(cri.BUNDLES) - 1)
-    assert names.of([(ID, WHERE), (OTHER, where)]) == {WHERE: "shop/front-0/web", where: "shop/front-1/web"}
+    _bundle(host, CRIO, OTHER, engine=len(cri.BUNDLES) - 1, told=f"pods.slice:crio:{OTHER}")
+    assert names.of([(ID, WHERE), (OTHER, CRUN)]) == {WHERE: "shop/front-0/web", CRUN: "shop/front-1/web"}
+
+
+@pytest.mark.parametrize("told", [TOLD, "", "::", ":", f"/x/{ID}", None, 1])
+def test_a_cgroup_of_a_users_is_not_named_after_a_pod(host: Path, told: Any) -> None:
+    where = f"/user.slice/user-1000.slice/user@1000.service/cri-containerd-{ID}.scope"
+    _bundle(host, CONTAINERD, told=told)
+    assert names.of([(ID, where)]) == {}
+
+
+def test_docker_serves_the_kubelet_too(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "_of_docker", lambda ids: dict.fromkeys(ids, "k8s_web_front-0_shop"))
+    scope, plain = f"{SLICE}/docker-{ID}.scope", f"/kubepods/burstable/pod5f2c/{OTHER}"
+    assert set(names.of([(ID, scope), (OTHER, plain)]).values()) == {"k8s_web_front-0_shop"}
 
 
 def test_a_known_container_is_not_read_again(host: Path) -> None:
@@ -86,6 +108,7 @@ def test_a_container_that_is_not_there_yet_is_found_later(host: Path) -> None:
         {},
         {"bede.local": "1G"},
         {"io.kubernetes.cri.container-type": "sandbox", "io.kubernetes.cri.sandbox-name": "front-0"},
+        {**CONTAINERD, "io.kubernetes.cri-o.ContainerType": "container"},
         {**CONTAINERD, "io.kubernetes.cri.container-name": "web\n"},
         {**CONTAINERD, "io.kubernetes.cri.sandbox-name": "../x"},
         {**CONTAINERD, "io.kubernetes.cri.sandbox-uid": "\033[2J"},

@@ -193,10 +193,11 @@ def test_one_without_a_name_takes_nobody_elses(docker: type[_Docker]) -> None:
 
 
 def test_docker_is_asked_wherever_its_containers_are(docker: type[_Docker]) -> None:
-    """They may be anywhere (`--cgroup-parent`, another driver), but never among Kubernetes' cgroups."""
+    """They may be anywhere (`--cgroup-parent`, another driver), with cri-dockerd also among Kubernetes'."""
     docker.answer = [{"Id": ID, "Names": ["/cache"]}]
-    where = f"/mine/{ID}"
-    assert names.of([(ID, where), (ID, f"/kubepods/pod7/{ID}"), ("web", "/default/web")]) == {where: "cache"}
+    mine, kubelets = f"/mine/{ID}", f"/kubepods/pod7/{ID}"
+    found = names.of([(ID, mine), (ID, kubelets), ("web", "/default/web")])
+    assert found == {mine: "cache", kubelets: "cache"}
 
 
 @pytest.mark.parametrize(

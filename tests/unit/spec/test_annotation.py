@@ -17,6 +17,8 @@ POD = {
     CONTAINERD + "container-name": "web",
 }
 CRIO = "io.kubernetes.cri-o.ContainerType"
+#: what Podman hands on of an image that says it was a pod's, and adds itself
+PODMAN = {**POD, CONTAINERD + "container-type": "sandbox", "io.container.manager": "libpod"}
 
 
 def _resolve(annotations: dict[str, str], limit: int | None = None) -> tuple[int, dict[int, int]]:
@@ -61,13 +63,14 @@ def test_the_policy_keeps_what_was_given() -> None:
 
 
 def test_a_container_of_a_pod_has_the_bound_of_its_name() -> None:
-    asked = {**POD, "bede.local": "2G", "bede.local.0": "1G", "bede.local/web": "50%", "bede.local/db": "x"}
-    assert _resolve(asked, G) == (G // 2, {})
+    asked = {**POD, "bede.local": "2G", "bede.local.0": "256M", "bede.local/web": "50%", "bede.local/db": "x"}
+    assert _resolve(asked, G) == (G // 2, {0: 256 << 20})
     policy = annotation.parse(asked)
     assert policy is not None
-    assert policy.given == {"bede.local": "50%"}
-    assert _resolve(policy.given, G) == (G // 2, {})
-    assert _resolve({**asked, CONTAINERD + "container-name": "log"}) == (2 * G, {0: G})
+    assert policy.given == {"bede.local": "50%", "bede.local.0": "256M"}
+    assert _resolve(policy.given, G) == (G // 2, {0: 256 << 20})
+    assert _resolve({**asked, "bede.local.0/web": "128M"}, G) == (G // 2, {0: 128 << 20})
+    assert _resolve({**asked, CONTAINERD + "container-name": "log"}, G) == (2 * G, {0: 256 << 20})
 
 
 def test_a_node_is_bounded_for_one_container() -> None:
@@ -86,9 +89,8 @@ def test_a_pause_container_has_no_bound(kind: dict[str, str]) -> None:
     assert annotation.parse({**kind, "bede.local": "25%", "bede.local/web": "1G"}) is None
 
 
-def test_a_pod_cannot_call_its_containers_pause_containers() -> None:
-    forged = {CRIO: "container", CONTAINERD + "container-type": "sandbox", "bede.local": "1G"}
-    assert _resolve(forged) == (G, {})
+def test_an_image_cannot_call_its_container_a_pause_container() -> None:
+    assert _resolve({**PODMAN, "bede.local": "1G"}) == (G, {})
 
 
 @pytest.mark.parametrize(
@@ -107,11 +109,25 @@ def test_a_pod_cannot_call_its_containers_pause_containers() -> None:
         ({"bede.dev": "1G"}, "bede.dev", "bede.local"),
         ({"bede.locl/web": "1G"}, "bede.locl/web", "bede.local"),
         ({"bede.local/web": "1G"}, "no", "Write bede.local;"),
-        ({"bede.local": "1G", "bede.local.0/web": "1G"}, "there is none here", "Write bede.local.0;"),
+        ({"bede.local": "1G", "bede.local.0/web": "1G"}, "nobody says which", "Write bede.local.0;"),
         ({**POD, "bede.local/": "1G"}, "names a container", "Write bede.local;"),
         ({**POD, "bede.local.x/web": "1G"}, "bede.local.x/web", "bede.local.0"),
         ({**POD, "bede.locl/other": "1G"}, "bede.locl/other", "bede.local"),
-        ({**POD, "bede.local": "2G", "bede.local.0/web": "1G"}, "0/web", "Add bede.local/web=SIZE"),
+        ({**POD, "bede.local.0/web": "1G"}, "0/web", "Add bede.local/web=SIZE"),
+        (
+            {**POD, "bede.local": "1G", "bede.local/web": "2G"},
+            "bede.local/web: 2G is above",
+            "each container",
+        ),
+        ({**POD, "bede.local": "50%", "bede.local/web": "51%"}, "bede.local/web: 51%", "each container"),
+        ({**POD, "bede.local": "2G", "bede.local.0": "1G", "bede.local.0/web": "2G"}, "0/web: 2G", "each"),
+        (
+            {**POD, "bede.local": "2G", "bede.local.0": "1G", "bede.local/web": "512M"},
+            "bede.local.0: 1G",
+            "raise",
+        ),
+        ({**POD, CRIO: "sandbox", "bede.local": "1G"}, "two engines", "Take them out"),
+        ({**PODMAN, "bede.local": "1G", "bede.local/web": "1G"}, "nobody says which", "Write bede.local;"),
         ({**POD, "bede.local/web": "1G", "bede.local.0/web": "2G"}, "bede.local.0/web: 2G", "bede.local/web"),
         ({**POD, "bede.local/web": "1"}, "bede.local/web", "4M"),
         ({"bede.local": "4095K"}, "smallest bound", "4M"),

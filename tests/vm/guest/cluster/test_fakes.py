@@ -23,6 +23,7 @@ def fakes():
     finally:
         served.send_signal(signal.SIGTERM)
         served.wait()
+        kubectl("delete", "deployment", "many", "--ignore-not-found")
         kubectl("delete", "nodes", "-l", FAKE)
 
 
@@ -31,8 +32,10 @@ def ready():
     return [
         node["metadata"]["name"]
         for node in got("nodes", "-l", FAKE)["items"]
-        if any(one["type"] == "Ready" and one["status"] == "True" for one in node["status"]["conditions"])
-        and [taint["key"] for taint in node["spec"]["taints"]] == [FAKE]
+        if any(
+            one["type"] == "Ready" and one["status"] == "True" for one in node["status"].get("conditions", [])
+        )
+        and [taint["key"] for taint in node["spec"].get("taints", [])] == [FAKE]
     ]
 
 
