@@ -9,7 +9,9 @@ from helpers import MIB, WORKLOADS, promotion_by, sample, wait_until
 from on import on
 
 pytestmark = [on("debian-6.12", clock="counted"), on("debian-7.3", clock="counted", rarely=True)]
-SIZE, BOUND = 64, 16  #: MiB
+#: MiB. Of a bound of 16 MiB only 94 to 96 % are used: what the CPUs have charged in advance counts as local,
+#: half a MiB with two of them.
+SIZE, BOUND = 128, 32
 GUEST = 8  #: MiB that another process of the container needs for a while
 FULL = 0.95  #: share of the bound that is in use
 SOON = 6  #: seconds, of which one has to pass before room counts as free
@@ -42,7 +44,8 @@ def test_room_that_comes_free_is_filled(tmp_path):
             (now,) = helpers.listed().values()
             return now["exchanged"] > MIB and local() > FULL * BOUND * MIB
 
-        wait_until("what is in use is local", is_known)
+        # Mostly six seconds; but what one measurement has left open, the next one knows after up to a minute.
+        wait_until("what is in use is local", is_known, 2 * helpers.DEADLINE)
         (tmp_path / "come").touch()
         wait_until("the other process is there", (tmp_path / "came").exists)
         assert sample(cgroup)[0] + sample(cgroup)[1] > (SIZE + GUEST) * MIB
