@@ -71,7 +71,7 @@ def environment(options: Options) -> dict[str, str]:
     here = {"BEDE_VM_KERNEL": options.kernel, "BEDE_VM_TOPOLOGY": options.topology}
     passed = {k: v for k, v in os.environ.items() if k in PASSED or k.startswith("BEDE_")}
     paths = {} if options.bare else {"PYTHONPATH": PYTHONPATH}
-    clusters = cluster.environment(GUEST_ENV["PATH"]) if options.cluster else {}
+    clusters = cluster.ENVIRONMENT if options.cluster else {}
     return GUEST_ENV | paths | passed | here | clusters
 
 

@@ -11,14 +11,14 @@ RARELY = ("debian-7.3", "bede-6.12", "bede-7.3")
 KERNELS = ("debian-6.12", *(pytest.param(name, marks=pytest.mark.rarely) for name in RARELY))
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_the_node(kernel: str) -> None:
+def run(kernel: str, file: str) -> None:
+    """Run the tests of one file in a cluster."""
     with machines.PLACES.taken(quiet=True):  # a build beside them would delay the machines that want quiet
         build.ensure(Progress())
     done = machines.boot(
         *machines.PYTEST,
         "--junitxml=/out/guest.xml",
-        f"{machines.THERE}/cluster",
+        f"{machines.THERE}/cluster/{file}",
         kernel=kernel,
         topology="two-tier",
         live=True,
@@ -32,3 +32,13 @@ def test_the_node(kernel: str) -> None:
     ]
     assert not failed, "\n".join(failed)
     assert done.status == 0, done.tail()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_the_node(kernel: str) -> None:
+    run(kernel, "test_node.py")
+
+
+@pytest.mark.rarely
+def test_nodes_that_only_the_api_server_has() -> None:
+    run("debian-6.12", "test_fakes.py")

@@ -13,6 +13,8 @@ import machines
 import pytest
 
 from ocihook.watch import recording
+from vmlab.cluster import build
+from vmlab.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import blocks
@@ -35,6 +37,8 @@ MACHINE = (
     *(f"examples/{name}/README.md" for name in EXAMPLES),
     f"docs/{ORDER[-1]}.md",
 )
+#: the pages for a machine with Kubernetes
+CLUSTER = ("docs/kubernetes.md",)
 #: commands that cannot run there, and the test that runs these or similar ones
 ELSEWHERE = {
     "make demo": "tests/vm/guest/suite/test_bounds.py",
@@ -70,7 +74,7 @@ def test_every_block_is_run_by_somebody() -> None:
         for block in blocks.of(path):
             where = f"{block.page}, line {block.line}"
             if block.kind == "machine":
-                assert block.page in MACHINE, f"{where}: no machine runs this page"
+                assert block.page in (*MACHINE, *CLUSTER), f"{where}: no machine runs this page"
             elif block.kind == "elsewhere":
                 for line in block.text.splitlines():
                     runs = [test for start, test in ELSEWHERE.items() if line.startswith(start)]
@@ -78,16 +82,15 @@ def test_every_block_is_run_by_somebody() -> None:
                     assert (blocks.ROOT / runs[0]).exists(), f"{where}: {runs[0]} is not there"
 
 
-@pytest.fixture
-def share(tmp_path: Path) -> Path:
-    """The directory for the machine: the package, and the commands page by page."""
+def share(tmp_path: Path, pages: tuple[str, ...]) -> Path:
+    """Make the directory for the machine: the package, and the commands page by page."""
     source = packages.checkout(tmp_path / "source/bede")
     (tmp_path / "share/dist").mkdir(parents=True)
     shutil.copy(packages.debian(source), tmp_path / "share/dist")
     shutil.copy(machines.GUEST / "scripts/pages.py", tmp_path / "share")
     shutil.copytree(source / "examples", tmp_path / "share/examples")
     found = []
-    for page in MACHINE:
+    for page in pages:
         texts = [block.text for block in blocks.of(blocks.ROOT / page) if block.kind == "machine"]
         assert texts, f"{page} has no commands"
         found.append((page, "\n".join(texts)))
@@ -95,27 +98,44 @@ def share(tmp_path: Path) -> Path:
     return tmp_path / "share"
 
 
-@pytest.mark.rarely
-def test_the_pages_work_one_after_the_other(share: Path) -> None:
+def follow(tmp_path: Path, pages: tuple[str, ...], *more: str, cpus: int = 0) -> machines.Boot:
+    """Run the commands of *pages* in a machine without Bede, and check what `bede ps` shows in them."""
     boot = machines.boot(
         *("python3", "-B", "/share/pages.py", "/share/pages.json"),
         kernel="debian-6.12",
         topology="two-tier",
-        cpus=1,
-        share=share,
+        cpus=cpus,
+        share=share(tmp_path, pages),
         bare=True,
+        more=more,
     )
     assert boot.status == 0, boot.tail(40)
     done = re.findall(r"^== (?!status)(.*)$", boot.out, re.MULTILINE)
-    assert done == list(MACHINE)
+    assert done == list(pages)
     assert "internal error" not in boot.out
     assert "Traceback" not in boot.out
     rows = [tuple(map(float, row)) for row in ROW.findall(boot.out)]
-    assert len(rows) >= 10, boot.out
     for bound, local, _ in rows:
         assert local <= bound + max(bound / 50, 1), boot.out
     assert any(far > 32 for _, _, far in rows)
+    return boot
+
+
+@pytest.mark.rarely
+def test_the_pages_work_one_after_the_other(tmp_path: Path) -> None:
+    boot = follow(tmp_path, MACHINE, cpus=1)
+    assert len(ROW.findall(boot.out)) >= 10, boot.out
     the_study_shows_something(boot.files)
+
+
+@pytest.mark.rarely
+def test_the_page_of_kubernetes_works_in_a_cluster(tmp_path: Path) -> None:
+    with machines.PLACES.taken(quiet=True):  # a build beside them would delay the machines that want quiet
+        build.ensure(Progress())
+    boot = follow(tmp_path, CLUSTER, "--cluster")
+    bounds = [float(bound) for bound, *_ in ROW.findall(boot.out)]
+    assert bounds == [64, 32], boot.out
+    assert boot.out.count("default/cache/redis") >= 3
 
 
 def the_study_shows_something(files: dict[str, str]) -> None:

@@ -12,13 +12,10 @@ GUEST = Path(__file__).parent / "guest"
 PROGRAMS = "/opt/cluster/bin"  #: where the programs' disk is mounted in the machine
 BEFORE = ("bede-cluster",)  #: goes before the command
 LEAST = 2048  #: MiB of each of the machine's nodes, if the user names no sizes
+#: the command's variables, in addition to those of every machine
+ENVIRONMENT = {"KUBECONFIG": "/etc/kubernetes/admin.conf"}
 
 
 def members() -> Mapping[str, Path]:
     """Files for the machine, by their names in it."""
     return {str(path.relative_to(GUEST)): path for path in sorted(GUEST.rglob("*")) if path.is_file()}
-
-
-def environment(path: str) -> dict[str, str]:
-    """The command's variables in addition to those of every machine; *path* is PATH without the cluster."""
-    return {"PATH": f"{path}:{PROGRAMS}", "KUBECONFIG": "/etc/kubernetes/admin.conf"}

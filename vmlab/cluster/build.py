@@ -36,7 +36,7 @@ def ensure(progress: Progress) -> Path:
 
 def _build(out: Path, progress: Progress) -> None:
     image.need(image.TOOLS)
-    progress.stage("building Debian's Kubernetes, once (about eight minutes on two CPUs)")
+    progress.stage("building Debian's Kubernetes, once (about four minutes on two CPUs)")
     root = out.parent / "root"
     root.mkdir()
     status, lines = bootstrap.follow(command(bootstrap.mode(), str(root)), "kubernetes", progress)

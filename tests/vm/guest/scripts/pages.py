@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HEAD = "set -Eeu -o pipefail; trap 'echo \"** failed: $BASH_COMMAND\" >&2' ERR\n"
-SECONDS = 300
+SECONDS = 600
 
 
 def follow(page, text):
