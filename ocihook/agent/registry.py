@@ -210,15 +210,15 @@ class Registry:
                 f"container {names.short(container.record.id)} has ended: {error.strerror}"
             ) from None
         record = container.record
-        lasts = not names.is_of_pod(record.id, record.cgroup)
         try:
-            container.choose(record.bound if lasts and size != amount.DEFAULT else None)
+            container.choose(None if size == amount.DEFAULT else record.bound)
         except BedeError as error:
             self._complain(error, "not_remembered", record.id)
         text = f"its bound was {format_size(before)} and is {format_size(container.record.bound)}"
         self._tell(container, "set", text)
         self._warn_useless(container, why)
-        return Change(container.status(), useless=why, lasts=lasts or size == amount.DEFAULT)
+        lasts = size == amount.DEFAULT or not names.is_of_pod(record.id, record.cgroup)
+        return Change(container.status(), useless=why, lasts=lasts)
 
     def close(self) -> None:
         """Stop all holders when the agent ends. Containers go on, and their fences stay as they are."""

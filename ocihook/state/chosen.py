@@ -2,8 +2,9 @@
 """Bounds that ``bede set`` has given, by container: ``/run/bede/bounds/ID``. A restart uses them again.
 
 Podman and Docker restart a container under the same id, 64 hexadecimal digits that no other container gets.
-For a container with another kind of id nothing is kept, as a different one may have that id later; nor for
-one of a pod, which the kubelet does not restart but makes anew.
+For a container with another kind of id nothing is kept, as a different one may have that id later. The
+kubelet makes a pod's container anew instead; until then its choice is for ``bede set default``, and for a
+record that is made anew.
 """
 
 import os

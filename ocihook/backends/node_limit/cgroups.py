@@ -56,9 +56,10 @@ def change(container: Status, size: str) -> Change:
                 bound = amount.resolve(size, cgroup, tiers.local)
                 local = {node: value for node in tiers.local if (value := given.get(node)) is not None}
                 _write(cgroup, nodelimit.split(bound, tiers.local, nodelimit.own_of(local)))
-                lasts = not (_OF_USER.match(cgroup.path) or names.is_of_pod(container.id, container.cgroup))
-                if lasts:
+                is_users = _OF_USER.match(cgroup.path) is not None
+                if not is_users:
                     _choose(container.id, bound, given)
+                lasts = not is_users and not names.is_of_pod(container.id, container.cgroup)
                 useless = amount.useless(size, bound, cgroup, tiers.local)
             status = _status(cgroup, tiers)
     except OSError as error:

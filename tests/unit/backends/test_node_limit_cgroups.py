@@ -383,3 +383,19 @@ def test_a_users_container_is_said_to_begin_with_its_own(
     assert (out, err.count("\n")) == (f"{ID[:12]}: bound 8M\n", 1)
     assert "when it is restarted" in err
     assert (host.limit(where), chosen.read(ID)) == (f"N0={4 * M} N1={4 * M}", None)
+
+
+def test_a_pods_container_gets_its_first_bound_back_and_is_said_to_begin_with_it(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where, first = "", f"N0={16 * M} N1={112 * M}"
+    for part in ("kubepods.slice", "kubepods-podx.slice"):
+        where += part + "/"
+        host.group(where, "N0=max N1=max")
+    where += f"cri-containerd-{ID}.scope"
+    host.group(where, first)
+    assert main.main(["set", ID, "256M"]) == 0
+    assert "since Kubernetes makes it anew. Change its pod's annotation, too" in capsys.readouterr().err
+    assert main.main(["set", ID, "default"]) == 0
+    assert capsys.readouterr() == (f"{ID[:12]}: bound 128M\n", "")
+    assert host.limit(where) == first

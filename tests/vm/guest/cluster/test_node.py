@@ -3,12 +3,10 @@
 
 import json
 import urllib.request
-from pathlib import Path
 
 from helpers import IS_PATCHED, MIB, listed, records, run, sample, slack, wait_until
 from pods import DEADLINE, Pod, got, kubectl, steady
 
-BOUNDS = Path("/run/bede/bounds")  #: what `bede set` keeps for restarts
 URL = "http://127.0.0.1:9475/metrics"
 
 
@@ -60,11 +58,14 @@ def test_each_container_of_a_pod_has_its_own_bound():
 
 
 def changes(pod):
-    """`bede set` takes the container's name, and the kernel has the new bound."""
+    """`bede set` takes the container's name, and the kernel has the new bound, or the annotation's again."""
+    for size, bound in (("48M", 48), ("default", 64)):
+        done = run("bede", "set", "default/mixed/web", size)
+        assert done.returncode == 0, done.stderr
+        assert of(pod)["web"]["bound"] == bound * MIB
     done = run("bede", "set", "default/mixed/web", "32M")
     assert done.returncode == 0, done.stderr
     assert "since Kubernetes makes it anew. Change its pod's annotation, too" in done.stderr
-    assert not list(BOUNDS.glob("*"))
     wait_until("web is at 32 MiB", lambda: sample(pod.cgroup("web"))[0] <= 32 * MIB + slack(32 * MIB))
     assert of(pod)["web"]["bound"] == 32 * MIB
     assert sample(pod.cgroup("log"))[0] >= 8 * MIB
