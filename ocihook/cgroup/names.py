@@ -29,13 +29,18 @@ def id_of(cgroup: str) -> str:
     return escaped(name)
 
 
+def without_leaf(cgroup: str) -> str:
+    """Return the path of the cgroup that an engine asked for: crun makes another one below a scope."""
+    return cgroup.removesuffix(f"/{_LEAF}")
+
+
 def is_of_pod(id: str, cgroup: str) -> bool:
     """Return whether container *id* with this *cgroup* may be one that the kubelet has a CRI engine make.
 
     By default the kubelet puts pods below ``kubepods``, but it can be told another place. Docker has scopes
     of its own name there.
     """
-    scope = cgroup.removesuffix(f"/{_LEAF}").rpartition("/")[2]
+    scope = without_leaf(cgroup).rpartition("/")[2]
     if not is_generated(id) or scope.startswith("docker-"):
         return False
     return "kubepods" in cgroup or scope.startswith(("cri-containerd-", "crio-"))

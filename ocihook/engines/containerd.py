@@ -29,9 +29,8 @@ ANNOTATIONS = ["bede.*", "bede.*/*"]
 def state() -> EngineState:
     """Return the state of containerd on this host, by its files."""
     configured = default = False
-    passes = True  # whether all of a pod's bounds reach Bede
     note = "ctr needs nothing; for Kubernetes run: bede configure containerd"
-    behind = lost = ""
+    behind = lost = lacks = ""
     failed = None
     try:
         files = containerd_files.load()
@@ -43,14 +42,12 @@ def state() -> EngineState:
         if configured:
             others = _in_files(_base(files), version)
             behind, lost = real.told(NAME, _known(others), _default(others), bede["options"]["BinaryName"])
-            passes = _passes(bede.get("pod_annotations"))
+            if not _passes(bede.get("pod_annotations")):  # an earlier Bede wrote it
+                lacks = "bounds of a pod's single containers do not reach Bede"
     except BedeError as error:
         failed, note = error, error.message
         configured = default = False
     note = class_note(configured, default, note)
-    lacks = (
-        "" if passes else "bounds of a pod's single containers do not reach Bede"
-    )  # an earlier Bede wrote it
     installed = programs.find(PROGRAM) is not None
     own_version = version_of(PROGRAM) if installed else ""
     return EngineState(NAME, own_version, installed, configured, default, note, behind, lost, failed, lacks)
@@ -121,9 +118,8 @@ def runtime(wrapper: str, like: dict[str, Any]) -> dict[str, Any]:
 
 def _passes(patterns: object) -> bool:
     """Return whether *patterns* of pods' annotations match all of Bede's, as path.Match of Go has it."""
-    globs = (
-        [text.split("/") for text in patterns if isinstance(text, str)] if isinstance(patterns, list) else []
-    )
+    texts = patterns if isinstance(patterns, list) else []
+    globs = [text.split("/") for text in texts if isinstance(text, str)]
     return all(
         any(len(glob) == len(parts) and all(map(fnmatch.fnmatchcase, parts, glob)) for glob in globs)
         for parts in (["bede.local"], ["bede.local.0"], ["bede.local", "web"], ["bede.local.0", "web"])

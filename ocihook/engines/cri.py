@@ -110,7 +110,7 @@ def _is_in(config: object, where: str) -> bool:
         parts = slice.removesuffix(".slice").split("-")
         above = "".join(f"/{'-'.join(parts[: n + 1])}.slice" for n in range(len(parts))) if slice else ""
         told = f"{above}/{scope.replace(':', '-')}.scope"
-    return where.removesuffix("/container") == told
+    return names.without_leaf(where) == told
 
 
 def _is_valid(member: pod.Member) -> bool:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 ADDRESS = ("127.0.0.1", 6443)
 TOKEN = "admin-of-the-box"
 JSON = "application/json"
-MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 SECONDS = 30.0  #: to wait for an answer
 
