@@ -18,6 +18,7 @@ from typing import IO
 
 from ocihook.errors import EXIT_MACHINE
 from vmlab import kernel_build, kernels
+from vmlab.cluster import build as cluster_build
 from vmlab.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,12 +129,14 @@ def boot(
     bare: bool = False,
     clock: str = "",
     environment: dict[str, str] | None = None,
+    cluster: bool = False,
     more: tuple[str, ...] = (),
 ) -> Boot:
     """Run *command* in a machine; with *live* its output is also printed as it comes.
 
     *share* is at /share in the machine; with a patched kernel, that kernel's files are there instead. A
-    *bare* machine has no Bede. *more* are further options of `bede vm run`.
+    *bare* machine has no Bede; one with a *cluster* starts Kubernetes first. *more* are further options of
+    `bede vm run`.
     """
     options = ["--share", str(share)] if share else []
     if kernel in kernels.RECIPES:  # build it first, so that this does not count as the machine's time
@@ -141,6 +144,10 @@ def boot(
         options = ["--share", str(made)]
         if kernel.endswith("-debug") and topology in DEBUG_MEMORY:
             options += ["--memory", DEBUG_MEMORY[topology]]
+    if cluster:
+        with PLACES.taken(quiet=True):  # a build beside them would delay the machines that want quiet
+            cluster_build.ensure(Progress())
+        options += ["--cluster"]
     line = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "ocihook.cli.main"]
     line += ["vm", "run", "--kernel", kernel, *options]
     line += ["--bare"] if bare else []

@@ -4,17 +4,12 @@
 import machines
 import pytest
 
-from vmlab.cluster import build
-from vmlab.progress import Progress
-
 RARELY = ("debian-7.3", "bede-6.12", "bede-7.3")
 KERNELS = ("debian-6.12", *(pytest.param(name, marks=pytest.mark.rarely) for name in RARELY))
 
 
 def run(kernel: str, file: str) -> None:
     """Run the tests of one file in a cluster."""
-    with machines.PLACES.taken(quiet=True):  # a build beside them would delay the machines that want quiet
-        build.ensure(Progress())
     done = machines.boot(
         *machines.PYTEST,
         "--junitxml=/out/guest.xml",
@@ -22,7 +17,7 @@ def run(kernel: str, file: str) -> None:
         kernel=kernel,
         topology="two-tier",
         live=True,
-        more=("--cluster",),
+        cluster=True,
     )
     assert "guest.xml" in done.files, done.tail()
     failed = [

@@ -13,8 +13,6 @@ import machines
 import pytest
 
 from ocihook.watch import recording
-from vmlab.cluster import build
-from vmlab.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import blocks
@@ -98,7 +96,7 @@ def share(tmp_path: Path, pages: tuple[str, ...]) -> Path:
     return tmp_path / "share"
 
 
-def follow(tmp_path: Path, pages: tuple[str, ...], *more: str, cpus: int = 0) -> machines.Boot:
+def follow(tmp_path: Path, pages: tuple[str, ...], *, cpus: int = 0, cluster: bool = False) -> machines.Boot:
     """Run the commands of *pages* in a machine without Bede, and check what `bede ps` shows in them."""
     boot = machines.boot(
         *("python3", "-B", "/share/pages.py", "/share/pages.json"),
@@ -107,7 +105,7 @@ def follow(tmp_path: Path, pages: tuple[str, ...], *more: str, cpus: int = 0) ->
         cpus=cpus,
         share=share(tmp_path, pages),
         bare=True,
-        more=more,
+        cluster=cluster,
     )
     assert boot.status == 0, boot.tail(40)
     done = re.findall(r"^== (?!status)(.*)$", boot.out, re.MULTILINE)
@@ -130,9 +128,7 @@ def test_the_pages_work_one_after_the_other(tmp_path: Path) -> None:
 
 @pytest.mark.rarely
 def test_the_page_of_kubernetes_works_in_a_cluster(tmp_path: Path) -> None:
-    with machines.PLACES.taken(quiet=True):  # a build beside them would delay the machines that want quiet
-        build.ensure(Progress())
-    boot = follow(tmp_path, CLUSTER, "--cluster")
+    boot = follow(tmp_path, CLUSTER, cluster=True)
     bounds = [float(bound) for bound, *_ in ROW.findall(boot.out)]
     assert bounds == [64, 32], boot.out
     assert boot.out.count("default/cache/redis") >= 3
