@@ -104,7 +104,7 @@ packages:
 $(VENV_STAMP):
 	@echo "making .venv"
 	@[ -x $(BIN)/pip ] || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev,plot,completion,docs]'
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev,plot,completion,docs,kubernetes]'
 	@rm -f .venv/stamp-venv-* && touch $@
 
 $(BUILD_STAMP):

@@ -64,7 +64,7 @@ setup(
     cmdclass={"build_py": BuildPy},
     cffi_modules=["native/build.py:ffi"],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
-    scripts=["bin/bede"],
+    scripts=["bin/bede", "bin/bede-node", "bin/bede-controller", "bin/bede-webhook"],
     # Not as scripts: an installer would rewrite their first line without -IS, and every start of a container
     # would spend time on site-packages.
     data_files=[("bin", ["bin/bede-hook", "bin/bede-runtime"]), *examples()],
@@ -95,5 +95,7 @@ setup(
         "plot": ["matplotlib>=3.6,<4"],  # pictures of `bede plot` and of the demo
         "completion": ["shtab>=1.5,<2"],  # makes shells' completion from the argument parsers
         "docs": ["mkdocs>=1.6,<2"],  # the site made of docs/
+        # Debian 12 has 22.6. It finds the cluster and its credentials for bede-node, -controller and -webhook.
+        "kubernetes": ["kubernetes>=22.6,<38"],
     },
 )

@@ -2,6 +2,7 @@
 """manpages.py LIB DIR: a manual page for `bede` and one for each of its commands, from their --help."""
 
 import argparse
+import importlib
 import os
 import re
 import subprocess
@@ -24,7 +25,9 @@ def prepared(parser: argparse.ArgumentParser) -> str:
     return text.replace("usage:", "Usage:", 1)
 
 
-def page(name: str, what: str, parser: argparse.ArgumentParser, version: str, see: list[str]) -> str:
+def page(
+    name: str, what: str, parser: argparse.ArgumentParser, version: str, see: list[str], section: int
+) -> str:
     """The page *name* of what *parser* parses."""
     with tempfile.TemporaryDirectory() as work:
         # help2man names the page after a program, and these are not programs of their own.
@@ -34,7 +37,7 @@ def page(name: str, what: str, parser: argparse.ArgumentParser, version: str, se
         program.chmod(0o755)
         include.write_text(SEE_ALSO.format("\n".join(f".BR {other} (1)," for other in see)))
         line = ["help2man", "--no-info", "--locale=C.UTF-8", f"--version-string={version}", f"--name={what}"]
-        line += [f"--include={include}", str(program)]
+        line += [f"--include={include}", f"--section={section}", str(program)]
         made = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True).stdout
     return re.sub(r"(?ms)^(\.SH EXAMPLES\n\.IP\n)(.*?)(?=^\.(?:SH|PP))", r"\1.nf\n\2.fi\n", made)
 
@@ -53,10 +56,16 @@ def main() -> None:
         ocihook.__version__,
         {"bede": (WHAT, cli.top_parser(), [f"bede-{name}" for name in names])},
     )
+    daemons = ["bede-node", "bede-controller", "bede-webhook"]
+    for name in daemons:
+        program = importlib.import_module(f"ocihook.cluster.{name.removeprefix('bede-')}.program")
+        pages[name] = (program.WHAT[:1].lower() + program.WHAT[1:-1], program.parser(), ["bede"])
     for name in names:
         pages[f"bede-{name}"] = (cli.COMMANDS[name], cli.command_parser(name), ["bede"])
     for name, (what, parser, see) in pages.items():
-        (target / f"{name}.1").write_text(page(name, what, parser, version, see))
+        section = 8 if name in daemons else 1
+        text = page(name, what, parser, version, see, section)
+        (target / f"{name}.{section}").write_text(text)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ EXIT_HOST = 3  #: this host cannot hold a bound (no far node, no cgroup v2, not 
 EXIT_PERMISSION = 4  #: not root, or a file that root may not touch
 EXIT_RUNTIME = 5  #: the real runtime or a bundle is missing or unreadable
 EXIT_AGENT = 6  #: the agent cannot be reached, or it has refused
+EXIT_CLUSTER = 7  #: the cluster's API server cannot be reached, or it has refused
 EXIT_MACHINE = 125  #: `bede vm`: the machine itself was lost (panic, hang, time-out, no boot)
 
 
@@ -83,6 +84,12 @@ class AgentError(BedeError):
     """The agent did not answer, or refused."""
 
     exit_code = EXIT_AGENT
+
+
+class ClusterError(BedeError):
+    """The cluster's API server did not answer, or refused."""
+
+    exit_code = EXIT_CLUSTER
 
 
 class MachineError(BedeError):

@@ -62,6 +62,12 @@ def member_of(annotations: dict[str, str]) -> Member | None:
     return Member(*(annotations.get(name, "") for name in engine[1])) if engine else None
 
 
+def naming(container: str) -> dict[str, str]:
+    """Return the annotations by which an engine says that a pod's container is called *container*."""
+    kind, names = _ENGINES[-1]
+    return {kind: "container", names[-1]: container}
+
+
 def _engine(annotations: dict[str, str]) -> tuple[str, tuple[str, str, str, str]] | None:
     found = [engine for engine in _ENGINES if engine[0] in annotations]
     if not found or annotations.get(_MANAGER) == _PODMAN:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (
     ("demo",),  # a package of vmlab, which follows
     ("vmlab",),
-    ("cli", "hook", "runtime", "agent", "follow", "watch", "doctor", "metrics", "launch", "engines"),
+    ("cli", "hook", "runtime", "agent", "follow", "watch", "doctor", "metrics", "launch", "engines", "cluster"),
     ("backends",),
     ("control", "journal", "loop"),
     ("state", "cgroup", "topology", "native", "mempolicy"),
@@ -25,6 +25,7 @@ SIDEWAYS = {
     ("watch", "engines"),
     ("launch", "engines"),
     ("metrics", "watch"),
+    ("cluster", "watch"),
     ("agent", "engines"),
     ("agent", "follow"),
     ("doctor", "engines"),

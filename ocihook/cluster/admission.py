@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What admission answers for a pod: how it is completed, or why it is refused.
+
+A container's request of local memory becomes its bound (an annotation), and its bound becomes its request. So
+what the scheduler counts is what the node holds it to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ocihook.cluster import fields, pods, quantity, words
+from ocihook.cluster.pods import Container
+from ocihook.errors import InputError
+from ocihook.spec.annotation import LOCAL, MINIMUM
+
+Json = dict[str, Any]
+Patch = list[Json]  #: RFC 6902
+CLASSES = (words.CLASS,)
+
+
+def create(pod: Json, classes: tuple[str, ...] = CLASSES) -> Patch:
+    """Return what a new *pod* lacks; nothing if it asks for no local memory. Raises InputError.
+
+    *classes* are the runtime classes that hold bounds; a pod that names none gets the first one.
+    """
+    if not pods.asks(pod):
+        if words.BOUND in fields.texts(pod, "metadata", "labels"):
+            raise InputError(f"label {words.BOUND}: no container asks for local memory", "Leave it out")
+        return []
+    annotations = fields.texts(pod, "metadata", "annotations")
+    every = pods.containers(fields.mapping(pod, "spec"))
+    _check_keys(annotations, every)
+    sizes = {one.name: _agreed(one, annotations) for one in every}
+    bounds = {
+        pods.own_key(one.name): quantity.format_bytes(one.request)
+        for one in every
+        if one.request is not None and pods.policy(one, annotations) is None
+    }
+    patch = _map(pod, "annotations", bounds)
+    patch += _map(pod, "labels", {words.BOUND: "true"})
+    patch += _class(fields.text(pod, "spec", "runtimeClassName"), classes)
+    for kind in ("initContainers", "containers"):
+        for at, raw in enumerate(fields.objects(pod, "spec", kind)):
+            size = sizes[fields.text(raw, "name")]
+            if size is not None:
+                patch += _resources(f"/spec/{kind}/{at}", raw, size)
+    return patch
+
+
+def update(before: Json, pod: Json) -> None:
+    """Check a change of a pod that has a bound. Raises InputError."""
+    if words.BOUND not in fields.texts(before, "metadata", "labels"):
+        return
+    if words.BOUND not in fields.texts(pod, "metadata", "labels"):
+        raise InputError(f"label {words.BOUND} stays on a pod with a bound", "Delete the pod instead")
+    had, has = (fields.texts(one, "metadata", "annotations") for one in (before, pod))
+    if pods.bedes(had) == pods.bedes(has):
+        return
+    every = pods.containers(fields.mapping(pod, "spec"))
+    _check_keys(has, every)
+    for one in every:
+        size = pods.bound(one, has)
+        if size is None and one.request is not None:
+            raise InputError(
+                f"container {one.name} requested local memory, and keeps a bound",
+                f"Set {pods.own_key(one.name)} to what it shall have",
+            )
+        if size is not None and size > (one.request or 0):
+            raise InputError(
+                f"container {one.name}: {quantity.in_words(size)} is more than the"
+                f" {quantity.in_words(one.request or 0)} that it requested",
+                "A request stays as it is: make the pod anew with a larger one",
+            )
+
+
+def _check_keys(annotations: dict[str, str], every: list[Container]) -> None:
+    """Check that the bounds are for containers that exist. A runtime cannot do that."""
+    names = {one.name for one in every}
+    for key in annotations:
+        base, slash, name = key.partition("/")
+        if (base == LOCAL or base.startswith(LOCAL + ".")) and slash and name not in names:
+            raise InputError(
+                f"annotation {key[:90]!a} is for no container of the pod",
+                f"Its containers are {', '.join(sorted(names))}",
+            )
+
+
+def _agreed(one: Container, annotations: dict[str, str]) -> int | None:
+    """Return the bytes that both the container's request and its annotation say, or one of them alone."""
+    policy = pods.policy(one, annotations)
+    size = None if policy is None else policy.resolve(one.limit)[0]
+    what = f"container {one.name}"
+    if one.request is None:
+        return size
+    if one.request < MINIMUM:
+        raise InputError(
+            f"{what}: {words.RESOURCE}: {quantity.in_words(one.request)} is less than the least bound, 4Mi",
+            "Ask for 4Mi or more",
+        )
+    if policy is not None and size != one.request:
+        raise InputError(
+            f"{what}: it requests {quantity.in_words(one.request)} of {words.RESOURCE}, but annotation"
+            f" {policy.total.name} is {policy.total.text}",
+            "Leave one of them out",
+        )
+    return one.request
+
+
+def _map(pod: Json, name: str, add: dict[str, str]) -> Patch:
+    """Return what adds entries to the pod's annotations or labels."""
+    if not add:
+        return []
+    path = f"/metadata/{name}"
+    start: Patch = [] if fields.mapping(pod, "metadata", name) else [_add(path, {})]
+    return [*start, *(_add(f"{path}/{_escaped(key)}", value) for key, value in sorted(add.items()))]
+
+
+def _class(given: str, classes: tuple[str, ...]) -> Patch:
+    if not given:
+        return [_add("/spec/runtimeClassName", classes[0])]
+    if given not in classes:
+        hint = f"Leave it out, or name {' or '.join(classes)}"
+        raise InputError(f"runtimeClassName {given[:60]!a} holds no bounds", hint)
+    return []
+
+
+def _resources(path: str, raw: Json, size: int) -> Patch:
+    """Return what makes a container request *size* bytes: an extended resource needs both, and equal."""
+    patch: Patch = [] if fields.mapping(raw, "resources") else [_add(f"{path}/resources", {})]
+    for kind in ("limits", "requests"):
+        has = fields.mapping(raw, "resources", kind)
+        if words.RESOURCE in has:
+            continue  # where they differ, the API server refuses the pod
+        if not has:
+            patch.append(_add(f"{path}/resources/{kind}", {}))
+        patch.append(_add(f"{path}/resources/{kind}/{_escaped(words.RESOURCE)}", str(size)))
+    return patch
+
+
+def _add(path: str, value: object) -> Json:
+    return {"op": "add", "path": path, "value": value}
+
+
+def _escaped(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Times as the API server has them (RFC 3339, UTC)."""
+
+import time
+
+
+def stamp(seconds: float) -> str:
+    """Return the time *seconds* after the epoch: ``2026-11-30T09:15:00Z``."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def micro(seconds: float) -> str:
+    """Return the same with microseconds, as leases have it."""
+    return f"{stamp(seconds)[:-1]}.{int(seconds % 1 * 1e6):06}Z"

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events on pods, which `kubectl describe pod` shows: what became of their bounds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from ocihook.cluster import clock, quantity
+from ocihook.cluster.api import Json
+from ocihook.cluster.objects import Bounded, NodeLocalMemory, Slot
+
+BOUND = "LocalMemoryBound"
+REFUSED = "LocalMemoryRefused"
+SOURCE = "bede-controller"
+
+
+def of(local: NodeLocalMemory) -> Iterator[tuple[Bounded, str, str]]:
+    """Yield (container, reason, text) for what the node says of each container."""
+    wanted = dict(local.bounds)
+    for one in local.report.containers if local.report else ():
+        if one.message:
+            yield one, REFUSED, f"{one.slot.container}: {one.message}"
+        elif wanted.get(one.slot) == one.bound:
+            told = quantity.in_words(one.bound)
+            yield one, BOUND, f"{one.slot.container} holds at most {told} of local memory on {local.name}"
+
+
+def event(about: Bounded, reason: str, text: str, now: float) -> Json:
+    """Return the event for *text*. The same text about the same pod has the same name: it is there once."""
+    digest = hashlib.sha256("\0".join((about.slot.pod_uid, reason, text)).encode()).hexdigest()
+    time = clock.stamp(now)
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": f"{about.pod}.{digest[:16]}", "namespace": about.namespace},
+        "involvedObject": {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": about.namespace,
+            "name": about.pod,
+            "uid": about.slot.pod_uid,
+        },
+        "reason": reason,
+        "message": text,
+        "type": "Warning" if reason == REFUSED else "Normal",
+        "source": {"component": SOURCE},
+        "firstTimestamp": time,
+        "lastTimestamp": time,
+        "count": 1,
+    }
+
+
+class Told:
+    """Which events have been told, so that each is sent once."""
+
+    def __init__(self) -> None:
+        self._last: dict[Slot, tuple[str, str]] = {}
+
+    def news(self, local: NodeLocalMemory) -> Iterator[tuple[Bounded, str, str]]:
+        """Yield those of :func:`of` that are not the last that was told of their container."""
+        for one, reason, text in of(local):
+            if self._last.get(one.slot) != (reason, text):
+                yield one, reason, text
+                self._last[one.slot] = (reason, text)
+
+    def forget(self, pod_uid: str) -> None:
+        """Forget a pod that is gone."""
+        for slot in [slot for slot in self._last if slot.pod_uid == pod_uid]:
+            del self._last[slot]

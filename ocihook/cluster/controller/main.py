@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Follows nodes, their local memory and the pods with a bound, and has the API server know what follows."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from ocihook.cluster import objects, pods, words
+from ocihook.cluster.api import Api, RefusedError
+from ocihook.cluster.controller import events, plan
+from ocihook.cluster.controller.plan import Node
+from ocihook.cluster.objects import NodeLocalMemory
+from ocihook.cluster.pods import Pod
+from ocihook.cluster.watching import Mirror, tell
+from ocihook.cluster.work import Work
+from ocihook.errors import ClusterError
+
+PROGRAM = "bede-controller"
+#: Seconds after which a node is looked at again, whatever happened: what an error left behind is mended then.
+AGAIN = 300.0
+_EVERY = ""  # stands for all nodes
+_CONFLICT = 409
+
+
+class Controller:
+    """Mirrors of what it follows, and the names of nodes that have to be looked at."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.work = Work()
+        self._told = events.Told()
+        self._lock = threading.Lock()
+        self._by_node: dict[str, dict[str, Pod]] = {}  # by the node's name, then the pod's uid
+        self._nodes: Mirror[Node] = Mirror(api, "/api/v1/nodes", plan.keep_node, self._changed)
+        self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
+        asked = {"labelSelector": words.BOUND}
+        self._pods: Mirror[Pod] = Mirror(api, "/api/v1/pods", pods.keep, self._moved, asked)
+
+    def start(self) -> None:
+        """Begin to follow everything. Return once all of it has been read."""
+        mirrors = (self._nodes, self._locals, self._pods)
+        for mirror in mirrors:
+            mirror.start(PROGRAM)
+        for mirror in mirrors:
+            mirror.synced.wait()
+
+    def run(self) -> None:
+        """Look at nodes, for ever."""
+        failed: dict[str, str] = {}
+        self.work.put(_EVERY)
+        while True:
+            name = self.work.take()
+            if name == _EVERY:
+                for node in self._nodes.all():
+                    self.work.put(node.name)
+                self.work.after(AGAIN, _EVERY)
+                continue
+            try:
+                self.look(name)
+            except ClusterError as error:
+                if failed.get(name) != error.message:
+                    tell(PROGRAM, f"node {name}: {error.message}")
+                failed[name] = error.message
+                self.work.failed(name)
+            else:
+                failed.pop(name, None)
+                self.work.worked(name)
+
+    def look(self, name: str) -> None:
+        """Have the API server know what follows for the node called *name*. Raises ClusterError."""
+        node, local = self._nodes.get(name), self._locals.get(name)
+        if node is None:
+            return  # its object goes with it
+        with self._lock:
+            here = list(self._by_node.get(name, {}).values())
+        for request in plan.requests(node, local, here):
+            self._api.send("PATCH", request.path, request.body, request.kind)
+        if local is not None:
+            for about, reason, text in self._told.news(local):
+                self._send_event(events.event(about, reason, text, time.time()))
+
+    def _send_event(self, event: dict[str, object]) -> None:
+        meta = event["metadata"]
+        assert isinstance(meta, dict)
+        try:
+            self._api.send("POST", f"/api/v1/namespaces/{meta['namespace']}/events", event)
+        except RefusedError as error:
+            # It is there already, or the pod's namespace is going.
+            if error.status != _CONFLICT:
+                tell(PROGRAM, f"event on {meta['name']}: {error.message}")
+
+    def _changed(self, before: Node | NodeLocalMemory | None, now: Node | NodeLocalMemory | None) -> None:
+        for one in (before, now):
+            if one is not None:
+                self.work.put(one.name)
+                return
+
+    def _moved(self, before: Pod | None, now: Pod | None) -> None:
+        with self._lock:
+            if before is not None and before.node:
+                self._by_node.get(before.node, {}).pop(before.uid, None)
+            if now is not None and now.node:
+                self._by_node.setdefault(now.node, {})[now.uid] = now
+        if now is None and before is not None:
+            self._told.forget(before.uid)
+        for one in (before, now):
+            if one is not None and one.node:
+                self.work.put(one.node)

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the API server has to be told about one node: pure, from what it has said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ocihook.cluster import fields, objects, quantity, words
+from ocihook.cluster.api import MERGE, STRATEGIC, Json
+from ocihook.cluster.objects import NodeLocalMemory, Slot
+from ocihook.cluster.pods import Pod
+from ocihook.errors import InputError
+
+#: Of the taint. Pods without local memory can do without Bede, so it keeps nobody away: it is only the last
+#: choice. Without an agent, containers with a bound do not start, be they there or not.
+EFFECT = "PreferNoSchedule"
+
+
+@dataclass(frozen=True)
+class Node:
+    """What the controller keeps of a node."""
+
+    name: str
+    uid: str
+    capacity: int | None  #: bytes of local memory that its pods may request; None if it has none
+    allocatable: int | None
+    unready: bool  #: whether it has Bede's taint
+    taints: tuple[tuple[tuple[str, str], ...], ...] = ()  #: the others', field by field
+    version: str = field(default="", compare=False)  #: of the whole object, most of which is not kept
+
+
+class Request(NamedTuple):
+    """A change that the API server has to make."""
+
+    path: str
+    body: Json
+    kind: str
+
+
+def keep_node(raw: Json) -> Node:
+    """Return what is needed of a node."""
+    taints = fields.objects(raw, "spec", "taints")
+    return Node(
+        name=fields.text(raw, "metadata", "name"),
+        uid=fields.text(raw, "metadata", "uid"),
+        capacity=_amount(raw, "capacity"),
+        allocatable=_amount(raw, "allocatable"),
+        unready=any(one.get("key") == words.UNREADY for one in taints),
+        taints=tuple(tuple(sorted(_texts(one))) for one in taints if one.get("key") != words.UNREADY),
+        version=fields.text(raw, "metadata", "resourceVersion"),
+    )
+
+
+def _texts(raw: Json) -> Iterable[tuple[str, str]]:
+    return ((name, value) for name, value in raw.items() if isinstance(value, str))
+
+
+def _amount(raw: Json, kind: str) -> int | None:
+    given = fields.mapping(raw, "status", kind).get(words.RESOURCE)
+    try:
+        return None if given is None else quantity.parse(given)
+    except InputError:
+        return None
+
+
+def capacity(local: NodeLocalMemory | None, pods: Sequence[Pod]) -> int:
+    """Return the bytes that pods on a node may request.
+
+    Never less than its *pods* have requested: a kubelet that restarts and finds less fails running pods.
+    """
+    offered = local.report.capacity if local and local.report else 0
+    return max(offered, sum(pod.request for pod in pods))
+
+
+def bounds(pods: Iterable[Pod]) -> tuple[tuple[Slot, int], ...]:
+    """Return the bounds of all containers of *pods*, in the order in which ``spec`` has them."""
+    return tuple(sorted(one for pod in pods for one in pod.bounds))
+
+
+def requests(node: Node, local: NodeLocalMemory | None, pods: Sequence[Pod]) -> list[Request]:
+    """Return what has to change, nothing where all is as it should be. *pods* are those on the *node*."""
+    found = [*_capacity(node, capacity(local, pods)), *_taint(node, local)]
+    if local is None:
+        return found
+    path = f"{words.NODES}/{local.name}"
+    wanted = bounds(pods)
+    if local.bounds != wanted:
+        found.append(Request(path, {"spec": objects.spec(wanted)}, MERGE))
+    if not local.owned:
+        owner = {"apiVersion": "v1", "kind": "Node", "name": node.name, "uid": node.uid}
+        found.append(Request(path, {"metadata": {"ownerReferences": [owner]}}, MERGE))
+    return found
+
+
+def _capacity(node: Node, wanted: int) -> list[Request]:
+    size = wanted or None  # without any, the node does not have the resource
+    if (node.capacity, node.allocatable) == (size, size):
+        return []
+    told = {words.RESOURCE: None if size is None else str(size)}
+    # The kubelet makes allocatable of capacity, but the scheduler should not have to wait for it.
+    body = {"status": {"capacity": told, "allocatable": told}}
+    return [Request(f"/api/v1/nodes/{node.name}/status", body, STRATEGIC)]
+
+
+def _taint(node: Node, local: NodeLocalMemory | None) -> list[Request]:
+    unready = local is not None and local.report is not None and not local.report.ready.holds
+    if unready == node.unready:
+        return []
+    others = [dict(one) for one in node.taints]
+    taints = [*others, {"key": words.UNREADY, "effect": EFFECT}] if unready else others
+    # The list is written as a whole. With its version, nobody else's change in the meantime is lost.
+    body = {"metadata": {"resourceVersion": node.version}, "spec": {"taints": taints}}
+    return [Request(f"/api/v1/nodes/{node.name}", body, MERGE)]

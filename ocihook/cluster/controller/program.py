@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`bede-controller`: the program."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+
+from ocihook.cluster import door
+from ocihook.errors import EXIT_CLUSTER
+
+PROGRAM = "bede-controller"
+WHAT = "Tells the scheduler what local memory nodes have, and nodes what their pods are bound to."
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of its arguments."""
+    made = door.parser(PROGRAM, WHAT)
+    door.add_namespace(made)
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the program. Return its exit status."""
+    args = parser().parse_args(argv)
+
+    def run() -> None:
+        from ocihook.cluster.api import connect
+        from ocihook.cluster.controller.main import Controller
+        from ocihook.cluster.controller.trust import Trust
+        from ocihook.cluster.lease import Lease, Where
+        from ocihook.cluster.watching import tell
+
+        def lost() -> None:
+            tell(PROGRAM, "the lease is lost: another controller may act now")
+            os._exit(EXIT_CLUSTER)  # at once: what is under way here must not go on
+
+        api = connect(args.kubeconfig)
+        controller = Controller(api)
+        controller.start()
+        holder = f"{socket.gethostname()}-{os.getpid()}"
+        lease = Lease(api, Where(args.namespace, PROGRAM, holder))
+        tell(PROGRAM, "waits for its turn")
+        lease.wait(lambda error: tell(PROGRAM, error.message))
+        lease.keep(lost)
+        tell(PROGRAM, "acts")
+        Trust(api, args.namespace).start()
+        controller.run()
+
+    return door.checked(PROGRAM, run)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the programs for Kubernetes have in common: arguments, one line for an error, an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+from ocihook.cluster import quantity, words
+from ocihook.errors import EXIT_OUTPUT, BedeError, InputError
+
+
+def parser(program: str, what: str) -> argparse.ArgumentParser:
+    """Return a parser with the options that all of them have; *what* they do is in `--help`."""
+    made = argparse.ArgumentParser(prog=program, description=what)
+    made.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        default="",
+        help="how to reach the cluster (default: as the pod that this runs in)",
+    )
+    return made
+
+
+def add_namespace(made: argparse.ArgumentParser) -> None:
+    """Add the option that says where Bede's own objects are."""
+    what = "the namespace of Bede's own programs (default: %(default)s)"
+    made.add_argument("--namespace", metavar="NAME", default=words.NAMESPACE, help=what)
+
+
+def share_or_size(text: str) -> Callable[[int], int]:
+    """Return what makes bytes of all the bytes there are, by a *text* such as ``10%`` or ``4Gi``.
+
+    Raises InputError.
+    """
+    if not text.endswith("%"):
+        size = quantity.parse(text, "amount")
+        return lambda total: min(size, total)
+    number = text[:-1]
+    if not (number.isascii() and number.isdecimal() and int(number) <= 100):
+        raise InputError(f"{text[:40]!a} is no share", "Write a whole number of percent, such as 10%")
+    return lambda total: total * int(number) // 100
+
+
+def checked(program: str, run: Callable[[], None]) -> int:
+    """Call *run*, which imports what it needs. Return the exit status; print an error as one line."""
+
+    def end(number: int, frame: object) -> NoReturn:
+        raise SystemExit(0)
+
+    def broken(failed: threading.ExceptHookArgs) -> None:
+        # A thread's mistake would leave the others at work with what they knew. The cluster starts it again.
+        print(f"{program}: internal error: {failed.exc_type.__name__}: {failed.exc_value}", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(EXIT_OUTPUT)
+
+    signal.signal(signal.SIGTERM, end)
+    threading.excepthook = broken
+    try:
+        run()
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        missing = InputError(
+            f"the Python package {package} is not installed",
+            f"Install it with pip, or as Debian's python3-{package}",
+        )
+        print(missing.line(program), file=sys.stderr)
+        return missing.exit_code
+    except BedeError as error:
+        print(error.line(program), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One of several controllers acts at a time: the one that holds a Lease (``coordination.k8s.io/v1``).
+
+As client-go's leaderelection does it: clocks of two hosts are never compared, only whether the lease has
+changed while this one's own clock went on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ocihook.cluster import clock, fields
+from ocihook.cluster.api import Api, Json, RefusedError
+from ocihook.errors import ClusterError
+
+LASTS = (
+    15.0  #: seconds after which a lease that nobody renews is free, as Kubernetes' own controllers have it
+)
+RENEWED = 5.0  #: seconds between two renewals: two may fail
+GIVEN_UP = 10.0  #: seconds without a renewal after which the holder stops, before others can begin
+RETRIED = 2.0  #: seconds between two attempts to get it
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which lease, and who wants it."""
+
+    namespace: str
+    name: str
+    holder: str
+
+    @property
+    def list(self) -> str:
+        """The path of the leases of its namespace."""
+        return f"/apis/coordination.k8s.io/v1/namespaces/{self.namespace}/leases"
+
+
+class Lease:
+    """A lease that this program wants, or holds."""
+
+    def __init__(self, api: Api, where: Where, now: Callable[[], float] = time.monotonic) -> None:
+        self._api, self._where, self._now = api, where, now
+        self._seen: tuple[str, float] = ("", 0.0)  # the lease's version, and since when it has it
+        self._renewed = 0.0
+
+    def attempt(self) -> bool:
+        """Take the lease if it is free, or renew it. Return whether it is held now. Raises ClusterError."""
+        try:
+            found = self._api.get(f"{self._where.list}/{self._where.name}")
+        except RefusedError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return self._write("POST", self._where.list, self._lease({}))
+        version = fields.text(found, "metadata", "resourceVersion")
+        if version != self._seen[0]:
+            self._seen = (version, self._now())
+        holder = fields.text(found, "spec", "holderIdentity")
+        if holder not in ("", self._where.holder) and self._now() - self._seen[1] < LASTS:
+            return False
+        return self._write("PUT", f"{self._where.list}/{self._where.name}", self._lease(found))
+
+    def wait(self, failed: Callable[[ClusterError], None]) -> None:
+        """Return once the lease is held; *failed* is told of errors meanwhile."""
+        while True:
+            try:
+                if self.attempt():
+                    return
+            except ClusterError as error:
+                failed(error)
+            time.sleep(RETRIED)
+
+    def keep(self, lost: Callable[[], None]) -> None:
+        """Renew the lease in a thread of its own. Call *lost* once, if that fails for too long."""
+
+        def renew() -> None:
+            while self._now() - self._renewed < GIVEN_UP:
+                time.sleep(RENEWED if self._now() - self._renewed < RENEWED else RETRIED)
+                try:
+                    if not self.attempt():
+                        break  # somebody else has it
+                except ClusterError:
+                    continue
+            lost()
+
+        threading.Thread(target=renew, name="lease", daemon=True).start()
+
+    def _write(self, method: str, path: str, body: Json) -> bool:
+        began = self._now()
+        try:
+            self._api.send(method, path, body)
+        except RefusedError as error:
+            if error.status == _CONFLICT:
+                return False  # another one was faster
+            raise
+        self._renewed = began
+        return True
+
+    def _lease(self, before: Json) -> Json:
+        mine = fields.text(before, "spec", "holderIdentity") == self._where.holder
+        now = clock.micro(time.time())
+        spec = {
+            "holderIdentity": self._where.holder,
+            "leaseDurationSeconds": int(LASTS),
+            "acquireTime": fields.text(before, "spec", "acquireTime") if mine else now,
+            "renewTime": now,
+            "leaseTransitions": fields.size(before, "spec", "leaseTransitions") + (not mine),
+        }
+        meta = fields.mapping(before, "metadata") or {"name": self._where.name}
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}

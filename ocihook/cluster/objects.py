@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The custom resource NodeLocalMemory: one a node, of its name (``kubernetes/base/crds``).
+
+The controller writes ``spec``, which says what is to be; the node's bede-node writes ``status``, which says
+what is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ocihook.cluster import fields, quantity, words
+
+Json = dict[str, Any]
+READY = "Ready"  #: the condition's type
+HOLDS = "HoldsBounds"  #: the reason of a condition that is true
+
+
+class Slot(NamedTuple):
+    """A container of a pod, whichever process it is now."""
+
+    pod_uid: str
+    container: str
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A bound container as its node reports it; sizes in bytes."""
+
+    slot: Slot
+    namespace: str
+    pod: str
+    bound: int
+    local: int
+    far: int
+    promoted: int = 0
+    denied: int = 0  #: not promoted for the sake of the bound, where the kernel counts that
+    message: str = ""  #: why the bound is not the one in ``spec``
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Whether a node can hold bounds, and if not, why."""
+
+    holds: bool
+    reason: str  #: in CamelCase, for programs
+    message: str  #: for people
+
+
+@dataclass(frozen=True)
+class Report:
+    """The status of a node."""
+
+    total: int  #: bytes on its local nodes; 0 where none of its memory is far
+    reserved: int  #: bytes of them that no bound may use
+    ready: Ready
+    containers: tuple[Bounded, ...] = ()
+    observed: int = 0  #: the generation of the ``spec`` that has been carried out
+
+    @property
+    def capacity(self) -> int:
+        """The bytes that bounds may use."""
+        return max(0, self.total - self.reserved)
+
+
+@dataclass(frozen=True)
+class NodeLocalMemory:
+    """One object."""
+
+    name: str
+    uid: str = ""
+    generation: int = 0  #: which ``spec`` this is
+    owned: bool = False  #: whether it goes when its node goes
+    bounds: tuple[tuple[Slot, int], ...] = ()  #: sorted
+    report: Report | None = None  #: None until the node has told anything
+
+
+def parse(raw: Json) -> NodeLocalMemory:
+    """Return the object in *raw*, as the API server has it."""
+    meta = fields.mapping(raw, "metadata")
+    return NodeLocalMemory(
+        name=fields.text(meta, "name"),
+        uid=fields.text(meta, "uid"),
+        generation=fields.size(meta, "generation"),
+        owned=bool(fields.objects(meta, "ownerReferences")),
+        bounds=tuple(
+            sorted((_slot(one), fields.size(one, "bytes")) for one in fields.objects(raw, "spec", "bounds"))
+        ),
+        report=_report(fields.mapping(raw, "status")),
+    )
+
+
+def spec(bounds: Iterable[tuple[Slot, int]]) -> Json:
+    """Return ``spec`` with these bounds."""
+    return {
+        "bounds": [
+            {"podUID": slot.pod_uid, "container": slot.container, "bytes": size} for slot, size in bounds
+        ]
+    }
+
+
+def status(report: Report, before: Json, now: str) -> Json:
+    """Return ``status`` for a *report* made at the time *now*; *before* is the ``status`` so far."""
+    bound = sum(one.bound for one in report.containers)
+    local = sum(one.local for one in report.containers)
+    return {
+        "observedGeneration": report.observed,
+        "reported": now,
+        "total": report.total,
+        "reserved": report.reserved,
+        "bound": bound,
+        "containers": [_container(one) for one in report.containers],
+        "summary": {
+            "total": quantity.in_words(report.total),
+            "reserved": quantity.in_words(report.reserved),
+            "bound": quantity.in_words(bound),
+            "free": quantity.in_words(max(0, report.capacity - bound)),
+            "local": quantity.in_words(local),
+            "containers": len(report.containers),
+        },
+        "conditions": [_condition(report.ready, before, now)],
+    }
+
+
+def empty(name: str) -> Json:
+    """Return a new object for the node *name*."""
+    return {
+        "apiVersion": f"{words.GROUP}/{words.VERSION}",
+        "kind": words.KIND,
+        "metadata": {"name": name},
+        "spec": {"bounds": []},
+    }
+
+
+def _condition(ready: Ready, before: Json, now: str) -> Json:
+    told = "True" if ready.holds else "False"
+    since = now
+    for one in fields.objects(before, "conditions"):
+        if one.get("type") == READY and one.get("status") == told:
+            since = fields.text(one, "lastTransitionTime") or now
+    return {
+        "type": READY,
+        "status": told,
+        "reason": ready.reason,
+        "message": ready.message,
+        "lastTransitionTime": since,
+    }
+
+
+def _container(one: Bounded) -> Json:
+    told = {
+        "podUID": one.slot.pod_uid,
+        "container": one.slot.container,
+        "namespace": one.namespace,
+        "pod": one.pod,
+        **{name: getattr(one, name) for name in ("bound", "local", "far", "promoted", "denied")},
+    }
+    return {**told, "message": one.message} if one.message else told
+
+
+def _report(raw: Json) -> Report | None:
+    conditions = [one for one in fields.objects(raw, "conditions") if one.get("type") == READY]
+    if not conditions:
+        return None
+    return Report(
+        total=fields.size(raw, "total"),
+        reserved=fields.size(raw, "reserved"),
+        ready=Ready(
+            conditions[0].get("status") == "True",
+            fields.text(conditions[0], "reason"),
+            fields.text(conditions[0], "message"),
+        ),
+        containers=tuple(_bounded(one) for one in fields.objects(raw, "containers")),
+        observed=fields.size(raw, "observedGeneration"),
+    )
+
+
+def _bounded(raw: Json) -> Bounded:
+    sizes = {name: fields.size(raw, name) for name in ("bound", "local", "far", "promoted", "denied")}
+    namespace, pod, message = (fields.text(raw, name) for name in ("namespace", "pod", "message"))
+    return Bounded(_slot(raw), namespace, pod, message=message, **sizes)
+
+
+def _slot(raw: Json) -> Slot:
+    return Slot(fields.text(raw, "podUID"), fields.text(raw, "container"))

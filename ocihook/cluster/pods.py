@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a pod asks for: its requests of local memory, and the bounds in its annotations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ocihook.cluster import fields, quantity, words
+from ocihook.cluster.objects import Slot
+from ocihook.errors import InputError
+from ocihook.spec import annotation, pod
+from ocihook.spec.annotation import LOCAL, PREFIX, Policy
+
+Json = dict[str, Any]
+_OVER = ("Succeeded", "Failed")  # phases in which no container runs any more
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container in a pod's ``spec``; sizes in bytes."""
+
+    name: str
+    is_init: bool  #: whether it ends before the next one starts
+    request: int | None  #: of local memory
+    limit: int | None  #: of all memory
+
+
+@dataclass(frozen=True)
+class Pod:
+    """What the controller keeps of a pod."""
+
+    namespace: str
+    name: str
+    uid: str
+    node: str  #: "" until it is scheduled
+    request: int  #: bytes that the scheduler counts for it
+    bounds: tuple[tuple[Slot, int], ...]  #: of those of its containers that have one
+
+    @property
+    def key(self) -> str:
+        """Its name in the cluster."""
+        return f"{self.namespace}/{self.name}"
+
+
+def containers(spec: Json) -> list[Container]:
+    """Return all containers of a pod's *spec*, init containers first. Raises InputError."""
+    init = [(one, one.get("restartPolicy") != "Always") for one in fields.objects(spec, "initContainers")]
+    return [
+        _container(one, is_init)
+        for one, is_init in [*init, *((one, False) for one in fields.objects(spec, "containers"))]
+    ]
+
+
+def _container(raw: Json, is_init: bool) -> Container:
+    name = fields.text(raw, "name")
+    found: list[int | None] = []
+    for resource, kinds in ((words.RESOURCE, ("limits", "requests")), ("memory", ("limits",))):
+        given = [
+            value
+            for kind in kinds
+            if (value := fields.mapping(raw, "resources", kind).get(resource)) is not None
+        ]
+        what = f"container {name}: {resource}:"
+        found.append(quantity.parse(given[0], what) if given else None)
+    return Container(name, is_init, *found)
+
+
+def counted(every: list[Container]) -> int:
+    """Return the bytes that the scheduler counts for a pod with these containers.
+
+    Init containers run one after another, before the others. Those that go on beside the others (sidecars)
+    count with them. Source: KEP-753.
+    """
+    together = most = 0
+    for one in every:
+        if one.is_init:
+            most = max(most, together + (one.request or 0))
+        else:
+            together += one.request or 0
+    return max(most, together)
+
+
+def own_key(name: str) -> str:
+    """Return the annotation that bounds the container called *name* alone."""
+    return f"{LOCAL}/{name}"
+
+
+def bedes(annotations: dict[str, str]) -> dict[str, str]:
+    """Return those of a pod's *annotations* that are about Bede."""
+    return {name: value for name, value in annotations.items() if name.startswith(PREFIX)}
+
+
+def policy(one: Container, annotations: dict[str, str]) -> Policy | None:
+    """Return what the node makes of a pod's *annotations* for one of its containers. Raises InputError."""
+    return annotation.parse(bedes(annotations) | pod.naming(one.name))
+
+
+def bound(one: Container, annotations: dict[str, str]) -> int | None:
+    """Return the bytes that *annotations* bound a container to; None if to none. Raises InputError."""
+    found = policy(one, annotations)
+    return None if found is None else found.resolve(one.limit)[0]
+
+
+def asks(raw: Json) -> bool:
+    """Return whether a pod asks for local memory, be it validly or not."""
+    spec = fields.mapping(raw, "spec")
+    every = [*fields.objects(spec, "initContainers"), *fields.objects(spec, "containers")]
+    return annotation.is_any(fields.texts(raw, "metadata", "annotations")) or any(
+        words.RESOURCE in fields.mapping(one, "resources", kind)
+        for one in every
+        for kind in ("limits", "requests")
+    )
+
+
+def keep(raw: Json) -> Pod | None:
+    """Return what the controller needs of a pod; None if none of its containers will run any more.
+
+    A pod that admission would have refused has its requests as its bounds.
+    """
+    meta, spec = fields.mapping(raw, "metadata"), fields.mapping(raw, "spec")
+    if fields.text(raw, "status", "phase") in _OVER:
+        return None
+    annotations, uid = fields.texts(meta, "annotations"), fields.text(meta, "uid")
+    try:
+        every = containers(spec)
+    except InputError:
+        every = []
+    bounds = {}
+    for one in every:
+        try:
+            size = bound(one, annotations)
+        except InputError:
+            size = one.request
+        if size is not None:
+            bounds[Slot(uid, one.name)] = size if one.request is None else min(size, one.request)
+    return Pod(
+        fields.text(meta, "namespace"),
+        fields.text(meta, "name"),
+        uid,
+        fields.text(spec, "nodeName"),
+        counted(every),
+        tuple(sorted(bounds.items())),
+    )

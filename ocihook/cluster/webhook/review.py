@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers to AdmissionReview (``admission.k8s.io/v1``): pure, from the request alone.
+
+A request may come from anybody who reaches the port, so no field of it is taken to be there.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ocihook.cluster import admission, fields, words
+from ocihook.errors import BedeError, InputError
+
+Json = dict[str, Any]
+_VERSION = "admission.k8s.io/v1"
+_FORBIDDEN, _INVALID = 403, 422
+#: What a bound token of a ServiceAccount says of its pod (``k8s.io/apiserver``, serviceaccount/util.go).
+_NODE = "authentication.kubernetes.io/node-name"  # since Kubernetes 1.30
+_POD = "authentication.kubernetes.io/pod-name"
+
+
+def of_pod(raw: object, classes: tuple[str, ...]) -> Json:
+    """Return the answer for a pod that is made or changed. Raises InputError if *raw* is no review."""
+    request = _request(raw)
+    pod = fields.mapping(request, "object")
+    try:
+        if fields.text(request, "operation") == "CREATE":
+            return _allowed(request, admission.create(pod, classes))
+        admission.update(fields.mapping(request, "oldObject"), pod)
+        return _allowed(request, [])
+    except InputError as error:
+        return _refused(request, _INVALID, error)
+
+
+def of_node(raw: object, account: str, node_of: Callable[[str], str]) -> Json:
+    """Return the answer for a NodeLocalMemory that is made or changed.
+
+    A bede-node, whose user is *account*, may only touch that of its own node. *node_of* returns the node of a
+    pod of its namespace, "" if there is none. Raises InputError if *raw* is no review.
+    """
+    request = _request(raw)
+    user = fields.mapping(request, "userInfo")
+    name = fields.text(request, "name") or fields.text(request, "object", "metadata", "name")
+    if fields.text(user, "username") != account:
+        return _allowed(request, [])
+    here = _extra(user, _NODE)
+    if not here:
+        pod = _extra(user, _POD)
+        here = node_of(pod) if pod else ""
+    if here and here == name:
+        return _allowed(request, [])
+    why = InputError(
+        f"a node may only write about itself: {words.KIND} {name[:60]!a} is not that of {here!a}"
+    )
+    return _refused(request, _FORBIDDEN, why)
+
+
+def _extra(user: Json, key: str) -> str:
+    found = fields.mapping(user, "extra").get(key)
+    return found[0] if isinstance(found, list) and found and isinstance(found[0], str) else ""
+
+
+def _request(raw: object) -> Json:
+    request = fields.mapping(raw, "request")
+    if fields.text(raw, "apiVersion") != _VERSION or not fields.text(request, "uid"):
+        raise InputError(f"this is no AdmissionReview of {_VERSION}")
+    return request
+
+
+def _allowed(request: Json, patch: admission.Patch) -> Json:
+    told: Json = {"uid": request["uid"], "allowed": True}
+    if patch:
+        told["patchType"] = "JSONPatch"
+        told["patch"] = base64.b64encode(json.dumps(patch).encode()).decode()
+    return {"apiVersion": _VERSION, "kind": "AdmissionReview", "response": told}
+
+
+def _refused(request: Json, code: int, error: BedeError) -> Json:
+    status = {"code": code, "message": error.line("bede")}
+    told = {"uid": request["uid"], "allowed": False, "status": status}
+    return {"apiVersion": _VERSION, "kind": "AdmissionReview", "response": told}

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The names that Bede has in a cluster; docs/compatibility.md promises them."""
+
+GROUP = "bede.dev"
+VERSION = "v1alpha1"
+API = f"/apis/{GROUP}/{VERSION}"
+
+#: The extended resource: bytes of local memory that a container requests. A node's capacity is its local
+#: memory without its reserve.
+RESOURCE = f"{GROUP}/local-memory"
+#: The label of pods that have a bound. Admission sets it, so that the controller can ask for these alone.
+BOUND = f"{GROUP}/bound"
+#: The taint of nodes that cannot hold bounds now.
+UNREADY = f"{GROUP}/unready"
+
+CLASS = "bede"  #: the RuntimeClass whose handler is bede-runtime
+NAMESPACE = "bede-system"  #: where Bede's own programs are
+NODE_ACCOUNT = "bede-node"  #: the ServiceAccount of bede-node
+
+NODES = f"{API}/nodelocalmemories"
+KIND = "NodeLocalMemory"

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of what has to be looked at, each once however often it was put there."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+
+from ocihook.cluster.watching import Backoff
+
+
+class Work:
+    """A queue that threads put names into, and one thread takes them out of."""
+
+    def __init__(self) -> None:
+        self._ready: dict[str, None] = {}  # in the order in which they came
+        self._later: list[tuple[float, str]] = []
+        self._backoffs: dict[str, Backoff] = {}
+        self._changed = threading.Condition()
+
+    def put(self, name: str) -> None:
+        """Have *name* looked at soon."""
+        with self._changed:
+            self._ready[name] = None
+            self._changed.notify()
+
+    def after(self, seconds: float, name: str) -> None:
+        """Have *name* looked at in *seconds*."""
+        with self._changed:
+            heapq.heappush(self._later, (time.monotonic() + seconds, name))
+            self._changed.notify()
+
+    def failed(self, name: str) -> None:
+        """Have *name* looked at again, later after each failure in a row."""
+        self.after(self._backoffs.setdefault(name, Backoff()).failed(), name)
+
+    def worked(self, name: str) -> None:
+        """Forget the failures of *name*."""
+        self._backoffs.pop(name, None)
+
+    def take(self) -> str:
+        """Return the next name; wait until there is one."""
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                while self._later and self._later[0][0] <= now:
+                    self._ready.setdefault(heapq.heappop(self._later)[1])
+                if self._ready:
+                    name = next(iter(self._ready))
+                    del self._ready[name]
+                    return name
+                self._changed.wait(self._later[0][0] - now if self._later else None)

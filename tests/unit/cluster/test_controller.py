@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controller against a stand-in for the API server: what it leaves there."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fake_apiserver import FakeApiServer, wait_until
+
+from ocihook.cluster import watching, words
+from ocihook.cluster.api import Api
+from ocihook.cluster.controller.main import Controller
+from ocihook.cluster.controller.trust import CONFIGURATIONS, Trust
+from ocihook.cluster.controller.trust import patch as trust_patch
+from ocihook.errors import ClusterError
+
+NODE, LOCAL, POD = "/api/v1/nodes/n1", f"{words.NODES}/n1", "/api/v1/pods/ns.p"
+GIB = 1 << 30
+
+
+@pytest.fixture
+def put(fake: FakeApiServer) -> Callable[..., None]:
+    fake.put(NODE, {"metadata": {"uid": "u1"}, "status": {"capacity": {"cpu": "4"}}})
+    ready = {"type": "Ready", "status": "True"}
+    status = {"total": 8 * GIB, "reserved": GIB, "conditions": [ready]}
+    fake.put(LOCAL, {"metadata": {"uid": "u2"}, "spec": {"bounds": []}, "status": status})
+
+    def put(bound: str, request: str = "1Gi", phase: str = "Running") -> None:
+        meta = {"namespace": "ns", "name": "p", "uid": "u3", "annotations": {"bede.local/web": bound}}
+        web = {"name": "web", "resources": {"limits": {words.RESOURCE: request}}}
+        fake.put(
+            POD,
+            {"metadata": meta, "spec": {"nodeName": "n1", "containers": [web]}, "status": {"phase": phase}},
+        )
+
+    return put
+
+
+@pytest.fixture
+def running(put: Callable[..., None], api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "_FIRST", 0.01)
+    put("1Gi")
+    controller = Controller(api)
+    controller.start()
+    threading.Thread(target=controller.run, daemon=True).start()
+
+
+def bounds(fake: FakeApiServer) -> list[Any]:
+    return [one["bytes"] for one in fake.objects[LOCAL]["spec"]["bounds"]]
+
+
+@pytest.mark.usefixtures("running")
+def test_a_pods_bound_reaches_its_node_as_it_changes(fake: FakeApiServer, put: Callable[..., None]) -> None:
+    wait_until("the first bound is there", lambda: bounds(fake) == [GIB])
+    put("512Mi")
+    wait_until("the second bound is there", lambda: bounds(fake) == [GIB // 2])
+    put("2Gi")  # admission refuses this, if it is there
+    wait_until("it is not more than was requested", lambda: bounds(fake) == [GIB])
+    put("1Gi", phase="Succeeded")
+    wait_until("a pod that is over has none", lambda: bounds(fake) == [])
+
+
+@pytest.mark.usefixtures("running")
+def test_the_node_has_what_it_told_and_the_object_its_owner(fake: FakeApiServer) -> None:
+    wait_until("it has an owner", lambda: "ownerReferences" in fake.objects[LOCAL]["metadata"])
+    assert fake.objects[NODE]["status"]["capacity"] == {"cpu": "4", words.RESOURCE: str(7 * GIB)}
+    fake.put(NODE, {**fake.objects[NODE], "status": {"capacity": {"cpu": "4", words.RESOURCE: "0"}}})
+    wait_until(
+        "a kubelet's zero is gone",
+        lambda: fake.objects[NODE]["status"]["capacity"][words.RESOURCE] == str(7 * GIB),
+    )
+
+
+@pytest.mark.usefixtures("running")
+def test_a_refused_change_is_made_again(
+    fake: FakeApiServer, put: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    wait_until("the first bound is there", lambda: bounds(fake) == [GIB])
+    fake.refusals += [500, 503, 500]
+    put("512Mi")
+    wait_until("the second bound is there", lambda: bounds(fake) == [GIB // 2])
+    assert "bede-controller: node n1: the API server refused: no: 500" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("running")
+def test_an_event_on_the_pod_says_what_became_of_it(fake: FakeApiServer) -> None:
+    wait_until("the bound is there", lambda: bounds(fake) == [GIB])
+    held = {
+        "podUID": "u3",
+        "container": "web",
+        "namespace": "ns",
+        "pod": "p",
+        "bound": GIB,
+        "local": 1,
+        "far": 1,
+    }
+    local = fake.objects[LOCAL]
+    fake.put(LOCAL, {**local, "status": {**local["status"], "containers": [held]}})
+    (event,) = wait_until("there is an event", lambda: fake.listed("/api/v1/namespaces/ns/events"))
+    assert (event["reason"], event["involvedObject"]["uid"]) == ("LocalMemoryBound", "u3")
+
+
+def test_the_api_server_is_told_whom_to_trust(fake: FakeApiServer, api: Api) -> None:
+    trust = Trust(api, "bede-system")
+    secret = "/api/v1/namespaces/bede-system/secrets/bede-webhook"
+    fake.put(secret, {"data": {}})
+    with pytest.raises(ClusterError, match=r"has no ca\.crt"):
+        trust.look()
+    assert CONFIGURATIONS[0].endswith("/mutatingwebhookconfigurations/bede")
+    hooks = [
+        {"clientConfig": {"caBundle": "old"}},
+        {"clientConfig": {"caBundle": "new"}},
+        {"clientConfig": {}},
+    ]
+    found = trust_patch({"metadata": {"resourceVersion": "7"}, "webhooks": hooks}, "new")
+    assert [(one["op"], one["path"], one["value"]) for one in found] == [
+        ("test", "/metadata/resourceVersion", "7"),
+        ("add", "/webhooks/0/clientConfig/caBundle", "new"),
+        ("add", "/webhooks/2/clientConfig/caBundle", "new"),
+    ]
+    assert trust_patch({"webhooks": hooks[1:2]}, "new") == []

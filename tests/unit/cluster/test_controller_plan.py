@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the controller asks the API server to change, and what it does not."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocihook.cluster import objects, words
+from ocihook.cluster.controller import events, plan
+from ocihook.cluster.controller.plan import Node
+from ocihook.cluster.objects import Bounded, NodeLocalMemory, Ready, Report, Slot
+from ocihook.cluster.pods import Pod
+
+GIB = 1 << 30
+READY = Ready(True, "HoldsBounds", "")
+REPORT = Report(8 * GIB, GIB, READY)
+NODE = Node("n1", "u1", 7 * GIB, 7 * GIB, False)
+LOCAL = NodeLocalMemory("n1", "u2", 1, True, (), REPORT)
+
+
+def pod(name: str, request: int, *bounds: int) -> Pod:
+    slots = tuple((Slot(name, f"c{at}"), size) for at, size in enumerate(bounds))
+    return Pod("ns", name, name, "n1", request, slots)
+
+
+def test_nothing_where_all_is_right() -> None:
+    one = pod("p", GIB, GIB)
+    assert plan.requests(NODE, replace(LOCAL, bounds=one.bounds), [one]) == []
+
+
+def test_a_node_gets_what_it_has() -> None:
+    for before in (None, 0, GIB):
+        (request,) = plan.requests(replace(NODE, capacity=before), LOCAL, [])
+        told = {words.RESOURCE: str(7 * GIB)}
+        assert request.path == "/api/v1/nodes/n1/status"
+        assert request.body == {"status": {"capacity": told, "allocatable": told}}
+
+
+def test_a_kubelet_that_set_it_to_zero_is_put_right() -> None:
+    zeroed = replace(NODE, capacity=0, allocatable=0)
+    assert [one.path for one in plan.requests(zeroed, LOCAL, [])] == ["/api/v1/nodes/n1/status"]
+
+
+def test_the_resource_goes_with_bede() -> None:
+    (request,) = plan.requests(NODE, None, [])
+    assert request.body["status"]["capacity"] == {words.RESOURCE: None}
+    assert plan.requests(replace(NODE, capacity=None, allocatable=None), None, []) == []
+
+
+@given(st.integers(0, 64), st.lists(st.integers(0, 8), max_size=8), st.booleans())
+def test_capacity_is_never_below_the_requests(total: int, asked: list[int], told: bool) -> None:
+    pods = [pod(str(at), size * GIB) for at, size in enumerate(asked)]
+    local = replace(LOCAL, report=replace(REPORT, total=total * GIB)) if told else None
+    assert plan.capacity(local, pods) >= sum(one.request for one in pods)
+
+
+def test_bounds_are_those_of_the_pods_that_are_there() -> None:
+    here = [pod("b", GIB, GIB, 5), pod("a", GIB, 7)]
+    (request,) = plan.requests(NODE, LOCAL, here)
+    assert request.body == {
+        "spec": {
+            "bounds": [
+                {"podUID": "a", "container": "c0", "bytes": 7},
+                {"podUID": "b", "container": "c0", "bytes": GIB},
+                {"podUID": "b", "container": "c1", "bytes": 5},
+            ]
+        }
+    }
+    told = objects.parse({"metadata": {"name": "n1"}, **request.body})
+    assert told.bounds == plan.bounds(here)
+
+
+def test_an_object_goes_with_its_node() -> None:
+    (request,) = plan.requests(NODE, replace(LOCAL, owned=False), [])
+    (owner,) = request.body["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Node", "n1", "u1")
+
+
+def test_a_node_that_cannot_hold_bounds_is_the_last_choice() -> None:
+    lost = replace(LOCAL, report=replace(REPORT, ready=Ready(False, "AgentDown", "")))
+    others = ((("effect", "NoSchedule"), ("key", "other")),)
+    node = replace(NODE, taints=others, version="7")
+    (request,) = plan.requests(node, lost, [])
+    assert request.body["metadata"] == {"resourceVersion": "7"}
+    assert request.body["spec"]["taints"] == [
+        {"key": "other", "effect": "NoSchedule"},
+        {"key": words.UNREADY, "effect": plan.EFFECT},
+    ]
+    tainted = replace(node, unready=True)
+    assert plan.requests(tainted, lost, []) == []
+    (request,) = plan.requests(tainted, LOCAL, [])
+    assert request.body["spec"]["taints"] == [{"key": "other", "effect": "NoSchedule"}]
+
+
+def test_what_is_kept_of_a_node() -> None:
+    raw = {
+        "metadata": {"name": "n1", "uid": "u1", "resourceVersion": "7"},
+        "spec": {"taints": [{"key": words.UNREADY, "effect": "x"}, {"key": "other", "effect": "NoSchedule"}]},
+        "status": {"capacity": {words.RESOURCE: "7Gi"}, "allocatable": {words.RESOURCE: "7516192768"}},
+    }
+    others = ((("effect", "NoSchedule"), ("key", "other")),)
+    found = plan.keep_node(raw)
+    assert found == replace(NODE, unready=True, taints=others)
+    assert found.version == "7"
+    # A heartbeat is no change.
+    assert plan.keep_node({**raw, "metadata": {**raw["metadata"], "resourceVersion": "8"}}) == found
+
+
+def test_an_event_is_told_once() -> None:
+    slot = Slot("uid", "web")
+    held = Bounded(slot, "ns", "p", GIB, 0, 0)
+    local = replace(LOCAL, bounds=((slot, GIB),), report=replace(REPORT, containers=(held,)))
+    told = events.Told()
+    assert [(reason, text) for _, reason, text in told.news(local)] == [
+        (events.BOUND, "web holds at most 1Gi of local memory on n1")
+    ]
+    assert list(told.news(local)) == []
+    refused = replace(local, report=replace(REPORT, containers=(replace(held, message="no room"),)))
+    assert [(reason, text) for _, reason, text in told.news(refused)] == [(events.REFUSED, "web: no room")]
+    told.forget("uid")
+    (((about, reason, text)),) = told.news(local)
+    made = events.event(about, reason, text, 0.0)
+    assert made["involvedObject"]["uid"] == "uid"
+    assert made["metadata"]["name"] == events.event(about, reason, text, 9.0)["metadata"]["name"]
+    assert made["firstTimestamp"] == "1970-01-01T00:00:00Z"
+
+
+def test_a_report_is_read_as_it_was_written() -> None:
+    one = Bounded(Slot("uid", "web"), "ns", "p", 4, 3, 2, 1, 0, "why")
+    report = Report(8 * GIB, GIB, Ready(False, "AgentDown", "it is down"), (one,), 3)
+    status = objects.status(report, {}, "2026-11-30T00:00:00Z")
+    assert objects.parse({"metadata": {"name": "n1"}, "status": status}).report == report
+    assert status["summary"]["free"] == "7Gi"
+    later = objects.status(report, status, "2026-11-30T01:00:00Z")
+    assert later["conditions"][0]["lastTransitionTime"] == "2026-11-30T00:00:00Z"
+    better = objects.status(replace(report, ready=READY), status, "2026-11-30T01:00:00Z")
+    assert better["conditions"][0]["lastTransitionTime"] == "2026-11-30T01:00:00Z"

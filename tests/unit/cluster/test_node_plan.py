@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order in which a node changes bounds: their sum passes its memory at no step."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocihook.cluster.node import plan
+from ocihook.cluster.objects import Slot
+from ocihook.control.status import Status
+
+
+def status(name: str, bound: int) -> Status:
+    return Status(name, f"/{name}", bound, 0, 0, "tier", pod_uid="pod", pod_container=name)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 50), st.none() | st.integers(1, 50)), max_size=8),
+    st.integers(0, 60),
+)
+def test_the_sum_is_kept(bounds: list[tuple[int, int | None]], spare: int) -> None:
+    held = [status(str(at), bound) for at, (bound, _) in enumerate(bounds)]
+    wanted = {Slot("pod", str(at)): want for at, (_, want) in enumerate(bounds) if want is not None}
+    capacity = sum(bound for bound, _ in bounds) + spare
+    now = {one.id: one.bound for one in held}
+    found = plan.changes(held, wanted, capacity)
+    for container, size in found.changes:
+        assert size != now[container.id]
+        now[container.id] = size
+        assert sum(now.values()) <= capacity
+    for at, (bound, want) in enumerate(bounds):
+        refused = Slot("pod", str(at)) in found.refused
+        assert now[str(at)] == (bound if refused or want is None else want)
+        assert not refused or (want or 0) > bound
+    if sum(want if want is not None else bound for bound, want in bounds) <= capacity:
+        assert not found.refused
+
+
+def test_why_a_bound_does_not_fit() -> None:
+    held = [status("a", 64 << 20), status("b", 64 << 20)]
+    found = plan.changes(held, {Slot("pod", "a"): 128 << 20}, 160 << 20)
+    assert found.changes == []
+    assert found.refused == {
+        Slot("pod", "a"): "a bound of 128Mi does not fit: 96Mi of the node's local memory are left for it"
+    }
+
+
+def test_a_host_over_its_capacity_may_still_shrink() -> None:
+    held = [status("a", 100), status("b", 100)]
+    wanted = {Slot("pod", "a"): 80, Slot("pod", "b"): 110}
+    found = plan.changes(held, wanted, 150)
+    assert [(one.container.id, one.size) for one in found.changes] == [("a", 80)]
+    assert list(found.refused) == [Slot("pod", "b")]

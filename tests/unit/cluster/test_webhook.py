@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reviews, and the HTTPS server that answers them."""
+
+import base64
+import http.client
+import json
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_apiserver import FakeApiServer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocihook.cluster import words
+from ocihook.cluster.api import Api
+from ocihook.cluster.webhook import review, server
+from ocihook.cluster.webhook.placed import Placed
+from ocihook.errors import AccessError, InputError
+
+Json = dict[str, Any]
+ACCOUNT = "system:serviceaccount:bede-system:bede-node"
+CLASSES = ("bede",)
+
+
+def of(operation: str = "CREATE", **request: object) -> Json:
+    return {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {"uid": "7", "operation": operation, **request},
+    }
+
+
+def pod(request: str) -> Json:
+    web = {"name": "web", "resources": {"limits": {words.RESOURCE: request}}}
+    return {"metadata": {"name": "p"}, "spec": {"containers": [web]}}
+
+
+def test_a_pod_is_completed() -> None:
+    response = review.of_pod(of(object=pod("64Mi")), CLASSES)["response"]
+    assert (response["uid"], response["allowed"], response["patchType"]) == ("7", True, "JSONPatch")
+    paths = [one["path"] for one in json.loads(base64.b64decode(response["patch"]))]
+    assert "/metadata/annotations/bede.local~1web" in paths
+
+
+def test_a_pod_is_refused_in_one_line() -> None:
+    response = review.of_pod(of(object=pod("1Ki")), CLASSES)["response"]
+    assert response["allowed"] is False
+    assert response["status"]["code"] == 422
+    assert "less than the least bound" in response["status"]["message"]
+    assert "\n" not in response["status"]["message"]
+
+
+def test_a_change_is_checked() -> None:
+    before = pod("64Mi")
+    before["metadata"] |= {"labels": {words.BOUND: "true"}, "annotations": {"bede.local/web": "64Mi"}}
+    after = {**before, "metadata": {**before["metadata"], "annotations": {"bede.local/web": "1G"}}}
+    for object, allowed in ((before, True), (after, False)):
+        answer = review.of_pod(of("UPDATE", object=object, oldObject=before), CLASSES)
+        assert answer["response"]["allowed"] is allowed
+        assert "patch" not in answer["response"]
+
+
+def node_review(user: str, name: str, **extra: str) -> Json:
+    told = {f"authentication.kubernetes.io/{key.replace('_', '-')}": [value] for key, value in extra.items()}
+    return of("UPDATE", name=name, userInfo={"username": user, "extra": told})
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [
+        (node_review(ACCOUNT, "n1", node_name="n1"), True),
+        (node_review(ACCOUNT, "n2", node_name="n1"), False),
+        (node_review(ACCOUNT, "n1", pod_name="bede-node-x"), True),
+        (node_review(ACCOUNT, "n2", pod_name="bede-node-x"), False),
+        (node_review(ACCOUNT, "", pod_name="nobody"), False),
+        (node_review(ACCOUNT, "n1"), False),
+        (node_review("system:serviceaccount:bede-system:bede-controller", "n1"), True),
+    ],
+)
+def test_a_node_writes_about_itself_alone(asked: Json, allowed: bool) -> None:
+    answer = review.of_node(asked, ACCOUNT, {"bede-node-x": "n1", "nobody": ""}.__getitem__)
+    assert answer["response"]["allowed"] is allowed
+    if not allowed:
+        assert answer["response"]["status"]["code"] == 403
+
+
+def test_a_new_object_has_its_name_in_itself() -> None:
+    user = {"username": ACCOUNT, "extra": {"authentication.kubernetes.io/node-name": ["n1"]}}
+    for name, allowed in (("n1", True), ("n2", False)):
+        asked = of(name="", object={"metadata": {"name": name}}, userInfo=user)
+        assert review.of_node(asked, ACCOUNT, lambda pod: "")["response"]["allowed"] is allowed
+
+
+def test_a_pods_node_is_asked_for_once(fake: FakeApiServer, api: Api) -> None:
+    placed = Placed(api, "bede-system")
+    assert placed.node_of("x") == ""
+    fake.put("/api/v1/namespaces/bede-system/pods/x", {"spec": {"nodeName": "n1"}})
+    assert [placed.node_of("x") for _ in range(3)] == ["n1"] * 3
+    assert len(fake.asked) == 2
+
+
+@given(
+    st.recursive(st.none() | st.text() | st.integers(), lambda s: st.lists(s) | st.dictionaries(st.text(), s))
+)
+def test_what_is_no_review_is_said_to_be_none(raw: object) -> None:
+    with pytest.raises(InputError, match="no AdmissionReview"):
+        review.of_pod(raw, CLASSES)
+
+
+def certify(where: Path, name: str) -> None:
+    """Make a certificate that signs itself."""
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
+    files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", "tls.key", "-out", "tls.crt"]
+    subprocess.run(["openssl", *words, *files], cwd=where, check=True, capture_output=True)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[int]:
+    """The port of a server whose certificate is in *tmp_path*."""
+    certify(tmp_path, "first")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    ready = threading.Event()
+
+    def refuse(raw: object) -> Json:
+        raise InputError("no")
+
+    paths: dict[str, server.Answer] = {"/echo": lambda raw: {"got": raw}, "/refuse": refuse}
+    words = (port, str(tmp_path), paths, ready.set)
+    threading.Thread(target=server.serve, args=words, daemon=True).start()
+    assert ready.wait(10)
+    yield port
+
+
+def connection(port: int, where: Path) -> http.client.HTTPSConnection:
+    trusting = ssl.create_default_context(cafile=str(where / "tls.crt"))
+    return http.client.HTTPSConnection("localhost", port, timeout=10, context=trusting)
+
+
+def asked(port: int, where: Path, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    client = connection(port, where)
+    client.request(method, path, body)
+    answer = client.getresponse()
+    return answer.status, answer.read()
+
+
+def test_it_answers_over_tls(served: int, tmp_path: Path) -> None:
+    assert asked(served, tmp_path, "POST", "/echo?timeout=5s", b'{"a": 1}') == (200, b'{"got": {"a": 1}}')
+    assert asked(served, tmp_path, "GET", "/healthz") == (200, b"ok\n")
+    assert asked(served, tmp_path, "GET", "/other")[0] == 404
+    assert asked(served, tmp_path, "POST", "/other", b"{}")[0] == 404
+    assert asked(served, tmp_path, "POST", "/echo", b"{")[0] == 400
+    assert asked(served, tmp_path, "POST", "/echo", b"[" * 100_000)[0] == 400
+    assert asked(served, tmp_path, "POST", "/refuse", b"{}") == (400, b"no\n")
+
+
+def test_a_body_that_is_too_long_is_not_read(served: int, tmp_path: Path) -> None:
+    client = connection(served, tmp_path)
+    client.putrequest("POST", "/echo")
+    client.putheader("Content-Length", str(server.MOST + 1))
+    client.endheaders()
+    assert client.getresponse().status == 413
+
+
+def test_several_reviews_share_a_connection(served: int, tmp_path: Path) -> None:
+    client = connection(served, tmp_path)
+    for number in range(3):
+        client.request("POST", "/echo", str(number))
+        assert client.getresponse().read() == b'{"got": %d}' % number
+
+
+def test_those_who_do_not_speak_keep_nobody_out(served: int, tmp_path: Path) -> None:
+    silent = [socket.create_connection(("127.0.0.1", served)) for _ in range(server.AT_ONCE // 2)]
+    assert asked(served, tmp_path, "GET", "/healthz")[0] == 200
+    for one in silent:
+        one.close()
+
+
+def test_a_new_certificate_is_used_at_once(served: int, tmp_path: Path) -> None:
+    assert asked(served, tmp_path, "GET", "/healthz")[0] == 200
+    before = (tmp_path / "tls.crt").read_bytes()
+    certify(tmp_path, "second")
+    assert asked(served, tmp_path, "GET", "/healthz")[0] == 200
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/tls.crt").write_bytes(before)
+    with pytest.raises(ssl.SSLError):
+        asked(served, tmp_path / "old", "GET", "/healthz")
+    # Half a new one, such as while files are being replaced, changes nothing.
+    (tmp_path / "tls.key").write_text("")
+    assert asked(served, tmp_path, "GET", "/healthz")[0] == 200
+
+
+def test_no_certificate_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(AccessError, match=r"no certificate in .*/tls\.crt"):
+        server.serve(0, str(tmp_path), {}, lambda: None)
