@@ -24,6 +24,7 @@ PLACES = (
     ("build/guest", "*", "usr/lib/bede/tests/vm/guest/workloads"),
     ("bench", "**/*", "usr/lib/bede/bench"),
     ("examples", "**/*", "usr/lib/bede/examples"),
+    ("kubernetes", "**/*", "usr/lib/bede/kubernetes"),
     ("bin", "bede*", "usr/bin"),
     ("examples/podman", "*.json", "usr/share/containers/oci/hooks.d"),
     ("examples/docker", "daemon.json", "etc/docker"),

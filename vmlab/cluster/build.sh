@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Runs once, in a root of Debian 12, whose Kubernetes (1.20.2) is the last one that Debian has all sources of: leaves
-# control plane, kubelet, kubectl, etcd and the network plugins in /bede-out/bin, and a key in /bede-out/sa.key.
+# control plane, kubelet, kube-proxy, kubectl, etcd and the network plugins in /bede-out/bin, and in /bede-out keys and
+# certificates of the cluster.
 set -euo pipefail
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 sed -n 's/^deb /deb-src /p' /etc/apt/sources.list >/etc/apt/sources.list.d/sources.list
@@ -43,10 +44,20 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
     version+=" -X $into.gitVersion=v1.20.2 -X $into.gitMajor=1 -X $into.gitMinor=20 -X $into.gitTreeState=clean"
 done
 programs=()
-for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kubectl; do programs+=("./cmd/$program"); done
+for program in kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl; do programs+=("./cmd/$program"); done
 # -v names each package that is compiled; all other lines are errors.
 go build -v -trimpath -ldflags "-s -w$version" -o /bede-out/bin/ "${programs[@]}" 2>&1 |
     awk '/^[a-zA-Z0-9._\/-]+$/ { if (++n % 100 == 0) { print "I: " n " packages compiled"; fflush() } next }
          { print }'
-openssl genrsa -out /bede-out/sa.key 2048 2>/dev/null
+
+# Pods check the API server's certificate, and the cluster signs others (kubernetes.io/v1 certificates) by the same CA.
+cd /bede-out
+openssl genrsa -out sa.key 2048 2>/dev/null
+openssl req -x509 -newkey rsa:2048 -nodes -days 36500 -subj /CN=box -keyout ca.key -out ca.crt 2>/dev/null
+openssl req -newkey rsa:2048 -nodes -subj /CN=kube-apiserver -keyout apiserver.key -out apiserver.csr 2>/dev/null
+names=DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:localhost
+addresses=IP:10.0.0.1,IP:10.99.0.1,IP:127.0.0.1
+openssl x509 -req -days 36500 -in apiserver.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out apiserver.crt \
+    -extfile <(echo "subjectAltName=$names,$addresses") 2>/dev/null
+rm apiserver.csr ca.srl
 echo "I: done"

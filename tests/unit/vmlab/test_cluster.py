@@ -26,7 +26,8 @@ def test_the_files_are_the_machines_own() -> None:
     members = cluster.members()
     assert os.access(members["usr/local/bin/bede-cluster"], os.X_OK)
     units = {Path(name).stem for name in members if name.endswith(".service")}
-    assert units == {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet"}
+    kubes = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"}
+    assert units == {"etcd", "kubelet", *kubes}
     for name in units:
         text = members[f"usr/lib/systemd/system/{name}.service"].read_text()
         assert f"ExecStart={cluster.PROGRAMS}/{name} " in text
