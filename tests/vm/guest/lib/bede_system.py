@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bede's own programs in the machine's cluster: installed as the documentation says, and taken away again."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from helpers import wait_until
+from pods import DEADLINE, got, kubectl
+
+OVERLAY = Path(__file__).resolve().parents[1] / "cluster/overlay"
+NAMESPACE = "bede-system"
+RESOURCE = "bede.dev/local-memory"
+NODE = "box"
+CERTIFICATE = f"""
+set -e
+cd "$(mktemp -d)"
+service=bede-webhook.{NAMESPACE}.svc
+openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=bede -keyout ca.key -out ca.crt
+openssl req -newkey rsa:2048 -nodes -subj "/CN=$service" -keyout tls.key -out tls.csr
+echo "subjectAltName=DNS:$service" > names
+openssl x509 -req -days 365 -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile names -out tls.crt
+kubectl create secret generic bede-webhook -n {NAMESPACE} --from-file=ca.crt --from-file=tls.crt \
+    --from-file=tls.key --dry-run=client -o yaml | kubectl apply -f -
+"""
+
+
+def certify():
+    """Make the Secret with the webhook's certificate, or replace it by a new one."""
+    done = subprocess.run(["sh", "-c", CERTIFICATE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def install():
+    """Install Bede in the cluster, and wait until the node says what local memory it has."""
+    kubectl("apply", "-f", f"{OVERLAY}/../../../../../kubernetes/base/namespace.yaml")
+    certify()
+    kubectl("apply", "-k", str(OVERLAY))
+    wait_until("the node has local memory", lambda: capacity() > 0, DEADLINE)
+    wait_until("the webhook answers", answers, DEADLINE)
+
+
+def answers():
+    """Whether admission refuses a pod that it has to refuse."""
+    asked = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "trial"},
+        "spec": {
+            "containers": [{"name": "a", "image": "x", "resources": {"limits": {RESOURCE: "1"}}}],
+        },
+    }
+    done = subprocess.run(
+        ["kubectl", "create", "--dry-run=server", "-f", "-"],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "less than the least bound" in done.stderr
+
+
+def capacity():
+    """The bytes of local memory that the scheduler may give away on the node; 0 if none."""
+    return int(got("node", NODE)["status"]["allocatable"].get(RESOURCE, 0))
+
+
+def local():
+    """The status of the node's NodeLocalMemory."""
+    return got("nodelocalmemory", NODE).get("status", {})
+
+
+def uninstall():
+    """Take Bede out of the cluster, in the order that the documentation has."""
+    kubectl("delete", "daemonset", "bede-node", "-n", NAMESPACE, "--ignore-not-found", "--wait=true")
+    wait_until("bede-node is gone", lambda: not pods("bede-node"), DEADLINE)
+    kubectl("delete", "nodelocalmemory", "--all")
+    wait_until(
+        "the node has none any more",
+        lambda: RESOURCE not in got("node", NODE)["status"]["capacity"],
+        DEADLINE,
+    )
+    kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found")
+
+
+def pods(name):
+    """The pods of one of the programs."""
+    return got("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={name}")["items"]
+
+
+def log(name):
+    """What one of the programs has said."""
+    words = ["kubectl", "logs", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={name}", "--tail=30"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
