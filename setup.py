@@ -95,7 +95,6 @@ setup(
         "plot": ["matplotlib>=3.6,<4"],  # pictures of `bede plot` and of the demo
         "completion": ["shtab>=1.5,<2"],  # makes shells' completion from the argument parsers
         "docs": ["mkdocs>=1.6,<2"],  # the site made of docs/
-        # Debian 12 has 22.6. It finds the cluster and its credentials for bede-node, -controller and -webhook.
-        "kubernetes": ["kubernetes>=22.6,<38"],
+        "kubernetes": ["kubernetes>=22.6,<38"],  # reaches the API server; Debian 12 has 22.6
     },
 )

@@ -10,7 +10,19 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (
     ("demo",),  # a package of vmlab, which follows
     ("vmlab",),
-    ("cli", "hook", "runtime", "agent", "follow", "watch", "doctor", "metrics", "launch", "engines", "cluster"),
+    (
+        "cli",
+        "hook",
+        "runtime",
+        "agent",
+        "follow",
+        "watch",
+        "doctor",
+        "metrics",
+        "launch",
+        "engines",
+        "cluster",
+    ),
     ("backends",),
     ("control", "journal", "loop"),
     ("state", "cgroup", "topology", "native", "mempolicy"),
