@@ -8,7 +8,8 @@ from pathlib import Path
 from helpers import wait_until
 from pods import DEADLINE, got, kubectl
 
-OVERLAY = Path(__file__).resolve().parents[1] / "cluster/overlay"
+KUBERNETES = Path(__file__).resolve().parents[4] / "kubernetes"
+OVERLAY = KUBERNETES / "from-the-node"
 NAMESPACE = "bede-system"
 RESOURCE = "bede.dev/local-memory"
 NODE = "box"
@@ -33,7 +34,7 @@ def certify():
 
 def install():
     """Install Bede in the cluster, and wait until the node says what local memory it has."""
-    kubectl("apply", "-f", f"{OVERLAY}/../../../../../kubernetes/base/namespace.yaml")
+    kubectl("apply", "-f", str(KUBERNETES / "base/namespace.yaml"))
     certify()
     kubectl("apply", "-k", str(OVERLAY))
     wait_until("the node has local memory", lambda: capacity() > 0, DEADLINE)

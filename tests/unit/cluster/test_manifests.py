@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is applied to a cluster fits the programs, and gives them no more than is written here."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ocihook.cluster import door, words
+from ocihook.cluster.controller import program as controller
+from ocihook.cluster.controller.trust import CONFIGURATIONS, SECRET
+from ocihook.cluster.node import kubelet
+from ocihook.cluster.node import program as node
+from ocihook.cluster.objects import Bounded, Ready, Report, Slot, spec, status
+from ocihook.cluster.webhook import program as webhook
+
+Json = dict[str, Any]
+BASE = Path(__file__).resolve().parents[3] / "kubernetes/base"
+NODE_ALONE = BASE.parent / "from-the-node"
+#: (program, where, API group, resource, names) → verbs; docs/kubernetes.md says the same in words
+ALLOWED = {
+    ("bede-node", "cluster", "bede.dev", "nodelocalmemories", ""): "get list watch create",
+    ("bede-node", "cluster", "bede.dev", "nodelocalmemories/status", ""): "patch",
+    ("bede-controller", "cluster", "", "pods", ""): "list watch",
+    ("bede-controller", "cluster", "", "nodes", ""): "list watch patch",
+    ("bede-controller", "cluster", "", "nodes/status", ""): "patch",
+    ("bede-controller", "cluster", "", "events", ""): "create",
+    ("bede-controller", "cluster", "bede.dev", "nodelocalmemories", ""): "list watch patch",
+    ("bede-controller", "cluster", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "bede"): (
+        "get patch"
+    ),
+    (
+        "bede-controller",
+        "cluster",
+        "admissionregistration.k8s.io",
+        "validatingwebhookconfigurations",
+        "bede",
+    ): ("get patch"),
+    ("bede-controller", "bede-system", "coordination.k8s.io", "leases", ""): "create",
+    ("bede-controller", "bede-system", "coordination.k8s.io", "leases", "bede-controller"): "get update",
+    ("bede-controller", "bede-system", "", "secrets", "bede-webhook"): "get",
+    ("bede-webhook", "bede-system", "", "pods", ""): "get",
+}
+
+
+def documents() -> list[Json]:
+    listed = yaml.safe_load((BASE / "kustomization.yaml").read_text())["resources"]
+    files = {str(path.relative_to(BASE)) for path in BASE.rglob("*.yaml")}
+    assert set(listed) == files - {"kustomization.yaml"}
+    return [one for name in listed for one in yaml.safe_load_all((BASE / name).read_text())]
+
+
+def of(kind: str) -> list[Json]:
+    return [one for one in documents() if one["kind"] == kind]
+
+
+def workloads() -> dict[str, Json]:
+    return {one["metadata"]["name"]: one for one in documents() if one["kind"] in ("DaemonSet", "Deployment")}
+
+
+def test_each_program_may_do_what_is_written_here_and_no_more() -> None:
+    found: dict[tuple[str, str, str, str, str], str] = {}
+    for role in (*of("ClusterRole"), *of("Role")):
+        where = role["metadata"].get("namespace", "cluster")
+        for rule in role["rules"]:
+            assert rule.keys() <= {"apiGroups", "resources", "resourceNames", "verbs"}
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    for name in rule.get("resourceNames", [""]):
+                        key = (role["metadata"]["name"], where, group, resource, name)
+                        assert key not in found
+                        found[key] = " ".join(rule["verbs"])
+    assert found == ALLOWED
+
+
+def test_each_role_is_bound_to_the_account_of_its_name() -> None:
+    for binding in (*of("ClusterRoleBinding"), *of("RoleBinding")):
+        name = binding["metadata"]["name"]
+        assert binding["roleRef"]["name"] == name
+        account = {"kind": "ServiceAccount", "name": name, "namespace": words.NAMESPACE}
+        assert binding["subjects"] == [account]
+        assert workloads()[name]["spec"]["template"]["spec"]["serviceAccountName"] == name
+    assert {one["metadata"]["name"] for one in of("ServiceAccount")} == set(workloads())
+
+
+def test_no_program_has_a_power_that_it_does_not_need() -> None:
+    for name, workload in workloads().items():
+        pod = workload["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        context = container["securityContext"]
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+        assert container["resources"].keys() == {"requests", "limits"}
+        has_host = any("hostPath" in volume for volume in pod.get("volumes", []))
+        assert has_host == (name == "bede-node") == (context["runAsUser"] == 0)
+
+
+def test_the_programs_understand_their_arguments() -> None:
+    for program in (node, controller, webhook):
+        pod = workloads()[program.PROGRAM]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert container["command"] == [program.PROGRAM]
+        args = program.parser().parse_args(container.get("args", []))
+        if program is node:
+            assert door.share_or_size(args.reserve)(1000) == 100
+            mounted = {one["mountPath"] for one in container["volumeMounts"]}
+            assert {kubelet.PLUGINS, "/run/bede", "/etc/bede", "/sys/fs/cgroup"} < mounted
+        else:
+            assert args.namespace == words.NAMESPACE
+
+
+def test_the_webhooks_are_those_that_the_program_serves() -> None:
+    (service,) = of("Service")
+    container = workloads()["bede-webhook"]["spec"]["template"]["spec"]["containers"][0]
+    assert container["ports"] == [{"containerPort": webhook.PORT}]
+    assert service["spec"]["ports"][0]["targetPort"] == webhook.PORT
+    paths = {
+        "pods": webhook.PODS,
+        "nodelocalmemories": webhook.NODES,
+        "nodelocalmemories/status": webhook.NODES,
+    }
+    configurations = [one for one in documents() if one["kind"].endswith("WebhookConfiguration")]
+    plurals = [f"{one['kind'].lower()}s/{one['metadata']['name']}" for one in configurations]
+    assert plurals == ["/".join(path.split("/")[-2:]) for path in CONFIGURATIONS]
+    for one in configurations:
+        for hook in one["webhooks"]:
+            where = hook["clientConfig"]["service"]
+            assert (where["name"], where["namespace"]) == ("bede-webhook", words.NAMESPACE)
+            for rule in hook["rules"]:
+                assert {paths[resource] for resource in rule["resources"]} == {where["path"]}
+    volume = workloads()["bede-webhook"]["spec"]["template"]["spec"]["volumes"][0]
+    assert volume["secret"]["secretName"] == SECRET
+
+
+def test_names_are_those_of_the_programs() -> None:
+    (custom,) = of("CustomResourceDefinition")
+    assert custom["spec"]["group"] == words.GROUP
+    assert custom["spec"]["names"]["kind"] == words.KIND
+    assert custom["spec"]["versions"][0]["name"] == words.VERSION
+    assert words.NODES.endswith("/" + custom["spec"]["names"]["plural"])
+    (runtime,) = of("RuntimeClass")
+    assert runtime["metadata"]["name"] == words.CLASS
+    assert [one["metadata"]["name"] for one in of("Namespace")] == [words.NAMESPACE]
+
+
+def _check(schema: Json, value: object, path: str) -> None:
+    """Check *value* like the API server, which drops what a structural schema does not have."""
+    kinds = {"object": dict, "array": list, "string": str, "integer": int}
+    assert isinstance(value, kinds[schema["type"]]), path
+    if isinstance(value, dict):
+        assert value.keys() <= schema["properties"].keys(), path
+        assert set(schema.get("required", ())) <= value.keys(), path
+        for name, inner in value.items():
+            _check(schema["properties"][name], inner, f"{path}.{name}")
+    elif isinstance(value, list):
+        for inner in value:
+            _check(schema["items"], inner, f"{path}[]")
+    elif "enum" in schema:
+        assert value in schema["enum"], path
+
+
+@pytest.mark.parametrize("message", ["", "why"])
+def test_what_is_written_is_in_the_schema(message: str) -> None:
+    (custom,) = of("CustomResourceDefinition")
+    schema = custom["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    slot = Slot("uid", "web")
+    report = Report(2, 1, Ready(True, "x", "y"), (Bounded(slot, "ns", "p", 1, 1, 1, 1, 1, message),), 1)
+    told = status(report, {}, "2026-11-30T00:00:00Z")
+    _check(schema, {"spec": spec([(slot, 1)]), "status": told}, "")
+    for column in custom["spec"]["versions"][0]["additionalPrinterColumns"]:
+        path = column["jsonPath"]
+        if path.startswith(".status.summary."):
+            assert path.removeprefix(".status.summary.") in told["summary"]
+
+
+def test_the_nodes_programs_are_mounted_for_all_of_them() -> None:
+    patches = list(yaml.safe_load_all((NODE_ALONE / "usr.yaml").read_text()))
+    assert {one["metadata"]["name"]: one["kind"] for one in patches} == {
+        name: one["kind"] for name, one in workloads().items()
+    }
+    for one in patches:
+        (container,) = one["spec"]["template"]["spec"]["containers"]
+        assert container["name"] == one["metadata"]["name"]
+        assert container["volumeMounts"] == [{"name": "usr", "mountPath": "/usr", "readOnly": True}]
