@@ -130,8 +130,9 @@ def test_the_pages_work_one_after_the_other(tmp_path: Path) -> None:
 def test_the_page_of_kubernetes_works_in_a_cluster(tmp_path: Path) -> None:
     boot = follow(tmp_path, CLUSTER, cluster=True)
     bounds = [float(bound) for bound, *_ in ROW.findall(boot.out)]
-    assert bounds == [64, 32], boot.out
-    assert boot.out.count("default/cache/redis") >= 3
+    assert bounds == [64, 32, 64, 32], boot.out
+    assert boot.out.count("default/cache/redis") >= 6
+    assert "LocalMemoryBound" in boot.out
 
 
 def the_study_shows_something(files: dict[str, str]) -> None:
