@@ -26,7 +26,7 @@ LAYERS = (
     ("backends",),
     ("control", "journal", "loop"),
     ("state", "cgroup", "topology", "native", "mempolicy"),
-    ("spec", "fs", "host", "config", "finding", "errors"),
+    ("spec", "sizing", "fs", "host", "config", "finding", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 #: Allowed imports within a layer: the command line drives the other front doors, watch asks the agent and the
