@@ -7,6 +7,7 @@ what the scheduler counts is what the node holds it to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ocihook.cluster import fields, pods, quantity, words
@@ -19,10 +20,12 @@ Patch = list[Json]  #: RFC 6902
 CLASSES = (words.CLASS,)
 
 
-def create(pod: Json, classes: tuple[str, ...] = CLASSES) -> Patch:
+def create(pod: Json, classes: tuple[str, ...] = CLASSES, advised: Mapping[str, int] | None = None) -> Patch:
     """Return what a new *pod* lacks; nothing if it asks for no local memory. Raises InputError.
 
-    *classes* are the runtime classes that hold bounds; a pod that names none gets the first one.
+    *classes* are the runtime classes that hold bounds; a pod that names none gets the first one. *advised*
+    has the bytes that a profile recommends, by the container's name: they take the place of a request, but
+    not of an annotation.
     """
     if not pods.asks(pod):
         if words.BOUND in fields.texts(pod, "metadata", "labels"):
@@ -32,12 +35,18 @@ def create(pod: Json, classes: tuple[str, ...] = CLASSES) -> Patch:
     every = pods.containers(fields.mapping(pod, "spec"))
     _check_keys(annotations, every)
     sizes = {one.name: _agreed(one, annotations) for one in every}
-    bounds = {
-        pods.own_key(one.name): quantity.format_bytes(one.request)
-        for one in every
-        if one.request is not None and pods.policy(one, annotations) is None
-    }
-    patch = _map(pod, "annotations", bounds)
+    add: dict[str, str] = {}
+    asked: list[str] = []
+    for one in every:
+        if one.request is not None and pods.policy(one, annotations) is None:
+            given = (advised or {}).get(one.name, one.request)
+            if given != one.request:
+                asked.append(f"{one.name}={quantity.format_bytes(one.request)}")
+            sizes[one.name] = given
+            add[pods.own_key(one.name)] = quantity.format_bytes(given)
+    if asked:
+        add[words.ASKED] = ",".join(asked)
+    patch = _map(pod, "annotations", add)
     patch += _map(pod, "labels", {words.BOUND: "true"})
     patch += _class(fields.text(pod, "spec", "runtimeClassName"), classes)
     for kind in ("initContainers", "containers"):
@@ -130,8 +139,9 @@ def _resources(path: str, raw: Json, size: int) -> Patch:
     patch: Patch = [] if fields.mapping(raw, "resources") else [_add(f"{path}/resources", {})]
     for kind in ("limits", "requests"):
         has = fields.mapping(raw, "resources", kind)
-        if words.RESOURCE in has:
-            continue  # where they differ, the API server refuses the pod
+        given = has.get(words.RESOURCE)
+        if given is not None and quantity.parse(given) == size:
+            continue
         if not has:
             patch.append(_add(f"{path}/resources/{kind}", {}))
         patch.append(_add(f"{path}/resources/{kind}/{_escaped(words.RESOURCE)}", str(size)))

@@ -8,12 +8,14 @@ what is.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ocihook.cluster import fields, quantity, words
 
 Json = dict[str, Any]
+_SIZES = ("bound", "local", "far", "promoted", "denied")
+_HITS = ("hitsLocal", "hitsBest")
 READY = "Ready"  #: the condition's type
 HOLDS = "HoldsBounds"  #: the reason of a condition that is true
 
@@ -37,6 +39,8 @@ class Bounded:
     far: int
     promoted: int = 0
     denied: int = 0  #: not promoted for the sake of the bound, where the kernel counts that
+    hits_local: int | None = None  #: thousandths of the hits that were local; None where nobody measures them
+    hits_best: int | None = None  #: thousandths that would be local if the best pages were
     message: str = ""  #: why the bound is not the one in ``spec``
 
 
@@ -58,6 +62,7 @@ class Report:
     ready: Ready
     containers: tuple[Bounded, ...] = ()
     observed: int = 0  #: the generation of the ``spec`` that has been carried out
+    at: str = field(default="", compare=False)  #: when it was made
 
     @property
     def capacity(self) -> int:
@@ -155,9 +160,11 @@ def _container(one: Bounded) -> Json:
         "container": one.slot.container,
         "namespace": one.namespace,
         "pod": one.pod,
-        **{name: getattr(one, name) for name in ("bound", "local", "far", "promoted", "denied")},
+        **{name: getattr(one, name) for name in _SIZES},
+        **dict(zip(_HITS, (one.hits_local, one.hits_best), strict=True)),
+        "message": one.message or None,
     }
-    return {**told, "message": one.message} if one.message else told
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _report(raw: Json) -> Report | None:
@@ -174,13 +181,15 @@ def _report(raw: Json) -> Report | None:
         ),
         containers=tuple(_bounded(one) for one in fields.objects(raw, "containers")),
         observed=fields.size(raw, "observedGeneration"),
+        at=fields.text(raw, "reported"),
     )
 
 
 def _bounded(raw: Json) -> Bounded:
-    sizes = {name: fields.size(raw, name) for name in ("bound", "local", "far", "promoted", "denied")}
+    sizes = {name: fields.size(raw, name) for name in _SIZES}
+    local, best = (fields.size(raw, name) if name in raw else None for name in _HITS)
     namespace, pod, message = (fields.text(raw, name) for name in ("namespace", "pod", "message"))
-    return Bounded(_slot(raw), namespace, pod, message=message, **sizes)
+    return Bounded(_slot(raw), namespace, pod, hits_local=local, hits_best=best, message=message, **sizes)
 
 
 def _slot(raw: Json) -> Slot:

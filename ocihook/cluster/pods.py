@@ -36,6 +36,8 @@ class Pod:
     node: str  #: "" until it is scheduled
     request: int  #: bytes that the scheduler counts for it
     bounds: tuple[tuple[Slot, int], ...]  #: of those of its containers that have one
+    requests: tuple[tuple[str, int], ...] = ()  #: what the pod itself asked for, by container
+    labels: tuple[tuple[str, str], ...] = ()
 
     @property
     def key(self) -> str:
@@ -102,6 +104,18 @@ def bound(one: Container, annotations: dict[str, str]) -> int | None:
     return None if found is None else found.resolve(one.limit)[0]
 
 
+def asked(annotations: dict[str, str]) -> dict[str, int]:
+    """Return what a pod itself requested, by container, where a profile gave it another size."""
+    found = {}
+    for part in annotations.get(words.ASKED, "").split(","):
+        name, _, text = part.partition("=")
+        try:
+            found[name] = quantity.parse(text)
+        except InputError:
+            continue  # somebody has changed it
+    return found
+
+
 def asks(raw: Json) -> bool:
     """Return whether a pod asks for local memory, be it validly or not."""
     spec = fields.mapping(raw, "spec")
@@ -141,4 +155,6 @@ def keep(raw: Json) -> Pod | None:
         fields.text(spec, "nodeName"),
         counted(every),
         tuple(sorted(bounds.items())),
+        tuple(sorted(({one.name: one.request for one in every if one.request} | asked(annotations)).items())),
+        tuple(sorted(fields.texts(meta, "labels").items())),
     )

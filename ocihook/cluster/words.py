@@ -10,6 +10,8 @@ API = f"/apis/{GROUP}/{VERSION}"
 RESOURCE = f"{GROUP}/local-memory"
 #: The label of pods that have a bound. Admission sets it, so that the controller can ask for these alone.
 BOUND = f"{GROUP}/bound"
+#: The annotation with what a pod itself requested, where a profile gave it other sizes: ``web=1Gi,log=64Mi``.
+ASKED = f"{GROUP}/asked"
 #: The taint of nodes that cannot hold bounds now.
 UNREADY = f"{GROUP}/unready"
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 import threading
 import time
 
-from ocihook.cluster import objects, pods, words
-from ocihook.cluster.api import Api, RefusedError
+from ocihook.cluster import objects, pods, profiles, words
+from ocihook.cluster.api import MERGE, Api, RefusedError
 from ocihook.cluster.controller import events, plan
+from ocihook.cluster.controller.learning import Learner
 from ocihook.cluster.controller.plan import Node
 from ocihook.cluster.objects import NodeLocalMemory
 from ocihook.cluster.pods import Pod
+from ocihook.cluster.profiles import Profile
 from ocihook.cluster.watching import Mirror, tell
 from ocihook.cluster.work import Work
 from ocihook.errors import ClusterError
@@ -32,14 +34,19 @@ class Controller:
         self._told = events.Told()
         self._lock = threading.Lock()
         self._by_node: dict[str, dict[str, Pod]] = {}  # by the node's name, then the pod's uid
+        self._by_uid: dict[str, Pod] = {}
+        self._learner = Learner(lambda text: tell(PROGRAM, text))
         self._nodes: Mirror[Node] = Mirror(api, "/api/v1/nodes", plan.keep_node, self._changed)
         self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
         asked = {"labelSelector": words.BOUND}
+        self._profiles: Mirror[Profile] = Mirror(
+            api, profiles.PROFILES, profiles.parse, lambda before, now: None
+        )
         self._pods: Mirror[Pod] = Mirror(api, "/api/v1/pods", pods.keep, self._moved, asked)
 
     def start(self) -> None:
         """Begin to follow everything. Return once all of it has been read."""
-        mirrors = (self._nodes, self._locals, self._pods)
+        mirrors = (self._nodes, self._locals, self._profiles, self._pods)
         for mirror in mirrors:
             mirror.start(PROGRAM)
         for mirror in mirrors:
@@ -55,6 +62,9 @@ class Controller:
                 for node in self._nodes.all():
                     self.work.put(node.name)
                 self.work.after(AGAIN, _EVERY)
+                with self._lock:
+                    known = set(self._by_uid)
+                self._learner.keep({one.uid for one in self._profiles.all()}, known)
                 continue
             try:
                 self.look(name)
@@ -79,6 +89,10 @@ class Controller:
         if local is not None:
             for about, reason, text in self._told.news(local):
                 self._send_event(events.event(about, reason, text, time.time()))
+            for profile in self._learner.learn(local, self._by_uid.get, self._profiles.all()):
+                status = self._learner.status(profile, time.time())
+                if status is not None:
+                    self._api.send("PATCH", profiles.path(profile), {"status": status}, MERGE)
 
     def _send_event(self, event: dict[str, object]) -> None:
         meta = event["metadata"]
@@ -98,6 +112,10 @@ class Controller:
 
     def _moved(self, before: Pod | None, now: Pod | None) -> None:
         with self._lock:
+            if before is not None:
+                self._by_uid.pop(before.uid, None)
+            if now is not None:
+                self._by_uid[now.uid] = now
             if before is not None and before.node:
                 self._by_node.get(before.node, {}).pop(before.uid, None)
             if now is not None and now.node:

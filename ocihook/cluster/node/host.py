@@ -52,6 +52,10 @@ def carry_out(change: plan.Change) -> str:
     return ""
 
 
+def _thousandths(share: float | None) -> int | None:
+    return None if share is None else round(1000 * min(max(share, 0.0), 1.0))
+
+
 def reported(held: list[Status], refused: dict[Slot, str]) -> tuple[Bounded, ...]:
     """Return what is reported of containers, sorted; *refused* is as of :class:`plan.Plan`."""
     return tuple(
@@ -66,6 +70,8 @@ def reported(held: list[Status], refused: dict[Slot, str]) -> tuple[Bounded, ...
                     far=one.far,
                     promoted=one.promoted or 0,
                     denied=one.promotion_denied or 0,
+                    hits_local=_thousandths(one.hits_local),
+                    hits_best=_thousandths(one.hits_best),
                     message=refused.get(plan.slot(one), ""),
                 )
                 for one in held

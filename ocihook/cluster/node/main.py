@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from ocihook.cluster import clock, fields, objects, words
 from ocihook.cluster.api import MERGE, Api, Json, RefusedError
@@ -74,9 +75,15 @@ class Reporter:
         return self._api.send("POST", words.NODES, objects.empty(self._name))
 
 
+_QUIET: dict[str, Any] = {
+    **dict.fromkeys(("local", "far", "promoted", "denied"), 0),
+    **dict.fromkeys(("hits_local", "hits_best")),
+}
+
+
 def _news(report: Report) -> Report:
     """Return *report* without the figures that change all the time."""
-    quiet = (replace(one, local=0, far=0, promoted=0, denied=0) for one in report.containers)
+    quiet = (replace(one, **_QUIET) for one in report.containers)
     return replace(report, containers=tuple(quiet))
 
 

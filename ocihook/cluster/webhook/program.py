@@ -32,14 +32,23 @@ def main(argv: list[str] | None = None) -> int:
     account = f"system:serviceaccount:{args.namespace}:{words.NODE_ACCOUNT}"
 
     def run() -> None:
+        from ocihook.cluster import profiles
         from ocihook.cluster.api import connect
-        from ocihook.cluster.watching import tell
+        from ocihook.cluster.profiles import PROFILES, Profile
+        from ocihook.cluster.watching import Mirror, tell
         from ocihook.cluster.webhook import review, server
         from ocihook.cluster.webhook.placed import Placed
 
-        placed = Placed(connect(args.kubeconfig), args.namespace)
+        api = connect(args.kubeconfig)
+        placed = Placed(api, args.namespace)
+        known: Mirror[Profile] = Mirror(api, PROFILES, profiles.parse, lambda before, now: None)
+        known.start(PROGRAM)
+
+        def advised(namespace: str, labels: dict[str, str]) -> dict[str, int]:
+            return profiles.sizes(profiles.chosen(known.all(), namespace, labels))
+
         paths: dict[str, server.Answer] = {
-            PODS: lambda raw: review.of_pod(raw, classes),
+            PODS: lambda raw: review.of_pod(raw, classes, advised),
             NODES: lambda raw: review.of_node(raw, account, placed.node_of),
         }
         server.serve(args.port, args.certificate, paths, lambda: tell(PROGRAM, f"listens at {args.port}"))

@@ -15,6 +15,7 @@ from ocihook.cluster import admission, fields, words
 from ocihook.errors import BedeError, InputError
 
 Json = dict[str, Any]
+Advised = Callable[[str, dict[str, str]], dict[str, int]]
 _VERSION = "admission.k8s.io/v1"
 _FORBIDDEN, _INVALID = 403, 422
 #: What a bound token of a ServiceAccount says of its pod (``k8s.io/apiserver``, serviceaccount/util.go).
@@ -22,13 +23,17 @@ _NODE = "authentication.kubernetes.io/node-name"  # since Kubernetes 1.30
 _POD = "authentication.kubernetes.io/pod-name"
 
 
-def of_pod(raw: object, classes: tuple[str, ...]) -> Json:
-    """Return the answer for a pod that is made or changed. Raises InputError if *raw* is no review."""
+def of_pod(raw: object, classes: tuple[str, ...], advised: Advised) -> Json:
+    """Return the answer for a pod that is made or changed. Raises InputError if *raw* is no review.
+
+    *classes* and what *advised* returns for a namespace and labels are as in :func:`admission.create`.
+    """
     request = _request(raw)
     pod = fields.mapping(request, "object")
     try:
         if fields.text(request, "operation") == "CREATE":
-            return _allowed(request, admission.create(pod, classes))
+            sizes = advised(fields.text(request, "namespace"), fields.texts(pod, "metadata", "labels"))
+            return _allowed(request, admission.create(pod, classes, sizes))
         admission.update(fields.mapping(request, "oldObject"), pod)
         return _allowed(request, [])
     except InputError as error:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ocihook.cluster import door, words
+from ocihook.cluster import door, profiles, words
 from ocihook.cluster.controller import program as controller
 from ocihook.cluster.controller.trust import CONFIGURATIONS, SECRET
 from ocihook.cluster.node import kubelet
@@ -27,6 +27,8 @@ ALLOWED = {
     ("bede-controller", "cluster", "", "nodes/status", ""): "patch",
     ("bede-controller", "cluster", "", "events", ""): "create",
     ("bede-controller", "cluster", "bede.dev", "nodelocalmemories", ""): "list watch patch",
+    ("bede-controller", "cluster", "bede.dev", "localmemoryprofiles", ""): "list watch",
+    ("bede-controller", "cluster", "bede.dev", "localmemoryprofiles/status", ""): "patch",
     ("bede-controller", "cluster", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "bede"): (
         "get patch"
     ),
@@ -41,6 +43,7 @@ ALLOWED = {
     ("bede-controller", "bede-system", "coordination.k8s.io", "leases", "bede-controller"): "get update",
     ("bede-controller", "bede-system", "", "secrets", "bede-webhook"): "get",
     ("bede-webhook", "bede-system", "", "pods", ""): "get",
+    ("bede-webhook", "cluster", "bede.dev", "localmemoryprofiles", ""): "list watch",
 }
 
 
@@ -137,11 +140,12 @@ def test_the_webhooks_are_those_that_the_program_serves() -> None:
 
 
 def test_names_are_those_of_the_programs() -> None:
-    (custom,) = of("CustomResourceDefinition")
-    assert custom["spec"]["group"] == words.GROUP
-    assert custom["spec"]["names"]["kind"] == words.KIND
-    assert custom["spec"]["versions"][0]["name"] == words.VERSION
-    assert words.NODES.endswith("/" + custom["spec"]["names"]["plural"])
+    for custom in of("CustomResourceDefinition"):
+        assert custom["spec"]["group"] == words.GROUP
+        assert custom["spec"]["versions"][0]["name"] == words.VERSION
+    plurals = [custom["spec"]["names"]["plural"] for custom in of("CustomResourceDefinition")]
+    assert plurals == [path.rpartition("/")[2] for path in (words.NODES, profiles.PROFILES)]
+    assert of("CustomResourceDefinition")[0]["spec"]["names"]["kind"] == words.KIND
     (runtime,) = of("RuntimeClass")
     assert runtime["metadata"]["name"] == words.CLASS
     assert [one["metadata"]["name"] for one in of("Namespace")] == [words.NAMESPACE]
@@ -151,6 +155,8 @@ def _check(schema: Json, value: object, path: str) -> None:
     """Check *value* like the API server, which drops what a structural schema does not have."""
     kinds = {"object": dict, "array": list, "string": str, "integer": int}
     assert isinstance(value, kinds[schema["type"]]), path
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return
     if isinstance(value, dict):
         assert value.keys() <= schema["properties"].keys(), path
         assert set(schema.get("required", ())) <= value.keys(), path
@@ -165,10 +171,10 @@ def _check(schema: Json, value: object, path: str) -> None:
 
 @pytest.mark.parametrize("message", ["", "why"])
 def test_what_is_written_is_in_the_schema(message: str) -> None:
-    (custom,) = of("CustomResourceDefinition")
+    custom = of("CustomResourceDefinition")[0]
     schema = custom["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     slot = Slot("uid", "web")
-    report = Report(2, 1, Ready(True, "x", "y"), (Bounded(slot, "ns", "p", 1, 1, 1, 1, 1, message),), 1)
+    report = Report(2, 1, Ready(True, "x", "y"), (Bounded(slot, "ns", "p", 1, 1, 1, 1, 1, 1, 1, message),), 1)
     told = status(report, {}, "2026-11-30T00:00:00Z")
     _check(schema, {"spec": spec([(slot, 1)]), "status": told}, "")
     for column in custom["spec"]["versions"][0]["additionalPrinterColumns"]:

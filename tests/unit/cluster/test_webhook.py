@@ -28,6 +28,11 @@ ACCOUNT = "system:serviceaccount:bede-system:bede-node"
 CLASSES = ("bede",)
 
 
+def nothing(namespace: str, labels: dict[str, str]) -> dict[str, int]:
+    """A cluster without profiles."""
+    return {}
+
+
 def of(operation: str = "CREATE", **request: object) -> Json:
     return {
         "apiVersion": "admission.k8s.io/v1",
@@ -42,14 +47,14 @@ def pod(request: str) -> Json:
 
 
 def test_a_pod_is_completed() -> None:
-    response = review.of_pod(of(object=pod("64Mi")), CLASSES)["response"]
+    response = review.of_pod(of(object=pod("64Mi")), CLASSES, nothing)["response"]
     assert (response["uid"], response["allowed"], response["patchType"]) == ("7", True, "JSONPatch")
     paths = [one["path"] for one in json.loads(base64.b64decode(response["patch"]))]
     assert "/metadata/annotations/bede.local~1web" in paths
 
 
 def test_a_pod_is_refused_in_one_line() -> None:
-    response = review.of_pod(of(object=pod("1Ki")), CLASSES)["response"]
+    response = review.of_pod(of(object=pod("1Ki")), CLASSES, nothing)["response"]
     assert response["allowed"] is False
     assert response["status"]["code"] == 422
     assert "less than the least bound" in response["status"]["message"]
@@ -61,7 +66,7 @@ def test_a_change_is_checked() -> None:
     before["metadata"] |= {"labels": {words.BOUND: "true"}, "annotations": {"bede.local/web": "64Mi"}}
     after = {**before, "metadata": {**before["metadata"], "annotations": {"bede.local/web": "1G"}}}
     for object, allowed in ((before, True), (after, False)):
-        answer = review.of_pod(of("UPDATE", object=object, oldObject=before), CLASSES)
+        answer = review.of_pod(of("UPDATE", object=object, oldObject=before), CLASSES, nothing)
         assert answer["response"]["allowed"] is allowed
         assert "patch" not in answer["response"]
 
@@ -110,7 +115,7 @@ def test_a_pods_node_is_asked_for_once(fake: FakeApiServer, api: Api) -> None:
 )
 def test_what_is_no_review_is_said_to_be_none(raw: object) -> None:
     with pytest.raises(InputError, match="no AdmissionReview"):
-        review.of_pod(raw, CLASSES)
+        review.of_pod(raw, CLASSES, nothing)
 
 
 def certify(where: Path, name: str) -> None:

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The custom resource LocalMemoryProfile: what was learned of the containers of alike pods.
+
+A person writes ``spec``: which pods, and what may be recommended. The controller writes ``status``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ocihook.cluster import fields, quantity, words
+from ocihook.errors import InputError
+from ocihook.spec.annotation import MINIMUM
+
+Json = dict[str, Any]
+OFF, INITIAL = "Off", "Initial"
+BUDGET = 10  #: per cent of slowdown that is accepted, unless a profile says otherwise
+_MOST = 1 << 62
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What is recommended for a container, in bytes."""
+
+    floor: int  #: with less it suffers for certain
+    target: int
+    max: int  #: more is of no use
+    confidence: int  #: per cent
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One object; sizes in bytes."""
+
+    namespace: str
+    name: str
+    uid: str
+    selector: tuple[tuple[str, str], ...]  #: labels that its pods have; none means no pod
+    mode: str  #: OFF, or INITIAL: new pods get what is recommended
+    minimum: int
+    maximum: int
+    budget: int  #: per cent
+    advice: tuple[tuple[str, Advice], ...] = ()  #: by the container's name, sorted
+    saved: tuple[Json, ...] = field(default=(), compare=False)  #: what was learned, as ``status`` has it
+    mistake: str = ""  #: what is wrong with ``spec``; then nothing is learned or recommended
+
+    @property
+    def key(self) -> str:
+        """Its name in the cluster."""
+        return f"{self.namespace}/{self.name}"
+
+    def selects(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Return whether it is about a pod with these *labels*."""
+        if self.mistake or namespace != self.namespace or not self.selector:
+            return False
+        return all(labels.get(name) == value for name, value in self.selector)
+
+
+def parse(raw: Json) -> Profile:
+    """Return the object in *raw*, as the API server has it."""
+    meta, spec = fields.mapping(raw, "metadata"), fields.mapping(raw, "spec")
+    minimum, maximum, mistake = MINIMUM, _MOST, ""
+    try:
+        if spec.get("minimum") is not None:
+            minimum = max(quantity.parse(spec["minimum"], "minimum"), MINIMUM)
+        if spec.get("maximum") is not None:
+            maximum = quantity.parse(spec["maximum"], "maximum")
+        if minimum > maximum:
+            least, most = quantity.in_words(minimum), quantity.in_words(maximum)
+            raise InputError(f"the minimum, {least}, is above the maximum, {most}")
+    except InputError as error:
+        mistake = error.message
+    return Profile(
+        namespace=fields.text(meta, "namespace"),
+        name=fields.text(meta, "name"),
+        uid=fields.text(meta, "uid"),
+        selector=tuple(sorted(fields.texts(spec, "selector", "matchLabels").items())),
+        mode=fields.text(spec, "mode") or INITIAL,
+        minimum=minimum,
+        maximum=maximum,
+        budget=fields.size(spec, "slowdownBudget") or BUDGET,
+        advice=tuple(
+            sorted(
+                (fields.text(one, "name"), _advice(one))
+                for one in fields.objects(raw, "status", "containers")
+            )
+        ),
+        saved=tuple(fields.objects(raw, "status", "containers")),
+        mistake=mistake,
+    )
+
+
+def _advice(raw: Json) -> Advice:
+    sizes = {name: fields.size(raw, "recommended", name) for name in ("floor", "target", "max")}
+    return Advice(**sizes, confidence=fields.size(raw, "confidence"))
+
+
+def chosen(found: list[Profile], namespace: str, labels: Mapping[str, str]) -> Profile | None:
+    """Return the profile for a pod with these *labels*: of several, the first one by name."""
+    return min(
+        (one for one in found if one.selects(namespace, labels)), key=lambda one: one.name, default=None
+    )
+
+
+def sizes(profile: Profile | None) -> dict[str, int]:
+    """Return the bytes that new pods get, by the container's name; empty if the profile changes none."""
+    if profile is None or profile.mode != INITIAL:
+        return {}
+    return {name: one.target for name, one in profile.advice if one.target >= MINIMUM}
+
+
+PROFILES = f"{words.API}/localmemoryprofiles"
+
+
+def path(profile: Profile) -> str:
+    """Return the path of the object's ``status``."""
+    return f"{words.API}/namespaces/{profile.namespace}/localmemoryprofiles/{profile.name}/status"
