@@ -38,7 +38,9 @@ def create(pod: Json, classes: tuple[str, ...] = CLASSES, advised: Mapping[str, 
     add: dict[str, str] = {}
     asked: list[str] = []
     for one in every:
-        if one.request is not None and pods.policy(one, annotations) is None:
+        if one.lent is not None and pods.policy(one, annotations) is None:
+            add[pods.own_key(one.name)] = quantity.format_bytes(one.lent)
+        elif one.request is not None and pods.policy(one, annotations) is None:
             given = (advised or {}).get(one.name, one.request)
             if given != one.request:
                 asked.append(f"{one.name}={quantity.format_bytes(one.request)}")
@@ -52,7 +54,7 @@ def create(pod: Json, classes: tuple[str, ...] = CLASSES, advised: Mapping[str, 
     for kind in ("initContainers", "containers"):
         for at, raw in enumerate(fields.objects(pod, "spec", kind)):
             size = sizes[fields.text(raw, "name")]
-            if size is not None:
+            if size is not None and words.LENT not in fields.mapping(raw, "resources", "limits"):
                 patch += _resources(f"/spec/{kind}/{at}", raw, size)
     return patch
 
@@ -70,15 +72,16 @@ def update(before: Json, pod: Json) -> None:
     _check_keys(has, every)
     for one in every:
         size = pods.bound(one, has)
-        if size is None and one.request is not None:
+        most = one.request if one.lent is None else one.lent
+        if size is None and most is not None:
             raise InputError(
                 f"container {one.name} requested local memory, and keeps a bound",
                 f"Set {pods.own_key(one.name)} to what it shall have",
             )
-        if size is not None and size > (one.request or 0):
+        if size is not None and size > (most or 0):
             raise InputError(
                 f"container {one.name}: {quantity.in_words(size)} is more than the"
-                f" {quantity.in_words(one.request or 0)} that it requested",
+                f" {quantity.in_words(most or 0)} that it requested",
                 "A request stays as it is: make the pod anew with a larger one",
             )
 
@@ -100,20 +103,27 @@ def _agreed(one: Container, annotations: dict[str, str]) -> int | None:
     policy = pods.policy(one, annotations)
     size = None if policy is None else policy.resolve(one.limit)[0]
     what = f"container {one.name}"
-    if one.request is None:
-        return size
-    if one.request < MINIMUM:
+    if one.request is not None and one.lent is not None:
         raise InputError(
-            f"{what}: {words.RESOURCE}: {quantity.in_words(one.request)} is less than the least bound, 4Mi",
+            f"{what}: it requests both {words.RESOURCE} and {words.LENT}", "Leave one of them out"
+        )
+    resource, asked = words.RESOURCE, one.request
+    if one.lent is not None:
+        resource, asked = words.LENT, one.lent
+    if asked is None:
+        return size
+    if asked < MINIMUM:
+        raise InputError(
+            f"{what}: {resource}: {quantity.in_words(asked)} is less than the least bound, 4Mi",
             "Ask for 4Mi or more",
         )
-    if policy is not None and size != one.request:
+    if policy is not None and size != asked:
         raise InputError(
-            f"{what}: it requests {quantity.in_words(one.request)} of {words.RESOURCE}, but annotation"
+            f"{what}: it requests {quantity.in_words(asked)} of {resource}, but annotation"
             f" {policy.total.name} is {policy.total.text}",
             "Leave one of them out",
         )
-    return one.request
+    return asked
 
 
 def _map(pod: Json, name: str, add: dict[str, str]) -> Patch:

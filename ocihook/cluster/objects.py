@@ -27,6 +27,14 @@ class Slot(NamedTuple):
     container: str
 
 
+class Bound(NamedTuple):
+    """The bound of a container, in bytes."""
+
+    slot: Slot
+    size: int
+    request: int  #: what is guaranteed to it: more is only lent, and its node takes that back if it has to
+
+
 @dataclass(frozen=True)
 class Bounded:
     """A bound container as its node reports it; sizes in bytes."""
@@ -78,7 +86,7 @@ class NodeLocalMemory:
     uid: str = ""
     generation: int = 0  #: which ``spec`` this is
     owned: bool = False  #: whether it goes when its node goes
-    bounds: tuple[tuple[Slot, int], ...] = ()  #: sorted
+    bounds: tuple[Bound, ...] = ()  #: sorted
     report: Report | None = None  #: None until the node has told anything
 
 
@@ -91,17 +99,26 @@ def parse(raw: Json) -> NodeLocalMemory:
         generation=fields.size(meta, "generation"),
         owned=bool(fields.objects(meta, "ownerReferences")),
         bounds=tuple(
-            sorted((_slot(one), fields.size(one, "bytes")) for one in fields.objects(raw, "spec", "bounds"))
+            sorted(
+                Bound(_slot(one), fields.size(one, "bytes"), fields.size(one, "request"))
+                for one in fields.objects(raw, "spec", "bounds")
+            )
         ),
         report=_report(fields.mapping(raw, "status")),
     )
 
 
-def spec(bounds: Iterable[tuple[Slot, int]]) -> Json:
+def spec(bounds: Iterable[Bound]) -> Json:
     """Return ``spec`` with these bounds."""
     return {
         "bounds": [
-            {"podUID": slot.pod_uid, "container": slot.container, "bytes": size} for slot, size in bounds
+            {
+                "podUID": one.slot.pod_uid,
+                "container": one.slot.container,
+                "bytes": one.size,
+                "request": one.request,
+            }
+            for one in bounds
         ]
     }
 

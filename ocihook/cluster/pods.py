@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocihook.cluster import fields, quantity, words
-from ocihook.cluster.objects import Slot
+from ocihook.cluster.objects import Bound, Slot
 from ocihook.errors import InputError
 from ocihook.spec import annotation, pod
 from ocihook.spec.annotation import LOCAL, PREFIX, Policy
@@ -23,6 +23,7 @@ class Container:
     name: str
     is_init: bool  #: whether it ends before the next one starts
     request: int | None  #: of local memory
+    lent: int | None  #: of local memory that others lend
     limit: int | None  #: of all memory
 
 
@@ -35,7 +36,8 @@ class Pod:
     uid: str
     node: str  #: "" until it is scheduled
     request: int  #: bytes that the scheduler counts for it
-    bounds: tuple[tuple[Slot, int], ...]  #: of those of its containers that have one
+    lent: int  #: the same for memory that others lend
+    bounds: tuple[Bound, ...]  #: of those of its containers that have one
     requests: tuple[tuple[str, int], ...] = ()  #: what the pod itself asked for, by container
     labels: tuple[tuple[str, str], ...] = ()
 
@@ -57,7 +59,8 @@ def containers(spec: Json) -> list[Container]:
 def _container(raw: Json, is_init: bool) -> Container:
     name = fields.text(raw, "name")
     found: list[int | None] = []
-    for resource, kinds in ((words.RESOURCE, ("limits", "requests")), ("memory", ("limits",))):
+    both = ("limits", "requests")
+    for resource, kinds in ((words.RESOURCE, both), (words.LENT, both), ("memory", ("limits",))):
         given = [
             value
             for kind in kinds
@@ -68,18 +71,19 @@ def _container(raw: Json, is_init: bool) -> Container:
     return Container(name, is_init, *found)
 
 
-def counted(every: list[Container]) -> int:
-    """Return the bytes that the scheduler counts for a pod with these containers.
+def counted(every: list[Container], lent: bool = False) -> int:
+    """Return the bytes that the scheduler counts for a pod with these containers: guaranteed or *lent* ones.
 
     Init containers run one after another, before the others. Those that go on beside the others (sidecars)
     count with them. Source: KEP-753.
     """
     together = most = 0
     for one in every:
+        size = (one.lent if lent else one.request) or 0
         if one.is_init:
-            most = max(most, together + (one.request or 0))
+            most = max(most, together + size)
         else:
-            together += one.request or 0
+            together += size
     return max(most, together)
 
 
@@ -121,9 +125,10 @@ def asks(raw: Json) -> bool:
     spec = fields.mapping(raw, "spec")
     every = [*fields.objects(spec, "initContainers"), *fields.objects(spec, "containers")]
     return annotation.is_any(fields.texts(raw, "metadata", "annotations")) or any(
-        words.RESOURCE in fields.mapping(one, "resources", kind)
+        resource in fields.mapping(one, "resources", kind)
         for one in every
         for kind in ("limits", "requests")
+        for resource in (words.RESOURCE, words.LENT)
     )
 
 
@@ -140,21 +145,24 @@ def keep(raw: Json) -> Pod | None:
         every = containers(spec)
     except InputError:
         every = []
-    bounds = {}
+    bounds = []
     for one in every:
+        most = one.request if one.lent is None else one.lent
         try:
             size = bound(one, annotations)
         except InputError:
-            size = one.request
+            size = most
         if size is not None:
-            bounds[Slot(uid, one.name)] = size if one.request is None else min(size, one.request)
+            size = size if most is None else min(size, most)
+            bounds.append(Bound(Slot(uid, one.name), size, size if one.lent is None else 0))
     return Pod(
         fields.text(meta, "namespace"),
         fields.text(meta, "name"),
         uid,
         fields.text(spec, "nodeName"),
         counted(every),
-        tuple(sorted(bounds.items())),
+        counted(every, lent=True),
+        tuple(sorted(bounds)),
         tuple(sorted(({one.name: one.request for one in every if one.request} | asked(annotations)).items())),
         tuple(sorted(fields.texts(meta, "labels").items())),
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from ocihook.cluster import fields, quantity, words
 from ocihook.errors import InputError
+from ocihook.sizing.recommend import Recommendation
 from ocihook.spec.annotation import MINIMUM
 
 Json = dict[str, Any]
@@ -102,6 +103,14 @@ def chosen(found: list[Profile], namespace: str, labels: Mapping[str, str]) -> P
     return min(
         (one for one in found if one.selects(namespace, labels)), key=lambda one: one.name, default=None
     )
+
+
+def advised(profile: Profile | None, container: str) -> Recommendation | None:
+    """Return what *profile* recommends for the *container* of that name; None if nothing."""
+    one = dict(profile.advice).get(container) if profile else None
+    if one is None or one.target < MINIMUM:
+        return None
+    return Recommendation(one.floor, one.target, one.max, one.confidence / 100)
 
 
 def sizes(profile: Profile | None) -> dict[str, int]:

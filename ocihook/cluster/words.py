@@ -8,6 +8,8 @@ API = f"/apis/{GROUP}/{VERSION}"
 #: The extended resource: bytes of local memory that a container requests. A node's capacity is its local
 #: memory without its reserve.
 RESOURCE = f"{GROUP}/local-memory"
+#: Bytes of local memory that others have requested and do not need now. Pods that have these may be evicted.
+LENT = f"{GROUP}/lent-memory"
 #: The label of pods that have a bound. Admission sets it, so that the controller can ask for these alone.
 BOUND = f"{GROUP}/bound"
 #: The annotation with what a pod itself requested, where a profile gave it other sizes: ``web=1Gi,log=64Mi``.

@@ -17,7 +17,7 @@ SOURCE = "bede-controller"
 
 def of(local: NodeLocalMemory) -> Iterator[tuple[Bounded, str, str]]:
     """Yield (container, reason, text) for what the node says of each container."""
-    wanted = dict(local.bounds)
+    wanted = {one.slot: one.size for one in local.bounds}
     for one in local.report.containers if local.report else ():
         if one.message:
             yield one, REFUSED, f"{one.slot.container}: {one.message}"

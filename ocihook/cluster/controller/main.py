@@ -8,20 +8,24 @@ import time
 
 from ocihook.cluster import objects, pods, profiles, words
 from ocihook.cluster.api import MERGE, Api, RefusedError
-from ocihook.cluster.controller import events, plan
+from ocihook.cluster.controller import events, plan, sharing
+from ocihook.cluster.controller.evict import Evictor
 from ocihook.cluster.controller.learning import Learner
 from ocihook.cluster.controller.plan import Node
+from ocihook.cluster.controller.waiting import Waiting
 from ocihook.cluster.objects import NodeLocalMemory
 from ocihook.cluster.pods import Pod
 from ocihook.cluster.profiles import Profile
 from ocihook.cluster.watching import Mirror, tell
 from ocihook.cluster.work import Work
 from ocihook.errors import ClusterError
+from ocihook.sizing.recommend import Recommendation
 
 PROGRAM = "bede-controller"
 #: Seconds after which a node is looked at again, whatever happened: what an error left behind is mended then.
 AGAIN = 300.0
 _EVERY = ""  # stands for all nodes
+_WAITING = " "  # stands for the pods that wait for lent memory
 _CONFLICT = 409
 
 
@@ -36,6 +40,8 @@ class Controller:
         self._by_node: dict[str, dict[str, Pod]] = {}  # by the node's name, then the pod's uid
         self._by_uid: dict[str, Pod] = {}
         self._learner = Learner(lambda text: tell(PROGRAM, text))
+        self._waiting = Waiting()
+        self._evictor = Evictor(api)
         self._nodes: Mirror[Node] = Mirror(api, "/api/v1/nodes", plan.keep_node, self._changed)
         self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
         asked = {"labelSelector": words.BOUND}
@@ -58,6 +64,9 @@ class Controller:
         self.work.put(_EVERY)
         while True:
             name = self.work.take()
+            if name == _WAITING:
+                self._assign()
+                continue
             if name == _EVERY:
                 for node in self._nodes.all():
                     self.work.put(node.name)
@@ -84,8 +93,16 @@ class Controller:
             return  # its object goes with it
         with self._lock:
             here = list(self._by_node.get(name, {}).values())
-        for request in plan.requests(node, local, here):
+        now = time.monotonic()
+        shares = sharing.share(here, local, self._advise, self._waiting.at(name, now))
+        for request in plan.requests(node, local, here, shares):
             self._api.send("PATCH", request.path, request.body, request.kind)
+        again = self._waiting.until(name)
+        if again is not None:
+            self.work.after(max(again - now, 0.1), name)
+        for pod in here:
+            if pod.uid in shares.evicted:
+                self._evictor.evict(pod)
         if local is not None:
             for about, reason, text in self._told.news(local):
                 self._send_event(events.event(about, reason, text, time.time()))
@@ -93,6 +110,23 @@ class Controller:
                 status = self._learner.status(profile, time.time())
                 if status is not None:
                     self._api.send("PATCH", profiles.path(profile), {"status": status}, MERGE)
+
+    def _assign(self) -> None:
+        """Have nodes make room for the pods that wait for lent memory."""
+        with self._lock:
+            waiting = [pod for pod in self._by_uid.values() if pod.lent and not pod.node]
+            here = {name: list(pods.values()) for name, pods in self._by_node.items()}
+        lendable = {}
+        if waiting:
+            for name, pods in here.items():
+                shares = sharing.share(pods, self._locals.get(name), self._advise, {})
+                lendable[name] = shares.lendable - sum(pod.lent for pod in pods)
+        for name in self._waiting.assign(sharing.assigned(waiting, lendable)):
+            self.work.put(name)
+
+    def _advise(self, pod: Pod, container: str) -> Recommendation | None:
+        found = profiles.chosen(self._profiles.all(), pod.namespace, dict(pod.labels))
+        return profiles.advised(found, container)
 
     def _send_event(self, event: dict[str, object]) -> None:
         meta = event["metadata"]
@@ -122,6 +156,10 @@ class Controller:
                 self._by_node.setdefault(now.node, {})[now.uid] = now
         if now is None and before is not None:
             self._told.forget(before.uid)
+            if before.lent and before.node:
+                self._waiting.left(before, time.monotonic())
+        if any(one is not None and one.lent for one in (before, now)):
+            self.work.put(_WAITING)
         for one in (before, now):
             if one is not None and one.node:
                 self.work.put(one.node)

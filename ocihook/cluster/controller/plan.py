@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from ocihook.cluster import fields, objects, quantity, words
 from ocihook.cluster.api import MERGE, STRATEGIC, Json
-from ocihook.cluster.objects import NodeLocalMemory, Slot
+from ocihook.cluster.controller.sharing import Shares
+from ocihook.cluster.objects import NodeLocalMemory
 from ocihook.cluster.pods import Pod
 from ocihook.errors import InputError
 
@@ -24,8 +25,9 @@ class Node:
 
     name: str
     uid: str
-    capacity: int | None  #: bytes of local memory that its pods may request; None if it has none
-    allocatable: int | None
+    resources: tuple[
+        tuple[str, int, int], ...
+    ]  #: of those of Bede's that it has: name, capacity, allocatable
     unready: bool  #: whether it has Bede's taint
     taints: tuple[tuple[tuple[str, str], ...], ...] = ()  #: the others', field by field
     version: str = field(default="", compare=False)  #: of the whole object, most of which is not kept
@@ -45,8 +47,11 @@ def keep_node(raw: Json) -> Node:
     return Node(
         name=fields.text(raw, "metadata", "name"),
         uid=fields.text(raw, "metadata", "uid"),
-        capacity=_amount(raw, "capacity"),
-        allocatable=_amount(raw, "allocatable"),
+        resources=tuple(
+            (name, _amount(raw, "capacity", name), _amount(raw, "allocatable", name))
+            for name in (words.RESOURCE, words.LENT)
+            if any(name in fields.mapping(raw, "status", kind) for kind in ("capacity", "allocatable"))
+        ),
         unready=any(one.get("key") == words.UNREADY for one in taints),
         taints=tuple(tuple(sorted(_texts(one))) for one in taints if one.get("key") != words.UNREADY),
         version=fields.text(raw, "metadata", "resourceVersion"),
@@ -57,12 +62,11 @@ def _texts(raw: Json) -> Iterable[tuple[str, str]]:
     return ((name, value) for name, value in raw.items() if isinstance(value, str))
 
 
-def _amount(raw: Json, kind: str) -> int | None:
-    given = fields.mapping(raw, "status", kind).get(words.RESOURCE)
+def _amount(raw: Json, kind: str, name: str) -> int:
     try:
-        return None if given is None else quantity.parse(given)
+        return quantity.parse(fields.mapping(raw, "status", kind).get(name))
     except InputError:
-        return None
+        return 0
 
 
 def capacity(local: NodeLocalMemory | None, pods: Sequence[Pod]) -> int:
@@ -74,31 +78,35 @@ def capacity(local: NodeLocalMemory | None, pods: Sequence[Pod]) -> int:
     return max(offered, sum(pod.request for pod in pods))
 
 
-def bounds(pods: Iterable[Pod]) -> tuple[tuple[Slot, int], ...]:
-    """Return the bounds of all containers of *pods*, in the order in which ``spec`` has them."""
-    return tuple(sorted(one for pod in pods for one in pod.bounds))
+def requests(node: Node, local: NodeLocalMemory | None, pods: Sequence[Pod], shares: Shares) -> list[Request]:
+    """Return what has to change, nothing where all is as it should be. *pods* are those on the *node*.
 
-
-def requests(node: Node, local: NodeLocalMemory | None, pods: Sequence[Pod]) -> list[Request]:
-    """Return what has to change, nothing where all is as it should be. *pods* are those on the *node*."""
-    found = [*_capacity(node, capacity(local, pods)), *_taint(node, local)]
+    *shares* says how they share its memory. Where less is offered than before, that comes first, and before
+    lenders get anything back.
+    """
+    sizes = {words.RESOURCE: capacity(local, pods), words.LENT: shares.offered}
+    found = [*_resources(node, sizes), *_taint(node, local)]
     if local is None:
         return found
     path = f"{words.NODES}/{local.name}"
-    wanted = bounds(pods)
-    if local.bounds != wanted:
-        found.append(Request(path, {"spec": objects.spec(wanted)}, MERGE))
+    if local.bounds != shares.bounds:
+        found.append(Request(path, {"spec": objects.spec(shares.bounds)}, MERGE))
     if not local.owned:
         owner = {"apiVersion": "v1", "kind": "Node", "name": node.name, "uid": node.uid}
         found.append(Request(path, {"metadata": {"ownerReferences": [owner]}}, MERGE))
     return found
 
 
-def _capacity(node: Node, wanted: int) -> list[Request]:
-    size = wanted or None  # without any, the node does not have the resource
-    if (node.capacity, node.allocatable) == (size, size):
+def _resources(node: Node, sizes: dict[str, int]) -> list[Request]:
+    # Without any of it, a node does not have the resource.
+    wanted = tuple((name, size, size) for name, size in sizes.items() if size)
+    if node.resources == wanted:
         return []
-    told = {words.RESOURCE: None if size is None else str(size)}
+    told = {
+        name: str(size) if size else None
+        for name, size in sizes.items()
+        if size or any(has == name for has, _, _ in node.resources)
+    }
     # The kubelet makes allocatable of capacity, but the scheduler should not have to wait for it.
     body = {"status": {"capacity": told, "allocatable": told}}
     return [Request(f"/api/v1/nodes/{node.name}/status", body, STRATEGIC)]

@@ -124,8 +124,7 @@ class Node:
             held, others = host.held()
         except BedeError as error:
             return replace(report, ready=Ready(False, "AgentDown", error.message)) if ready.holds else report
-        wanted = dict(local.bounds) if local else {}
-        todo = plan.changes(held, wanted, report.capacity - others)
+        todo = plan.changes(held, local.bounds if local else (), report.capacity - others)
         refused = dict(todo.refused)
         for change in todo.changes:
             why = host.carry_out(change)

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ocihook.cluster import quantity
-from ocihook.cluster.objects import Slot
+from ocihook.cluster.objects import Bound, Slot
 from ocihook.control.status import Status
+from ocihook.spec.annotation import MINIMUM
 
 
 class Change(NamedTuple):
@@ -30,15 +31,17 @@ def slot(one: Status) -> Slot:
     return Slot(one.pod_uid, one.pod_container)
 
 
-def changes(held: Sequence[Status], wanted: Mapping[Slot, int], capacity: int) -> Plan:
-    """Return how to come from what is *held* to what is *wanted*; sizes in bytes.
+def changes(held: Sequence[Status], bounds: Sequence[Bound], capacity: int) -> Plan:
+    """Return how to come from what is *held* to the *bounds* that are wanted; sizes in bytes.
 
-    The sum of all bounds does not pass *capacity* at any step. A container that nobody wants anything of
-    keeps its bound.
+    The sum of all bounds does not pass *capacity* at any step. Where it has passed it, as when a container
+    has just started, what is only lent is taken back at once. A container that nobody wants anything of keeps
+    its bound.
     """
     total = sum(one.bound for one in held)
     found: list[Change] = []
     refused: dict[Slot, str] = {}
+    wanted = _wanted(held, bounds, capacity)
     differ = [(wanted[slot(one)], one) for one in held if wanted.get(slot(one), one.bound) != one.bound]
     for size, one in sorted(differ, key=lambda pair: pair[0] - pair[1].bound):
         after = total + size - one.bound
@@ -52,3 +55,19 @@ def changes(held: Sequence[Status], wanted: Mapping[Slot, int], capacity: int) -
         total = after
         found.append(Change(one, size))
     return Plan(found, refused)
+
+
+def _wanted(held: Sequence[Status], bounds: Sequence[Bound], capacity: int) -> dict[Slot, int]:
+    """Return the bounds that are wanted, without what is lent as far as there is no room for it."""
+    wanted = {one.slot: one.size for one in bounds}
+    present = {slot(one): one.bound for one in held}
+    excess = sum(min(size, wanted.get(slot, size)) for slot, size in present.items()) - capacity
+    # The largest loan first: few are disturbed then.
+    for one in sorted(bounds, key=lambda one: one.request - one.size):
+        if excess <= 0:
+            break
+        kept = max(one.request, MINIMUM)
+        if one.slot in present and kept < one.size:
+            excess -= min(present[one.slot], one.size) - min(present[one.slot], kept)
+            wanted[one.slot] = kept
+    return wanted

@@ -13,6 +13,7 @@ from ocihook.cluster.api import Api
 from ocihook.cluster.controller.main import Controller
 from ocihook.cluster.controller.trust import CONFIGURATIONS, Trust
 from ocihook.cluster.controller.trust import patch as trust_patch
+from ocihook.cluster.profiles import PROFILES
 from ocihook.errors import ClusterError
 
 NODE, LOCAL, POD = "/api/v1/nodes/n1", f"{words.NODES}/n1", "/api/v1/pods/ns.p"
@@ -120,3 +121,74 @@ def test_the_api_server_is_told_whom_to_trust(fake: FakeApiServer, api: Api) -> 
         ("add", "/webhooks/2/clientConfig/caBundle", "new"),
     ]
     assert trust_patch({"webhooks": hooks[1:2]}, "new") == []
+
+
+EVICTION = "/api/v1/namespaces/ns/pods/borrower/eviction"
+LENDER, BORROWER = "/api/v1/pods/ns.lender", "/api/v1/pods/ns.borrower"
+
+
+def lent(fake: FakeApiServer) -> str | None:
+    found: str | None = fake.objects[NODE]["status"]["capacity"].get(words.LENT)
+    return found
+
+
+def tell(fake: FakeApiServer, **bounds: int) -> None:
+    """Let the node report these bounds, by the pod's uid."""
+    local = fake.objects[LOCAL]
+    held = [
+        {
+            "podUID": uid,
+            "container": "web",
+            "namespace": "ns",
+            "pod": uid,
+            "bound": size,
+            "local": 1,
+            "far": 1,
+        }
+        for uid, size in bounds.items()
+    ]
+    fake.put(LOCAL, {**local, "status": {**local["status"], "containers": held}})
+
+
+def borrow(fake: FakeApiServer, node: str) -> None:
+    web = {"name": "web", "resources": {"limits": {words.LENT: "256Mi"}}}
+    meta = {"namespace": "ns", "name": "borrower", "uid": "b", "annotations": {"bede.local/web": "256Mi"}}
+    fake.put(BORROWER, {"metadata": meta, "spec": {"nodeName": node, "containers": [web]}})
+
+
+def test_a_waiting_borrower_gets_what_a_lender_does_not_need(fake: FakeApiServer, put: Any, api: Api) -> None:
+    advice = {
+        "name": "web",
+        "confidence": 90,
+        "recommended": {"floor": 1 << 27, "target": 1 << 29, "max": 1 << 29},
+    }
+    profile = {
+        "metadata": {"namespace": "ns", "name": "web", "uid": "p"},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}},
+        "status": {"containers": [advice]},
+    }
+    fake.put(f"{PROFILES}/ns.web", profile)
+    web = {"name": "web", "resources": {"limits": {words.RESOURCE: "1Gi"}}}
+    meta = {"namespace": "ns", "name": "lender", "uid": "l", "labels": {"app": "web"}}
+    meta["annotations"] = {"bede.local/web": "1Gi"}
+    fake.put(LENDER, {"metadata": meta, "spec": {"nodeName": "n1", "containers": [web]}})
+    controller = Controller(api)
+    controller.start()
+    threading.Thread(target=controller.run, daemon=True).start()
+    wait_until("the lender has all", lambda: bounds(fake) == [GIB])
+    tell(fake, l=GIB)
+    assert lent(fake) is None
+    borrow(fake, "")
+    wait_until("the lender is asked for room", lambda: bounds(fake) == [3 * GIB // 4])
+    assert lent(fake) is None  # not before it is there
+    tell(fake, l=3 * GIB // 4)
+    wait_until("the room is offered", lambda: lent(fake) == str(GIB // 4))
+    borrow(fake, "n1")
+    wait_until("the borrower has it", lambda: sorted(bounds(fake)) == [GIB // 4, 3 * GIB // 4])
+    tell(fake, l=3 * GIB // 4, b=GIB // 4)
+    needs = {**advice, "recommended": {"floor": GIB, "target": GIB, "max": GIB}}
+    fake.put(f"{PROFILES}/ns.web", {**profile, "status": {"containers": [needs]}})
+    tell(fake, l=3 * GIB // 4, b=GIB // 4)
+    wait_until("the borrower is evicted", lambda: ("POST", f"{EVICTION}") in fake.asked)
+    wait_until("the lender gets it back", lambda: GIB in bounds(fake))
+    wait_until("nothing is offered", lambda: lent(fake) is None)

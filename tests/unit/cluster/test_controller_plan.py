@@ -8,44 +8,52 @@ from hypothesis import strategies as st
 
 from ocihook.cluster import objects, words
 from ocihook.cluster.controller import events, plan
-from ocihook.cluster.controller.plan import Node
-from ocihook.cluster.objects import Bounded, NodeLocalMemory, Ready, Report, Slot
+from ocihook.cluster.controller.plan import Node, Request
+from ocihook.cluster.controller.sharing import Shares
+from ocihook.cluster.objects import Bound, Bounded, NodeLocalMemory, Ready, Report, Slot
 from ocihook.cluster.pods import Pod
 
 GIB = 1 << 30
 READY = Ready(True, "HoldsBounds", "")
 REPORT = Report(8 * GIB, GIB, READY)
-NODE = Node("n1", "u1", 7 * GIB, 7 * GIB, False)
+HAS = ((words.RESOURCE, 7 * GIB, 7 * GIB),)
+NODE = Node("n1", "u1", HAS, False)
 LOCAL = NodeLocalMemory("n1", "u2", 1, True, (), REPORT)
 
 
 def pod(name: str, request: int, *bounds: int) -> Pod:
-    slots = tuple((Slot(name, f"c{at}"), size) for at, size in enumerate(bounds))
-    return Pod("ns", name, name, "n1", request, slots)
+    slots = tuple(Bound(Slot(name, f"c{at}"), size, size) for at, size in enumerate(bounds))
+    return Pod("ns", name, name, "n1", request, 0, slots)
+
+
+def requests(node: Node, local: NodeLocalMemory | None, pods: list[Pod]) -> list[Request]:
+    """What changes where nobody lends."""
+    bounds = tuple(sorted(one for pod in pods for one in pod.bounds))
+    return plan.requests(node, local, pods, Shares(bounds, 0, 0))
 
 
 def test_nothing_where_all_is_right() -> None:
     one = pod("p", GIB, GIB)
-    assert plan.requests(NODE, replace(LOCAL, bounds=one.bounds), [one]) == []
+    assert requests(NODE, replace(LOCAL, bounds=one.bounds), [one]) == []
 
 
 def test_a_node_gets_what_it_has() -> None:
-    for before in (None, 0, GIB):
-        (request,) = plan.requests(replace(NODE, capacity=before), LOCAL, [])
+    for before in ((), ((words.RESOURCE, 0, 0),), ((words.RESOURCE, GIB, 7 * GIB),)):
+        (request,) = requests(replace(NODE, resources=before), LOCAL, [])
         told = {words.RESOURCE: str(7 * GIB)}
         assert request.path == "/api/v1/nodes/n1/status"
         assert request.body == {"status": {"capacity": told, "allocatable": told}}
 
 
 def test_a_kubelet_that_set_it_to_zero_is_put_right() -> None:
-    zeroed = replace(NODE, capacity=0, allocatable=0)
-    assert [one.path for one in plan.requests(zeroed, LOCAL, [])] == ["/api/v1/nodes/n1/status"]
+    zeroed = replace(NODE, resources=((words.RESOURCE, 0, 0),))
+    assert [one.path for one in requests(zeroed, LOCAL, [])] == ["/api/v1/nodes/n1/status"]
 
 
 def test_the_resource_goes_with_bede() -> None:
-    (request,) = plan.requests(NODE, None, [])
+    (request,) = requests(NODE, None, [])
     assert request.body["status"]["capacity"] == {words.RESOURCE: None}
-    assert plan.requests(replace(NODE, capacity=None, allocatable=None), None, []) == []
+    assert requests(replace(NODE, resources=()), None, []) == []
 
 
 @given(st.integers(0, 64), st.lists(st.integers(0, 8), max_size=8), st.booleans())
@@ -57,22 +65,23 @@ def test_capacity_is_never_below_the_requests(total: int, asked: list[int], told
 
 def test_bounds_are_those_of_the_pods_that_are_there() -> None:
     here = [pod("b", GIB, GIB, 5), pod("a", GIB, 7)]
-    (request,) = plan.requests(NODE, LOCAL, here)
+    bounds = tuple(sorted(one for pod in here for one in pod.bounds))
+    (request,) = requests(NODE, LOCAL, here)
     assert request.body == {
         "spec": {
             "bounds": [
-                {"podUID": "a", "container": "c0", "bytes": 7},
-                {"podUID": "b", "container": "c0", "bytes": GIB},
-                {"podUID": "b", "container": "c1", "bytes": 5},
+                {"podUID": "a", "container": "c0", "bytes": 7, "request": 7},
+                {"podUID": "b", "container": "c0", "bytes": GIB, "request": GIB},
+                {"podUID": "b", "container": "c1", "bytes": 5, "request": 5},
             ]
         }
     }
     told = objects.parse({"metadata": {"name": "n1"}, **request.body})
-    assert told.bounds == plan.bounds(here)
+    assert told.bounds == bounds
 
 
 def test_an_object_goes_with_its_node() -> None:
-    (request,) = plan.requests(NODE, replace(LOCAL, owned=False), [])
+    (request,) = requests(NODE, replace(LOCAL, owned=False), [])
     (owner,) = request.body["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["name"], owner["uid"]) == ("Node", "n1", "u1")
 
@@ -81,15 +90,15 @@ def test_a_node_that_cannot_hold_bounds_is_the_last_choice() -> None:
     lost = replace(LOCAL, report=replace(REPORT, ready=Ready(False, "AgentDown", "")))
     others = ((("effect", "NoSchedule"), ("key", "other")),)
     node = replace(NODE, taints=others, version="7")
-    (request,) = plan.requests(node, lost, [])
+    (request,) = requests(node, lost, [])
     assert request.body["metadata"] == {"resourceVersion": "7"}
     assert request.body["spec"]["taints"] == [
         {"key": "other", "effect": "NoSchedule"},
         {"key": words.UNREADY, "effect": plan.EFFECT},
     ]
     tainted = replace(node, unready=True)
-    assert plan.requests(tainted, lost, []) == []
-    (request,) = plan.requests(tainted, LOCAL, [])
+    assert requests(tainted, lost, []) == []
+    (request,) = requests(tainted, LOCAL, [])
     assert request.body["spec"]["taints"] == [{"key": "other", "effect": "NoSchedule"}]
 
 
@@ -110,7 +119,7 @@ def test_what_is_kept_of_a_node() -> None:
 def test_an_event_is_told_once() -> None:
     slot = Slot("uid", "web")
     held = Bounded(slot, "ns", "p", GIB, 0, 0)
-    local = replace(LOCAL, bounds=((slot, GIB),), report=replace(REPORT, containers=(held,)))
+    local = replace(LOCAL, bounds=(Bound(slot, GIB, GIB),), report=replace(REPORT, containers=(held,)))
     told = events.Told()
     assert [(reason, text) for _, reason, text in told.news(local)] == [
         (events.BOUND, "web holds at most 1Gi of local memory on n1")

@@ -23,7 +23,7 @@ DAY = 24 * 3600
 LABELS = (("app", "web"),)
 ASKED_FOR = 512 * MIB
 PODS = {
-    uid: Pod("ns", uid, uid, "n1", ASKED_FOR, (), (("web", ASKED_FOR),), labels)
+    uid: Pod("ns", uid, uid, "n1", ASKED_FOR, 0, (), (("web", ASKED_FOR),), labels)
     for uid, labels in (("a", LABELS), ("b", LABELS), ("other", ()))
 }
 RAW: dict[str, Any] = {
@@ -136,7 +136,8 @@ def test_new_pods_get_what_is_recommended_and_keep_what_they_asked_for() -> None
     assert kept is not None
     assert dict(kept.requests) == {"web": 512 * MIB, "log": 64 * MIB}
     assert kept.request == 164 * MIB
-    assert dict(kept.bounds) == {Slot("u", "web"): 100 * MIB, Slot("u", "log"): 64 * MIB}
+    sizes = {one.slot.container: (one.size, one.request) for one in kept.bounds}
+    assert sizes == {"web": (100 * MIB, 100 * MIB), "log": (64 * MIB, 64 * MIB)}
 
 
 def test_an_annotation_is_the_users_word() -> None:

@@ -12,7 +12,7 @@ from ocihook.cluster.controller import program as controller
 from ocihook.cluster.controller.trust import CONFIGURATIONS, SECRET
 from ocihook.cluster.node import kubelet
 from ocihook.cluster.node import program as node
-from ocihook.cluster.objects import Bounded, Ready, Report, Slot, spec, status
+from ocihook.cluster.objects import Bound, Bounded, Ready, Report, Slot, spec, status
 from ocihook.cluster.webhook import program as webhook
 
 Json = dict[str, Any]
@@ -23,6 +23,7 @@ ALLOWED = {
     ("bede-node", "cluster", "bede.dev", "nodelocalmemories", ""): "get list watch create",
     ("bede-node", "cluster", "bede.dev", "nodelocalmemories/status", ""): "patch",
     ("bede-controller", "cluster", "", "pods", ""): "list watch",
+    ("bede-controller", "cluster", "", "pods/eviction", ""): "create",
     ("bede-controller", "cluster", "", "nodes", ""): "list watch patch",
     ("bede-controller", "cluster", "", "nodes/status", ""): "patch",
     ("bede-controller", "cluster", "", "events", ""): "create",
@@ -176,7 +177,7 @@ def test_what_is_written_is_in_the_schema(message: str) -> None:
     slot = Slot("uid", "web")
     report = Report(2, 1, Ready(True, "x", "y"), (Bounded(slot, "ns", "p", 1, 1, 1, 1, 1, 1, 1, message),), 1)
     told = status(report, {}, "2026-11-30T00:00:00Z")
-    _check(schema, {"spec": spec([(slot, 1)]), "status": told}, "")
+    _check(schema, {"spec": spec([Bound(slot, 1, 1)]), "status": told}, "")
     for column in custom["spec"]["versions"][0]["additionalPrinterColumns"]:
         path = column["jsonPath"]
         if path.startswith(".status.summary."):
@@ -191,4 +192,6 @@ def test_the_nodes_programs_are_mounted_for_all_of_them() -> None:
     for one in patches:
         (container,) = one["spec"]["template"]["spec"]["containers"]
         assert container["name"] == one["metadata"]["name"]
+        # Not by `images`: kubectl before 1.21 looks for containers in the custom resources' schemas, too.
+        assert container["image"].startswith("debian:")
         assert container["volumeMounts"] == [{"name": "usr", "mountPath": "/usr", "readOnly": True}]

@@ -12,7 +12,7 @@ from ocihook.cluster import door, objects, words
 from ocihook.cluster.api import Api
 from ocihook.cluster.node import host, kubelet, plan
 from ocihook.cluster.node import main as node
-from ocihook.cluster.objects import HOLDS, NodeLocalMemory, Ready, Report, Slot
+from ocihook.cluster.objects import HOLDS, Bound, NodeLocalMemory, Ready, Report, Slot
 from ocihook.control.status import Status
 from ocihook.errors import AgentError, ClusterError, InputError
 
@@ -51,7 +51,9 @@ class Host:
 
 def spec(**bounds: int) -> NodeLocalMemory:
     return NodeLocalMemory(
-        "n1", generation=3, bounds=tuple((Slot("uid", name), size) for name, size in bounds.items())
+        "n1",
+        generation=3,
+        bounds=tuple(Bound(Slot("uid", name), size, size) for name, size in bounds.items()),
     )
 
 

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evicts borrowers by the Eviction API, which asks their disruption budgets."""
+
+from __future__ import annotations
+
+from ocihook.cluster.api import Api, RefusedError
+from ocihook.cluster.pods import Pod
+from ocihook.cluster.watching import tell
+from ocihook.errors import ClusterError
+
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+class Evictor:
+    """Knows how this cluster's Eviction API is called."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._version = ""
+
+    def evict(self, pod: Pod) -> None:
+        """Ask for *pod* to be evicted. Raises ClusterError, also while its disruption budget forbids that."""
+        body = {
+            "apiVersion": self._policy(),
+            "kind": "Eviction",
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
+            "deleteOptions": {"preconditions": {"uid": pod.uid}},
+        }
+        try:
+            self._api.send("POST", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction", body)
+        except RefusedError as error:
+            if error.status in (_NOT_FOUND, _CONFLICT):
+                return  # it is gone, or another one of its name is there
+            raise
+        tell("bede-controller", f"pod {pod.key}: evicted, since what it borrowed is needed")
+
+    def _policy(self) -> str:
+        """Return the version of the API: policy/v1 since Kubernetes 1.22."""
+        if not self._version:
+            try:
+                self._api.get("/apis/policy/v1")
+                self._version = "policy/v1"
+            except RefusedError as error:
+                if error.status != _NOT_FOUND:
+                    raise ClusterError(error.message) from None
+                self._version = "policy/v1beta1"
+        return self._version

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who on a node lends local memory, and who borrows it: pure.
+
+Only what containers have requested and do not need is lent, never what nobody has requested: the scheduler
+may give that to a pod at any moment, and the pod's containers use it as soon as they start. So the sum of all
+bounds never passes the sum of all requests.
+
+A lender that ends takes its memory along. Until its node has looked at its containers, within a second, a new
+pod may then start while somebody still has what was lent; the node takes that back at once.
+
+A borrower waits until its node offers enough. So lenders' bounds fall first; once their node has reported
+that, the memory is offered. When nobody borrows any more, the offer ends before lenders get it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ocihook.cluster.objects import Bound, NodeLocalMemory, Slot
+from ocihook.cluster.pods import Pod
+from ocihook.errors import InputError
+from ocihook.sizing import lending
+from ocihook.sizing.lending import Borrower
+from ocihook.sizing.recommend import Recommendation
+from ocihook.spec.annotation import MINIMUM
+
+Advise = Callable[[Pod, str], Recommendation | None]  #: what is recommended for a pod's container
+#: Share of what a borrower requested with which it goes on; with less it is evicted, to begin elsewhere.
+LEAST = 0.5
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The local memory of one node, as it is to be shared; sizes in bytes."""
+
+    bounds: tuple[Bound, ...]  #: of all containers, sorted
+    offered: int  #: lent memory that the scheduler may count on now
+    lendable: int  #: lent memory that there could be
+    evicted: tuple[str, ...] = ()  #: uids of the pods that have to go, since what they borrowed is needed
+
+
+def share(
+    pods: Sequence[Pod],
+    local: NodeLocalMemory | None,
+    advise: Advise,
+    waiting: Mapping[str, int],
+) -> Shares:
+    """Return how the memory of the node with these *pods* is shared.
+
+    *waiting* has the bytes that borrowers want who may come to this node, by the uid of the pod.
+    """
+    owners = {one.slot: pod for pod in pods for one in pod.bounds}
+    present = {one.slot: one.size for one in local.bounds} if local else {}
+    guaranteed = [one for pod in pods for one in pod.bounds if one.request]
+    lent = [one for pod in pods for one in pod.bounds if not one.request]
+    given = [
+        lending.Container(
+            _key(one.slot), one.request, present.get(one.slot, one.request), _advice(one, owners, advise)
+        )
+        for one in guaranteed
+        if one.request >= MINIMUM
+    ]
+    taken = [
+        Borrower(
+            _key(one.slot), one.size, present.get(one.slot, one.size), max(MINIMUM, int(one.size * LEAST))
+        )
+        for one in lent
+        if one.size >= MINIMUM
+    ]
+    # All of what a pod waits for has to be there: it has asked for that much to begin with.
+    wanted = [Borrower(uid, size, 0, size) for uid, size in waiting.items() if size >= MINIMUM]
+    total = sum(one.request for one in given)
+    try:
+        plan = lending.plan(total, given, [*taken, *wanted])
+    except InputError:  # sizes that no admission has let pass
+        return Shares(tuple(sorted([*guaranteed, *lent])), 0, 0)
+    after = {change.key: change.after for change in plan.changes}
+    bounds = [
+        one._replace(size=after.get(_key(one.slot), present.get(one.slot, one.size))) for one in guaranteed
+    ]
+    bounds += [
+        one._replace(size=after.get(_key(one.slot), present.get(one.slot, one.size)) or MINIMUM)
+        for one in lent
+    ]
+    gone = {owners[one.slot].uid for one in lent if after.get(_key(one.slot)) == 0}
+    # Not what those have who are to go: another one would come in their place, and have no room either.
+    borrowed = sum(pod.lent for pod in pods if pod.uid not in gone)
+    return Shares(
+        tuple(sorted(bounds)),
+        max(borrowed, _free(bounds, local) if waiting or borrowed else 0),
+        plan.lendable,
+        tuple(sorted(gone)),
+    )
+
+
+def _key(slot: Slot) -> str:
+    return f"{slot.pod_uid}/{slot.container}"
+
+
+def _advice(one: Bound, owners: Mapping[Slot, Pod], advise: Advise) -> Recommendation | None:
+    return advise(owners[one.slot], one.slot.container)
+
+
+def _free(bounds: Sequence[Bound], local: NodeLocalMemory | None) -> int:
+    """Return the bytes that lenders have given up, by what their node reports, and do not get back now."""
+    if local is None or local.report is None:
+        return 0
+    held: dict[Slot, int] = {}
+    for one in local.report.containers:
+        held[one.slot] = max(one.bound, held.get(one.slot, 0))
+    # A container that is not reported may start at any moment, with all that it requested. Some have more.
+    given_up = (one.request - max(held.get(one.slot, one.request), one.size) for one in bounds if one.request)
+    return max(sum(given_up), 0)
+
+
+def assigned(waiting: Sequence[Pod], lendable: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return which nodes make room for which waiting pods: by the node's name, bytes by the pod's uid.
+
+    *lendable* has the bytes that each node could lend. The scheduler decides in the end; it is enough that
+    there is a node for each pod.
+    """
+    left = dict(lendable)
+    found: dict[str, dict[str, int]] = {}
+    for pod in sorted(waiting, key=lambda pod: (-pod.lent, pod.key)):
+        name = max(sorted(left), key=lambda name: left[name], default=None)
+        if name is None or left[name] < pod.lent:
+            continue
+        left[name] -= pod.lent
+        found.setdefault(name, {})[pod.uid] = pod.lent
+    return found

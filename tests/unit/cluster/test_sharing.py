@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who lends and who borrows: the rules, and a cluster in which pods come and go at random."""
+
+import random
+from dataclasses import dataclass, field, replace
+
+import pytest
+from test_admission import applied, container, pod
+
+from ocihook.cluster import admission, pods
+from ocihook.cluster.controller import sharing
+from ocihook.cluster.controller.sharing import Shares, assigned, share
+from ocihook.cluster.controller.waiting import HOLD, Waiting
+from ocihook.cluster.node import plan
+from ocihook.cluster.objects import Bound, Bounded, NodeLocalMemory, Ready, Report, Slot
+from ocihook.cluster.pods import Pod
+from ocihook.cluster.words import LENT, RESOURCE
+from ocihook.control.status import Status
+from ocihook.errors import InputError
+from ocihook.sizing.recommend import Recommendation
+
+MIB = 1 << 20
+CAPACITY = 1024 * MIB
+READY = Ready(True, "x", "")
+
+
+def made(uid: str, request: int = 0, lent: int = 0, node: str = "n1") -> Pod:
+    bound = Bound(Slot(uid, "c"), request or lent, request)
+    return Pod("ns", uid, uid, node, request, lent, (bound,), (("c", request),))
+
+
+def reported(sizes: dict[str, int], spec: tuple[Bound, ...]) -> NodeLocalMemory:
+    held = tuple(Bounded(Slot(uid, "c"), "ns", uid, size, 0, 0) for uid, size in sizes.items())
+    return NodeLocalMemory("n1", bounds=spec, report=Report(CAPACITY, 0, READY, held))
+
+
+def sizes(shares: Shares) -> dict[str, int]:
+    return {one.slot.pod_uid: one.size // MIB for one in shares.bounds}
+
+
+def needs(**targets: int) -> sharing.Advise:
+    """Advice by the pod's uid, in MiB."""
+
+    def advise(pod: Pod, container: str) -> Recommendation | None:
+        target = targets.get(pod.uid)
+        return None if target is None else Recommendation(target * MIB // 2, target * MIB, target * MIB, 1.0)
+
+    return advise
+
+
+def test_nobody_lends_while_nobody_wants_it() -> None:
+    found = share([made("a", 512 * MIB)], None, needs(a=128), {})
+    assert (sizes(found), found.offered, found.lendable) == ({"a": 512}, 0, 384 * MIB)
+
+
+def test_room_is_made_first_and_offered_when_it_is_there() -> None:
+    lender = made("a", 512 * MIB)
+    first = share([lender], None, needs(a=128), {"b": 256 * MIB})
+    assert (sizes(first), first.offered) == ({"a": 256}, 0)
+    still = share([lender], reported({"a": 512 * MIB}, first.bounds), needs(a=128), {"b": 256 * MIB})
+    assert (still.bounds, still.offered) == (first.bounds, 0)
+    done = share([lender], reported({"a": 256 * MIB}, first.bounds), needs(a=128), {"b": 256 * MIB})
+    assert (done.bounds, done.offered) == (first.bounds, 256 * MIB)
+    both = [lender, made("b", lent=256 * MIB)]
+    runs = share(both, reported({"a": 256 * MIB}, first.bounds), needs(a=128), {})
+    assert (sizes(runs), runs.offered) == ({"a": 256, "b": 256}, 256 * MIB)
+
+
+def test_a_container_that_is_not_reported_has_given_nothing_up() -> None:
+    lender = made("a", 512 * MIB)
+    first = share([lender], None, needs(a=128), {"b": 256 * MIB})
+    assert share([lender], reported({}, first.bounds), needs(a=128), {"b": 256 * MIB}).offered == 0
+
+
+def test_a_lender_that_needs_it_gets_it_back() -> None:
+    both = [made("a", 512 * MIB), made("b", lent=256 * MIB)]
+    spec = share(both, reported({"a": 256 * MIB, "b": 256 * MIB}, ()), needs(a=128), {}).bounds
+    local = reported({"a": 256 * MIB, "b": 256 * MIB}, spec)
+    found = share(both, local, needs(a=350), {})
+    assert sizes(found) == {"a": 350, "b": 162}
+    assert found.evicted == ()
+    found = share(both, local, needs(a=500), {})
+    assert found.evicted == ("b",)
+    assert sizes(found) == {"a": 512, "b": 4}
+    assert found.offered == 0
+
+
+def test_a_lender_that_goes_takes_its_memory_along() -> None:
+    alone = share([made("b", lent=256 * MIB)], None, needs(), {})
+    assert alone.evicted == ("b",)
+
+
+def test_the_fullest_lender_makes_room_and_the_largest_pod_is_first() -> None:
+    waiting = [made("x", lent=100, node=""), made("y", lent=300, node=""), made("z", lent=900, node="")]
+    assert assigned(waiting, {"n1": 350, "n2": 120}) == {"n1": {"y": 300}, "n2": {"x": 100}}
+    assert assigned(waiting, {}) == {}
+
+
+def test_what_was_left_is_offered_for_a_while() -> None:
+    waiting = Waiting()
+    assert list(waiting.assign({"n1": {"x": 7}})) == ["n1"]
+    assert list(waiting.assign({"n1": {"x": 7}})) == []
+    waiting.left(made("y", lent=5), 100.0)
+    assert waiting.at("n1", 100.0) == {"x": 7, "y": 5}
+    assert waiting.until("n1") == 100.0 + HOLD
+    assert waiting.at("n1", 100.0 + HOLD) == {"x": 7}
+    assert waiting.until("n1") is None
+    assert list(waiting.assign({})) == ["n1"]
+    assert waiting.at("n1", 100.0) == {}
+
+
+def test_a_borrowers_request_becomes_its_bound() -> None:
+    asking = pod(container("web"))
+    asking["spec"]["containers"][0]["resources"] = {"limits": {LENT: "64Mi"}}
+    patched = applied(asking, admission.create(asking, advised={"web": MIB}))
+    assert patched["metadata"]["annotations"] == {"bede.local/web": "64Mi"}
+    assert patched["spec"]["containers"][0]["resources"] == {"limits": {LENT: "64Mi"}}
+    kept = pods.keep({**patched, "metadata": {**patched["metadata"], "namespace": "ns", "uid": "u"}})
+    assert kept is not None
+    assert (kept.request, kept.lent, kept.bounds) == (0, 64 * MIB, (Bound(Slot("u", "web"), 64 * MIB, 0),))
+    asking["spec"]["containers"][0]["resources"]["limits"][RESOURCE] = "64Mi"
+    with pytest.raises(InputError, match="requests both"):
+        admission.create(asking)
+
+
+@dataclass
+class Box:
+    """A model of one node, its kubelet and the scheduler, which bind by what is offered at that moment."""
+
+    seed: int
+    spec: tuple[Bound, ...] = ()
+    held: dict[str, int] = field(default_factory=dict)  # bounds in force
+    here: dict[str, Pod] = field(default_factory=dict)
+    pending: dict[str, Pod] = field(default_factory=dict)
+    targets: dict[str, int] = field(default_factory=dict)
+    offered: int = 0
+    started: int = 0
+    borrowed: int = 0
+    evicted: int = 0
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.told = reported({}, ())
+
+    def guaranteed(self) -> int:
+        return sum(one.request for one in self.here.values())
+
+    def controller(self) -> None:
+        advise = needs(**self.targets)
+        free = share(list(self.here.values()), self.told, advise, {}).lendable
+        lent = sum(one.lent for one in self.here.values())
+        waiting = assigned(list(self.pending.values()), {"n1": free - lent}).get("n1", {})
+        local = replace(self.told, bounds=self.spec)
+        found = share(list(self.here.values()), local, advise, waiting)
+        stay = sum(one.lent for uid, one in self.here.items() if uid not in found.evicted)
+        assert found.offered >= stay  # or a kubelet that restarts would fail one of them
+        assert sum(one.request for one in found.bounds) == self.guaranteed()
+        self.offered, self.spec = found.offered, found.bounds
+        for uid in found.evicted:
+            self.leave(uid)
+            self.evicted += 1
+
+    def scheduler(self) -> None:
+        for uid, one in list(self.pending.items()):
+            lent = sum(other.lent for other in self.here.values())
+            fits = self.guaranteed() + one.request <= CAPACITY and lent + one.lent <= self.offered
+            if fits and (one.request or one.lent):
+                self.here[uid] = replace(self.pending.pop(uid), node="n1")
+                self.held[uid] = one.request or one.lent  # it starts with that, whatever the controller says
+                self.started += 1
+                self.borrowed += one.lent > 0
+                self.check()
+
+    def node(self) -> None:
+        statuses = [
+            Status(uid, f"/{uid}", size, 0, 0, "tier", pod_uid=uid, pod_container="c")
+            for uid, size in self.held.items()
+        ]
+        found = plan.changes(statuses, self.spec, CAPACITY)
+        for change in found.changes:
+            self.held[change.container.id] = change.size
+            self.check()
+        known = {one.slot.pod_uid for one in self.spec}
+        new = sum(size for uid, size in self.held.items() if self.here[uid].lent and uid not in known)
+        assert sum(self.held.values()) <= CAPACITY + new
+        self.told = reported(dict(self.held), self.spec)
+
+    def leave(self, uid: str) -> None:
+        self.here.pop(uid, None)
+        self.held.pop(uid, None)
+        self.targets.pop(uid, None)
+
+    def people(self, number: int) -> None:
+        chance = self.random.random()
+        uid = f"p{number}"
+        size = self.random.randint(8, 256) * MIB
+        if chance < 0.3:
+            self.pending[uid] = made(uid, request=size, node="")
+            self.targets[uid] = self.random.randint(4, size // MIB)
+        elif chance < 0.6:
+            self.pending[uid] = made(uid, lent=size, node="")
+        elif chance < 0.75 and self.here:
+            self.leave(self.random.choice(sorted(self.here)))
+        elif self.targets:
+            uid = self.random.choice(sorted(self.targets))
+            self.targets[uid] = self.random.randint(4, 300)
+
+    def check(self) -> None:
+        """What is guaranteed fits at each moment, whatever is lent."""
+        kept = (min(size, self.here[uid].request) for uid, size in self.held.items())
+        assert sum(kept) <= CAPACITY
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_comes_the_bounds_fit(seed: int) -> None:
+    box = Box(seed)
+    for number in range(300):
+        box.people(number)
+        steps = [box.controller, box.scheduler, box.node]
+        box.random.shuffle(steps)
+        for step in steps:
+            step()
+            box.check()
+    for _ in range(6):  # then all is quiet
+        for step in (box.controller, box.node, box.scheduler):
+            step()
+    assert sum(box.held.values()) <= CAPACITY
+    assert sum(box.held.values()) <= box.guaranteed()
+    before = dict(box.held)
+    box.controller()
+    box.node()
+    assert box.held == before
+    assert box.started > 20
+
+
+def test_borrowers_come_in_such_a_cluster() -> None:
+    boxes = [Box(seed) for seed in range(8)]
+    for box in boxes:
+        for number in range(300):
+            box.people(number)
+            for step in (box.controller, box.node, box.scheduler):
+                step()
+                # Nobody was faster than the controller.
+                assert sum(box.held.values()) <= CAPACITY
+    assert sum(box.borrowed for box in boxes) > 80
+    assert sum(box.evicted for box in boxes) > 0
