@@ -45,9 +45,7 @@ class Controller:
         self._nodes: Mirror[Node] = Mirror(api, "/api/v1/nodes", plan.keep_node, self._changed)
         self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
         asked = {"labelSelector": words.BOUND}
-        self._profiles: Mirror[Profile] = Mirror(
-            api, profiles.PROFILES, profiles.parse, lambda before, now: None
-        )
+        self._profiles: Mirror[Profile] = Mirror(api, profiles.PROFILES, profiles.parse, self._advised)
         self._pods: Mirror[Pod] = Mirror(api, "/api/v1/pods", pods.keep, self._moved, asked)
 
     def start(self) -> None:
@@ -138,6 +136,13 @@ class Controller:
             if error.status != _CONFLICT:
                 tell(PROGRAM, f"event on {meta['name']}: {error.message}")
 
+    def _advised(self, before: Profile | None, now: Profile | None) -> None:
+        changed = [one for one in (before, now) if one is not None]
+        with self._lock:
+            nodes = {pod.node for pod in self._by_uid.values() for one in changed if _is_about(one, pod)}
+        for name in nodes - {""}:
+            self.work.put(name)
+
     def _changed(self, before: Node | NodeLocalMemory | None, now: Node | NodeLocalMemory | None) -> None:
         for one in (before, now):
             if one is not None:
@@ -163,3 +168,7 @@ class Controller:
         for one in (before, now):
             if one is not None and one.node:
                 self.work.put(one.node)
+
+
+def _is_about(profile: Profile, pod: Pod) -> bool:
+    return profile.selects(pod.namespace, dict(pod.labels))

@@ -188,7 +188,6 @@ def test_a_waiting_borrower_gets_what_a_lender_does_not_need(fake: FakeApiServer
     tell(fake, l=3 * GIB // 4, b=GIB // 4)
     needs = {**advice, "recommended": {"floor": GIB, "target": GIB, "max": GIB}}
     fake.put(f"{PROFILES}/ns.web", {**profile, "status": {"containers": [needs]}})
-    tell(fake, l=3 * GIB // 4, b=GIB // 4)
     wait_until("the borrower is evicted", lambda: ("POST", f"{EVICTION}") in fake.asked)
     wait_until("the lender gets it back", lambda: GIB in bounds(fake))
     wait_until("nothing is offered", lambda: lent(fake) is None)
