@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ocihook.cluster import fields, quantity, words
 
 Json = dict[str, Any]
-_SIZES = ("bound", "local", "far", "promoted", "denied")
+_SIZES = ("bound", "local", "far", "promoted", "denied", "suffers")
 _HITS = ("hitsLocal", "hitsBest")
 READY = "Ready"  #: the condition's type
 HOLDS = "HoldsBounds"  #: the reason of a condition that is true
@@ -49,6 +49,8 @@ class Bounded:
     denied: int = 0  #: not promoted for the sake of the bound, where the kernel counts that
     hits_local: int | None = None  #: thousandths of the hits that were local; None where nobody measures them
     hits_best: int | None = None  #: thousandths that would be local if the best pages were
+    #: thousandths of its far hits that a quarter more local memory would save; 0 if it does not suffer
+    suffers: int = 0
     message: str = ""  #: why the bound is not the one in ``spec``
 
 

@@ -12,12 +12,16 @@ from typing import Any
 
 from ocihook.cluster import fields, quantity, words
 from ocihook.errors import InputError
+from ocihook.sizing.curve import Latencies
 from ocihook.sizing.recommend import Recommendation
 from ocihook.spec.annotation import MINIMUM
 
 Json = dict[str, Any]
 OFF, INITIAL = "Off", "Initial"
 BUDGET = 10  #: per cent of slowdown that is accepted, unless a profile says otherwise
+#: Nanoseconds of a load from local and from far memory, as CXL has them (docs/emulation.md, profile cxl): no
+#: node tells its own yet.
+LATENCIES = Latencies(90.0, 250.0)
 _MOST = 1 << 62
 
 

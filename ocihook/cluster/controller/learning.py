@@ -12,17 +12,14 @@ from ocihook.cluster import fields, quantity
 from ocihook.cluster.api import Json
 from ocihook.cluster.objects import Bounded, NodeLocalMemory, Slot
 from ocihook.cluster.pods import Pod
-from ocihook.cluster.profiles import Profile, chosen
+from ocihook.cluster.profiles import LATENCIES, Profile, chosen
 from ocihook.errors import InputError
 from ocihook.sizing import histogram, history
-from ocihook.sizing.curve import Latencies, fitted
+from ocihook.sizing.curve import fitted
 from ocihook.sizing.histogram import Histogram
 from ocihook.sizing.history import History, Sample
 from ocihook.sizing.recommend import Limits, Recommendation, recommend
 
-#: Nanoseconds of a load from local and from far memory, as CXL has them (docs/emulation.md, profile cxl): no
-#: node tells its own yet.
-LATENCIES = Latencies(90.0, 250.0)
 #: Seconds between two writes of what was learned. What a controller that ends has not written is two reports.
 SAVE = 600.0
 #: Share by which a target has to differ from the one that is written, to be written at once.

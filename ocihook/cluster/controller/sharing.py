@@ -54,9 +54,16 @@ def share(
     present = {one.slot: one.size for one in local.bounds} if local else {}
     guaranteed = [one for pod in pods for one in pod.bounds if one.request]
     lent = [one for pod in pods for one in pod.bounds if not one.request]
+    suffering = (
+        {one.slot for one in local.report.containers if one.suffers} if local and local.report else set()
+    )
     given = [
         lending.Container(
-            _key(one.slot), one.request, present.get(one.slot, one.request), _advice(one, owners, advise)
+            _key(one.slot),
+            one.request,
+            present.get(one.slot, one.request),
+            advise(owners[one.slot], one.slot.container),
+            one.slot in suffering,
         )
         for one in guaranteed
         if one.request >= MINIMUM
@@ -96,10 +103,6 @@ def share(
 
 def _key(slot: Slot) -> str:
     return f"{slot.pod_uid}/{slot.container}"
-
-
-def _advice(one: Bound, owners: Mapping[Slot, Pod], advise: Advise) -> Recommendation | None:
-    return advise(owners[one.slot], one.slot.container)
 
 
 def _free(bounds: Sequence[Bound], local: NodeLocalMemory | None) -> int:

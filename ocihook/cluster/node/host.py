@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ocihook import config
+from ocihook import config, fs
 from ocihook.backends import choose
+from ocihook.cgroup import path
 from ocihook.cluster.node import plan
+from ocihook.cluster.node.probing import Usage
 from ocihook.cluster.objects import HOLDS, Bounded, Ready, Slot
 from ocihook.control.status import Status
 from ocihook.errors import BedeError, HostError
@@ -56,8 +58,32 @@ def _thousandths(share: float | None) -> int | None:
     return None if share is None else round(1000 * min(max(share, 0.0), 1.0))
 
 
-def reported(held: list[Status], refused: dict[Slot, str]) -> tuple[Bounded, ...]:
-    """Return what is reported of containers, sorted; *refused* is as of :class:`plan.Plan`."""
+def used(held: list[Status], now: float) -> dict[Slot, Usage]:
+    """Return what containers have used until *now*; those that have ended meanwhile are left out."""
+    found = {}
+    for one in held:
+        try:
+            cgroup = path.reopen(one.cgroup, one.inode)
+            if cgroup is None:
+                continue
+            with cgroup:
+                text = fs.read("cpu.stat", dir_fd=cgroup.fd)
+        except (OSError, BedeError):
+            continue
+        cpu = next(
+            (fs.number(line[11:]) for line in text.split("\n") if line.startswith("usage_usec ")), None
+        )
+        found[plan.slot(one)] = Usage(now, cpu or 0, one.promoted or 0, one.promotion_denied or 0)
+    return found
+
+
+def reported(
+    held: list[Status], refused: dict[Slot, str], suffers: Callable[[Slot], int]
+) -> tuple[Bounded, ...]:
+    """Return what is reported of containers, sorted.
+
+    *refused* is as of :class:`plan.Plan`, *suffers* as of :class:`Prober`.
+    """
     return tuple(
         sorted(
             (
@@ -72,6 +98,7 @@ def reported(held: list[Status], refused: dict[Slot, str]) -> tuple[Bounded, ...
                     denied=one.promotion_denied or 0,
                     hits_local=_thousandths(one.hits_local),
                     hits_best=_thousandths(one.hits_best),
+                    suffers=suffers(plan.slot(one)),
                     message=refused.get(plan.slot(one), ""),
                 )
                 for one in held

@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ocihook.cluster import clock, fields, objects, words
+from ocihook.cluster import clock, fields, objects, profiles, words
 from ocihook.cluster.api import MERGE, Api, Json, RefusedError
 from ocihook.cluster.node import host, kubelet, plan
+from ocihook.cluster.node.probing import Prober
 from ocihook.cluster.objects import NodeLocalMemory, Ready, Report
 from ocihook.cluster.watching import Backoff, Mirror, tell
 from ocihook.errors import BedeError, ClusterError
+from ocihook.sizing.signals import Rules
 
 PROGRAM = "bede-node"
 LOOK = 1.0  #: seconds between two looks at the host: a new container is reported within this
@@ -97,6 +99,7 @@ class Node:
         asked = {"fieldSelector": f"metadata.name={name}"}
         self._mirror: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed, asked)
         self._reporter = Reporter(api, name)
+        self._prober = Prober(Rules(profiles.LATENCIES, profiles.BUDGET / 100))
         self._containers: tuple[objects.Bounded, ...] = ()  # as they were seen last
 
     def run(self) -> None:
@@ -124,8 +127,11 @@ class Node:
             held, others = host.held()
         except BedeError as error:
             return replace(report, ready=Ready(False, "AgentDown", error.message)) if ready.holds else report
-        todo = plan.changes(held, local.bounds if local else (), report.capacity - others)
-        refused = dict(todo.refused)
+        bounds = local.bounds if local else ()
+        now = time.monotonic()
+        self._prober.look(held, host.used([one for one in held if self._prober.due(one, now)], now), bounds)
+        todo = plan.changes(held, self._prober.wanted(bounds), report.capacity - others)
+        refused = {slot: why for slot, why in todo.refused.items() if not self._prober.refused(slot, now)}
         for change in todo.changes:
             why = host.carry_out(change)
             if why:
@@ -138,7 +144,7 @@ class Node:
                 held, _ = host.held()
             except BedeError:
                 return report  # the next look tells of it
-        self._containers = host.reported(held, refused)
+        self._containers = host.reported(held, refused, self._prober.suffers)
         return replace(report, containers=self._containers, observed=local.generation if local else 0)
 
     def _changed(self, before: NodeLocalMemory | None, now: NodeLocalMemory | None) -> None:

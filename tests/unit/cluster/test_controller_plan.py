@@ -136,7 +136,7 @@ def test_an_event_is_told_once() -> None:
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
-    one = Bounded(Slot("uid", "web"), "ns", "p", 4, 3, 2, 1, 0, 870, None, "why")
+    one = Bounded(Slot("uid", "web"), "ns", "p", 4, 3, 2, 1, 0, 870, None, 70, "why")
     report = Report(8 * GIB, GIB, Ready(False, "AgentDown", "it is down"), (one,), 3)
     status = objects.status(report, {}, "2026-11-30T00:00:00Z")
     assert objects.parse({"metadata": {"name": "n1"}, "status": status}).report == report

@@ -175,7 +175,9 @@ def test_what_is_written_is_in_the_schema(message: str) -> None:
     custom = of("CustomResourceDefinition")[0]
     schema = custom["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     slot = Slot("uid", "web")
-    report = Report(2, 1, Ready(True, "x", "y"), (Bounded(slot, "ns", "p", 1, 1, 1, 1, 1, 1, 1, message),), 1)
+    report = Report(
+        2, 1, Ready(True, "x", "y"), (Bounded(slot, "ns", "p", 1, 1, 1, 1, 1, 1, 1, 1, message),), 1
+    )
     told = status(report, {}, "2026-11-30T00:00:00Z")
     _check(schema, {"spec": spec([Bound(slot, 1, 1)]), "status": told}, "")
     for column in custom["spec"]["versions"][0]["additionalPrinterColumns"]:

@@ -37,6 +37,7 @@ class Host:
         monkeypatch.setattr(host, "memory", lambda reserve: (host.Memory(8 * GIB, reserve(8 * GIB)), ready))
         monkeypatch.setattr(host.containers, "listing", self.listing)
         monkeypatch.setattr(host, "carry_out", self.carry_out)
+        monkeypatch.setattr(host, "used", lambda held, now: {})
 
     def listing(self) -> list[Status]:
         if self.down:
@@ -96,7 +97,7 @@ def test_it_reports_what_is_new_and_is_silent_else(
         reporter.send(report)
         return len(fake.asked) > count
 
-    held = host.reported([status("a", GIB)], {})
+    held = host.reported([status("a", GIB)], {}, lambda slot: 0)
     assert told(REPORT)
     assert fake.objects[PATH]["kind"] == words.KIND
     assert objects.parse(fake.objects[PATH]).report == REPORT
