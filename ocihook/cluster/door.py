@@ -76,4 +76,8 @@ def checked(program: str, run: Callable[[], None]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        internal = BedeError(f"internal error: {type(error).__name__}: {error}"[:400])
+        print(internal.line(program), file=sys.stderr)
+        return internal.exit_code
     return 0

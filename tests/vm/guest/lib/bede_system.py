@@ -9,7 +9,7 @@ from helpers import wait_until
 from pods import DEADLINE, got, kubectl
 
 KUBERNETES = Path(__file__).resolve().parents[4] / "kubernetes"
-OVERLAY = KUBERNETES / "from-the-node"
+OVERLAY = Path(__file__).resolve().parents[1] / "cluster/single"
 NAMESPACE = "bede-system"
 RESOURCE = "bede.dev/local-memory"
 NODE = "box"
