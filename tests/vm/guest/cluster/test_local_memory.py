@@ -129,6 +129,68 @@ def test_the_stock_scheduler_says_what_does_not_fit():
             wait_until("the second one is said not to fit", why, DEADLINE)
 
 
+def labelled(made, app):
+    made.spec["metadata"]["labels"] = {"app": app}
+    return made
+
+
+def borrowing(name, megabytes, lent):
+    """A container that holds *megabytes* and requests memory that others lend."""
+    made = steady(name, megabytes)
+    made["resources"] = {"limits": {bede_system.LENT: lent}}
+    return made
+
+
+def test_what_a_lender_does_not_need_is_lent_and_comes_back():
+    bede_system.learned("lender", "web", 32)
+    # What it asks for is replaced by what was learned, unless it says by an annotation what it wants.
+    lender = labelled(pod("lender", steady("web", 160)), "lender")
+    lender.spec["metadata"]["annotations"] = {"bede.local/web": "128Mi"}
+    with lender:
+        lender.full("web")
+        held(lender, "web", 128)
+        wait_until("the node reports it", lambda: told(lender) == {"web": 128}, DEADLINE)
+        began = time.monotonic()
+        with pod("borrower", borrowing("job", 96, "64Mi")) as borrower:
+            borrower.full("job")
+            print(f"from pending to full of what was lent: {time.monotonic() - began:.1f} s")
+            held(borrower, "job", 64)
+            held(lender, "web", 64)
+            bede_system.learned("lender", "web", 128)
+            wait_until("the borrower is gone", lambda: gone("borrower"), DEADLINE)
+        wait_until("the lender has all again", lambda: told(lender) == {"web": 128}, DEADLINE)
+        wait_until("nothing is offered", lambda: not bede_system.lent(), DEADLINE)
+    kubectl("delete", "localmemoryprofile", "lender")
+
+
+def gone(name):
+    """Whether a pod is gone, or about to be."""
+    found = got("pods", "--field-selector", f"metadata.name={name}")["items"]
+    return not found or "deletionTimestamp" in found[0]["metadata"]
+
+
+def test_a_new_pod_gets_what_was_learned():
+    bede_system.learned("known", "web", 48)
+
+    def is_known():
+        found = create_dry(labelled(pod("known", asking("web", 96, "256Mi")), "known").spec)
+        return found.get("bede.local/web") == "48Mi" and found
+
+    made = wait_until("the webhook knows the profile", is_known, DEADLINE)
+    assert made["bede.dev/asked"] == "web=256Mi"
+    with labelled(pod("known", asking("web", 96, "256Mi")), "known") as one:
+        one.full("web")
+        held(one, "web", 48)
+    kubectl("delete", "localmemoryprofile", "known")
+
+
+def create_dry(spec):
+    """The annotations that admission would give to a pod."""
+    words = ["kubectl", "create", "--dry-run=server", "-o", "json", "-f", "-"]
+    done = subprocess.run(words, input=json.dumps(spec), capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)["metadata"].get("annotations", {})
+
+
 @pytest.mark.parametrize(
     ("annotations", "request_", "why"),
     [

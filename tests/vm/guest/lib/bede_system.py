@@ -3,15 +3,21 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 from helpers import wait_until
 from pods import DEADLINE, got, kubectl
 
+sys.path.insert(0, "/usr/lib/bede-vm")
+
+from cluster_api import Api
+
 KUBERNETES = Path(__file__).resolve().parents[4] / "kubernetes"
 OVERLAY = Path(__file__).resolve().parents[1] / "cluster/single"
 NAMESPACE = "bede-system"
 RESOURCE = "bede.dev/local-memory"
+LENT = "bede.dev/lent-memory"
 NODE = "box"
 CERTIFICATE = f"""
 set -e
@@ -66,6 +72,11 @@ def capacity():
     return int(got("node", NODE)["status"]["allocatable"].get(RESOURCE, 0))
 
 
+def lent():
+    """The bytes of lent memory that the node offers."""
+    return int(got("node", NODE)["status"]["capacity"].get(LENT, 0))
+
+
 def local():
     """The status of the node's NodeLocalMemory."""
     return got("nodelocalmemory", NODE).get("status", {})
@@ -82,6 +93,27 @@ def uninstall():
         DEADLINE,
     )
     kubectl("delete", "-k", str(OVERLAY), "--ignore-not-found")
+
+
+def learned(name, container, megabytes):
+    """Make a profile for the pods with the label app=NAME that has learned what *container* needs."""
+    profile = {
+        "apiVersion": "bede.dev/v1alpha1",
+        "kind": "LocalMemoryProfile",
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": {"app": name}}},
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(profile))
+    size = megabytes << 20
+    advice = {
+        "name": container,
+        "recommended": {"floor": size // 2, "target": size, "max": size},
+        "confidence": 90,
+        "asked": size,
+    }
+    # kubectl of this version cannot write a status.
+    path = f"/apis/bede.dev/v1alpha1/namespaces/default/localmemoryprofiles/{name}/status"
+    Api().ask("PATCH", path, {"status": {"containers": [advice]}}, "application/merge-patch+json")
 
 
 def pods(name):
