@@ -5,7 +5,7 @@ import argparse
 import os
 import sys
 
-from ocihook.engines import edits, engine, programs, real
+from ocihook.engines import edits, engine, kubelet, programs, real
 from ocihook.engines.edits import Plan
 from ocihook.errors import AccessError, RuntimeMissingError
 
@@ -18,6 +18,8 @@ These files are written, all atomically, keeping their mode and owner:
   containerd  the runtime class bede, in /etc/containerd/conf.d/bede.toml if config.toml imports that;
               else, and if files of version 2 have settings of the CRI plugin, at the end of config.toml
   crio        the runtime handler bede in /etc/crio/crio.conf.d/99-bede.conf
+  kubernetes  those of the engine that the kubelet uses, containerd or crio; and an empty directory bede.dev
+              in /var/lib/kubelet/device-plugins, so that a restarted kubelet keeps the node's local memory
   and if bede-runtime has to start a certain runtime of an engine, the script /etc/bede/bede-runtime-ENGINE
 
 The last three versions of each changed file are kept beside it as NAME.bede-YYYYMMDDHHMMSS (for a file in a
@@ -51,24 +53,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the engine's name, and the option that only shows the changes."""
-    parser.add_argument("engine", metavar="ENGINE", choices=engine.NAMES, help=", ".join(engine.NAMES))
+    names = (*engine.NAMES, kubelet.NAME)
+    parser.add_argument("engine", metavar="ENGINE", choices=names, help=", ".join(names))
     parser.add_argument("--dry-run", action="store_true", help="print a diff, and write nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the engine's files, or show what would be written. Return the exit status."""
-    chosen = engine.named(args.engine)
+    name = meant(args.engine)
+    chosen = engine.named(name)
     if not args.dry_run:
         if programs.find(chosen.PROGRAM) is None:
             raise RuntimeMissingError(
-                f"{args.engine} is not installed: there is no {chosen.PROGRAM}",
+                f"{name} is not installed: there is no {chosen.PROGRAM}",
                 "Install it first, or use --dry-run",
             )
-        need_root(args.engine)
+        need_root(name)
+        if args.engine == kubelet.NAME:
+            kubelet.keep_mark()
     carry_out(chosen.configure(args.set_default, args.real), args.dry_run)
     if not args.dry_run and not chosen.state().configured:
         print(f"bede configure: not in effect yet: {chosen.state().note}", file=sys.stderr)
     return 0
+
+
+def meant(name: str) -> str:
+    """Return the engine that *name* means: the kubelet's, if that is kubernetes. Raises BedeError."""
+    return kubelet.engine() if name == kubelet.NAME else name
 
 
 def need_root(name: str) -> None:

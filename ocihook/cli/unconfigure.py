@@ -4,7 +4,7 @@
 import argparse
 
 from ocihook.cli import configure
-from ocihook.engines import engine
+from ocihook.engines import engine, kubelet
 
 DETAILS = """\
 It removes from the files, as they are now, what `bede configure` wrote, and what is empty without that. It
@@ -32,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Remove Bede's part from the engine's files, or show what would change. Return the exit status."""
+    name = configure.meant(args.engine)
     if not args.dry_run:
-        configure.need_root(args.engine)
-    configure.carry_out(engine.named(args.engine).unconfigure(), args.dry_run)
+        configure.need_root(name)
+        if args.engine == kubelet.NAME:
+            kubelet.remove_mark()
+    configure.carry_out(engine.named(name).unconfigure(), args.dry_run)
     return 0

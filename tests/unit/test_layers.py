@@ -38,6 +38,7 @@ SIDEWAYS = {
     ("launch", "engines"),
     ("metrics", "watch"),
     ("cluster", "watch"),
+    ("cluster", "engines"),
     ("agent", "engines"),
     ("agent", "follow"),
     ("doctor", "engines"),

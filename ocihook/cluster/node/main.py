@@ -12,10 +12,11 @@ from typing import Any
 
 from ocihook.cluster import clock, fields, objects, profiles, words
 from ocihook.cluster.api import MERGE, Api, Json, RefusedError
-from ocihook.cluster.node import host, kubelet, plan
+from ocihook.cluster.node import host, plan
 from ocihook.cluster.node.probing import Prober
 from ocihook.cluster.objects import NodeLocalMemory, Ready, Report
 from ocihook.cluster.watching import Backoff, Mirror, tell
+from ocihook.engines import kubelet
 from ocihook.errors import BedeError, ClusterError
 from ocihook.sizing.signals import Rules
 

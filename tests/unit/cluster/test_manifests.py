@@ -10,10 +10,10 @@ import yaml
 from ocihook.cluster import door, profiles, words
 from ocihook.cluster.controller import program as controller
 from ocihook.cluster.controller.trust import CONFIGURATIONS, SECRET
-from ocihook.cluster.node import kubelet
 from ocihook.cluster.node import program as node
 from ocihook.cluster.objects import Bound, Bounded, Ready, Report, Slot, spec, status
 from ocihook.cluster.webhook import program as webhook
+from ocihook.engines import kubelet
 
 Json = dict[str, Any]
 BASE = Path(__file__).resolve().parents[3] / "kubernetes/base"

@@ -10,7 +10,7 @@ from fake_apiserver import FakeApiServer
 
 from ocihook.cluster import door, objects, words
 from ocihook.cluster.api import Api
-from ocihook.cluster.node import host, kubelet, plan
+from ocihook.cluster.node import host, plan
 from ocihook.cluster.node import main as node
 from ocihook.cluster.objects import HOLDS, Bound, NodeLocalMemory, Ready, Report, Slot
 from ocihook.control.status import Status
@@ -128,20 +128,6 @@ def test_a_host_without_far_memory_has_none_to_bind(tmp_path: Path, monkeypatch:
     memory, ready = host.memory(door.share_or_size("10%"))
     assert memory.total == 0
     assert (ready.holds, ready.reason) == (False, "NoFarMemory")
-
-
-def test_the_kubelet_finds_a_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "nodes", host.nodes)
-    monkeypatch.setattr(kubelet.host, "ROOT", str(tmp_path))
-    kubelet.keep_mark()  # there is no kubelet
-    assert not kubelet.remove_mark()
-    where = tmp_path / kubelet.PLUGINS[1:]
-    where.mkdir(parents=True)
-    kubelet.keep_mark()
-    kubelet.keep_mark()
-    assert [one.name for one in where.iterdir()] == ["bede.dev"]
-    assert kubelet.remove_mark()
-    assert list(where.iterdir()) == []
 
 
 @pytest.mark.parametrize(("text", "size"), [("10%", 10), ("0%", 0), ("100%", 100), ("7", 7), ("1Gi", 100)])
