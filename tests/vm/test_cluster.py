@@ -41,5 +41,10 @@ def test_the_node_by_annotations_alone(kernel: str) -> None:
 
 
 @pytest.mark.rarely
+def test_a_storm_of_pods() -> None:
+    run("debian-6.12", "test_storm.py")
+
+
+@pytest.mark.rarely
 def test_nodes_that_only_the_api_server_has() -> None:
     run("debian-6.12", "test_fakes.py")

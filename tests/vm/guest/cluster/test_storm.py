@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two hundred pods that come, go, change, borrow and lend, on nodes that only the API server has.
 
-What the nodes hold is a mock (`bede-nodes`); scheduler, API server, bede-controller and bede-webhook are real.
+The nodes are a mock (`bede-nodes`); scheduler, API server, bede-controller and bede-webhook are real.
 """
 
 import json
