@@ -19,6 +19,11 @@ class Work:
         self._backoffs: dict[str, Backoff] = {}
         self._changed = threading.Condition()
 
+    def __len__(self) -> int:
+        """Return how many names can be taken at once."""
+        with self._changed:
+            return len(self._ready)
+
     def put(self, name: str) -> None:
         """Have *name* looked at soon."""
         with self._changed:

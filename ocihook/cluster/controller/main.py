@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import NamedTuple
 
 from ocihook.cluster import objects, pods, profiles, words
 from ocihook.cluster.api import MERGE, Api, RefusedError
@@ -29,6 +30,16 @@ _WAITING = " "  # stands for the pods that wait for lent memory
 _CONFLICT = 409
 
 
+class Known(NamedTuple):
+    """What the controller knows now."""
+
+    nodes: list[Node]
+    locals: list[NodeLocalMemory]
+    pods: list[Pod]  #: those that are on a node
+    errors: int  #: looks at nodes that have failed so far
+    queue: int  #: names of nodes that wait
+
+
 class Controller:
     """Mirrors of what it follows, and the names of nodes that have to be looked at."""
 
@@ -41,6 +52,7 @@ class Controller:
         self._by_uid: dict[str, Pod] = {}
         self._learner = Learner(lambda text: tell(PROGRAM, text))
         self._waiting = Waiting()
+        self._errors = 0
         self._evictor = Evictor(api)
         self._nodes: Mirror[Node] = Mirror(api, "/api/v1/nodes", plan.keep_node, self._changed)
         self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
@@ -79,10 +91,17 @@ class Controller:
                 if failed.get(name) != error.message:
                     tell(PROGRAM, f"node {name}: {error.message}")
                 failed[name] = error.message
+                self._errors += 1
                 self.work.failed(name)
             else:
                 failed.pop(name, None)
                 self.work.worked(name)
+
+    def known(self) -> Known:
+        """Return what is known now. Any thread may call it."""
+        with self._lock:
+            pods = [pod for pod in self._by_uid.values() if pod.node]
+        return Known(self._nodes.all(), self._locals.all(), pods, self._errors, len(self.work))
 
     def look(self, name: str) -> None:
         """Have the API server know what follows for the node called *name*. Raises ClusterError."""

@@ -11,6 +11,7 @@ from ocihook.cluster import door
 from ocihook.errors import EXIT_CLUSTER
 
 PROGRAM = "bede-controller"
+METRICS = 9476
 WHAT = "Tells the scheduler what local memory nodes have, and nodes what their pods are bound to."
 
 
@@ -18,6 +19,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of its arguments."""
     made = door.parser(PROGRAM, WHAT)
     door.add_namespace(made)
+    what = "where Prometheus gets figures of the cluster; 0 for nowhere (default: %(default)s)"
+    made.add_argument("--metrics", metavar="PORT", type=int, default=METRICS, help=what)
     return made
 
 
@@ -27,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def run() -> None:
         from ocihook.cluster.api import connect
+        from ocihook.cluster.controller import metrics
         from ocihook.cluster.controller.main import Controller
         from ocihook.cluster.controller.trust import Trust
         from ocihook.cluster.lease import Lease, Where
@@ -39,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
         api = connect(args.kubeconfig)
         controller = Controller(api)
         controller.start()
+        if args.metrics:
+            metrics.serve(controller, args.metrics)
         holder = f"{socket.gethostname()}-{os.getpid()}"
         lease = Lease(api, Where(args.namespace, PROGRAM, holder))
         tell(PROGRAM, "waits for its turn")

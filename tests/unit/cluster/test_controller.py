@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from fake_apiserver import FakeApiServer, wait_until
+from prometheus_client import CollectorRegistry, generate_latest
 
 from ocihook.cluster import watching, words
 from ocihook.cluster.api import Api
 from ocihook.cluster.controller.main import Controller
+from ocihook.cluster.controller.metrics import Collector
 from ocihook.cluster.controller.trust import CONFIGURATIONS, Trust
 from ocihook.cluster.controller.trust import patch as trust_patch
 from ocihook.cluster.profiles import PROFILES
@@ -150,6 +152,16 @@ def tell(fake: FakeApiServer, **bounds: int) -> None:
     fake.put(LOCAL, {**local, "status": {**local["status"], "containers": held}})
 
 
+def measured(controller: Controller, bound: int) -> dict[str, float] | None:
+    """The controller's figures in bytes, by their short names, once so much is bound."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Collector(controller))
+    lines = (line.split() for line in generate_latest(registry).decode().splitlines() if line[0] != "#")
+    found = {name: float(value) for name, value in lines}
+    sizes = {name[13:-6]: value for name, value in found.items() if name.endswith("_bytes")}
+    return sizes if sizes["bound"] == bound else None
+
+
 def borrow(fake: FakeApiServer, node: str) -> None:
     web = {"name": "web", "resources": {"limits": {words.LENT: "256Mi"}}}
     meta = {"namespace": "ns", "name": "borrower", "uid": "b", "annotations": {"bede.local/web": "256Mi"}}
@@ -186,6 +198,9 @@ def test_a_waiting_borrower_gets_what_a_lender_does_not_need(fake: FakeApiServer
     borrow(fake, "n1")
     wait_until("the borrower has it", lambda: sorted(bounds(fake)) == [GIB // 4, 3 * GIB // 4])
     tell(fake, l=3 * GIB // 4, b=GIB // 4)
+    figures = wait_until("the figures are there", lambda: measured(controller, bound=GIB))
+    assert (figures["requested"], figures["lent"], figures["offered"]) == (GIB, GIB // 4, GIB // 4)
+    assert (figures["total"], figures["reserved"]) == (8 * GIB, GIB)
     needs = {**advice, "recommended": {"floor": GIB, "target": GIB, "max": GIB}}
     fake.put(f"{PROFILES}/ns.web", {**profile, "status": {"containers": [needs]}})
     wait_until("the borrower is evicted", lambda: ("POST", f"{EVICTION}") in fake.asked)

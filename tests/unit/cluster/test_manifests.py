@@ -115,6 +115,8 @@ def test_the_programs_understand_their_arguments() -> None:
             assert {kubelet.PLUGINS, "/run/bede", "/etc/bede", "/sys/fs/cgroup"} < mounted
         else:
             assert args.namespace == words.NAMESPACE
+        if program is controller:
+            assert container["ports"] == [{"name": "metrics", "containerPort": args.metrics}]
 
 
 def test_the_webhooks_are_those_that_the_program_serves() -> None:
