@@ -5,7 +5,7 @@
  * Writing 1 to /proc/PID/clear_refs clears all of a process's accessed bits, at some 50 ns a page; programs of ours report
  * which of them were set (bpf.h). So a window is what lies between two such writes. DAMON takes twenty times as long for a
  * page. But a write holds the process's mmap_lock, and so stops its page faults meanwhile; therefore this source leaves
- * large processes to others. Sources: Documentation/filesystems/proc.rst, fs/proc/task_mmu.c (clear_refs_pte_range).
+ * large processes to others. What a CPU keeps a translation of is not seen to be accessed, see visit.h. Sources: Documentation/filesystems/proc.rst, fs/proc/task_mmu.c (clear_refs_pte_range).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -18,6 +18,7 @@
 #include "bpf.h"
 #include "heat.h"
 #include "units.h"
+#include "visit.h"
 
 #define MOST_BYTES (512ULL << 20) /* of one process: its page faults wait for 10 ms at most */
 #define LAST (1ULL << 56)	  /* beyond all addresses of processes */
@@ -121,13 +122,17 @@ static int sleep_for(uint64_t us, const atomic_int *wanted)
 static int watch(struct watched *all, const struct bede_heat_ask *ask)
 {
 	int err = *ask->kept ? 0 : bede_bpf_attach();
+	struct bede_visit visit;
 
 	*ask->kept = !err;
+	bede_visit_open(&visit, bede_visit_helps(), ask->processes, ask->count);
 	for (unsigned window = 0; window <= ask->windows && !err; window++) {
 		if (window)
 			err = sleep_for(ask->window_us, ask->wanted);
 		for (size_t i = 0; i < ask->count && !err; i++)
 			err = look(&all[i], window);
+		if (window < ask->windows && !err)
+			bede_visit_all(&visit, ask->wanted);
 	}
 	bede_bpf_hush();
 	return err;

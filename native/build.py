@@ -15,7 +15,7 @@ SOURCES = (*TOPICS, "thread", "deadline", "lru", "demoter", "swapguard", "shorta
 SOURCES += ("recount", "backends", "tier", "migrate", "steering", "switcher", "mover", "vmas", "pages")
 SOURCES += ("accessed", "btf", "bpf", "damon", "trace", "scores", "recent", "order", "search", "exchange")
 SOURCES += ("ticket", "roomiest", "pagelist", "ranges", "learn", "hits", "shared", "reclaim")
-SOURCES += ("pmu", "perf", "sightings", "sampled", "forecast", "worth")
+SOURCES += ("pmu", "perf", "sightings", "sampled", "forecast", "worth", "visit")
 
 #: Every finding of AddressSanitizer and UBSan is fatal.
 SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")

@@ -4,8 +4,9 @@
  *
  *     heat learn SCORES MEASURED WINDOWS BEFORE | window MEASURED WINDOW_US BOUND
  *     heat forecast SCORES WINDOWS MEMORY OF_WINDOWS | drift SCORES MEASURED WINDOWS BEFORE
- *     heat trace FORMAT PAGE NAME... | function BTF NAME | recent | ticket
+ *     heat trace FORMAT PAGE NAME... | function BTF NAME | recent | ticket | visit PID TIMES HELPS
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@
 #include "shared.h"
 #include "ticket.h"
 #include "trace.h"
+#include "visit.h"
 
 static uint64_t bytes_of(const struct bede_ranges *ranges)
 {
@@ -291,6 +293,25 @@ static int ticket(void)
 	return 0;
 }
 
+/* Visits the CPUs of a process so many times. Prints how many these are, and whether this thread may run where it might before. */
+static int visit(char **argv)
+{
+	struct bede_process process = { .pid = atoi(argv[2]) };
+	struct bede_visit visit;
+	atomic_int wanted = 1;
+	cpu_set_t before, after;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	bede_visit_open(&visit, *argv[4] == '1', &process, 1);
+	for (int times = atoi(argv[3]); times; times--) {
+		bede_visit_all(&visit, &wanted);
+		usleep(1000);
+	}
+	sched_getaffinity(0, sizeof(after), &after);
+	printf("%d %d\n", CPU_COUNT(&visit.all), CPU_EQUAL(&before, &after));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 6 && !strcmp(argv[1], "forecast"))
@@ -309,6 +330,8 @@ int main(int argc, char **argv)
 		return trace(argc, argv);
 	if (argc == 4 && !strcmp(argv[1], "function"))
 		return function(argv);
+	if (argc == 5 && !strcmp(argv[1], "visit"))
+		return visit(argv);
 	if (argc == 2 && !strcmp(argv[1], "recent"))
 		return recent();
 	if (argc == 2 && !strcmp(argv[1], "crowd"))

@@ -2,10 +2,13 @@
 """Which pages shall be local: averages, windows, tickets, and what reads the kernel's records."""
 
 import itertools
+import os
 import random
 import statistics
 import struct
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -400,3 +403,34 @@ def test_pages_that_were_moved_are_remembered_for_a_while(heat: Path) -> None:
 def test_a_ticket_never_exceeds_the_room(heat: Path, heat_race: Path) -> None:
     run(heat, "ticket")
     run(heat_race, "ticket")
+
+
+def switches(process: subprocess.Popen[bytes]) -> int:
+    """How many times others have taken the CPU from *process*."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("nonvoluntary_ctxt_switches:")))
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_where_a_process_has_a_cpu_for_itself_that_is_visited(heat: Path, helps: bool) -> None:
+    """It would keep translations there for seconds, and what it uses would look unused."""
+    here, there, *_ = sorted(os.sched_getaffinity(0)) * 2
+    times = 100
+    process = subprocess.Popen(["taskset", "-c", str(there), sys.executable, "-ISBc", "while True: pass"])
+    try:
+        while os.sched_getaffinity(process.pid) != {there}:
+            time.sleep(0.01)
+        before = switches(process)
+        visits = [heat, "visit", process.pid, times, int(helps)]
+        found = run(Path("/usr/bin/taskset"), "-c", here, *visits)
+        assert found == ["1 1" if helps else "0 1"]
+        assert not helps or here == there or switches(process) - before >= times
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_cpus_of_a_process_that_has_ended_are_not_visited(heat: Path) -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    assert run(heat, "visit", process.pid, 1, 1) == ["0 1"]
