@@ -23,6 +23,7 @@
 #include "heat.h"
 #include "trace.h"
 #include "units.h"
+#include "visit.h"
 
 #define ADMIN "/sys/kernel/mm/damon/admin/kdamonds"
 #define STAT "/sys/module/damon_stat/parameters/enabled" /* DAMON_STAT (7.3) occupies DAMON while it is on */
@@ -233,11 +234,15 @@ static int await(const struct bede_heat_ask *ask, struct bede_heat *out)
 {
 	struct collected collected = { .ask = ask, .out = out };
 	uint64_t until = now_us() + ask->window_us * ask->windows * 2 + SLOWEST_US;
+	struct bede_visit visit;
 	int quiet = 0;
 
+	bede_visit_open(&visit, bede_visit_helps(), ask->processes, ask->count);
 	while (now_us() < until) {
 		if (!*ask->wanted)
 			return -EINTR;
+		/* DAMON is a thread of the kernel, which has no translations of its own: no CPU forgets any for it. */
+		bede_visit_all(&visit, ask->wanted);
 		usleep(SLICE_US);
 		if (ask->meanwhile)
 			ask->meanwhile(ask->context);
