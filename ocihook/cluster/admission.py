@@ -61,9 +61,12 @@ def create(pod: Json, classes: tuple[str, ...] = CLASSES, advised: Mapping[str, 
 
 def update(before: Json, pod: Json) -> None:
     """Check a change of a pod that has a bound. Raises InputError."""
-    if words.BOUND not in fields.texts(before, "metadata", "labels"):
+    was, is_now = (words.BOUND in fields.texts(one, "metadata", "labels") for one in (before, pod))
+    if not was and not is_now:
         return
-    if words.BOUND not in fields.texts(pod, "metadata", "labels"):
+    if not was:
+        raise InputError(f"label {words.BOUND} is for pods that are made with a bound", "Leave it out")
+    if not is_now:
         raise InputError(f"label {words.BOUND} stays on a pod with a bound", "Delete the pod instead")
     had, has = (fields.texts(one, "metadata", "annotations") for one in (before, pod))
     if pods.bedes(had) == pods.bedes(has):

@@ -74,19 +74,29 @@ class Lease:
             time.sleep(RETRIED)
 
     def keep(self, lost: Callable[[], None]) -> None:
-        """Renew the lease in a thread of its own. Call *lost* once, if that fails for too long."""
+        """Renew the lease in a thread of its own. Call *lost* once, if that fails for too long.
+
+        Another thread looks at the clock: a request may hang for longer than the lease lasts.
+        """
+        taken = threading.Event()  # by somebody else
 
         def renew() -> None:
-            while self._now() - self._renewed < GIVEN_UP:
+            while not taken.is_set():
                 time.sleep(RENEWED if self._now() - self._renewed < RENEWED else RETRIED)
                 try:
                     if not self.attempt():
-                        break  # somebody else has it
+                        taken.set()
                 except ClusterError:
                     continue
+
+        def watch() -> None:
+            while self._now() - self._renewed < GIVEN_UP and not taken.wait(GIVEN_UP / 20):
+                continue
+            taken.set()
             lost()
 
-        threading.Thread(target=renew, name="lease", daemon=True).start()
+        for target in (renew, watch):
+            threading.Thread(target=target, name=f"lease {target.__name__}", daemon=True).start()
 
     def _write(self, method: str, path: str, body: Json) -> bool:
         began = self._now()

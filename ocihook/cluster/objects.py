@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ocihook.cluster import fields, quantity, words
+from ocihook.errors import printable
 
 Json = dict[str, Any]
 _SIZES = ("bound", "local", "far", "promoted", "denied", "suffers")
 _HITS = ("hitsLocal", "hitsBest")
+_LONGEST = 200  # characters of a node's message
 READY = "Ready"  #: the condition's type
 HOLDS = "HoldsBounds"  #: the reason of a condition that is true
 
@@ -206,8 +208,9 @@ def _report(raw: Json) -> Report | None:
 
 def _bounded(raw: Json) -> Bounded:
     sizes = {name: fields.size(raw, name) for name in _SIZES}
-    local, best = (fields.size(raw, name) if name in raw else None for name in _HITS)
-    namespace, pod, message = (fields.text(raw, name) for name in ("namespace", "pod", "message"))
+    local, best = (min(fields.size(raw, name), 1000) if name in raw else None for name in _HITS)
+    namespace, pod = (fields.text(raw, name) for name in ("namespace", "pod"))
+    message = printable(fields.text(raw, "message"))[:_LONGEST]
     return Bounded(_slot(raw), namespace, pod, hits_local=local, hits_best=best, message=message, **sizes)
 
 

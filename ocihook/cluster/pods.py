@@ -40,6 +40,7 @@ class Pod:
     bounds: tuple[Bound, ...]  #: of those of its containers that have one
     requests: tuple[tuple[str, int], ...] = ()  #: what the pod itself asked for, by container
     labels: tuple[tuple[str, str], ...] = ()
+    going: bool = False  #: whether it is being deleted
 
     @property
     def key(self) -> str:
@@ -148,13 +149,14 @@ def keep(raw: Json) -> Pod | None:
     bounds = []
     for one in every:
         most = one.request if one.lent is None else one.lent
+        if most is None:
+            continue  # the scheduler does not count it: its node holds it to its annotation alone
         try:
             size = bound(one, annotations)
         except InputError:
             size = most
-        if size is not None:
-            size = size if most is None else min(size, most)
-            bounds.append(Bound(Slot(uid, one.name), size, size if one.lent is None else 0))
+        size = most if size is None else min(size, most)
+        bounds.append(Bound(Slot(uid, one.name), size, size if one.lent is None else 0))
     return Pod(
         fields.text(meta, "namespace"),
         fields.text(meta, "name"),
@@ -165,4 +167,5 @@ def keep(raw: Json) -> Pod | None:
         tuple(sorted(bounds)),
         tuple(sorted(({one.name: one.request for one in every if one.request} | asked(annotations)).items())),
         tuple(sorted(fields.texts(meta, "labels").items())),
+        "deletionTimestamp" in meta,
     )

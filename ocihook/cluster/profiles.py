@@ -7,13 +7,14 @@ A person writes ``spec``: which pods, and what may be recommended. The controlle
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ocihook.cluster import fields, quantity, words
 from ocihook.errors import InputError
 from ocihook.sizing.curve import Latencies
-from ocihook.sizing.recommend import Recommendation
+from ocihook.sizing.lending import PAGE
+from ocihook.sizing.recommend import DOUBT, Recommendation
 from ocihook.spec.annotation import MINIMUM
 
 Json = dict[str, Any]
@@ -97,6 +98,11 @@ def parse(raw: Json) -> Profile:
     )
 
 
+def parse_short(raw: Json) -> Profile:
+    """Return the object in *raw* without what was learned, which is large."""
+    return replace(parse(raw), saved=())
+
+
 def _advice(raw: Json) -> Advice:
     sizes = {name: fields.size(raw, "recommended", name) for name in ("floor", "target", "max")}
     return Advice(**sizes, confidence=fields.size(raw, "confidence"))
@@ -112,16 +118,22 @@ def chosen(found: list[Profile], namespace: str, labels: Mapping[str, str]) -> P
 def advised(profile: Profile | None, container: str) -> Recommendation | None:
     """Return what *profile* recommends for the *container* of that name; None if nothing."""
     one = dict(profile.advice).get(container) if profile else None
-    if one is None or one.target < MINIMUM:
+    if one is None or not _is_believed(one):
         return None
-    return Recommendation(one.floor, one.target, one.max, one.confidence / 100)
+    floor, target, most = (size // PAGE * PAGE for size in (one.floor, one.target, one.max))
+    return Recommendation(floor, target, most, one.confidence / 100)
+
+
+def _is_believed(one: Advice) -> bool:
+    return one.target >= MINIMUM and one.confidence >= 100 * DOUBT
 
 
 def sizes(profile: Profile | None) -> dict[str, int]:
     """Return the bytes that new pods get, by the container's name; empty if the profile changes none."""
     if profile is None or profile.mode != INITIAL:
         return {}
-    return {name: one.target for name, one in profile.advice if one.target >= MINIMUM}
+    # Whole pages, as kernels count.
+    return {name: one.target // PAGE * PAGE for name, one in profile.advice if _is_believed(one)}
 
 
 PROFILES = f"{words.API}/localmemoryprofiles"

@@ -16,6 +16,7 @@ class Work:
     def __init__(self) -> None:
         self._ready: dict[str, None] = {}  # in the order in which they came
         self._later: list[tuple[float, str]] = []
+        self._due: dict[str, float] = {}
         self._backoffs: dict[str, Backoff] = {}
         self._changed = threading.Condition()
 
@@ -31,9 +32,13 @@ class Work:
             self._changed.notify()
 
     def after(self, seconds: float, name: str) -> None:
-        """Have *name* looked at in *seconds*."""
+        """Have *name* looked at in *seconds*, or when it is due already if that is sooner."""
+        due = time.monotonic() + seconds
         with self._changed:
-            heapq.heappush(self._later, (time.monotonic() + seconds, name))
+            if self._due.get(name, due + 1) <= due:
+                return
+            self._due[name] = due
+            heapq.heappush(self._later, (due, name))
             self._changed.notify()
 
     def failed(self, name: str) -> None:
@@ -50,7 +55,10 @@ class Work:
             while True:
                 now = time.monotonic()
                 while self._later and self._later[0][0] <= now:
-                    self._ready.setdefault(heapq.heappop(self._later)[1])
+                    due, name = heapq.heappop(self._later)
+                    if self._due.get(name) == due:  # or it became due sooner
+                        del self._due[name]
+                        self._ready.setdefault(name)
                 if self._ready:
                     name = next(iter(self._ready))
                     del self._ready[name]

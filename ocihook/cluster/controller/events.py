@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ocihook.cluster import clock, quantity
 from ocihook.cluster.api import Json
 from ocihook.cluster.objects import Bounded, NodeLocalMemory, Slot
+from ocihook.sizing.lending import PAGE
 
 BOUND = "LocalMemoryBound"
 REFUSED = "LocalMemoryRefused"
@@ -29,7 +30,7 @@ def of(local: NodeLocalMemory) -> Iterator[tuple[Bounded, str, str]]:
                 SUFFERING,
                 f"{one.slot.container}: a quarter more local memory would save {saved} of its far hits",
             )
-        elif wanted.get(one.slot) == one.bound:
+        elif one.slot in wanted and wanted[one.slot] // PAGE == one.bound // PAGE:
             told = quantity.in_words(one.bound)
             yield one, BOUND, f"{one.slot.container} holds at most {told} of local memory on {local.name}"
 
@@ -64,15 +65,21 @@ class Told:
 
     def __init__(self) -> None:
         self._last: dict[Slot, tuple[str, str]] = {}
+        self._known: set[str] = set()  # names of nodes
 
     def news(self, local: NodeLocalMemory) -> Iterator[tuple[Bounded, str, str]]:
-        """Yield those of :func:`of` that are not the last that was told of their container."""
+        """Yield those of :func:`of` that are not the last that was told of their container.
+
+        What a node has bound already when it is seen first was told by the controller before this one.
+        """
+        is_first = local.name not in self._known
+        self._known.add(local.name)
         for one, reason, text in of(local):
             if self._last.get(one.slot) != (reason, text):
-                yield one, reason, text
+                if not (is_first and reason == BOUND):
+                    yield one, reason, text
                 self._last[one.slot] = (reason, text)
 
-    def forget(self, pod_uid: str) -> None:
-        """Forget a pod that is gone."""
-        for slot in [slot for slot in self._last if slot.pod_uid == pod_uid]:
-            del self._last[slot]
+    def keep(self, pods: Collection[str]) -> None:
+        """Forget all pods but these, given by their uids."""
+        self._last = {slot: told for slot, told in self._last.items() if slot.pod_uid in pods}

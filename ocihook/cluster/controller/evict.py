@@ -18,8 +18,15 @@ class Evictor:
         self._api = api
         self._version = ""
 
-    def evict(self, pod: Pod) -> None:
-        """Ask for *pod* to be evicted. Raises ClusterError, also while its disruption budget forbids that."""
+    def evict(self, pod: Pod) -> list[ClusterError]:
+        """Ask for *pod* to be evicted. Return the error, such as that its disruption budget forbids it."""
+        try:
+            self._evict(pod)
+        except ClusterError as error:
+            return [error]
+        return []
+
+    def _evict(self, pod: Pod) -> None:
         body = {
             "apiVersion": self._policy(),
             "kind": "Eviction",

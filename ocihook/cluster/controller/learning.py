@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import calendar
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -12,7 +10,7 @@ from ocihook.cluster import fields, quantity
 from ocihook.cluster.api import Json
 from ocihook.cluster.objects import Bounded, NodeLocalMemory, Slot
 from ocihook.cluster.pods import Pod
-from ocihook.cluster.profiles import LATENCIES, Profile, chosen
+from ocihook.cluster.profiles import LATENCIES, Profile
 from ocihook.errors import InputError
 from ocihook.sizing import histogram, history
 from ocihook.sizing.curve import fitted
@@ -24,7 +22,7 @@ from ocihook.sizing.recommend import Limits, Recommendation, recommend
 SAVE = 600.0
 #: Share by which a target has to differ from the one that is written, to be written at once.
 NEWS = 0.05
-_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+MOST = 64  #: containers of a profile, as the custom resource has it
 
 
 @dataclass
@@ -74,35 +72,36 @@ class Learner:
         self._seen = {slot: at for slot, at in self._seen.items() if slot.pod_uid in pods}
 
     def learn(
-        self, local: NodeLocalMemory, pods: Callable[[str], Pod | None], profiles: list[Profile]
+        self, local: NodeLocalMemory, find: Callable[[str], tuple[Profile, Pod] | None], now: float
     ) -> list[Profile]:
         """Learn from a node's report. Return the profiles of which more is known than before.
 
-        *pods* returns a pod by its uid.
+        *find* returns the profile and the pod of a uid. The report counts as made *now*, in seconds since the
+        epoch: a node's own clock may be wrong.
         """
         report = local.report
-        at = _seconds(report.at) if report else None
-        if report is None or at is None:
+        if report is None:
             return []
         found: dict[str, Profile] = {}
         for one in report.containers:
-            pod = pods(one.slot.pod_uid)
-            profile = chosen(profiles, pod.namespace, dict(pod.labels)) if pod else None
-            if pod is None or profile is None or self._seen.get(one.slot) == report.at:
+            both = find(one.slot.pod_uid) if self._seen.get(one.slot) != report.at else None
+            if both is None:
                 continue
+            profile, pod = both
             self._seen[one.slot] = report.at
             known = self._of(profile).setdefault(one.slot.container, _Container())
-            known.asked = dict(pod.requests).get(one.slot.container, 0) or one.bound
-            _add(known, one, at)
+            # The largest of all, so that alike pods that ask for different sizes do not take turns.
+            known.asked = max(known.asked, dict(pod.requests).get(one.slot.container, 0) or one.bound)
+            _add(known, one, now)
             found[profile.uid] = profile
         return list(found.values())
 
     def status(self, profile: Profile, now: float) -> Json | None:
-        """Return the ``status`` to write for *profile* at the time *now*; None if that can wait."""
-        known = self._of(profile)
+        """Return the ``status`` to write for *profile*; None if that can wait. *now* is a monotonic time."""
+        known = dict(sorted(self._of(profile).items())[:MOST])
         advised = {name: one.recommended(profile) for name, one in sorted(known.items()) if one.asked}
         targets = {name: one.target for name, one in advised.items()}
-        at, before = self._written.get(profile.uid, (0.0, {}))
+        at, before = self._written.get(profile.uid, (now - SAVE, {}))
         is_news = targets.keys() != before.keys() or any(
             abs(size - before[name]) > NEWS * before[name] for name, size in targets.items()
         )
@@ -140,10 +139,3 @@ def _told(name: str, known: _Container, one: Recommendation) -> Json:
         "history": known.history.checkpoint(),
         "demand": known.demand.checkpoint(),
     }
-
-
-def _seconds(stamp: str) -> float | None:
-    try:
-        return float(calendar.timegm(time.strptime(stamp, _FORMAT)))
-    except ValueError:
-        return None

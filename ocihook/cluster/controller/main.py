@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from ocihook.cluster import objects, pods, profiles, words
 from ocihook.cluster.api import MERGE, Api, RefusedError
 from ocihook.cluster.controller import events, plan, sharing
 from ocihook.cluster.controller.evict import Evictor
+from ocihook.cluster.controller.index import Index
 from ocihook.cluster.controller.learning import Learner
 from ocihook.cluster.controller.plan import Node
 from ocihook.cluster.controller.waiting import Waiting
@@ -25,9 +25,14 @@ from ocihook.sizing.recommend import Recommendation
 PROGRAM = "bede-controller"
 #: Seconds after which a node is looked at again, whatever happened: what an error left behind is mended then.
 AGAIN = 300.0
+#: Seconds in which borrowers that come together are given to nodes together.
+SOON = 0.5
+#: Seconds after which another node makes room, if the scheduler has not given the borrower to the first one.
+ASSIGNED = 60.0
+_PODS = "/api/v1/pods"
 _EVERY = ""  # stands for all nodes
 _WAITING = " "  # stands for the pods that wait for lent memory
-_CONFLICT = 409
+_NOT_FOUND, _CONFLICT = 404, 409
 
 
 class Known(NamedTuple):
@@ -47,9 +52,7 @@ class Controller:
         self._api = api
         self.work = Work()
         self._told = events.Told()
-        self._lock = threading.Lock()
-        self._by_node: dict[str, dict[str, Pod]] = {}  # by the node's name, then the pod's uid
-        self._by_uid: dict[str, Pod] = {}
+        self._index = Index()
         self._learner = Learner(lambda text: tell(PROGRAM, text))
         self._waiting = Waiting()
         self._errors = 0
@@ -58,7 +61,7 @@ class Controller:
         self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
         asked = {"labelSelector": words.BOUND}
         self._profiles: Mirror[Profile] = Mirror(api, profiles.PROFILES, profiles.parse, self._advised)
-        self._pods: Mirror[Pod] = Mirror(api, "/api/v1/pods", pods.keep, self._moved, asked)
+        self._pods: Mirror[Pod] = Mirror(api, _PODS, pods.keep, self._moved, asked)
 
     def start(self) -> None:
         """Begin to follow everything. Return once all of it has been read."""
@@ -81,16 +84,19 @@ class Controller:
                 for node in self._nodes.all():
                     self.work.put(node.name)
                 self.work.after(AGAIN, _EVERY)
-                with self._lock:
-                    known = set(self._by_uid)
+                known = self._index.uids()
+                self._told.keep(known)
                 self._learner.keep({one.uid for one in self._profiles.all()}, known)
                 continue
             try:
                 self.look(name)
-            except ClusterError as error:
-                if failed.get(name) != error.message:
-                    tell(PROGRAM, f"node {name}: {error.message}")
-                failed[name] = error.message
+            except Exception as error:  # what others have written must not keep the controller from the rest
+                text = f"internal error: {type(error).__name__}: {error}"[:400]
+                if isinstance(error, ClusterError):
+                    text = error.message
+                if failed.get(name) != text:
+                    tell(PROGRAM, f"node {name}: {text}")
+                failed[name] = text
                 self._errors += 1
                 self.work.failed(name)
             else:
@@ -99,8 +105,7 @@ class Controller:
 
     def known(self) -> Known:
         """Return what is known now. Any thread may call it."""
-        with self._lock:
-            pods = [pod for pod in self._by_uid.values() if pod.node]
+        pods = [pod for here in self._index.on_nodes().values() for pod in here]
         return Known(self._nodes.all(), self._locals.all(), pods, self._errors, len(self.work))
 
     def look(self, name: str) -> None:
@@ -108,42 +113,65 @@ class Controller:
         node, local = self._nodes.get(name), self._locals.get(name)
         if node is None:
             return  # its object goes with it
-        with self._lock:
-            here = list(self._by_node.get(name, {}).values())
+        here = self._index.here(name)
         now = time.monotonic()
         shares = sharing.share(here, local, self._advise, self._waiting.at(name, now))
-        for request in plan.requests(node, local, here, shares):
+        counted = here
+        if plan.lowers(node, plan.sizes(node, local, here, shares)):
+            counted = self._all_pods(name)
+        for request in plan.requests(node, local, counted, shares):
             self._api.send("PATCH", request.path, request.body, request.kind)
         again = self._waiting.until(name)
         if again is not None:
             self.work.after(max(again - now, 0.1), name)
-        for pod in here:
-            if pod.uid in shares.evicted:
-                self._evictor.evict(pod)
+        failed = [error for pod in here if pod.uid in shares.evicted for error in self._evictor.evict(pod)]
         if local is not None:
-            for about, reason, text in self._told.news(local):
-                self._send_event(events.event(about, reason, text, time.time()))
-            for profile in self._learner.learn(local, self._by_uid.get, self._profiles.all()):
-                status = self._learner.status(profile, time.time())
-                if status is not None:
-                    self._api.send("PATCH", profiles.path(profile), {"status": status}, MERGE)
+            self._tell(plan.own(local, here))
+        if failed:
+            raise failed[0]
+
+    def _all_pods(self, name: str) -> list[Pod]:
+        """Return all pods of a node, those without Bede's label as well: the kubelet counts them, too."""
+        asked = {"fieldSelector": f"spec.nodeName={name}"}
+        found = (pods.keep(raw) for page in self._api.pages(_PODS, asked) for raw in page["items"])
+        return [pod for pod in found if pod is not None]
+
+    def _tell(self, local: NodeLocalMemory) -> None:
+        """Write events and profiles by what a node has reported."""
+        for about, reason, text in self._told.news(local):
+            self._send_event(events.event(about, reason, text, time.time()))
+        for profile in self._learner.learn(local, self._index.profile_and_pod, time.time()):
+            status = self._learner.status(profile, time.monotonic())
+            if status is not None:
+                self._write(profiles.path(profile), {"status": status})
+
+    def _write(self, path: str, body: dict[str, object]) -> None:
+        try:
+            self._api.send("PATCH", path, body, MERGE)
+        except RefusedError as error:
+            # Whoever has deleted it wants no more of it, and nobody's profile keeps a node from its bounds.
+            if error.status != _NOT_FOUND:
+                tell(PROGRAM, f"{path}: {error.message}")
 
     def _assign(self) -> None:
         """Have nodes make room for the pods that wait for lent memory."""
-        with self._lock:
-            waiting = [pod for pod in self._by_uid.values() if pod.lent and not pod.node]
-            here = {name: list(pods.values()) for name, pods in self._by_node.items()}
+        waiting = self._index.waiting()
         lendable = {}
         if waiting:
-            for name, pods in here.items():
-                shares = sharing.share(pods, self._locals.get(name), self._advise, {})
-                lendable[name] = shares.lendable - sum(pod.lent for pod in pods)
-        for name in self._waiting.assign(sharing.assigned(waiting, lendable)):
+            self.work.after(ASSIGNED, _WAITING)  # the scheduler may not give them to the nodes that make room
+            for name, here in self._index.on_nodes().items():
+                node, local = self._nodes.get(name), self._locals.get(name)
+                if node is None or node.cordoned or local is None or node.unready:
+                    continue
+                shares = sharing.share(here, local, self._advise, {})
+                lendable[name] = shares.lendable - shares.borrowed
+        now = time.monotonic()
+        assigned = sharing.assigned(waiting, lendable, self._waiting.vain(now))
+        for name in self._waiting.assign(assigned, now):
             self.work.put(name)
 
     def _advise(self, pod: Pod, container: str) -> Recommendation | None:
-        found = profiles.chosen(self._profiles.all(), pod.namespace, dict(pod.labels))
-        return profiles.advised(found, container)
+        return profiles.advised(self._index.profile_of(pod), container)
 
     def _send_event(self, event: dict[str, object]) -> None:
         meta = event["metadata"]
@@ -156,10 +184,7 @@ class Controller:
                 tell(PROGRAM, f"event on {meta['name']}: {error.message}")
 
     def _advised(self, before: Profile | None, now: Profile | None) -> None:
-        changed = [one for one in (before, now) if one is not None]
-        with self._lock:
-            nodes = {pod.node for pod in self._by_uid.values() for one in changed if _is_about(one, pod)}
-        for name in nodes - {""}:
+        for name in self._index.learn(before, now):
             self.work.put(name)
 
     def _changed(self, before: Node | NodeLocalMemory | None, now: Node | NodeLocalMemory | None) -> None:
@@ -169,25 +194,11 @@ class Controller:
                 return
 
     def _moved(self, before: Pod | None, now: Pod | None) -> None:
-        with self._lock:
-            if before is not None:
-                self._by_uid.pop(before.uid, None)
-            if now is not None:
-                self._by_uid[now.uid] = now
-            if before is not None and before.node:
-                self._by_node.get(before.node, {}).pop(before.uid, None)
-            if now is not None and now.node:
-                self._by_node.setdefault(now.node, {})[now.uid] = now
-        if now is None and before is not None:
-            self._told.forget(before.uid)
-            if before.lent and before.node:
-                self._waiting.left(before, time.monotonic())
+        self._index.move(before, now)
+        if before is not None and before.lent and before.node and (now is None or now.uid != before.uid):
+            self._waiting.left(before, time.monotonic())
         if any(one is not None and one.lent for one in (before, now)):
-            self.work.put(_WAITING)
+            self.work.after(SOON, _WAITING)
         for one in (before, now):
             if one is not None and one.node:
                 self.work.put(one.node)
-
-
-def _is_about(profile: Profile, pod: Pod) -> bool:
-    return profile.selects(pod.namespace, dict(pod.labels))

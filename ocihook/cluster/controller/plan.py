@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ocihook.cluster import fields, objects, quantity, words
@@ -31,6 +31,11 @@ class Node:
     unready: bool  #: whether it has Bede's taint
     taints: tuple[tuple[tuple[str, str], ...], ...] = ()  #: the others', field by field
     version: str = field(default="", compare=False)  #: of the whole object, most of which is not kept
+    cordoned: bool = False  #: whether the scheduler leaves it out
+
+    def has(self, resource: str) -> int:
+        """Return the bytes of a *resource* that its pods may request now."""
+        return next((size for name, size, _ in self.resources if name == resource), 0)
 
 
 class Request(NamedTuple):
@@ -55,6 +60,7 @@ def keep_node(raw: Json) -> Node:
         unready=any(one.get("key") == words.UNREADY for one in taints),
         taints=tuple(tuple(sorted(_texts(one))) for one in taints if one.get("key") != words.UNREADY),
         version=fields.text(raw, "metadata", "resourceVersion"),
+        cordoned=fields.find(raw, "spec", "unschedulable") is True,
     )
 
 
@@ -69,13 +75,28 @@ def _amount(raw: Json, kind: str, name: str) -> int:
         return 0
 
 
-def capacity(local: NodeLocalMemory | None, pods: Sequence[Pod]) -> int:
+def capacity(local: NodeLocalMemory | None, pods: Sequence[Pod], present: int) -> int:
     """Return the bytes that pods on a node may request.
 
-    Never less than its *pods* have requested: a kubelet that restarts and finds less fails running pods.
+    It does not fall from the *present* bytes below what its *pods* have requested: a kubelet that restarts
+    and finds less fails running pods. But it never rises for them: whoever names a node in a pod goes past
+    the scheduler, and is for the kubelet to refuse.
     """
     offered = local.report.capacity if local and local.report else 0
-    return max(offered, sum(pod.request for pod in pods))
+    return max(offered, min(sum(pod.request for pod in pods), present))
+
+
+def lowers(node: Node, sizes: dict[str, int]) -> bool:
+    """Return whether the node would have less of a resource with these *sizes* than it has."""
+    return any(sizes.get(name, 0) < has for name, has, _ in node.resources)
+
+
+def sizes(node: Node, local: NodeLocalMemory | None, pods: Sequence[Pod], shares: Shares) -> dict[str, int]:
+    """Return the bytes of each resource that the *node* is to have, as :func:`requests` has them."""
+    return {
+        words.RESOURCE: capacity(local, pods, node.has(words.RESOURCE)),
+        words.LENT: max(shares.offered, min(shares.borrowed, node.has(words.LENT))),
+    }
 
 
 def requests(node: Node, local: NodeLocalMemory | None, pods: Sequence[Pod], shares: Shares) -> list[Request]:
@@ -84,8 +105,7 @@ def requests(node: Node, local: NodeLocalMemory | None, pods: Sequence[Pod], sha
     *shares* says how they share its memory. Where less is offered than before, that comes first, and before
     lenders get anything back.
     """
-    sizes = {words.RESOURCE: capacity(local, pods), words.LENT: shares.offered}
-    found = [*_resources(node, sizes), *_taint(node, local)]
+    found = [*_resources(node, sizes(node, local, pods, shares)), *_taint(node, local)]
     if local is None:
         return found
     path = f"{words.NODES}/{local.name}"
@@ -121,3 +141,19 @@ def _taint(node: Node, local: NodeLocalMemory | None) -> list[Request]:
     # The list is written as a whole. With its version, nobody else's change in the meantime is lost.
     body = {"metadata": {"resourceVersion": node.version}, "spec": {"taints": taints}}
     return [Request(f"/api/v1/nodes/{node.name}", body, MERGE)]
+
+
+def own(local: NodeLocalMemory, pods: Sequence[Pod]) -> NodeLocalMemory:
+    """Return *local* with what it reports of its own *pods* alone, by their own names.
+
+    A node could report anything, of anybody's pods.
+    """
+    here = {pod.uid: pod for pod in pods}
+    if local.report is None:
+        return local
+    kept = tuple(
+        replace(one, namespace=here[one.slot.pod_uid].namespace, pod=here[one.slot.pod_uid].name)
+        for one in local.report.containers
+        if one.slot.pod_uid in here
+    )
+    return replace(local, report=replace(local.report, containers=kept))

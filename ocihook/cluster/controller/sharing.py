@@ -14,7 +14,7 @@ that, the memory is offered. When nobody borrows any more, the offer ends before
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ocihook.cluster.objects import Bound, NodeLocalMemory, Slot
@@ -36,6 +36,7 @@ class Shares:
 
     bounds: tuple[Bound, ...]  #: of all containers, sorted
     offered: int  #: lent memory that the scheduler may count on now
+    borrowed: int  #: of what is offered, what pods have: that is not taken back while they run
     lendable: int  #: lent memory that there could be
     evicted: tuple[str, ...] = ()  #: uids of the pods that have to go, since what they borrowed is needed
 
@@ -81,7 +82,7 @@ def share(
     try:
         plan = lending.plan(total, given, [*taken, *wanted])
     except InputError:  # sizes that no admission has let pass
-        return Shares(tuple(sorted([*guaranteed, *lent])), 0, 0)
+        return Shares(tuple(sorted([*guaranteed, *lent])), 0, 0, 0)
     after = {change.key: change.after for change in plan.changes}
     bounds = [
         one._replace(size=after.get(_key(one.slot), present.get(one.slot, one.size))) for one in guaranteed
@@ -90,14 +91,17 @@ def share(
         one._replace(size=after.get(_key(one.slot), present.get(one.slot, one.size)) or MINIMUM)
         for one in lent
     ]
-    gone = {owners[one.slot].uid for one in lent if after.get(_key(one.slot)) == 0}
-    # Not what those have who are to go: another one would come in their place, and have no room either.
-    borrowed = sum(pod.lent for pod in pods if pod.uid not in gone)
+    gone = {
+        owners[one.slot].uid for one in lent if after.get(_key(one.slot)) == 0 and not owners[one.slot].going
+    }
+    # Not what those have who go: another one would come in their place, and have no room either.
+    borrowed = sum(pod.lent for pod in pods if not pod.going)
     return Shares(
-        tuple(sorted(bounds)),
-        max(borrowed, _free(bounds, local) if waiting or borrowed else 0),
-        plan.lendable,
-        tuple(sorted(gone)),
+        bounds=tuple(sorted(bounds)),
+        offered=_free(bounds, local) if waiting or borrowed else 0,
+        borrowed=borrowed,
+        lendable=plan.lendable,
+        evicted=tuple(sorted(gone)),
     )
 
 
@@ -117,18 +121,21 @@ def _free(bounds: Sequence[Bound], local: NodeLocalMemory | None) -> int:
     return max(sum(given_up), 0)
 
 
-def assigned(waiting: Sequence[Pod], lendable: Mapping[str, int]) -> dict[str, dict[str, int]]:
+def assigned(
+    waiting: Sequence[Pod], lendable: Mapping[str, int], vain: Collection[tuple[str, str]] = ()
+) -> dict[str, dict[str, int]]:
     """Return which nodes make room for which waiting pods: by the node's name, bytes by the pod's uid.
 
-    *lendable* has the bytes that each node could lend. The scheduler decides in the end; it is enough that
-    there is a node for each pod.
+    *lendable* has the bytes that each node could lend. The scheduler decides in the end: a node where it does
+    not place a pod is among the *vain* pairs of uid and node, and others are tried before it.
     """
     left = dict(lendable)
     found: dict[str, dict[str, int]] = {}
     for pod in sorted(waiting, key=lambda pod: (-pod.lent, pod.key)):
-        name = max(sorted(left), key=lambda name: left[name], default=None)
-        if name is None or left[name] < pod.lent:
+        fitting = [name for name in sorted(left) if left[name] >= pod.lent]
+        if not fitting:
             continue
+        name = max(fitting, key=lambda name, uid=pod.uid: ((uid, name) not in vain, left[name]))  # type: ignore[misc]
         left[name] -= pod.lent
         found.setdefault(name, {})[pod.uid] = pod.lent
     return found

@@ -11,6 +11,8 @@ from ocihook.cluster.pods import Pod
 #: Seconds for which what a borrower has left is still offered. The kubelet would fail a borrower that the
 #: scheduler gives to the node in the moment in which the offer ends. After a minute of quiet there is none.
 HOLD = 60.0
+#: Seconds after which a node has made room in vain: the scheduler takes some to place a pod, if it can.
+LONG = 45.0
 
 
 class Waiting:
@@ -19,16 +21,27 @@ class Waiting:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._assigned: dict[str, dict[str, int]] = {}  # by the node's name, bytes by the pod's uid
+        self._since: dict[tuple[str, str], float] = {}  # when a node was asked for a pod: (uid, node)
         self._left: dict[
             str, dict[str, tuple[int, float]]
         ] = {}  # the same with the time until which it holds
 
-    def assign(self, assigned: Mapping[str, Mapping[str, int]]) -> Iterable[str]:
-        """Let nodes make room as in :func:`sharing.assigned`. Return the names of nodes that were changed."""
+    def assign(self, assigned: Mapping[str, Mapping[str, int]], now: float) -> Iterable[str]:
+        """Let nodes make room from *now* on, as in :func:`sharing.assigned`. Return those with a change."""
         with self._lock:
+            asked = {(uid, name) for name, pods in assigned.items() for uid in pods}
+            still = {uid for uid, _ in asked}
+            self._since = {pair: at for pair, at in self._since.items() if pair[0] in still}
+            for pair in asked:
+                self._since.setdefault(pair, now)
             before, self._assigned = self._assigned, {name: dict(pods) for name, pods in assigned.items()}
         names = before.keys() | assigned.keys()
         return sorted(name for name in names if before.get(name) != self._assigned.get(name))
+
+    def vain(self, now: float) -> set[tuple[str, str]]:
+        """Return (uid, node) of the pods that a node has made room for in vain, for :data:`LONG`."""
+        with self._lock:
+            return {pair for pair, at in self._since.items() if now - at >= LONG}
 
     def left(self, pod: Pod, now: float) -> None:
         """Note that a borrower has left its node at the time *now*."""

@@ -45,10 +45,10 @@ class Reporter:
         is_new = self._last is None or _news(report) != _news(self._last)
         if now < self._not_before or not (is_new or now >= self._due):
             return
-        if not self._status:
-            self._status = fields.mapping(self._object(), "status")
-        status = objects.status(report, self._status, clock.stamp(time.time()))
         try:
+            if not self._status:
+                self._status = fields.mapping(self._object(), "status")
+            status = objects.status(report, self._status, clock.stamp(time.time()))
             self._write(status)
         except ClusterError:
             self._not_before = now + self._backoff.failed()

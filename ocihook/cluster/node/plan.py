@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ocihook import host
 from ocihook.cluster import quantity
 from ocihook.cluster.objects import Bound, Slot
 from ocihook.control.status import Status
@@ -42,7 +43,11 @@ def changes(held: Sequence[Status], bounds: Sequence[Bound], capacity: int) -> P
     found: list[Change] = []
     refused: dict[Slot, str] = {}
     wanted = _wanted(held, bounds, capacity)
-    differ = [(wanted[slot(one)], one) for one in held if wanted.get(slot(one), one.bound) != one.bound]
+    differ = [
+        (wanted[slot(one)], one)
+        for one in held
+        if slot(one) in wanted and not is_same(wanted[slot(one)], one.bound)
+    ]
     for size, one in sorted(differ, key=lambda pair: pair[0] - pair[1].bound):
         after = total + size - one.bound
         if size > one.bound and after > capacity:
@@ -55,6 +60,11 @@ def changes(held: Sequence[Status], bounds: Sequence[Bound], capacity: int) -> P
         total = after
         found.append(Change(one, size))
     return Plan(found, refused)
+
+
+def is_same(size: int, other: int) -> bool:
+    """Return whether two bounds are one to the kernel, which counts pages."""
+    return size // host.PAGE == other // host.PAGE
 
 
 def _wanted(held: Sequence[Status], bounds: Sequence[Bound], capacity: int) -> dict[Slot, int]:

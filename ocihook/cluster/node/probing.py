@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from ocihook.cluster.node.plan import slot
+from ocihook.cluster.node.plan import is_same, slot
 from ocihook.cluster.objects import Bound, Slot
 from ocihook.control.status import Status
 from ocihook.sizing import suffering
@@ -79,7 +79,9 @@ class Prober:
 
     def _size(self, one: Bound) -> int:
         known = self._watched.get(one.slot)
-        if known is None or known.detector.phase is not Phase.PROBING or known.detector.bound != one.size:
+        if known is None or known.detector.phase is not Phase.PROBING:
+            return one.size
+        if not is_same(known.detector.bound, one.size):
             return one.size
         return known.detector.probe_bound
 

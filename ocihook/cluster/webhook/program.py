@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 
         api = connect(args.kubeconfig)
         placed = Placed(api, args.namespace)
-        known: Mirror[Profile] = Mirror(api, PROFILES, profiles.parse, lambda before, now: None)
+        known: Mirror[Profile] = Mirror(api, PROFILES, profiles.parse_short, lambda before, now: None)
         known.start(PROGRAM)
 
         def advised(namespace: str, labels: dict[str, str]) -> dict[str, int]:

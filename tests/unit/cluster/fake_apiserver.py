@@ -59,7 +59,16 @@ class FakeApiServer:
             self.changed.notify_all()
 
     def listed(self, where: str) -> list[Json]:
-        return [one for path, one in sorted(self.objects.items()) if path.rpartition("/")[0] == where]
+        return [
+            one for path, one in sorted(self.objects.items()) if everywhere(path.rpartition("/")[0]) == where
+        ]
+
+
+def everywhere(where: str) -> str:
+    """The list of all namespaces that has what the list *where* has, but for events and leases."""
+    before, found, rest = where.partition("/namespaces/")
+    is_ours = found and not rest.endswith(("/events", "/leases"))
+    return f"{before}/{rest.partition('/')[2]}" if is_ours else where
 
 
 def merged(old: Any, change: Any) -> Any:
@@ -151,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
                     events = [one for one in fake.history if one[0] > seen]
                     seen = max(one[0] for one in events)
                 for _, list_of, kind, object in events:
-                    if list_of == where:
+                    if everywhere(list_of) == where:
                         self._chunk({"type": kind, "object": object})
 
     def _chunk(self, event: Json) -> None:

@@ -175,6 +175,17 @@ def test_other_changes_of_a_pod_pass_whatever_is_in_it() -> None:
     admission.update(pod(container("web")), pod(container("web"), bede_local="64M"))
 
 
+def test_a_pod_that_was_made_without_a_bound_cannot_claim_one() -> None:
+    before = pod(container("web"))
+    after = pod(container("web"), bede_local__web="1000000G")
+    after["metadata"]["labels"] = {BOUND: "true"}
+    with pytest.raises(InputError, match="is for pods that are made with a bound"):
+        admission.update(before, after)
+    kept = pods.keep(after)
+    assert kept is not None
+    assert (kept.request, kept.bounds) == (0, ())
+
+
 def test_the_scheduler_counts_as_we_do() -> None:
     """The table of KEP-753: init containers one by one, sidecars with what comes after them."""
     sidecar = container("proxy", "16Mi", restartPolicy="Always")

@@ -112,6 +112,16 @@ def test_work_comes_once_and_in_order() -> None:
     assert work.take() == "d"
 
 
+def test_a_name_has_one_timer_however_often_it_fails() -> None:
+    work = Work()
+    for _ in range(100):
+        work.after(1000.0, "a")
+    work.after(0.01, "a")
+    assert work.take() == "a"
+    assert len(work) == 0
+    assert list(work._due) == []
+
+
 def test_waits_grow_to_a_limit_and_differ() -> None:
     backoff = watching.Backoff(1.0, 8.0)
     waits = [backoff.failed() for _ in range(12)]

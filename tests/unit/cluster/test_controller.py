@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller against a stand-in for the API server: what it leaves there."""
 
+import sys
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +18,11 @@ from ocihook.cluster.controller.main import Controller
 from ocihook.cluster.controller.metrics import Collector
 from ocihook.cluster.controller.trust import CONFIGURATIONS, Trust
 from ocihook.cluster.controller.trust import patch as trust_patch
-from ocihook.cluster.profiles import PROFILES
 from ocihook.errors import ClusterError
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "vm/guest/lib"))
+
+from taught import container
 
 NODE, LOCAL, POD = "/api/v1/nodes/n1", f"{words.NODES}/n1", "/api/v1/pods/ns.p"
 GIB = 1 << 30
@@ -125,6 +131,7 @@ def test_the_api_server_is_told_whom_to_trust(fake: FakeApiServer, api: Api) -> 
     assert trust_patch({"webhooks": hooks[1:2]}, "new") == []
 
 
+PROFILE = f"{words.API}/namespaces/ns/localmemoryprofiles/web"
 EVICTION = "/api/v1/namespaces/ns/pods/borrower/eviction"
 LENDER, BORROWER = "/api/v1/pods/ns.lender", "/api/v1/pods/ns.borrower"
 
@@ -162,6 +169,15 @@ def measured(controller: Controller, bound: int) -> dict[str, float] | None:
     return sizes if sizes["bound"] == bound else None
 
 
+def profile(uid: str, size: int) -> dict[str, Any]:
+    """A profile that has learned that so many bytes are needed."""
+    return {
+        "metadata": {"namespace": "ns", "name": "web", "uid": uid},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}},
+        "status": {"containers": [container("web", size, GIB, time.time())]},
+    }
+
+
 def borrow(fake: FakeApiServer, node: str) -> None:
     web = {"name": "web", "resources": {"limits": {words.LENT: "256Mi"}}}
     meta = {"namespace": "ns", "name": "borrower", "uid": "b", "annotations": {"bede.local/web": "256Mi"}}
@@ -169,17 +185,7 @@ def borrow(fake: FakeApiServer, node: str) -> None:
 
 
 def test_a_waiting_borrower_gets_what_a_lender_does_not_need(fake: FakeApiServer, put: Any, api: Api) -> None:
-    advice = {
-        "name": "web",
-        "confidence": 90,
-        "recommended": {"floor": 1 << 27, "target": 1 << 29, "max": 1 << 29},
-    }
-    profile = {
-        "metadata": {"namespace": "ns", "name": "web", "uid": "p"},
-        "spec": {"selector": {"matchLabels": {"app": "web"}}},
-        "status": {"containers": [advice]},
-    }
-    fake.put(f"{PROFILES}/ns.web", profile)
+    fake.put(PROFILE, profile("p", GIB // 2))
     web = {"name": "web", "resources": {"limits": {words.RESOURCE: "1Gi"}}}
     meta = {"namespace": "ns", "name": "lender", "uid": "l", "labels": {"app": "web"}}
     meta["annotations"] = {"bede.local/web": "1Gi"}
@@ -201,8 +207,11 @@ def test_a_waiting_borrower_gets_what_a_lender_does_not_need(fake: FakeApiServer
     figures = wait_until("the figures are there", lambda: measured(controller, bound=GIB))
     assert (figures["requested"], figures["lent"], figures["offered"]) == (GIB, GIB // 4, GIB // 4)
     assert (figures["total"], figures["reserved"]) == (8 * GIB, GIB)
-    needs = {**advice, "recommended": {"floor": GIB, "target": GIB, "max": GIB}}
-    fake.put(f"{PROFILES}/ns.web", {**profile, "status": {"containers": [needs]}})
+    fake.delete(PROFILE)
+    fake.put(PROFILE, profile("q", GIB))
     wait_until("the borrower is evicted", lambda: ("POST", f"{EVICTION}") in fake.asked)
+    borrower = fake.objects[BORROWER]
+    meta = {**borrower["metadata"], "deletionTimestamp": "2026-11-30T00:00:00Z"}
+    fake.put(BORROWER, {**borrower, "metadata": meta})
     wait_until("the lender gets it back", lambda: GIB in bounds(fake))
     wait_until("nothing is offered", lambda: lent(fake) is None)

@@ -29,7 +29,7 @@ def pod(name: str, request: int, *bounds: int) -> Pod:
 def requests(node: Node, local: NodeLocalMemory | None, pods: list[Pod]) -> list[Request]:
     """What changes where nobody lends."""
     bounds = tuple(sorted(one for pod in pods for one in pod.bounds))
-    return plan.requests(node, local, pods, Shares(bounds, 0, 0))
+    return plan.requests(node, local, pods, Shares(bounds, 0, 0, 0))
 
 
 def test_nothing_where_all_is_right() -> None:
@@ -56,11 +56,41 @@ def test_the_resource_goes_with_bede() -> None:
     assert requests(replace(NODE, resources=()), None, []) == []
 
 
-@given(st.integers(0, 64), st.lists(st.integers(0, 8), max_size=8), st.booleans())
-def test_capacity_is_never_below_the_requests(total: int, asked: list[int], told: bool) -> None:
+@given(st.integers(0, 64), st.lists(st.integers(0, 8), max_size=8), st.booleans(), st.integers(0, 64))
+def test_capacity_does_not_fall_below_the_requests_nor_rise_for_them(
+    total: int, asked: list[int], told: bool, present: int
+) -> None:
     pods = [pod(str(at), size * GIB) for at, size in enumerate(asked)]
     local = replace(LOCAL, report=replace(REPORT, total=total * GIB)) if told else None
-    assert plan.capacity(local, pods) >= sum(one.request for one in pods)
+    offered = max(0, total - 1) * GIB if told else 0
+    found = plan.capacity(local, pods, present * GIB)
+    assert found >= min(sum(one.request for one in pods), present * GIB)
+    assert found <= max(offered, present * GIB)
+
+
+def test_a_pod_that_names_its_node_raises_nothing() -> None:
+    shares = Shares((), 0, 1000 * GIB, 0)
+    for request in plan.requests(NODE, LOCAL, [pod("p", 1000 * GIB)], shares):
+        assert "capacity" not in request.body.get("status", {})
+
+
+def test_a_node_speaks_of_its_own_pods_alone_and_by_their_names() -> None:
+    mine = Bounded(Slot("a", "web"), "kube-system", "kube-apiserver", 1, 1, 1)
+    other = Bounded(Slot("b", "web"), "ns", "b", 1, 1, 1)
+    found = plan.own(replace(LOCAL, report=replace(REPORT, containers=(mine, other))), [pod("a", GIB)])
+    assert found.report is not None
+    assert [(one.namespace, one.pod) for one in found.report.containers] == [("ns", "a")]
+
+
+def test_figures_that_cannot_be_are_cut() -> None:
+    ready = {"type": "Ready", "status": "True"}
+    one = {"podUID": "a", "container": "web", "hitsLocal": 5000, "hitsBest": -1, "message": "a\nb" * 500}
+    found = objects.parse({"status": {"conditions": [ready], "containers": [one]}}).report
+    assert found is not None
+    (container,) = found.containers
+    assert (container.hits_local, container.hits_best) == (1000, 0)
+    assert len(container.message) == 200
+    assert "\n" not in container.message
 
 
 def test_bounds_are_those_of_the_pods_that_are_there() -> None:
@@ -121,18 +151,31 @@ def test_an_event_is_told_once() -> None:
     held = Bounded(slot, "ns", "p", GIB, 0, 0)
     local = replace(LOCAL, bounds=(Bound(slot, GIB, GIB),), report=replace(REPORT, containers=(held,)))
     told = events.Told()
+    assert list(told.news(replace(LOCAL, report=REPORT))) == []
     assert [(reason, text) for _, reason, text in told.news(local)] == [
         (events.BOUND, "web holds at most 1Gi of local memory on n1")
     ]
     assert list(told.news(local)) == []
     refused = replace(local, report=replace(REPORT, containers=(replace(held, message="no room"),)))
     assert [(reason, text) for _, reason, text in told.news(refused)] == [(events.REFUSED, "web: no room")]
-    told.forget("uid")
+    told.keep(["uid"])
+    assert list(told.news(refused)) == []
+    told.keep([])
     (((about, reason, text)),) = told.news(local)
     made = events.event(about, reason, text, 0.0)
     assert made["involvedObject"]["uid"] == "uid"
     assert made["metadata"]["name"] == events.event(about, reason, text, 9.0)["metadata"]["name"]
     assert made["firstTimestamp"] == "1970-01-01T00:00:00Z"
+
+
+def test_a_controller_that_is_new_does_not_tell_all_again() -> None:
+    slot = Slot("uid", "web")
+    held = Bounded(slot, "ns", "p", GIB, 0, 0)
+    local = replace(LOCAL, bounds=(Bound(slot, GIB, GIB),), report=replace(REPORT, containers=(held,)))
+    told = events.Told()
+    assert list(told.news(local)) == []
+    fewer = replace(local, bounds=(Bound(slot, GIB + 1, GIB + 1),))  # one page, to the kernel
+    assert list(told.news(fewer)) == []
 
 
 def test_a_report_is_read_as_it_was_written() -> None:

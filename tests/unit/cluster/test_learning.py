@@ -2,6 +2,7 @@
 """What is learned of pods from their nodes' reports, written, read again, and given to new pods."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -38,12 +39,28 @@ def report(at: float, uid: str, local: int, hits: int | None, used: int = 600 * 
     return NodeLocalMemory("n1", report=told)
 
 
+def find(profile: Profile) -> Callable[[str], tuple[Profile, Pod] | None]:
+    """What the controller's index returns for a uid."""
+
+    def found(uid: str) -> tuple[Profile, Pod] | None:
+        pod = PODS.get(uid)
+        return (profile, pod) if pod and profile.selects(pod.namespace, dict(pod.labels)) else None
+
+    return found
+
+
+def learn(
+    learner: Learner, profile: Profile, at: float, uid: str, local: int, hits: int | None
+) -> list[Profile]:
+    return learner.learn(report(at, uid, local, hits), find(profile), at)
+
+
 def taught(learner: Learner, profile: Profile, days: float = 2.0) -> None:
     """A load of which half of the memory has 99 % of the hits, seen at two sizes."""
     for number in range(int(days * DAY / 600)):
         at = 1e9 + 600 * number
-        learner.learn(report(at, "a", 300 * MIB, 990), PODS.get, [profile])
-        learner.learn(report(at, "b", 150 * MIB, 500), PODS.get, [profile])
+        learn(learner, profile, at, "a", 300 * MIB, 990)
+        learn(learner, profile, at, "b", 150 * MIB, 500)
 
 
 def test_a_target_is_found_between_what_was_seen() -> None:
@@ -83,7 +100,7 @@ def test_a_checkpoint_that_others_have_changed_begins_anew() -> None:
     told: list[str] = []
     raw = {**RAW, "status": {"containers": [{"name": "web", "history": {"version": 7}, "demand": []}]}}
     learner = Learner(told.append)
-    assert learner.learn(report(1e9, "a", MIB, 1), PODS.get, [profiles.parse(raw)])
+    assert learn(learner, profiles.parse(raw), 1e9, "a", MIB, 1)
     assert len(told) == 1
     assert "profile ns/web" in told[0]
 
@@ -91,21 +108,54 @@ def test_a_checkpoint_that_others_have_changed_begins_anew() -> None:
 def test_a_report_is_learned_from_once_and_for_its_own_profile() -> None:
     profile = profiles.parse(RAW)
     learner = Learner(pytest.fail)
-    assert learner.learn(report(1e9, "a", MIB, 1), PODS.get, [profile]) == [profile]
-    assert learner.learn(report(1e9, "a", MIB, 1), PODS.get, [profile]) == []
-    assert learner.learn(report(1e9 + 300, "a", MIB, 1), PODS.get, [profile]) == [profile]
-    assert learner.learn(report(1e9, "other", MIB, 1), PODS.get, [profile]) == []
-    assert learner.learn(report(1e9, "gone", MIB, 1), PODS.get, [profile]) == []
+    assert learn(learner, profile, 1e9, "a", MIB, 1) == [profile]
+    assert learn(learner, profile, 1e9, "a", MIB, 1) == []
+    assert learn(learner, profile, 1e9 + 300, "a", MIB, 1) == [profile]
+    assert learn(learner, profile, 1e9, "other", MIB, 1) == []
+    assert learn(learner, profile, 1e9, "gone", MIB, 1) == []
     learner.keep({profile.uid}, set())
-    assert learner.learn(report(1e9, "a", MIB, 1), PODS.get, [profile]) == [profile]
+    assert learn(learner, profile, 1e9, "a", MIB, 1) == [profile]
+
+
+def test_a_nodes_clock_is_not_believed() -> None:
+    profile = profiles.parse(RAW)
+    sane, wrong = Learner(pytest.fail), Learner(pytest.fail)
+    for learner, clocks in ((sane, (1e9, 1e9 + 300, 1e9 + 600)), (wrong, (0.0, 4e9, 1e9))):
+        for number, claimed in enumerate(clocks):
+            told = report(claimed, "a", 300 * MIB, 990)
+            assert learner.learn(told, find(profile), 1e9 + 300 * number)
+    assert sane.status(profile, 0.0) == wrong.status(profile, 0.0)
+
+
+def test_alike_pods_that_ask_for_different_sizes_do_not_take_turns() -> None:
+    profile = profiles.parse(RAW)
+    learner = Learner(pytest.fail)
+    small = replace(PODS["a"], requests=(("web", 64 * MIB),))
+    targets = set()
+    for number in range(6):
+        pod = (PODS["a"], small)[number % 2]
+        told = report(1e9 + number, "a", 300 * MIB, 990)
+        learner.learn(told, lambda uid, pod=pod: (profile, pod), 1e9 + number)  # type: ignore[misc]
+        status = learner.status(profile, number * learning.SAVE)
+        assert status is not None
+        targets.add(status["containers"][0]["recommended"]["target"])
+    assert targets == {ASKED_FOR}
+
+
+def test_what_is_hardly_known_changes_no_pod() -> None:
+    advice = {"name": "web", "recommended": {"floor": MIB, "target": 64 * MIB + 5, "max": 99 * MIB}}
+    for confidence, known in ((0, False), (24, False), (25, True)):
+        found = profiles.parse({**RAW, "status": {"containers": [{**advice, "confidence": confidence}]}})
+        assert profiles.sizes(found) == ({"web": 64 * MIB} if known else {})
+        assert (profiles.advised(found, "web") is not None) is known
 
 
 def test_it_is_written_when_it_is_news_or_old() -> None:
     profile = profiles.parse(RAW)
     learner = Learner(pytest.fail)
-    learner.learn(report(1e9, "a", 300 * MIB, 990), PODS.get, [profile])
+    learn(learner, profile, 1e9, "a", 300 * MIB, 990)
     assert learner.status(profile, 100.0) is not None
-    learner.learn(report(1e9 + 300, "a", 300 * MIB, 990), PODS.get, [profile])
+    learn(learner, profile, 1e9 + 300, "a", 300 * MIB, 990)
     assert learner.status(profile, 100.0 + learning.SAVE / 2) is None
     assert learner.status(profile, 100.0 + learning.SAVE) is not None
     taught(learner, profile)
@@ -115,7 +165,7 @@ def test_it_is_written_when_it_is_news_or_old() -> None:
 def test_with_little_known_the_users_size_stands() -> None:
     profile = profiles.parse(RAW)
     learner = Learner(pytest.fail)
-    learner.learn(report(1e9, "a", 300 * MIB, 990), PODS.get, [profile])
+    learn(learner, profile, 1e9, "a", 300 * MIB, 990)
     status = learner.status(profile, 0.0)
     assert status is not None
     assert status["containers"][0]["recommended"]["target"] == ASKED_FOR
@@ -170,7 +220,7 @@ def test_which_pods_a_profile_is_about(spec: dict[str, Any], labels: dict[str, s
 
 def test_of_several_profiles_the_first_by_name_counts_and_off_changes_nothing() -> None:
     a = profiles.parse(RAW)
-    b = replace(a, name="app", mode=profiles.OFF, advice=(("web", profiles.Advice(1, 64 * MIB, 3, 4)),))
+    b = replace(a, name="app", mode=profiles.OFF, advice=(("web", profiles.Advice(1, 64 * MIB, 3, 40)),))
     assert profiles.chosen([a, b], "ns", dict(LABELS)) is b
     assert profiles.sizes(b) == {}
     assert profiles.sizes(replace(b, mode=profiles.INITIAL)) == {"web": 64 * MIB}

@@ -65,6 +65,21 @@ def test_who_cannot_renew_it_stops_before_another_begins(
     assert lost.wait(10)
 
 
+def test_a_request_that_hangs_does_not_hide_that_it_is_lost(
+    fake: FakeApiServer, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("RENEWED", 0.02), ("RETRIED", 0.01), ("GIVEN_UP", 0.3)):
+        monkeypatch.setattr(lease, name, seconds)
+    lost = threading.Event()
+    held = Lease(api, where("a"))
+    held.wait(lambda error: None)
+    hangs = threading.Event()
+    monkeypatch.setattr(held, "attempt", lambda: hangs.wait(30))
+    held.keep(lost.set)
+    assert lost.wait(5)
+    hangs.set()
+
+
 def test_errors_are_told_while_it_waits(
     fake: FakeApiServer, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

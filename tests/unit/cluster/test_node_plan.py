@@ -7,10 +7,14 @@ from hypothesis import strategies as st
 from ocihook.cluster.node import plan
 from ocihook.cluster.objects import Bound, Slot
 from ocihook.control.status import Status
+from ocihook.host import PAGE
 
 
 def status(name: str, bound: int) -> Status:
     return Status(name, f"/{name}", bound, 0, 0, "tier", pod_uid="pod", pod_container=name)
+
+
+_sizes = st.integers(1, 50).map(lambda pages: pages * PAGE)
 
 
 def bound(name: str, size: int, request: int | None = None) -> Bound:
@@ -18,8 +22,8 @@ def bound(name: str, size: int, request: int | None = None) -> Bound:
 
 
 @given(
-    st.lists(st.tuples(st.integers(1, 50), st.none() | st.integers(1, 50)), max_size=8),
-    st.integers(0, 60),
+    st.lists(st.tuples(_sizes, st.none() | _sizes), max_size=8),
+    _sizes,
 )
 def test_the_sum_is_kept(bounds: list[tuple[int, int | None]], spare: int) -> None:
     held = [status(str(at), bound) for at, (bound, _) in enumerate(bounds)]
@@ -39,6 +43,11 @@ def test_the_sum_is_kept(bounds: list[tuple[int, int | None]], spare: int) -> No
         assert not found.refused
 
 
+def test_what_is_one_number_of_pages_is_one_bound() -> None:
+    held = [status("a", 591134720)]  # a patched kernel counts pages
+    assert plan.changes(held, [bound("a", 591137490)], 1 << 40).changes == []
+
+
 def test_why_a_bound_does_not_fit() -> None:
     held = [status("a", 64 << 20), status("b", 64 << 20)]
     found = plan.changes(held, [bound("a", 128 << 20)], 160 << 20)
@@ -49,10 +58,10 @@ def test_why_a_bound_does_not_fit() -> None:
 
 
 def test_a_host_over_its_capacity_may_still_shrink() -> None:
-    held = [status("a", 100), status("b", 100)]
-    wanted = [bound("a", 80), bound("b", 110)]
-    found = plan.changes(held, wanted, 150)
-    assert [(one.container.id, one.size) for one in found.changes] == [("a", 80)]
+    held = [status("a", 100 * PAGE), status("b", 100 * PAGE)]
+    wanted = [bound("a", 80 * PAGE), bound("b", 110 * PAGE)]
+    found = plan.changes(held, wanted, 150 * PAGE)
+    assert [(one.container.id, one.size) for one in found.changes] == [("a", 80 * PAGE)]
     assert list(found.refused) == [Slot("pod", "b")]
 
 

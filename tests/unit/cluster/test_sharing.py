@@ -10,7 +10,7 @@ from test_admission import applied, container, pod
 from ocihook.cluster import admission, pods
 from ocihook.cluster.controller import sharing
 from ocihook.cluster.controller.sharing import Shares, assigned, share
-from ocihook.cluster.controller.waiting import HOLD, Waiting
+from ocihook.cluster.controller.waiting import HOLD, LONG, Waiting
 from ocihook.cluster.node import plan
 from ocihook.cluster.objects import Bound, Bounded, NodeLocalMemory, Ready, Report, Slot
 from ocihook.cluster.pods import Pod
@@ -82,7 +82,9 @@ def test_a_lender_that_needs_it_gets_it_back() -> None:
     found = share(both, local, needs(a=500), {})
     assert found.evicted == ("b",)
     assert sizes(found) == {"a": 512, "b": 4}
-    assert found.offered == 0
+    assert (found.offered, found.borrowed) == (0, 256 * MIB)  # what it has is not taken back while it runs
+    leaving = share([both[0], replace(both[1], going=True)], local, needs(a=500), {})
+    assert (leaving.evicted, leaving.offered, leaving.borrowed) == ((), 0, 0)
 
 
 def test_a_lender_that_goes_takes_its_memory_along() -> None:
@@ -96,16 +98,28 @@ def test_the_fullest_lender_makes_room_and_the_largest_pod_is_first() -> None:
     assert assigned(waiting, {}) == {}
 
 
+def test_where_the_scheduler_does_not_place_a_pod_another_node_makes_room() -> None:
+    pod, lendable = made("x", lent=100, node=""), {"cordoned": 300, "usable": 200}
+    waiting = Waiting()
+    first = assigned([pod], lendable, waiting.vain(0.0))
+    assert first == {"cordoned": {"x": 100}}
+    waiting.assign(first, 0.0)
+    waiting.assign(first, LONG / 2)
+    assert assigned([pod], lendable, waiting.vain(LONG)) == {"usable": {"x": 100}}
+    waiting.assign({}, LONG)
+    assert waiting.vain(9 * LONG) == set()
+
+
 def test_what_was_left_is_offered_for_a_while() -> None:
     waiting = Waiting()
-    assert list(waiting.assign({"n1": {"x": 7}})) == ["n1"]
-    assert list(waiting.assign({"n1": {"x": 7}})) == []
+    assert list(waiting.assign({"n1": {"x": 7}}, 0.0)) == ["n1"]
+    assert list(waiting.assign({"n1": {"x": 7}}, 0.0)) == []
     waiting.left(made("y", lent=5), 100.0)
     assert waiting.at("n1", 100.0) == {"x": 7, "y": 5}
     assert waiting.until("n1") == 100.0 + HOLD
     assert waiting.at("n1", 100.0 + HOLD) == {"x": 7}
     assert waiting.until("n1") is None
-    assert list(waiting.assign({})) == ["n1"]
+    assert list(waiting.assign({}, 0.0)) == ["n1"]
     assert waiting.at("n1", 100.0) == {}
 
 
@@ -137,6 +151,7 @@ class Box:
     started: int = 0
     borrowed: int = 0
     evicted: int = 0
+    ending: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -146,18 +161,20 @@ class Box:
         return sum(one.request for one in self.here.values())
 
     def controller(self) -> None:
+        # A pod takes longer to end than the controller to see that it does.
+        self.ending = {uid for uid, one in self.here.items() if one.going}
         advise = needs(**self.targets)
         free = share(list(self.here.values()), self.told, advise, {}).lendable
         lent = sum(one.lent for one in self.here.values())
         waiting = assigned(list(self.pending.values()), {"n1": free - lent}).get("n1", {})
         local = replace(self.told, bounds=self.spec)
         found = share(list(self.here.values()), local, advise, waiting)
-        stay = sum(one.lent for uid, one in self.here.items() if uid not in found.evicted)
-        assert found.offered >= stay  # or a kubelet that restarts would fail one of them
         assert sum(one.request for one in found.bounds) == self.guaranteed()
-        self.offered, self.spec = found.offered, found.bounds
+        self.offered, self.spec = max(found.offered, min(found.borrowed, self.offered)), found.bounds
+        # Or a kubelet that restarts would fail one of them.
+        assert self.offered >= sum(one.lent for one in self.here.values() if not one.going)
         for uid in found.evicted:
-            self.leave(uid)
+            self.here[uid] = replace(self.here[uid], going=True)
             self.evicted += 1
 
     def scheduler(self) -> None:
@@ -172,6 +189,9 @@ class Box:
                 self.check()
 
     def node(self) -> None:
+        for uid in self.ending:
+            self.leave(uid)
+        self.ending.clear()
         statuses = [
             Status(uid, f"/{uid}", size, 0, 0, "tier", pod_uid=uid, pod_container="c")
             for uid, size in self.held.items()

@@ -4,8 +4,10 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import taught
 from helpers import wait_until
 from pods import DEADLINE, got, kubectl
 
@@ -103,17 +105,13 @@ def learned(name, container, megabytes):
         "metadata": {"name": name},
         "spec": {"selector": {"matchLabels": {"app": name}}},
     }
+    kubectl("delete", "localmemoryprofile", name, "--ignore-not-found")
     kubectl("apply", "-f", "-", stdin=json.dumps(profile))
     size = megabytes << 20
-    advice = {
-        "name": container,
-        "recommended": {"floor": size // 2, "target": size, "max": size},
-        "confidence": 90,
-        "asked": size,
-    }
+    status = {"containers": [taught.container(container, size, size, time.time())]}
     # kubectl of this version cannot write a status.
     path = f"/apis/bede.dev/v1alpha1/namespaces/default/localmemoryprofiles/{name}/status"
-    Api().ask("PATCH", path, {"status": {"containers": [advice]}}, "application/merge-patch+json")
+    Api().ask("PATCH", path, {"status": status}, "application/merge-patch+json")
 
 
 def pods(name):
