@@ -41,6 +41,12 @@ def test_the_node_by_annotations_alone(kernel: str) -> None:
 
 
 @pytest.mark.rarely
+@pytest.mark.parametrize("kernel", ("debian-6.12", *RARELY))
+def test_what_is_learned_and_lent(kernel: str) -> None:
+    run(kernel, "test_lending.py")
+
+
+@pytest.mark.rarely
 def test_a_storm_of_pods() -> None:
     run("debian-6.12", "test_storm.py")
 

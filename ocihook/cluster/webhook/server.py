@@ -19,11 +19,12 @@ from ocihook.errors import AccessError, InputError
 
 Json = dict[str, Any]
 Answer = Callable[[object], Json]  #: raises InputError
-SECONDS = (
-    10.0  #: in which a client must have sent its request; the API server waits for 10 seconds by default
-)
-AT_ONCE = 64  #: most clients at a time; an answer takes milliseconds
+SECONDS = 10.0  #: for a client's next byte; the API server waits for an answer for as long by default
+LIFE = 60.0  #: seconds that a connection lasts: the API server makes new ones, and others shall not stay
+#: Clients at a time; an answer takes milliseconds. Of more, the oldest has to go.
+AT_ONCE = 64
 MOST = 4 << 20  #: bytes of a request: an object has 1.5 MiB at most in etcd, and an update has two
+PARSED = 1  #: bodies that are in memory as objects at a time: these take up to thirty times as much
 HEALTH = "/healthz"
 
 
@@ -33,21 +34,27 @@ class Certificate:
     def __init__(self, directory: str) -> None:
         self._files = (f"{directory}/tls.crt", f"{directory}/tls.key")
         self._seen: tuple[tuple[int, int], ...] = ()
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context = _context()
 
     def load(self) -> None:
         """Read the files, if they are not those that were read last. Raises AccessError."""
         try:
             seen = tuple((found.st_ino, found.st_mtime_ns) for found in map(os.stat, self._files))
             if seen != self._seen:
-                self.context.load_cert_chain(*self._files)
-                self._seen = seen
+                context = _context()  # a pair that does not fit would spoil the one in use
+                context.load_cert_chain(*self._files)
+                self.context, self._seen = context, seen
         except (OSError, ssl.SSLError) as error:
             raise AccessError(
                 f"no certificate in {self._files[0]}: {error.strerror or error}",
                 "Make the Secret, as docs/kubernetes.md says",
             ) from None
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -70,7 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404 if answer is None else 413, b"")
             return
         try:
-            body = json.dumps(answer(json.loads(self.rfile.read(int(length))))).encode()
+            data = self.rfile.read(int(length))
+            with self.server.parsing:
+                body = json.dumps(answer(json.loads(data))).encode()
         except (ValueError, RecursionError, InputError) as error:
             self._send(400, f"{error}\n".encode())
             return
@@ -96,7 +105,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
         self.paths = paths
         self._certificate = certificate
-        self._free = threading.BoundedSemaphore(AT_ONCE)
+        self.parsing = threading.BoundedSemaphore(PARSED)
+        self._clients: dict[int, socket.socket] = {}  # by descriptor, the oldest first
+        self._lock = threading.Lock()
         super().__init__(("", port), _Handler)
 
     def server_bind(self) -> None:
@@ -105,28 +116,46 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
 
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Return whether fewer than :data:`AT_ONCE` clients are served. Others are hung up on."""
-        return self._free.acquire(blocking=False)
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve the client in a thread; hang up on the oldest ones if there are too many."""
+        with self._lock:
+            self._clients[request.fileno()] = request
+            oldest = list(self._clients.values())[: max(0, len(self._clients) - AT_ONCE)]
+            for one in oldest:
+                hang_up(one)
+        super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve the client, whose handshake may take its time here, and then make room for the next one."""
+        """Serve the client, whose handshake may take its time here, for as long as it may stay."""
+        number = request.fileno()
+        timer = threading.Timer(LIFE, hang_up, (request,))
+        timer.daemon = True
+        timer.start()
         try:
-            with contextlib.suppress(OSError, AccessError):
+            with contextlib.suppress(OSError):
                 request.settimeout(SECONDS)
                 with contextlib.suppress(AccessError):
                     self._certificate.load()  # with half a new one there, the old one is good for a while
-                request = self._certificate.context.wrap_socket(request, server_side=True)
-                super().process_request_thread(request, client_address)
+                # A copy of the descriptor, so that the timer can hang up on the first one.
+                secure = self._certificate.context.wrap_socket(request.dup(), server_side=True)
+                super().process_request_thread(secure, client_address)
         finally:
+            timer.cancel()
+            with self._lock:
+                self._clients.pop(number, None)
             self.shutdown_request(request)
-            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report an error, except for a client that went away."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             print(f"bede-webhook: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+
+
+def hang_up(connection: socket.socket) -> None:
+    """End a connection, in whichever thread it is served."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def serve(port: int, directory: str, paths: Mapping[str, Answer], ready: Callable[[], None]) -> None:

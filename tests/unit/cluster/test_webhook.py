@@ -2,12 +2,14 @@
 """Reviews, and the HTTPS server that answers them."""
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,10 +183,27 @@ def test_several_reviews_share_a_connection(served: int, tmp_path: Path) -> None
 
 
 def test_those_who_do_not_speak_keep_nobody_out(served: int, tmp_path: Path) -> None:
-    silent = [socket.create_connection(("127.0.0.1", served)) for _ in range(server.AT_ONCE // 2)]
+    silent = [
+        socket.create_connection(("127.0.0.1", served), timeout=20) for _ in range(3 * server.AT_ONCE // 2)
+    ]
     assert asked(served, tmp_path, "GET", "/healthz")[0] == 200
+    # The oldest ones had to go.
+    assert silent[0].recv(1) == b""
     for one in silent:
         one.close()
+
+
+def test_nobody_stays_for_ever(served: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LIFE", 0.5)
+    client = connection(served, tmp_path)
+    client.connect()
+    began = time.monotonic()
+    with contextlib.suppress(OSError):
+        while time.monotonic() - began < 20:
+            client.sock.sendall(b"G")  # one byte after another
+            time.sleep(0.1)
+    assert time.monotonic() - began < 20
+    assert asked(served, tmp_path, "GET", "/healthz")[0] == 200
 
 
 def test_a_new_certificate_is_used_at_once(served: int, tmp_path: Path) -> None:
@@ -197,7 +216,11 @@ def test_a_new_certificate_is_used_at_once(served: int, tmp_path: Path) -> None:
     with pytest.raises(ssl.SSLError):
         asked(served, tmp_path / "old", "GET", "/healthz")
     # Half a new one, such as while files are being replaced, changes nothing.
+    second = (tmp_path / "tls.crt").read_bytes()
     (tmp_path / "tls.key").write_text("")
+    assert asked(served, tmp_path, "GET", "/healthz")[0] == 200
+    certify(tmp_path, "third")
+    (tmp_path / "tls.crt").write_bytes(second)
     assert asked(served, tmp_path, "GET", "/healthz")[0] == 200
 
 

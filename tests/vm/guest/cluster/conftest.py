@@ -9,6 +9,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 
+import bede_system
+from pods import kubectl
+
 UNITS = ("kubelet", "containerd", "kube-apiserver", "bede-agent")
 
 
@@ -22,3 +25,16 @@ def pytest_runtest_makereport(item, call):
             text = subprocess.run(said, capture_output=True, text=True, check=False).stdout
             report.sections.append((unit, text))
     return report
+
+
+@pytest.fixture(scope="module")
+def installed():
+    """Bede in the cluster, and nothing of it afterwards."""
+    bede_system.install()
+    yield
+    bede_system.uninstall()
+    left = kubectl("api-resources", "--api-group=bede.dev", "--no-headers")
+    assert left == ""
+    assert "bede" not in kubectl(
+        "get", "clusterroles,clusterrolebindings,mutatingwebhookconfigurations", "-o", "name"
+    )

@@ -7,56 +7,12 @@ import time
 
 import bede_system
 import pytest
+from asking import asking, create, held, pod, told
 from bede_system import NAMESPACE, NODE, RESOURCE
 from helpers import MIB, run, sample, slack, wait_until
-from pods import DEADLINE, Pod, got, kubectl, steady
+from pods import DEADLINE, got, kubectl, steady
 
-
-@pytest.fixture(scope="module", autouse=True)
-def installed():
-    bede_system.install()
-    yield
-    bede_system.uninstall()
-    left = kubectl("api-resources", "--api-group=bede.dev", "--no-headers")
-    assert left == ""
-    assert "bede" not in kubectl(
-        "get", "clusterroles,clusterrolebindings,mutatingwebhookconfigurations", "-o", "name"
-    )
-
-
-def asking(name, megabytes, request, **more):
-    """A container that holds *megabytes* and requests local memory."""
-    made = steady(name, megabytes)
-    made["resources"] = {"limits": {RESOURCE: request}}
-    return {**made, **more}
-
-
-def pod(name, *containers, **more):
-    """A pod as a user writes it: without a class and without annotations."""
-    made = Pod(name, {}, *containers, **more)
-    del made.spec["spec"]["runtimeClassName"], made.spec["metadata"]["annotations"]
-    return made
-
-
-def create(spec):
-    """What `kubectl create` says."""
-    words = ["kubectl", "create", "-f", "-"]
-    return subprocess.run(words, input=json.dumps(spec), capture_output=True, text=True, check=False)
-
-
-def held(of, name, bound):
-    """Check by the kernel that a container holds at most *bound* MiB of local memory, and uses them."""
-    local, _ = sample(of.cgroup(name))
-    assert bound * MIB // 2 <= local <= bound * MIB + slack(bound * MIB)
-
-
-def told(of):
-    """{container: bound in MiB} of a pod, as its node reports it."""
-    return {
-        one["container"]: one["bound"] / MIB
-        for one in bede_system.local().get("containers", [])
-        if one["podUID"] == of.uid
-    }
+pytestmark = pytest.mark.usefixtures("installed")
 
 
 def events(of, reason):
@@ -129,69 +85,6 @@ def test_the_stock_scheduler_says_what_does_not_fit():
             wait_until("the second one is said not to fit", why, DEADLINE)
 
 
-def labelled(made, app):
-    made.spec["metadata"]["labels"] = {"app": app}
-    return made
-
-
-def borrowing(name, megabytes, lent):
-    """A container that holds *megabytes* and requests memory that others lend."""
-    made = steady(name, megabytes)
-    made["resources"] = {"limits": {bede_system.LENT: lent}}
-    return made
-
-
-def test_what_a_lender_does_not_need_is_lent_and_comes_back():
-    bede_system.learned("lender", "web", 32)
-    # What it asks for is replaced by what was learned, unless it says by an annotation what it wants.
-    lender = labelled(pod("lender", steady("web", 160)), "lender")
-    lender.spec["metadata"]["annotations"] = {"bede.local/web": "128Mi"}
-    with lender:
-        lender.full("web")
-        held(lender, "web", 128)
-        wait_until("the node reports it", lambda: told(lender) == {"web": 128}, DEADLINE)
-        began = time.monotonic()
-        with pod("borrower", borrowing("job", 96, "64Mi")) as borrower:
-            borrower.full("job")
-            print(f"from pending to full of what was lent: {time.monotonic() - began:.1f} s")
-            held(borrower, "job", 64)
-            held(lender, "web", 64)
-            bede_system.learned("lender", "web", 160)
-            wait_until("the borrower is gone", lambda: gone("borrower"), DEADLINE)
-        wait_until("the lender has all again", lambda: told(lender) == {"web": 128}, DEADLINE)
-        wait_until("nothing is offered", lambda: not bede_system.lent(), DEADLINE)
-    kubectl("delete", "localmemoryprofile", "lender")
-
-
-def gone(name):
-    """Whether a pod is gone, or about to be."""
-    found = got("pods", "--field-selector", f"metadata.name={name}")["items"]
-    return not found or "deletionTimestamp" in found[0]["metadata"]
-
-
-def test_a_new_pod_gets_what_was_learned():
-    bede_system.learned("known", "web", 48)
-
-    def is_known():
-        found = create_dry(labelled(pod("known", asking("web", 96, "256Mi")), "known").spec)
-        return "bede.dev/asked" in found and found
-
-    made = wait_until("the webhook knows the profile", is_known, DEADLINE)
-    assert made["bede.dev/asked"] == "web=256Mi"
-    assert made["bede.local/web"] == "48Mi"
-    with labelled(pod("known", asking("web", 96, "256Mi")), "known") as one:
-        one.full("web")
-        held(one, "web", 48)
-    kubectl("delete", "localmemoryprofile", "known")
-
-
-def create_dry(spec):
-    """The annotations that admission would give to a pod."""
-    words = ["kubectl", "create", "--dry-run=server", "-o", "json", "-f", "-"]
-    done = subprocess.run(words, input=json.dumps(spec), capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)["metadata"].get("annotations", {})
-
-
 @pytest.mark.parametrize(
     ("annotations", "request_", "why"),
     [
@@ -214,13 +107,16 @@ def test_a_node_may_do_nothing_else():
     account = f"--as=system:serviceaccount:{NAMESPACE}:bede-node"
     for verb, what, may in (
         ("get", "nodelocalmemories", "yes"),
-        ("patch", "nodelocalmemories/status", "yes"),
+        ("patch", "nodelocalmemories --subresource=status", "yes"),
         ("patch", "nodelocalmemories", "no"),
         ("list", "pods", "no"),
         ("get", "secrets", "no"),
         ("patch", "nodes", "no"),
     ):
-        assert run("kubectl", "auth", "can-i", verb, what, account).stdout.strip() == may, (verb, what)
+        assert run("kubectl", "auth", "can-i", verb, *what.split(), account).stdout.strip() == may, (
+            verb,
+            what,
+        )
     other = {
         "apiVersion": "bede.dev/v1alpha1",
         "kind": "NodeLocalMemory",
@@ -230,35 +126,3 @@ def test_a_node_may_do_nothing_else():
     words = ["kubectl", "create", "-f", "-", account]
     done = subprocess.run(words, input=json.dumps(other), capture_output=True, text=True, check=False)
     assert "a node may only write about itself" in done.stderr
-
-
-def test_a_new_authority_is_trusted():
-    bede_system.certify()
-
-    def trusted():
-        secret = got("secret", "bede-webhook", "-n", NAMESPACE)["data"]["ca.crt"]
-        found = got("mutatingwebhookconfiguration", "bede")["webhooks"]
-        return all(one["clientConfig"].get("caBundle") == secret for one in found)
-
-    wait_until("the API server knows it", trusted, DEADLINE)
-    wait_until("the webhook answers with it", bede_system.answers, DEADLINE)
-
-
-def test_without_its_programs_a_bound_stays():
-    with pod("stays", asking("web", 128, "64Mi")) as made:
-        made.full("web")
-        for name in ("bede-node", "bede-controller", "bede-webhook"):
-            kubectl(
-                "delete",
-                "pod",
-                "-n",
-                NAMESPACE,
-                "-l",
-                f"app.kubernetes.io/name={name}",
-                "--grace-period=0",
-                "--force",
-            )
-        held(made, "web", 64)
-        wait_until("they are back", lambda: told(made) == {"web": 64} and bede_system.answers(), DEADLINE)
-        kubectl("annotate", "--overwrite", "pod", "stays", "bede.local/web=48M")
-        wait_until("the bound follows again", lambda: told(made) == {"web": 48}, DEADLINE)
