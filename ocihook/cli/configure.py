@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the engine's name, and the option that only shows the changes."""
-    names = (*engine.NAMES, kubelet.NAME)
+    names = (*engine.NAMES, kubelet.WORD)
     parser.add_argument("engine", metavar="ENGINE", choices=names, help=", ".join(names))
     parser.add_argument("--dry-run", action="store_true", help="print a diff, and write nothing")
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
                 "Install it first, or use --dry-run",
             )
         need_root(name)
-        if args.engine == kubelet.NAME:
+        if args.engine == kubelet.WORD:
             kubelet.keep_mark()
     carry_out(chosen.configure(args.set_default, args.real), args.dry_run)
     if not args.dry_run and not chosen.state().configured:
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 def meant(name: str) -> str:
     """Return the engine that *name* means: the kubelet's, if that is kubernetes. Raises BedeError."""
-    return kubelet.engine() if name == kubelet.NAME else name
+    return kubelet.engine() if name == kubelet.WORD else name
 
 
 def need_root(name: str) -> None:

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     name = configure.meant(args.engine)
     if not args.dry_run:
         configure.need_root(name)
-        if args.engine == kubelet.NAME:
+        if args.engine == kubelet.WORD:
             kubelet.remove_mark()
     configure.carry_out(engine.named(name).unconfigure(), args.dry_run)
     return 0

@@ -16,7 +16,7 @@ from ocihook import fs, host
 from ocihook.engines import programs
 from ocihook.errors import InputError, RuntimeMissingError
 
-NAME = "kubernetes"
+WORD = "kubernetes"  #: what `bede configure` takes for whichever engine the kubelet uses
 #: by the engine's name, the socket at which it serves the kubelet
 SOCKETS = {"containerd": "/run/containerd/containerd.sock", "crio": "/run/crio/crio.sock"}
 PLUGINS = "/var/lib/kubelet/device-plugins"
