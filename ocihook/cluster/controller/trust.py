@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 
@@ -13,11 +14,30 @@ from ocihook.errors import ClusterError
 
 #: Both the Secret and what uses it are read this often, in seconds: a new authority works within this.
 LOOK = 30.0
+#: Seconds for which a former authority is trusted beside the new one: the kubelet brings a new certificate to
+#: the webhook within one or two minutes, and until then it has the old one.
+OVERLAP = 300.0
 SECRET = "bede-webhook"  #: the name of the Secret
 CONFIGURATIONS = tuple(
     f"/apis/admissionregistration.k8s.io/v1/{kind}/bede"
     for kind in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 )
+
+
+def bundles(configuration: Json) -> list[str]:
+    """Return the authorities that a *configuration* has, in base64."""
+    every = (
+        fields.text(one, "clientConfig", "caBundle") for one in fields.objects(configuration, "webhooks")
+    )
+    return [one for one in every if one]
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        found = base64.b64decode(text)
+    except ValueError:
+        return b""
+    return found if not found or found.endswith(b"\n") else found + b"\n"
 
 
 def patch(configuration: Json, authority: str) -> list[Json]:
@@ -42,6 +62,8 @@ class Trust:
     def __init__(self, api: Api, namespace: str) -> None:
         self._api = api
         self._secret = f"/api/v1/namespaces/{namespace}/secrets/{SECRET}"
+        self._authority = self._former = b""  # in PEM
+        self._until = 0.0
 
     def start(self) -> None:
         """Keep the configurations right, in a thread of its own."""
@@ -49,14 +71,28 @@ class Trust:
 
     def look(self) -> None:
         """Give the configurations the Secret's authority. Raises ClusterError."""
-        authority = fields.text(self._api.get(self._secret), "data", "ca.crt")
-        if not authority:
+        found = fields.text(self._api.get(self._secret), "data", "ca.crt")
+        if not found:
             raise ClusterError(f"Secret {SECRET} has no ca.crt, so pods are not completed")
-        for path in CONFIGURATIONS:
-            change = patch(self._api.get(path), authority)
+        configurations = {path: self._api.get(path) for path in CONFIGURATIONS}
+        present = [bundle for one in configurations.values() for bundle in bundles(one)]
+        wanted = base64.b64encode(self._bundle(_decoded(found), _decoded(present[0] if present else "")))
+        for path, configuration in configurations.items():
+            change = patch(configuration, wanted.decode())
             if change:
                 self._api.send("PATCH", path, change, PATCH)
                 tell("bede-controller", f"{path}: has the authority of the Secret {SECRET}")
+
+    def _bundle(self, authority: bytes, present: bytes) -> bytes:
+        """Return what to trust: *authority*, and for a while the one before it; *present* is trusted now."""
+        now = time.monotonic()
+        if authority != self._authority:
+            # A controller that has just begun knows the former one by what is trusted.
+            former = self._authority or present
+            if former and authority not in former:
+                self._former, self._until = former, now + OVERLAP
+            self._authority = authority
+        return authority + (self._former if now < self._until else b"")
 
     def _run(self) -> None:
         told = ""

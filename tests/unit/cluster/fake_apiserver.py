@@ -5,6 +5,7 @@ It is a mock: what the real one does is tested in the machine's cluster (tests/v
 """
 
 import contextlib
+import copy
 import json
 import threading
 import time
@@ -71,6 +72,26 @@ def everywhere(where: str) -> str:
     return f"{before}/{rest.partition('/')[2]}" if is_ours else where
 
 
+def patched(old: Any, change: list[Json]) -> Any:
+    """RFC 6902, as far as Bede uses it."""
+    result = copy.deepcopy(old)
+    for one in change:
+        *path, last = one["path"].split("/")[1:]
+        at = result
+        for part in path:
+            at = at[int(part)] if isinstance(at, list) else at[part]
+        assert one["op"] in ("test", "add")
+        if one["op"] == "add":
+            at[last] = one["value"]
+        else:
+            assert at[last] == one["value"]
+    return result
+
+
+def changed(old: Any, change: Any) -> Any:
+    return patched(old, change) if isinstance(change, list) else merged(old, change)
+
+
 def merged(old: Any, change: Any) -> Any:
     """RFC 7386, which is what Bede's strategic patches amount to as well."""
     if not isinstance(change, dict) or not isinstance(old, dict):
@@ -135,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif old is not None and wanted and wanted != old["metadata"]["resourceVersion"]:
             self._refuse(409)
         else:
-            self._send(200, self.fake.put(path, merged(old, body) if method == "PATCH" else body))
+            self._send(200, self.fake.put(path, changed(old, body) if method == "PATCH" else body))
 
     def _watch(self, where: str, version: int) -> None:
         fake = self.fake

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The controller against a stand-in for the API server: what it leaves there."""
 
+import base64
 import sys
 import threading
 import time
@@ -14,9 +15,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from ocihook.cluster import watching, words
 from ocihook.cluster.api import Api
+from ocihook.cluster.controller import trust as trust_module
 from ocihook.cluster.controller.main import Controller
 from ocihook.cluster.controller.metrics import Collector
-from ocihook.cluster.controller.trust import CONFIGURATIONS, Trust
+from ocihook.cluster.controller.trust import CONFIGURATIONS, OVERLAP, Trust
 from ocihook.cluster.controller.trust import patch as trust_patch
 from ocihook.errors import ClusterError
 
@@ -110,12 +112,39 @@ def test_an_event_on_the_pod_says_what_became_of_it(fake: FakeApiServer) -> None
     assert (event["reason"], event["involvedObject"]["uid"]) == ("LocalMemoryBound", "u3")
 
 
-def test_the_api_server_is_told_whom_to_trust(fake: FakeApiServer, api: Api) -> None:
+def test_the_api_server_is_told_whom_to_trust(
+    fake: FakeApiServer, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trust = Trust(api, "bede-system")
     secret = "/api/v1/namespaces/bede-system/secrets/bede-webhook"
     fake.put(secret, {"data": {}})
     with pytest.raises(ClusterError, match=r"has no ca\.crt"):
         trust.look()
+    hooks = [{"name": "a", "clientConfig": {"service": {}}}, {"name": "b", "clientConfig": {"service": {}}}]
+    for path in CONFIGURATIONS:
+        fake.put(path, {"webhooks": hooks})
+    for step, (now, authority, trusted) in enumerate(
+        (
+            (0.0, b"one\n", b"one\n"),
+            (100.0, b"two\n", b"two\none\n"),  # the webhook may still have the old certificate
+            (100.0 + OVERLAP, b"two\n", b"two\n"),
+            (999.0, b"two", b"two\n"),
+        )
+    ):
+        monkeypatch.setattr(trust_module.time, "monotonic", lambda now=now: now)
+        fake.put(secret, {"data": {"ca.crt": base64.b64encode(authority).decode()}})
+        trust.look()
+        for path in CONFIGURATIONS:
+            found = {one["clientConfig"]["caBundle"] for one in fake.objects[path]["webhooks"]}
+            assert found == {base64.b64encode(trusted).decode()}, step
+    # Another controller, which finds what the first one has left.
+    fake.put(secret, {"data": {"ca.crt": base64.b64encode(b"three\n").decode()}})
+    Trust(api, "bede-system").look()
+    (bundle,) = {one["clientConfig"]["caBundle"] for one in fake.objects[CONFIGURATIONS[1]]["webhooks"]}
+    assert base64.b64decode(bundle) == b"three\ntwo\n"
+
+
+def test_a_webhook_configuration_is_changed_where_it_has_to_be() -> None:
     assert CONFIGURATIONS[0].endswith("/mutatingwebhookconfigurations/bede")
     hooks = [
         {"clientConfig": {"caBundle": "old"}},
