@@ -13,6 +13,7 @@ from ocihook.spec import annotation, pod
 from ocihook.spec.annotation import LOCAL, PREFIX, Policy
 
 Json = dict[str, Any]
+_NOWHERE = ("PodScheduled", "False", "Unschedulable")  # the condition's type, status and reason
 _OVER = ("Succeeded", "Failed")  # phases in which no container runs any more
 
 
@@ -41,6 +42,8 @@ class Pod:
     requests: tuple[tuple[str, int], ...] = ()  #: what the pod itself asked for, by container
     labels: tuple[tuple[str, str], ...] = ()
     going: bool = False  #: whether it is being deleted
+    owner: str = ""  #: the uid of what would make it anew; "" if nothing would
+    unschedulable: bool = False  #: whether the scheduler has found no node for it
 
     @property
     def key(self) -> str:
@@ -168,4 +171,16 @@ def keep(raw: Json) -> Pod | None:
         tuple(sorted(({one.name: one.request for one in every if one.request} | asked(annotations)).items())),
         tuple(sorted(fields.texts(meta, "labels").items())),
         "deletionTimestamp" in meta,
+        next(
+            (
+                fields.text(one, "uid")
+                for one in fields.objects(meta, "ownerReferences")
+                if one.get("controller") is True
+            ),
+            "",
+        ),
+        any(
+            (one.get("type"), one.get("status"), one.get("reason")) == _NOWHERE
+            for one in fields.objects(raw, "status", "conditions")
+        ),
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evicts borrowers by the Eviction API, which asks their disruption budgets."""
+"""Evicts pods by the Eviction API, which asks their disruption budgets if they run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ocihook.cluster.pods import Pod
 from ocihook.cluster.watching import tell
 from ocihook.errors import ClusterError
 
+NEEDED = "what it borrowed is needed"
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
@@ -18,15 +19,15 @@ class Evictor:
         self._api = api
         self._version = ""
 
-    def evict(self, pod: Pod) -> list[ClusterError]:
+    def evict(self, pod: Pod, why: str = NEEDED) -> list[ClusterError]:
         """Ask for *pod* to be evicted. Return the error, such as that its disruption budget forbids it."""
         try:
-            self._evict(pod)
+            self._evict(pod, why)
         except ClusterError as error:
             return [error]
         return []
 
-    def _evict(self, pod: Pod) -> None:
+    def _evict(self, pod: Pod, why: str) -> None:
         body = {
             "apiVersion": self._policy(),
             "kind": "Eviction",
@@ -39,7 +40,7 @@ class Evictor:
             if error.status in (_NOT_FOUND, _CONFLICT):
                 return  # it is gone, or another one of its name is there
             raise
-        tell("bede-controller", f"pod {pod.key}: evicted, since what it borrowed is needed")
+        tell("bede-controller", f"pod {pod.key}: evicted: {why}")
 
     def _policy(self) -> str:
         """Return the version of the API: policy/v1 since Kubernetes 1.22."""

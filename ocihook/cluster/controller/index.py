@@ -66,6 +66,11 @@ class Index:
         with self._lock:
             return [pod for pod in self._pods.values() if pod.lent and not pod.node and not pod.going]
 
+    def unplaced(self) -> list[Pod]:
+        """Return the pods that the scheduler has found no node for."""
+        with self._lock:
+            return [pod for pod in self._pods.values() if pod.unschedulable and not pod.node]
+
     def uids(self) -> Collection[str]:
         """Return the uids of all pods."""
         with self._lock:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ocihook.cluster import objects, pods, profiles, words
 from ocihook.cluster.api import MERGE, Api, RefusedError
-from ocihook.cluster.controller import events, plan, sharing
+from ocihook.cluster.controller import events, pending, plan, sharing
 from ocihook.cluster.controller.evict import Evictor
 from ocihook.cluster.controller.index import Index
 from ocihook.cluster.controller.learning import Learner
@@ -31,7 +31,8 @@ SOON = 0.5
 ASSIGNED = 60.0
 _PODS = "/api/v1/pods"
 _EVERY = ""  # stands for all nodes
-_WAITING = " "  # stands for the pods that wait for lent memory
+_WAITING = " "  # stands for the pods that wait for lent memory, ...
+_UNPLACED = "  "  # ... and these for those that no node has room for
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
@@ -56,6 +57,7 @@ class Controller:
         self._learner = Learner(lambda text: tell(PROGRAM, text))
         self._waiting = Waiting()
         self._errors = 0
+        self._replaced: dict[str, float] = {}  # when a pod of that owner was evicted to be made anew
         self._evictor = Evictor(api)
         self._nodes: Mirror[Node] = Mirror(api, "/api/v1/nodes", plan.keep_node, self._changed)
         self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
@@ -79,6 +81,9 @@ class Controller:
             name = self.work.take()
             if name == _WAITING:
                 self._assign()
+                continue
+            if name == _UNPLACED:
+                self._replace()
                 continue
             if name == _EVERY:
                 for node in self._nodes.all():
@@ -170,6 +175,18 @@ class Controller:
         for name in self._waiting.assign(assigned, now):
             self.work.put(name)
 
+    def _replace(self) -> None:
+        """Have pods made anew that would fit as their profiles have it."""
+        now = time.monotonic()
+        self._replaced = {owner: at for owner, at in self._replaced.items() if now - at < pending.PAUSE}
+        for pod in self._index.unplaced():
+            if pod.owner in self._replaced:
+                self.work.after(pending.PAUSE, _UNPLACED)
+            elif pending.is_too_large(pod, self._index.profile_of(pod)):
+                self._replaced[pod.owner] = now
+                for error in self._evictor.evict(pod, "it would be made with a smaller request, and fit"):
+                    tell(PROGRAM, f"pod {pod.key}: {error.message}")
+
     def _advise(self, pod: Pod, container: str) -> Recommendation | None:
         return profiles.advised(self._index.profile_of(pod), container)
 
@@ -184,6 +201,7 @@ class Controller:
                 tell(PROGRAM, f"event on {meta['name']}: {error.message}")
 
     def _advised(self, before: Profile | None, now: Profile | None) -> None:
+        self.work.after(SOON, _UNPLACED)
         for name in self._index.learn(before, now):
             self.work.put(name)
 
@@ -199,6 +217,8 @@ class Controller:
             self._waiting.left(before, time.monotonic())
         if any(one is not None and one.lent for one in (before, now)):
             self.work.after(SOON, _WAITING)
+        if now is not None and now.unschedulable:
+            self.work.after(SOON, _UNPLACED)
         for one in (before, now):
             if one is not None and one.node:
                 self.work.put(one.node)

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 from fake_apiserver import FakeApiServer, wait_until
 from prometheus_client import CollectorRegistry, generate_latest
 
-from ocihook.cluster import watching, words
+from ocihook.cluster import pods, profiles, watching, words
 from ocihook.cluster.api import Api
+from ocihook.cluster.controller import pending
 from ocihook.cluster.controller import trust as trust_module
 from ocihook.cluster.controller.main import Controller
 from ocihook.cluster.controller.metrics import Collector
@@ -244,3 +246,47 @@ def test_a_waiting_borrower_gets_what_a_lender_does_not_need(fake: FakeApiServer
     fake.put(BORROWER, {**borrower, "metadata": meta})
     wait_until("the lender gets it back", lambda: GIB in bounds(fake))
     wait_until("nothing is offered", lambda: lent(fake) is None)
+
+
+WAITING = "/api/v1/pods/ns.waiting"
+
+
+def waits(fake: FakeApiServer, size: str, owned: bool) -> None:
+    """A pod that no node has room for."""
+    web = {"name": "web", "resources": {"limits": {words.RESOURCE: size}}}
+    meta: dict[str, Any] = {"namespace": "ns", "name": "waiting", "uid": "w", "labels": {"app": "web"}}
+    meta["annotations"] = {"bede.local/web": size}
+    if owned:
+        meta["ownerReferences"] = [{"kind": "ReplicaSet", "uid": "rs", "controller": True}]
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+    fake.put(
+        WAITING, {"metadata": meta, "spec": {"containers": [web]}, "status": {"conditions": [condition]}}
+    )
+
+
+@pytest.mark.usefixtures("running")
+def test_a_pod_that_waits_for_more_than_it_needs_is_made_anew(fake: FakeApiServer) -> None:
+    eviction = "/api/v1/namespaces/ns/pods/waiting/eviction"
+    waits(fake, "16Gi", owned=True)
+    fake.put(PROFILE, profile("p", GIB))
+    wait_until("it is evicted", lambda: ("POST", eviction) in fake.asked)
+    # Without admission the new one is like the old one. It is not made anew again and again.
+    fake.delete(WAITING)
+    waits(fake, "17Gi", owned=True)
+    time.sleep(1.5)
+    assert fake.asked.count(("POST", eviction)) == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "owned", "target"),
+    [("16Gi", False, GIB), ("1Gi", True, GIB), ("1Gi", True, 4 * GIB), ("16Gi", True, 0)],
+)
+def test_other_pods_that_wait_stay(fake: FakeApiServer, size: str, owned: bool, target: int) -> None:
+    waits(fake, size, owned)
+    kept = pods.keep(fake.objects[WAITING])
+    assert kept is not None
+    found = profiles.parse(profile("p", target)) if target else None
+    assert not pending.is_too_large(kept, found)
+    assert pending.is_too_large(replace(kept, owner="rs"), found) is (target == GIB and size == "16Gi")
+    placed = replace(kept, owner="rs", node="n1")
+    assert not pending.is_too_large(placed, profiles.parse(profile("p", GIB)))

@@ -2,6 +2,7 @@
 """What was learned, lent, and what happens while programs, or what they trust, are replaced."""
 
 import base64
+import json
 import time
 
 import bede_system
@@ -58,6 +59,27 @@ def test_a_new_pod_gets_what_was_learned():
         one.full("web")
         held(one, "web", 48)
     kubectl("delete", "localmemoryprofile", "known")
+
+
+def test_a_pod_that_waits_for_more_than_it_needs_is_made_anew():
+    container = asking("web", 96, f"{bede_system.capacity() // MIB + 512}Mi")
+    template = labelled(pod("anew", container), "anew").spec
+    template["metadata"].pop("name")
+    del template["spec"]["restartPolicy"]
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "anew"}}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": "anew"}}}
+    spec["template"] = {"metadata": template["metadata"], "spec": template["spec"]}
+    kubectl("create", "-f", "-", stdin=json.dumps({**owner, "spec": spec}))
+
+    def phases():
+        return [one["status"].get("phase") for one in got("pods", "-l", "app=anew")["items"]]
+
+    wait_until("it waits", lambda: phases() == ["Pending"], DEADLINE)
+    bede_system.learned("anew", "web", 48)
+    wait_until("it runs", lambda: "Running" in phases(), DEADLINE)
+    kubectl("delete", "deployment", "anew")
+    kubectl("delete", "localmemoryprofile", "anew")
+    wait_until("its pods are gone", lambda: not phases(), DEADLINE)
 
 
 def test_a_new_authority_is_trusted():
