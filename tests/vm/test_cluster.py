@@ -30,14 +30,15 @@ def run(kernel: str, file: str) -> None:
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_local_memory_as_a_resource(kernel: str) -> None:
-    run(kernel, "test_local_memory.py")
-
-
-@pytest.mark.rarely
-@pytest.mark.parametrize("kernel", ("debian-6.12", *RARELY))
 def test_the_node_by_annotations_alone(kernel: str) -> None:
     run(kernel, "test_node.py")
+
+
+# Beside another machine it takes twenty minutes, most of them until three programs in Python have started.
+@pytest.mark.rarely
+@pytest.mark.parametrize("kernel", ("debian-6.12", *RARELY))
+def test_local_memory_as_a_resource(kernel: str) -> None:
+    run(kernel, "test_local_memory.py")
 
 
 @pytest.mark.rarely

@@ -31,7 +31,7 @@ def ready():
     """The names of the fake nodes to which the scheduler may give pods."""
     return [
         node["metadata"]["name"]
-        for node in got("nodes", "-l", FAKE)["items"]
+        for node in got("node", labels=FAKE)["items"]
         if any(
             one["type"] == "Ready" and one["status"] == "True" for one in node["status"].get("conditions", [])
         )
@@ -40,7 +40,7 @@ def ready():
 
 
 def pods():
-    return got("pods", "-l", "app=many")["items"]
+    return got("pod", labels="app=many")["items"]
 
 
 def test_the_stock_scheduler_counts_local_memory():

@@ -41,7 +41,7 @@ def test_what_a_lender_does_not_need_is_lent_and_comes_back():
 
 def gone(name):
     """Whether a pod is gone, or about to be."""
-    found = got("pods", "--field-selector", f"metadata.name={name}")["items"]
+    found = got("pod", fields=f"metadata.name={name}")["items"]
     return not found or "deletionTimestamp" in found[0]["metadata"]
 
 
@@ -72,7 +72,7 @@ def test_a_pod_that_waits_for_more_than_it_needs_is_made_anew():
     kubectl("create", "-f", "-", stdin=json.dumps({**owner, "spec": spec}))
 
     def phases():
-        return [one["status"].get("phase") for one in got("pods", "-l", "app=anew")["items"]]
+        return [one["status"].get("phase") for one in got("pod", labels="app=anew")["items"]]
 
     wait_until("it waits", lambda: phases() == ["Pending"], DEADLINE)
     bede_system.learned("anew", "web", 48)
@@ -86,7 +86,7 @@ def test_a_new_authority_is_trusted():
     bede_system.certify()
 
     def trusted():
-        new = base64.b64decode(got("secret", "bede-webhook", "-n", NAMESPACE)["data"]["ca.crt"])
+        new = base64.b64decode(got("secret", "bede-webhook", NAMESPACE)["data"]["ca.crt"])
         found = got("mutatingwebhookconfiguration", "bede")["webhooks"]
         bundles = [base64.b64decode(one["clientConfig"].get("caBundle", "")) for one in found]
         # The one before it is still there as well.

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("installed")
 
 def events(of, reason):
     """The texts of a pod's events."""
-    found = got("events", "--field-selector", f"involvedObject.name={of.name},reason={reason}")
+    found = got("event", fields=f"involvedObject.name={of.name},reason={reason}")
     return [one["message"] for one in found["items"]]
 
 

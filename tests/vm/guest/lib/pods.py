@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes pods on the machine's cluster, and finds their cgroups."""
 
+import http.client
 import json
 import shutil
 import subprocess
+import sys
+import time
+import urllib.parse
 
 from helpers import CGROUPS, IMAGE, STEADY, WORK, wait_until
+
+sys.path.insert(0, "/usr/lib/bede-vm")
+
+from cluster_api import Api
 
 PROGRAMS = STEADY.rpartition("/")[0]
 RIGHT = 7  #: status of steady where its memory has what it wrote
@@ -19,15 +27,34 @@ def kubectl(*words, stdin=None):
     return done.stdout
 
 
-def got(*words):
-    """What `kubectl get` prints of one object, as JSON; asked again while the API server is too busy."""
+#: kind → its list
+LISTS = {
+    "pod": "/api/v1/namespaces/{namespace}/pods",
+    "event": "/api/v1/namespaces/{namespace}/events",
+    "secret": "/api/v1/namespaces/{namespace}/secrets",
+    "node": "/api/v1/nodes",
+    "nodelocalmemory": "/apis/bede.dev/v1alpha1/nodelocalmemories",
+    "mutatingwebhookconfiguration": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+}
+PATIENCE = 60.0  #: seconds for the API server to answer, while it is busy
 
-    def answer():
-        done = subprocess.run(["kubectl", "get", *words, "-o", "json"], capture_output=True, text=True)
-        assert done.returncode == 0 or "(Timeout)" in done.stderr, done.stderr
-        return done.stdout
 
-    return json.loads(wait_until("the API server answers", answer, DEADLINE))
+def got(kind, name="", namespace="default", labels="", fields=""):
+    """An object of that *kind*, or without a *name* the list of them. Tests wait by asking for it again.
+
+    Not by kubectl: where everything is emulated, that takes seconds of the processors that the cluster needs.
+    """
+    path = LISTS[kind].format(namespace=namespace) + (f"/{name}" if name else "")
+    asked = {"labelSelector": labels, "fieldSelector": fields}
+    query = urllib.parse.urlencode({key: value for key, value in asked.items() if value})
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return Api(PATIENCE).ask("GET", f"{path}?{query}")
+        except (OSError, http.client.HTTPException):
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
 
 
 def steady(name, megabytes, limit=None):
