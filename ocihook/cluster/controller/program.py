@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import sys
 
 from ocihook.cluster import door
-from ocihook.errors import EXIT_CLUSTER
 
 PROGRAM = "bede-controller"
 METRICS = 9476
@@ -37,8 +37,10 @@ def main(argv: list[str] | None = None) -> int:
         from ocihook.cluster.watching import tell
 
         def lost() -> None:
-            tell(PROGRAM, "the lease is lost: another controller may act now")
-            os._exit(EXIT_CLUSTER)  # at once: what is under way here must not go on
+            tell(PROGRAM, "the lease is lost: another controller may act now, and this one begins anew")
+            # At once: what is under way here must not go on. It does not end: the kubelet would wait for minutes
+            # before it starts a program again that has ended several times.
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
         api = connect(args.kubeconfig)
         controller = Controller(api)

@@ -24,6 +24,8 @@ def pytest_runtest_makereport(item, call):
             said = ["journalctl", "-q", "--no-pager", "-o", "cat", "-n", "15", "-u", unit]
             text = subprocess.run(said, capture_output=True, text=True, check=False).stdout
             report.sections.append((unit, text))
+        for name in ("bede-node", "bede-controller", "bede-webhook"):
+            report.sections.append((name, bede_system.log(name)))
     return report
 
 

@@ -122,4 +122,8 @@ def pods(name):
 def log(name):
     """What one of the programs has said."""
     words = ["kubectl", "logs", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={name}", "--tail=30"]
-    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    now, before = (
+        subprocess.run([*words, *more], capture_output=True, text=True, check=False).stdout
+        for more in ([], ["--previous"])
+    )
+    return f"{before}{now}"
