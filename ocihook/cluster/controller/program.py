@@ -38,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
 
         def lost() -> None:
             tell(PROGRAM, "the lease is lost: another controller may act now, and this one begins anew")
-            # At once: what is under way here must not go on. It does not end: the kubelet waits for minutes until
-            # it starts a program again that has ended several times.
+            # At once: what is under way here must not go on. But it does not end, since the kubelet waits for
+            # minutes before it starts a program again that has ended several times.
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
         api = connect(args.kubeconfig)
