@@ -34,19 +34,21 @@ def test_the_node_by_annotations_alone(kernel: str) -> None:
     run(kernel, "test_node.py")
 
 
-# Beside another machine it takes twenty minutes, most of them until three programs in Python have started.
+@machines.OPEN
 @pytest.mark.rarely
 @pytest.mark.parametrize("kernel", ("debian-6.12", *RARELY))
 def test_local_memory_as_a_resource(kernel: str) -> None:
     run(kernel, "test_local_memory.py")
 
 
+@machines.OPEN
 @pytest.mark.rarely
 @pytest.mark.parametrize("kernel", ("debian-6.12", *RARELY))
 def test_what_is_learned_and_lent(kernel: str) -> None:
     run(kernel, "test_lending.py")
 
 
+@machines.OPEN
 @pytest.mark.rarely
 def test_a_storm_of_pods() -> None:
     run("debian-6.12", "test_storm.py")
