@@ -28,6 +28,7 @@ _PATIENCE = urllib3.Timeout(connect=5.0, read=30.0)
 #: Seconds that a watch lasts. The server ends it then, so a silent connection is noticed a little later.
 _WATCH = 240
 _WATCH_PATIENCE = urllib3.Timeout(connect=5.0, read=_WATCH + 30.0)
+NOT_FOUND, CONFLICT = 404, 409  #: statuses of a :class:`RefusedError` that may be as good as success
 _GONE = 410
 _HINT = "See the cluster's control plane, and this program's kubeconfig or service account"
 

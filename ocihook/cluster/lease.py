@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ocihook.cluster import clock, fields
-from ocihook.cluster.api import Api, Json, RefusedError
+from ocihook.cluster.api import CONFLICT, NOT_FOUND, Api, Json, RefusedError
 from ocihook.errors import ClusterError
 
 LASTS = (
@@ -22,7 +22,6 @@ LASTS = (
 RENEWED = 5.0  #: seconds between two renewals: two may fail
 GIVEN_UP = 10.0  #: seconds without a renewal after which the holder stops, before others can begin
 RETRIED = 2.0  #: seconds between two attempts to get it
-_NOT_FOUND, _CONFLICT = 404, 409
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Lease:
         try:
             found = self._api.get(f"{self._where.list}/{self._where.name}")
         except RefusedError as error:
-            if error.status != _NOT_FOUND:
+            if error.status != NOT_FOUND:
                 raise
             return self._write("POST", self._where.list, self._lease({}))
         version = fields.text(found, "metadata", "resourceVersion")
@@ -103,7 +102,7 @@ class Lease:
         try:
             self._api.send(method, path, body)
         except RefusedError as error:
-            if error.status == _CONFLICT:
+            if error.status == CONFLICT:
                 return False  # another one was faster
             raise
         self._renewed = began

@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-from ocihook.cluster.api import Api, RefusedError
+from ocihook.cluster.api import CONFLICT, NOT_FOUND, Api, RefusedError
 from ocihook.cluster.pods import Pod
 from ocihook.cluster.watching import tell
 from ocihook.errors import ClusterError
 
 NEEDED = "what it borrowed is needed"
-_NOT_FOUND, _CONFLICT = 404, 409
 
 
 class Evictor:
@@ -37,7 +36,7 @@ class Evictor:
         try:
             self._api.send("POST", f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/eviction", body)
         except RefusedError as error:
-            if error.status in (_NOT_FOUND, _CONFLICT):
+            if error.status in (NOT_FOUND, CONFLICT):
                 return  # it is gone, or another one of its name is there
             raise
         tell("bede-controller", f"pod {pod.key}: evicted: {why}")
@@ -49,7 +48,7 @@ class Evictor:
                 self._api.get("/apis/policy/v1")
                 self._version = "policy/v1"
             except RefusedError as error:
-                if error.status != _NOT_FOUND:
+                if error.status != NOT_FOUND:
                     raise ClusterError(error.message) from None
                 self._version = "policy/v1beta1"
         return self._version

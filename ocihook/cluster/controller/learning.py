@@ -16,7 +16,7 @@ from ocihook.sizing import histogram, history
 from ocihook.sizing.curve import fitted
 from ocihook.sizing.histogram import Histogram
 from ocihook.sizing.history import History, Sample
-from ocihook.sizing.recommend import Limits, Recommendation, recommend
+from ocihook.sizing.recommend import PEAK, Limits, Recommendation, recommend
 
 #: Seconds between two writes of what was learned. What a controller that ends has not written is two reports.
 SAVE = 600.0
@@ -31,7 +31,7 @@ class _Container:
 
     history: History = field(default_factory=History)
     demand: Histogram = field(default_factory=Histogram)
-    asked: int = 0  #: bytes that its newest pod requested
+    asked: int = 0  #: the most bytes that one of its pods has requested
 
     def recommended(self, profile: Profile) -> Recommendation:
         limits = Limits(self.asked, profile.minimum, profile.maximum, profile.budget / 100)
@@ -99,7 +99,7 @@ class Learner:
     def status(self, profile: Profile, now: float) -> Json | None:
         """Return the ``status`` to write for *profile*; None if that can wait. *now* is a monotonic time."""
         known = dict(sorted(self._of(profile).items())[:MOST])
-        advised = {name: one.recommended(profile) for name, one in sorted(known.items()) if one.asked}
+        advised = {name: one.recommended(profile) for name, one in known.items() if one.asked}
         targets = {name: one.target for name, one in advised.items()}
         at, before = self._written.get(profile.uid, (now - SAVE, {}))
         is_news = targets.keys() != before.keys() or any(
@@ -126,7 +126,7 @@ def _add(known: _Container, one: Bounded, at: float) -> None:
 
 
 def _told(name: str, known: _Container, one: Recommendation) -> Json:
-    curve = fitted(known.history, known.demand.percentile(0.99) or None)
+    curve = fitted(known.history, known.demand.percentile(PEAK) or None)
     return {
         "name": name,
         "asked": known.asked,

@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple
 
 from ocihook.cluster import objects, pods, profiles, words
-from ocihook.cluster.api import MERGE, Api, RefusedError
+from ocihook.cluster.api import CONFLICT, MERGE, NOT_FOUND, Api, RefusedError
 from ocihook.cluster.controller import events, pending, plan, sharing
 from ocihook.cluster.controller.evict import Evictor
 from ocihook.cluster.controller.index import Index
@@ -33,7 +33,6 @@ _PODS = "/api/v1/pods"
 _EVERY = ""  # stands for all nodes
 _WAITING = " "  # stands for the pods that wait for lent memory, ...
 _UNPLACED = "  "  # ... and these for those that no node has room for
-_NOT_FOUND, _CONFLICT = 404, 409
 
 
 class Known(NamedTuple):
@@ -76,37 +75,33 @@ class Controller:
     def run(self) -> None:
         """Look at nodes, for ever."""
         failed: dict[str, str] = {}
+        others = {_EVERY: self._sweep, _WAITING: self._assign, _UNPLACED: self._replace}
         self.work.put(_EVERY)
         while True:
             name = self.work.take()
-            if name == _WAITING:
-                self._assign()
-                continue
-            if name == _UNPLACED:
-                self._replace()
-                continue
-            if name == _EVERY:
-                for node in self._nodes.all():
-                    self.work.put(node.name)
-                self.work.after(AGAIN, _EVERY)
-                known = self._index.uids()
-                self._told.keep(known)
-                self._learner.keep({one.uid for one in self._profiles.all()}, known)
-                continue
             try:
-                self.look(name)
+                others.get(name, lambda name=name: self.look(name))()
             except Exception as error:  # what others have written must not keep the controller from the rest
                 text = f"internal error: {type(error).__name__}: {error}"[:400]
                 if isinstance(error, ClusterError):
                     text = error.message
                 if failed.get(name) != text:
-                    tell(PROGRAM, f"node {name}: {text}")
+                    tell(PROGRAM, f"{'all nodes' if name in others else f'node {name}'}: {text}")
                 failed[name] = text
                 self._errors += 1
                 self.work.failed(name)
             else:
                 failed.pop(name, None)
                 self.work.worked(name)
+
+    def _sweep(self) -> None:
+        """Have all nodes looked at, and forget what is gone."""
+        self.work.after(AGAIN, _EVERY)
+        for node in self._nodes.all():
+            self.work.put(node.name)
+        known = self._index.uids()
+        self._told.keep(known)
+        self._learner.keep({one.uid for one in self._profiles.all()}, known)
 
     def known(self) -> Known:
         """Return what is known now. Any thread may call it."""
@@ -121,10 +116,10 @@ class Controller:
         here = self._index.here(name)
         now = time.monotonic()
         shares = sharing.share(here, local, self._advise, self._waiting.at(name, now))
-        counted = here
-        if plan.lowers(node, plan.sizes(node, local, here, shares)):
-            counted = self._all_pods(name)
-        for request in plan.requests(node, local, counted, shares):
+        sizes = plan.sizes(node, local, here, shares)
+        if plan.lowers(node, sizes):
+            sizes = plan.sizes(node, local, self._all_pods(name), shares)
+        for request in plan.requests(node, local, sizes, shares):
             self._api.send("PATCH", request.path, request.body, request.kind)
         again = self._waiting.until(name)
         if again is not None:
@@ -155,7 +150,7 @@ class Controller:
             self._api.send("PATCH", path, body, MERGE)
         except RefusedError as error:
             # Whoever has deleted it wants no more of it, and nobody's profile keeps a node from its bounds.
-            if error.status != _NOT_FOUND:
+            if error.status != NOT_FOUND:
                 tell(PROGRAM, f"{path}: {error.message}")
 
     def _assign(self) -> None:
@@ -197,7 +192,7 @@ class Controller:
             self._api.send("POST", f"/api/v1/namespaces/{meta['namespace']}/events", event)
         except RefusedError as error:
             # It is there already, or the pod's namespace is going.
-            if error.status != _CONFLICT:
+            if error.status != CONFLICT:
                 tell(PROGRAM, f"event on {meta['name']}: {error.message}")
 
     def _advised(self, before: Profile | None, now: Profile | None) -> None:

@@ -92,20 +92,22 @@ def lowers(node: Node, sizes: dict[str, int]) -> bool:
 
 
 def sizes(node: Node, local: NodeLocalMemory | None, pods: Sequence[Pod], shares: Shares) -> dict[str, int]:
-    """Return the bytes of each resource that the *node* is to have, as :func:`requests` has them."""
+    """Return the bytes of each resource that the *node* is to have. *pods* are those on it."""
     return {
         words.RESOURCE: capacity(local, pods, node.has(words.RESOURCE)),
         words.LENT: max(shares.offered, min(shares.borrowed, node.has(words.LENT))),
     }
 
 
-def requests(node: Node, local: NodeLocalMemory | None, pods: Sequence[Pod], shares: Shares) -> list[Request]:
-    """Return what has to change, nothing where all is as it should be. *pods* are those on the *node*.
+def requests(
+    node: Node, local: NodeLocalMemory | None, sizes: dict[str, int], shares: Shares
+) -> list[Request]:
+    """Return what has to change, nothing where all is as it should be.
 
-    *shares* says how they share its memory. Where less is offered than before, that comes first, and before
-    lenders get anything back.
+    *sizes* are those of :func:`sizes`, and *shares* says how the pods on the *node* share its memory. Where
+    less is offered than before, that comes first, and before lenders get anything back.
     """
-    found = [*_resources(node, sizes(node, local, pods, shares)), *_taint(node, local)]
+    found = [*_resources(node, sizes), *_taint(node, local)]
     if local is None:
         return found
     path = f"{words.NODES}/{local.name}"

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ocihook.cluster import clock, fields, objects, profiles, words
-from ocihook.cluster.api import MERGE, Api, Json, RefusedError
+from ocihook.cluster.api import MERGE, NOT_FOUND, Api, Json, RefusedError
 from ocihook.cluster.node import host, plan
 from ocihook.cluster.node.probing import Prober
 from ocihook.cluster.objects import NodeLocalMemory, Ready, Report
@@ -25,7 +25,6 @@ LOOK = 1.0  #: seconds between two looks at the host: a new container is reporte
 SOON = 1.0  #: seconds between two reports at least, however much happens
 #: Seconds after which figures are reported that change all the time. With 5,000 nodes these are 17 a second.
 OFTEN = 300.0
-_NOT_FOUND, _CONFLICT = 404, 409
 
 
 class Reporter:
@@ -63,7 +62,7 @@ class Reporter:
         try:
             self._api.send("PATCH", path, {"status": status}, MERGE)
         except RefusedError as error:
-            if error.status != _NOT_FOUND:
+            if error.status != NOT_FOUND:
                 raise
             self._object()
             self._api.send("PATCH", path, {"status": status}, MERGE)
@@ -73,7 +72,7 @@ class Reporter:
         try:
             return self._api.get(f"{words.NODES}/{self._name}")
         except RefusedError as error:
-            if error.status != _NOT_FOUND:
+            if error.status != NOT_FOUND:
                 raise
         return self._api.send("POST", words.NODES, objects.empty(self._name))
 

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 from ocihook.cluster import fields
-from ocihook.cluster.api import Api, RefusedError
+from ocihook.cluster.api import NOT_FOUND, Api, RefusedError
 from ocihook.cluster.watching import tell
 from ocihook.errors import ClusterError
 
 _KEPT = 4096  # pods whose node is remembered: a cluster has as many nodes, or not many times more
-_NOT_FOUND = 404
 
 
 class Placed:
@@ -25,7 +24,7 @@ class Placed:
             try:
                 found = self._api.get(f"/api/v1/namespaces/{self._namespace}/pods/{pod}")
             except ClusterError as error:
-                if not isinstance(error, RefusedError) or error.status != _NOT_FOUND:
+                if not isinstance(error, RefusedError) or error.status != NOT_FOUND:
                     tell("bede-webhook", error.message)
                 return ""
             if len(self._known) >= _KEPT:

@@ -29,7 +29,8 @@ def pod(name: str, request: int, *bounds: int) -> Pod:
 def requests(node: Node, local: NodeLocalMemory | None, pods: list[Pod]) -> list[Request]:
     """What changes where nobody lends."""
     bounds = tuple(sorted(one for pod in pods for one in pod.bounds))
-    return plan.requests(node, local, pods, Shares(bounds, 0, 0, 0))
+    shares = Shares(bounds, 0, 0, 0)
+    return plan.requests(node, local, plan.sizes(node, local, pods, shares), shares)
 
 
 def test_nothing_where_all_is_right() -> None:
@@ -70,7 +71,8 @@ def test_capacity_does_not_fall_below_the_requests_nor_rise_for_them(
 
 def test_a_pod_that_names_its_node_raises_nothing() -> None:
     shares = Shares((), 0, 1000 * GIB, 0)
-    for request in plan.requests(NODE, LOCAL, [pod("p", 1000 * GIB)], shares):
+    sizes = plan.sizes(NODE, LOCAL, [pod("p", 1000 * GIB)], shares)
+    for request in plan.requests(NODE, LOCAL, sizes, shares):
         assert "capacity" not in request.body.get("status", {})
 
 

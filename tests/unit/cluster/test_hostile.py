@@ -39,7 +39,8 @@ def test_whatever_is_there_a_node_is_looked_at(
     here = [kept] if kept else []
     told = objects.parse(local)
     shares = sharing.share(here, told, lambda pod, name: profiles.advised(found, name), {"uid": 1 << 30})
-    plan.requests(plan.keep_node(node), told, here, shares)
+    seen = plan.keep_node(node)
+    plan.requests(seen, told, plan.sizes(seen, told, here, shares), shares)
     learner = Learner(lambda text: None)
     if kept:
         learner.learn(told, lambda uid: (found, kept), 1e9)
