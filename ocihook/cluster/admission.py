@@ -8,14 +8,13 @@ what the scheduler counts is what the node holds it to.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ocihook.cluster import fields, pods, quantity, words
+from ocihook.cluster.fields import Json
 from ocihook.cluster.pods import Container
 from ocihook.errors import InputError
 from ocihook.spec.annotation import LOCAL, MINIMUM
 
-Json = dict[str, Any]
 Patch = list[Json]  #: RFC 6902
 CLASSES = (words.CLASS,)
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast
 from urllib.parse import urlencode
 
 import urllib3
 from kubernetes import client, config
 from kubernetes.client import rest
 
+from ocihook.cluster.fields import Json
 from ocihook.errors import ClusterError
 
-Json = dict[str, Any]
 JSON = "application/json"
 PATCH = "application/json-patch+json"  #: RFC 6902
 MERGE = "application/merge-patch+json"  #: RFC 7386

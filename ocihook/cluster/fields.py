@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+Json = dict[str, Any]  #: an object
+
 
 def find(raw: object, *path: str) -> object:
     """Return the value below *raw* at *path*; None if there is none."""
@@ -15,13 +17,13 @@ def find(raw: object, *path: str) -> object:
     return raw
 
 
-def mapping(raw: object, *path: str) -> dict[str, Any]:
+def mapping(raw: object, *path: str) -> Json:
     """Return the object at *path*; empty if there is none."""
     found = find(raw, *path)
     return found if isinstance(found, dict) else {}
 
 
-def objects(raw: object, *path: str) -> list[dict[str, Any]]:
+def objects(raw: object, *path: str) -> list[Json]:
     """Return the objects in the array at *path*."""
     found = find(raw, *path)
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ocihook.cluster import clock, fields
-from ocihook.cluster.api import CONFLICT, NOT_FOUND, Api, Json, RefusedError
+from ocihook.cluster.api import CONFLICT, NOT_FOUND, Api, RefusedError
+from ocihook.cluster.fields import Json
 from ocihook.errors import ClusterError
 
 LASTS = (

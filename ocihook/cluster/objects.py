@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ocihook.cluster import fields, quantity, words
+from ocihook.cluster.fields import Json
 from ocihook.errors import printable
 
-Json = dict[str, Any]
 _SIZES = ("bound", "local", "far", "promoted", "denied", "suffers")
 _HITS = ("hitsLocal", "hitsBest")
 _LONGEST = 200  # characters of a node's message

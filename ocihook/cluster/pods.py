@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ocihook.cluster import fields, quantity, words
+from ocihook.cluster.fields import Json
 from ocihook.cluster.objects import Bound, Slot
 from ocihook.errors import InputError
 from ocihook.spec import annotation, pod
 from ocihook.spec.annotation import LOCAL, PREFIX, Policy
 
-Json = dict[str, Any]
 _NOWHERE = ("PodScheduled", "False", "Unschedulable")  # the condition's type, status and reason
 _OVER = ("Succeeded", "Failed")  # phases in which no container runs any more
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from ocihook.cluster import fields, quantity, words
+from ocihook.cluster.fields import Json
 from ocihook.errors import InputError
 from ocihook.sizing.curve import Latencies
 from ocihook.sizing.lending import PAGE
 from ocihook.sizing.recommend import DOUBT, Recommendation
 from ocihook.spec.annotation import MINIMUM
 
-Json = dict[str, Any]
 OFF, INITIAL = "Off", "Initial"
 BUDGET = 10  #: per cent of slowdown that is accepted, unless a profile says otherwise
 #: Nanoseconds of a load from local and from far memory, as CXL has them (docs/emulation.md, profile cxl): no

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from ocihook.cluster import fields
-from ocihook.cluster.api import Api, ExpiredError, Json
+from ocihook.cluster.api import Api, ExpiredError
+from ocihook.cluster.fields import Json
 from ocihook.errors import ClusterError
 
 Kept = TypeVar("Kept")

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Collection, Iterator
 
 from ocihook.cluster import clock, quantity
-from ocihook.cluster.api import Json
+from ocihook.cluster.fields import Json
 from ocihook.cluster.objects import Bounded, NodeLocalMemory, Slot
 from ocihook.sizing.lending import PAGE
 

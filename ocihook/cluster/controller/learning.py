@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from ocihook.cluster import fields, quantity
-from ocihook.cluster.api import Json
+from ocihook.cluster.fields import Json
 from ocihook.cluster.objects import Bounded, NodeLocalMemory, Slot
 from ocihook.cluster.pods import Pod
 from ocihook.cluster.profiles import LATENCIES, Profile

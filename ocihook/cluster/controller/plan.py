@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ocihook.cluster import fields, objects, quantity, words
-from ocihook.cluster.api import MERGE, STRATEGIC, Json
+from ocihook.cluster.api import MERGE, STRATEGIC
 from ocihook.cluster.controller.sharing import Shares
+from ocihook.cluster.fields import Json
 from ocihook.cluster.objects import NodeLocalMemory
 from ocihook.cluster.pods import Pod
 from ocihook.errors import InputError

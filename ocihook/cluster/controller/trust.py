@@ -8,7 +8,8 @@ import threading
 import time
 
 from ocihook.cluster import fields
-from ocihook.cluster.api import PATCH, Api, Json
+from ocihook.cluster.api import PATCH, Api
+from ocihook.cluster.fields import Json
 from ocihook.cluster.watching import tell
 from ocihook.errors import ClusterError
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from ocihook.cluster import clock, fields, objects, profiles, words
-from ocihook.cluster.api import MERGE, NOT_FOUND, Api, Json, RefusedError
+from ocihook.cluster.api import MERGE, NOT_FOUND, Api, RefusedError
+from ocihook.cluster.fields import Json
 from ocihook.cluster.node import host, plan
 from ocihook.cluster.node.probing import Prober
 from ocihook.cluster.objects import NodeLocalMemory, Ready, Report

@@ -9,12 +9,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from typing import Any
 
 from ocihook.cluster import admission, fields, words
+from ocihook.cluster.fields import Json
 from ocihook.errors import BedeError, InputError
 
-Json = dict[str, Any]
 Advised = Callable[[str, dict[str, str]], dict[str, int]]
 _VERSION = "admission.k8s.io/v1"
 _FORBIDDEN, _INVALID = 403, 422

@@ -15,9 +15,9 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from ocihook.cluster.fields import Json
 from ocihook.errors import AccessError, InputError
 
-Json = dict[str, Any]
 Answer = Callable[[object], Json]  #: raises InputError
 SECONDS = 10.0  #: for a client's next byte; the API server waits for an answer for as long by default
 LIFE = 60.0  #: seconds that a connection lasts: the API server makes new ones, and others shall not stay
