@@ -29,7 +29,7 @@ _PATIENCE = urllib3.Timeout(connect=5.0, read=30.0)
 _WATCH = 240
 _WATCH_PATIENCE = urllib3.Timeout(connect=5.0, read=_WATCH + 30.0)
 NOT_FOUND, CONFLICT = 404, 409  #: statuses of a :class:`RefusedError` that may be as good as success
-_GONE = 410
+_GONE, _TOO_MANY = 410, 429
 _HINT = "See the cluster's control plane, and this program's kubeconfig or service account"
 
 
@@ -40,6 +40,11 @@ class RefusedError(ClusterError):
         super().__init__(message, "")
         self.status = status
         self.reason = reason
+
+    @property
+    def passes(self) -> bool:
+        """Whether the fault is the server's, so that the same request may be granted later."""
+        return self.status == _TOO_MANY or self.status >= 500
 
 
 class ExpiredError(ClusterError):

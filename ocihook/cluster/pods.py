@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ocihook.cluster import fields, quantity, words
+from ocihook.cluster import clock, fields, quantity, words
 from ocihook.cluster.fields import Json
 from ocihook.cluster.objects import Bound, Slot
 from ocihook.errors import InputError
@@ -43,6 +43,7 @@ class Pod:
     going: bool = False  #: whether it is being deleted
     owner: str = ""  #: the uid of what would make it anew; "" if nothing would
     unschedulable: bool = False  #: whether the scheduler has found no node for it
+    created: float = 0.0  #: when, in seconds after the epoch
 
     @property
     def key(self) -> str:
@@ -182,4 +183,5 @@ def keep(raw: Json) -> Pod | None:
             (one.get("type"), one.get("status"), one.get("reason")) == _NOWHERE
             for one in fields.objects(raw, "status", "conditions")
         ),
+        clock.seconds(fields.text(meta, "creationTimestamp")),
     )

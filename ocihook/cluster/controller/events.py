@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from ocihook.cluster import clock, quantity
 from ocihook.cluster.fields import Json
 from ocihook.cluster.objects import Bounded, NodeLocalMemory, Slot
+from ocihook.cluster.pods import Pod
 from ocihook.sizing.lending import PAGE
 
 BOUND = "LocalMemoryBound"
 REFUSED = "LocalMemoryRefused"
 SUFFERING = "LocalMemorySuffering"
 SOURCE = "bede-controller"
+#: Seconds in which a pod's first events may be missing: the controller before this one may have ended before it
+#: had told them. Longer than a change of controllers takes, and much shorter than events are kept (an hour).
+NEW = 600.0
 
 
 def of(local: NodeLocalMemory) -> Iterator[tuple[Bounded, str, str]]:
@@ -67,16 +71,20 @@ class Told:
         self._last: dict[Slot, tuple[str, str]] = {}
         self._known: set[str] = set()  # names of nodes
 
-    def news(self, local: NodeLocalMemory) -> Iterator[tuple[Bounded, str, str]]:
+    def news(
+        self, local: NodeLocalMemory, pods: Sequence[Pod], now: float
+    ) -> Iterator[tuple[Bounded, str, str]]:
         """Yield those of :func:`of` that are not the last that was told of their container.
 
-        What a node has bound already when it is seen first was told by the controller before this one.
+        What a node has bound already when it is seen first was told by the controller before this one, unless
+        its pod is new. *pods* are those on the node; *now* is in seconds after the epoch.
         """
         is_first = local.name not in self._known
         self._known.add(local.name)
+        new = {pod.uid for pod in pods if now - pod.created < NEW}
         for one, reason, text in of(local):
             if self._last.get(one.slot) != (reason, text):
-                if not (is_first and reason == BOUND):
+                if not is_first or reason != BOUND or one.slot.pod_uid in new:
                     yield one, reason, text
                 self._last[one.slot] = (reason, text)
 

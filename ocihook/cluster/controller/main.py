@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ocihook.cluster import objects, pods, profiles, words
@@ -126,7 +127,7 @@ class Controller:
             self.work.after(max(again - now, 0.1), name)
         failed = [error for pod in here if pod.uid in shares.evicted for error in self._evictor.evict(pod)]
         if local is not None:
-            self._tell(plan.own(local, here))
+            self._tell(plan.own(local, here), here)
         if failed:
             raise failed[0]
 
@@ -136,11 +137,12 @@ class Controller:
         found = (pods.keep(raw) for page in self._api.pages(_PODS, asked) for raw in page["items"])
         return [pod for pod in found if pod is not None]
 
-    def _tell(self, local: NodeLocalMemory) -> None:
+    def _tell(self, local: NodeLocalMemory, here: Sequence[Pod]) -> None:
         """Write events and profiles by what a node has reported."""
-        for about, reason, text in self._told.news(local):
-            self._send_event(events.event(about, reason, text, time.time()))
-        for profile in self._learner.learn(local, self._index.profile_and_pod, time.time()):
+        now = time.time()
+        for about, reason, text in self._told.news(local, here, now):
+            self._send_event(events.event(about, reason, text, now))
+        for profile in self._learner.learn(local, self._index.profile_and_pod, now):
             status = self._learner.status(profile, time.monotonic())
             if status is not None:
                 self._write(profiles.path(profile), {"status": status})
@@ -191,6 +193,8 @@ class Controller:
         try:
             self._api.send("POST", f"/api/v1/namespaces/{meta['namespace']}/events", event)
         except RefusedError as error:
+            if error.passes:
+                raise
             # It is there already, or the pod's namespace is going.
             if error.status != CONFLICT:
                 tell(PROGRAM, f"event on {meta['name']}: {error.message}")

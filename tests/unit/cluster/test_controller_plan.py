@@ -153,17 +153,19 @@ def test_an_event_is_told_once() -> None:
     held = Bounded(slot, "ns", "p", GIB, 0, 0)
     local = replace(LOCAL, bounds=(Bound(slot, GIB, GIB),), report=replace(REPORT, containers=(held,)))
     told = events.Told()
-    assert list(told.news(replace(LOCAL, report=REPORT))) == []
-    assert [(reason, text) for _, reason, text in told.news(local)] == [
+    assert list(told.news(replace(LOCAL, report=REPORT), [], 0)) == []
+    assert [(reason, text) for _, reason, text in told.news(local, [], 0)] == [
         (events.BOUND, "web holds at most 1Gi of local memory on n1")
     ]
-    assert list(told.news(local)) == []
+    assert list(told.news(local, [], 0)) == []
     refused = replace(local, report=replace(REPORT, containers=(replace(held, message="no room"),)))
-    assert [(reason, text) for _, reason, text in told.news(refused)] == [(events.REFUSED, "web: no room")]
+    assert [(reason, text) for _, reason, text in told.news(refused, [], 0)] == [
+        (events.REFUSED, "web: no room")
+    ]
     told.keep(["uid"])
-    assert list(told.news(refused)) == []
+    assert list(told.news(refused, [], 0)) == []
     told.keep([])
-    (((about, reason, text)),) = told.news(local)
+    (((about, reason, text)),) = told.news(local, [], 0)
     made = events.event(about, reason, text, 0.0)
     assert made["involvedObject"]["uid"] == "uid"
     assert made["metadata"]["name"] == events.event(about, reason, text, 9.0)["metadata"]["name"]
@@ -174,10 +176,21 @@ def test_a_controller_that_is_new_does_not_tell_all_again() -> None:
     slot = Slot("uid", "web")
     held = Bounded(slot, "ns", "p", GIB, 0, 0)
     local = replace(LOCAL, bounds=(Bound(slot, GIB, GIB),), report=replace(REPORT, containers=(held,)))
+    pod = Pod("ns", "p", "uid", "n1", GIB, 0, local.bounds, created=1000.0)
     told = events.Told()
-    assert list(told.news(local)) == []
+    assert list(told.news(local, [pod], 1000 + events.NEW)) == []
     fewer = replace(local, bounds=(Bound(slot, GIB + 1, GIB + 1),))  # one page, to the kernel
-    assert list(told.news(fewer)) == []
+    assert list(told.news(fewer, [pod], 1000 + events.NEW)) == []
+
+
+def test_a_controller_that_is_new_tells_what_the_one_before_may_not_have_told() -> None:
+    slot = Slot("uid", "web")
+    held = Bounded(slot, "ns", "p", GIB, 0, 0)
+    local = replace(LOCAL, bounds=(Bound(slot, GIB, GIB),), report=replace(REPORT, containers=(held,)))
+    pod = Pod("ns", "p", "uid", "n1", GIB, 0, local.bounds, created=1000.0)
+    told = events.Told()
+    assert [reason for _, reason, _ in told.news(local, [pod], 1060)] == [events.BOUND]
+    assert list(told.news(local, [pod], 1060)) == []
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
