@@ -17,16 +17,16 @@ hash = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 VENV_STAMP := .venv/stamp-venv-$(call hash,setup.py pyproject.toml Makefile bin/*)
 BUILD_STAMP := .venv/stamp-build-$(call hash,setup.py native/*.py native/*.c native/*.h)
 
-.PHONY: demo test test-all test-slice lint format unit fuzz vm-test kernel-debug soak deps build packages stub wheel deb clean
+.PHONY: demo test test-all test-slice lint format unit plane fuzz vm-test kernel-debug soak deps build packages stub wheel deb clean
 .NOTPARALLEL:
 
 demo: build
 	@$(BIN)/bede demo
 
-test: lint unit vm-test
+test: lint unit plane vm-test
 
 # Each guest test on every kernel and topology that it names. The slices divide what `make test` leaves out.
-test-all: lint unit
+test-all: lint unit plane
 	$(BIN)/pytest -q -s tests/vm --part all
 
 SLICE ?= 1
@@ -47,6 +47,10 @@ format: build
 unit: build
 	$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder tests/fuzz tests/unit
 
+# Kubernetes' control plane on this host, with nodes that it alone has.
+plane: build
+	$(BIN)/pytest -q tests/plane
+
 # The fuzzing of `unit`, for longer: FUZZ_SECONDS for each C target, FUZZ_EXAMPLES for each property in Python.
 FUZZ_SECONDS ?= 300
 FUZZ_EXAMPLES ?= 20000
@@ -63,7 +67,7 @@ kernel-debug: build
 
 # The long form of some tests: hundreds of kills, many containers, thousands of cycles, fork storms.
 soak: build
-	BEDE_SOAK=1 $(BIN)/pytest -q tests/soak
+	BEDE_SOAK=1 $(BIN)/pytest -q tests/soak tests/plane/test_storm.py
 
 # A copy of the tracked files: other files of a checkout must not get into a package.
 CLEAN := build/package/bede

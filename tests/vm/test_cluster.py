@@ -48,12 +48,6 @@ def test_what_is_learned_and_lent(kernel: str) -> None:
     run(kernel, "test_lending.py")
 
 
-@machines.OPEN
-@pytest.mark.rarely
-def test_a_storm_of_pods() -> None:
-    run("debian-6.12", "test_storm.py")
-
-
 @pytest.mark.rarely
 def test_nodes_that_only_the_api_server_has() -> None:
     run("debian-6.12", "test_fakes.py")

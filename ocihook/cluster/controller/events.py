@@ -16,8 +16,8 @@ BOUND = "LocalMemoryBound"
 REFUSED = "LocalMemoryRefused"
 SUFFERING = "LocalMemorySuffering"
 SOURCE = "bede-controller"
-#: Seconds in which a pod's first events may be missing: the controller before this one may have ended before it
-#: had told them. Longer than a change of controllers takes, and much shorter than events are kept (an hour).
+#: Seconds in which a pod's first events may be missing, since the controller before this one has
+#: ended. Longer than a change of controllers takes, and much shorter than events are kept: an hour.
 NEW = 600.0
 
 
