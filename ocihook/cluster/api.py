@@ -8,7 +8,7 @@ requests. Its typed objects are not used: a list of 50,000 pods took them four t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol, cast
 from urllib.parse import urlencode
 
@@ -76,6 +76,7 @@ class Api:
         settings.retries = False  # the callers know what may be done twice
         settings.connection_pool_maxsize = 16  # watches keep theirs
         self._settings = settings
+        self.before_change: Callable[[], None] = lambda: None  #: is called before each change is sent
         self._pool = rest.RESTClientObject(settings).pool_manager
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Json:
@@ -84,6 +85,7 @@ class Api:
 
     def send(self, method: str, path: str, body: object, kind: str = JSON) -> Json:
         """Send *body*: POST, PUT, DELETE, or PATCH of a *kind*. Return the answer. Raises ClusterError."""
+        self.before_change()
         return _parsed(self._send(method, path, None, body, kind).data)
 
     def pages(self, path: str, query: Mapping[str, object]) -> Iterator[Json]:

@@ -63,6 +63,10 @@ class Lease:
             return False
         return self._write("PUT", f"{self._where.list}/{self._where.name}", self._lease(found))
 
+    def holds(self) -> bool:
+        """Return whether nobody else can hold it now."""
+        return self._now() - self._renewed < GIVEN_UP
+
     def wait(self, failed: Callable[[ClusterError], None]) -> None:
         """Return once the lease is held; *failed* is told of errors meanwhile."""
         while True:
@@ -90,7 +94,7 @@ class Lease:
                     continue
 
         def watch() -> None:
-            while self._now() - self._renewed < GIVEN_UP and not taken.wait(GIVEN_UP / 20):
+            while self.holds() and not taken.wait(GIVEN_UP / 20):
                 continue
             taken.set()
             lost()

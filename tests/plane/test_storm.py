@@ -16,7 +16,6 @@ from bede_plane import FAKE, PODS, System, amount, pod, requested, wait_until
 
 from ocihook.cluster import words
 from ocihook.cluster.api import MERGE, RefusedError
-from ocihook.errors import ClusterError
 
 EACH = 1 << 30
 NODES, MOST = 10, 200
@@ -153,15 +152,3 @@ def test_nothing_is_left_of_them(system: System) -> None:
         lambda: not any(amount(one["status"], words.LENT) for one in system.offering()),
     )
     wait_until("no pods are left", lambda: not system.items(PODS, labelSelector="storm"))
-
-
-def test_an_error_of_the_server_passes(system: System) -> None:
-    """The API server ends and begins again; all that was decided meanwhile is carried out."""
-    system.plane.stop("kube-apiserver")
-    with pytest.raises(ClusterError):
-        system.items(PODS)
-    system.plane.start("kube-apiserver")
-    system.plane.wait("the API server", system.plane.is_ready)
-    wait_until("the webhook answers", system.answers)
-    system.api.send("POST", PODS, pod("after", **{words.RESOURCE: "32Mi"}))
-    wait_until("the pod has an event", lambda: system.events("after", "LocalMemoryBound"))

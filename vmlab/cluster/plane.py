@@ -7,14 +7,17 @@ kubelet and a kernel do is tested in the machine; here things are as fast as the
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import json
 import os
 import signal
 import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -143,6 +146,29 @@ class Plane:
             check=False,
         )
 
+    @contextlib.contextmanager
+    def other(self, part: str, *words: str) -> Iterator[None]:
+        """Run a part with these further arguments instead; as before after the block."""
+        before = self._words[part]
+        self.stop(part)
+        self._words[part] = [*before, *words]
+        try:
+            self.start(part)
+            yield
+        finally:
+            self._words[part] = before
+            self.stop(part)
+            self.start(part)
+
+    def compact(self) -> None:
+        """Have the store forget all that is not so any more."""
+        store = f"http://127.0.0.1:{self._store}/v3/kv"
+        every = json.dumps({"key": "AA==", "range_end": "AA==", "limit": 1}).encode()
+        with urllib.request.urlopen(f"{store}/range", every) as answer:
+            revision = json.load(answer)["header"]["revision"]
+        with urllib.request.urlopen(f"{store}/compaction", json.dumps({"revision": revision}).encode()):
+            pass
+
     def wait(self, what: str, reached: Callable[[], Any], seconds: float = SECONDS) -> Any:
         """Return what *reached* returns, once that is true. Raises MachineError after *seconds*."""
         end = time.monotonic() + seconds
@@ -172,7 +198,7 @@ class Plane:
         text = (self._directory / f"{part}.log").read_text(errors="replace")
         return " | ".join(text.strip().splitlines()[-5:])
 
-    def certificate(self, subject: str, name: str, days: int = 1) -> tuple[Path, Path]:
+    def certificate(self, subject: str, name: str, days: int = 30) -> tuple[Path, Path]:
         """Return a certificate of the cluster's authority and its key for a *subject* (``/CN=NAME``)."""
         key, request, cert = (self._directory / f"{name}.{kind}" for kind in ("key", "csr", "crt"))
         made = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", subject]

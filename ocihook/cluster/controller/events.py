@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 from ocihook.cluster import clock, quantity
+from ocihook.cluster.api import CONFLICT, Api, RefusedError
 from ocihook.cluster.fields import Json
 from ocihook.cluster.objects import Bounded, NodeLocalMemory, Slot
 from ocihook.cluster.pods import Pod
+from ocihook.cluster.watching import tell
 from ocihook.sizing.lending import PAGE
 
+UNREACHED = "WebhookUnreached"
 BOUND = "LocalMemoryBound"
 REFUSED = "LocalMemoryRefused"
 SUFFERING = "LocalMemorySuffering"
@@ -39,20 +43,35 @@ def of(local: NodeLocalMemory) -> Iterator[tuple[Bounded, str, str]]:
             yield one, BOUND, f"{one.slot.container} holds at most {told} of local memory on {local.name}"
 
 
-def event(about: Bounded, reason: str, text: str, now: float) -> Json:
-    """Return the event for *text*. The same text about the same pod has the same name: it is there once."""
-    digest = hashlib.sha256("\0".join((about.slot.pod_uid, reason, text)).encode()).hexdigest()
+class About(NamedTuple):
+    """The object that an event is about."""
+
+    version: str
+    kind: str
+    namespace: str  #: "" if it is in none; its events are in "default" then
+    name: str
+    uid: str
+
+
+def pod(one: Bounded) -> About:
+    """Return the pod of a container."""
+    return About("v1", "Pod", one.namespace, one.pod, one.slot.pod_uid)
+
+
+def event(about: About, reason: str, text: str, now: float) -> Json:
+    """Return the event for *text*. The same text about the same object has one name: it is there once."""
+    digest = hashlib.sha256("\0".join((about.uid, reason, text)).encode()).hexdigest()
     time = clock.stamp(now)
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{about.pod}.{digest[:16]}", "namespace": about.namespace},
+        "metadata": {"name": f"{about.name}.{digest[:16]}", "namespace": about.namespace or "default"},
         "involvedObject": {
-            "apiVersion": "v1",
-            "kind": "Pod",
+            "apiVersion": about.version,
+            "kind": about.kind,
             "namespace": about.namespace,
-            "name": about.pod,
-            "uid": about.slot.pod_uid,
+            "name": about.name,
+            "uid": about.uid,
         },
         "reason": reason,
         "message": text,
@@ -62,6 +81,19 @@ def event(about: Bounded, reason: str, text: str, now: float) -> Json:
         "lastTimestamp": time,
         "count": 1,
     }
+
+
+def send(api: Api, made: Json) -> None:
+    """Send an event. Raises ClusterError if it may be taken later."""
+    meta = made["metadata"]
+    try:
+        api.send("POST", f"/api/v1/namespaces/{meta['namespace']}/events", made)
+    except RefusedError as error:
+        if error.passes:
+            raise
+        # It is there already, or its namespace is going.
+        if error.status != CONFLICT:
+            tell(SOURCE, f"event on {meta['name']}: {error.message}")
 
 
 class Told:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ocihook.cluster import objects, pods, profiles, words
-from ocihook.cluster.api import CONFLICT, MERGE, NOT_FOUND, Api, RefusedError
+from ocihook.cluster.api import MERGE, NOT_FOUND, Api, RefusedError
 from ocihook.cluster.controller import events, pending, plan, sharing
 from ocihook.cluster.controller.evict import Evictor
 from ocihook.cluster.controller.index import Index
@@ -30,7 +30,7 @@ AGAIN = 300.0
 SOON = 0.5
 #: Seconds after which another node makes room, if the scheduler has not given the borrower to the first one.
 ASSIGNED = 60.0
-_PODS = "/api/v1/pods"
+_NODES, _PODS = "/api/v1/nodes", "/api/v1/pods"
 _EVERY = ""  # stands for all nodes
 _WAITING = " "  # stands for the pods that wait for lent memory, ...
 _UNPLACED = "  "  # ... and these for those that no node has room for
@@ -59,7 +59,7 @@ class Controller:
         self._errors = 0
         self._replaced: dict[str, float] = {}  # when a pod of that owner was evicted to be made anew
         self._evictor = Evictor(api)
-        self._nodes: Mirror[Node] = Mirror(api, "/api/v1/nodes", plan.keep_node, self._changed)
+        self._nodes: Mirror[Node] = Mirror(api, _NODES, plan.keep_node, self._changed)
         self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
         asked = {"labelSelector": words.BOUND}
         self._profiles: Mirror[Profile] = Mirror(api, profiles.PROFILES, profiles.parse, self._advised)
@@ -98,8 +98,8 @@ class Controller:
     def _sweep(self) -> None:
         """Have all nodes looked at, and forget what is gone."""
         self.work.after(AGAIN, _EVERY)
-        for node in self._nodes.all():
-            self.work.put(node.name)
+        for name in {node.name for node in self._nodes.all()} | {local.name for local in self._locals.all()}:
+            self.work.put(name)
         known = self._index.uids()
         self._told.keep(known)
         self._learner.keep({one.uid for one in self._profiles.all()}, known)
@@ -113,7 +113,9 @@ class Controller:
         """Have the API server know what follows for the node called *name*. Raises ClusterError."""
         node, local = self._nodes.get(name), self._locals.get(name)
         if node is None:
-            return  # its object goes with it
+            if local is not None and not local.owned:
+                self._forget(name)
+            return  # an object that has an owner goes with it
         here = self._index.here(name)
         now = time.monotonic()
         shares = sharing.share(here, local, self._advise, self._waiting.at(name, now))
@@ -131,6 +133,16 @@ class Controller:
         if failed:
             raise failed[0]
 
+    def _forget(self, name: str) -> None:
+        """Delete the object of a node that is gone, but whose bede-node has made it again."""
+        pages = self._api.pages(_NODES, {"fieldSelector": f"metadata.name={name}"})
+        if not any(page["items"] for page in pages):
+            try:
+                self._api.send("DELETE", f"{words.NODES}/{name}", {})
+            except RefusedError as error:
+                if error.status != NOT_FOUND:
+                    raise
+
     def _all_pods(self, name: str) -> list[Pod]:
         """Return all pods of a node, those without Bede's label as well: the kubelet counts them, too."""
         asked = {"fieldSelector": f"spec.nodeName={name}"}
@@ -141,7 +153,7 @@ class Controller:
         """Write events and profiles by what a node has reported."""
         now = time.time()
         for about, reason, text in self._told.news(local, here, now):
-            self._send_event(events.event(about, reason, text, now))
+            events.send(self._api, events.event(events.pod(about), reason, text, now))
         for profile in self._learner.learn(local, self._index.profile_and_pod, now):
             status = self._learner.status(profile, time.monotonic())
             if status is not None:
@@ -186,18 +198,6 @@ class Controller:
 
     def _advise(self, pod: Pod, container: str) -> Recommendation | None:
         return profiles.advised(self._index.profile_of(pod), container)
-
-    def _send_event(self, event: dict[str, object]) -> None:
-        meta = event["metadata"]
-        assert isinstance(meta, dict)
-        try:
-            self._api.send("POST", f"/api/v1/namespaces/{meta['namespace']}/events", event)
-        except RefusedError as error:
-            if error.passes:
-                raise
-            # It is there already, or the pod's namespace is going.
-            if error.status != CONFLICT:
-                tell(PROGRAM, f"event on {meta['name']}: {error.message}")
 
     def _advised(self, before: Profile | None, now: Profile | None) -> None:
         self.work.after(SOON, _UNPLACED)

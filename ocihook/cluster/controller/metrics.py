@@ -11,14 +11,15 @@ from prometheus_client.metrics_core import Metric
 
 from ocihook.cluster import words
 from ocihook.cluster.controller.main import Controller
+from ocihook.cluster.controller.trust import Trust
 from ocihook.errors import AccessError
 
 
 class Collector:
     """Reads what the controller knows, at each scrape."""
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
+    def __init__(self, controller: Controller, trust: Trust) -> None:
+        self._controller, self._trust = controller, trust
 
     def describe(self) -> Iterable[Metric]:
         """Return no metrics: nothing is known before the first scrape."""
@@ -59,12 +60,20 @@ class Collector:
         yield CounterMetricFamily("bede_controller_errors", text, known.errors)
         text = "Nodes that wait to be looked at."
         yield GaugeMetricFamily("bede_controller_queue", text, known.queue)
+        reached = self._trust.reached
+        if reached is not None:
+            text = "Whether the API server can ask the webhook, as far as this controller can see."
+            is_well = reached.ends is not None
+            yield GaugeMetricFamily("bede_webhook_reached", text, int(is_well))
+            if reached.ends is not None:
+                text = "When the webhook's certificate ends, in seconds after the epoch."
+                yield GaugeMetricFamily("bede_webhook_certificate_end_seconds", text, reached.ends)
 
 
-def serve(controller: Controller, port: int) -> None:
+def serve(controller: Controller, trust: Trust, port: int) -> None:
     """Answer GET /metrics at *port*, in a thread of its own. Raises AccessError."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(controller))
+    registry.register(Collector(controller, trust))
     try:
         start_http_server(port, registry=registry)
     except OSError as error:

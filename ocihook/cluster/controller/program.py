@@ -45,15 +45,18 @@ def main(argv: list[str] | None = None) -> int:
         api = connect(args.kubeconfig)
         controller = Controller(api)
         controller.start()
+        trust = Trust(api, args.namespace)
         if args.metrics:
-            metrics.serve(controller, args.metrics)
+            metrics.serve(controller, trust, args.metrics)
         holder = f"{socket.gethostname()}-{os.getpid()}"
-        lease = Lease(api, Where(args.namespace, PROGRAM, holder))
+        lease = Lease(connect(args.kubeconfig), Where(args.namespace, PROGRAM, holder))
         tell(PROGRAM, "waits for its turn")
         lease.wait(lambda error: tell(PROGRAM, error.message))
         lease.keep(lost)
         tell(PROGRAM, "acts")
-        Trust(api, args.namespace).start()
+        # A process that was stopped for a while does not know yet that it has lost the lease.
+        api.before_change = lambda: None if lease.holds() else lost()
+        trust.start()
         controller.run()
 
     return door.checked(PROGRAM, run)

@@ -77,7 +77,11 @@ def share(
         if one.size >= MINIMUM
     ]
     # All of what a pod waits for has to be there: it has asked for that much to begin with.
-    wanted = [Borrower(uid, size, 0, size) for uid, size in waiting.items() if size >= MINIMUM]
+    # One that has come to this node still waits for a moment, by what was assigned; it counts once.
+    came = {pod.uid for pod in pods}
+    wanted = [
+        Borrower(uid, size, 0, size) for uid, size in waiting.items() if size >= MINIMUM and uid not in came
+    ]
     total = sum(one.request for one in given)
     try:
         plan = lending.plan(total, given, [*taken, *wanted])

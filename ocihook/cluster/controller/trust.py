@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells the API server by which authority the webhook's certificate is signed, whenever that changes."""
+"""Tells the API server which authority signs the webhook's certificate, and people where that fails."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import time
 
 from ocihook.cluster import fields
 from ocihook.cluster.api import PATCH, Api
+from ocihook.cluster.controller import events
+from ocihook.cluster.controller.reach import Reached, reach, webhook
 from ocihook.cluster.fields import Json
 from ocihook.cluster.watching import tell
 from ocihook.errors import ClusterError
@@ -23,6 +25,8 @@ CONFIGURATIONS = tuple(
     f"/apis/admissionregistration.k8s.io/v1/{kind}/bede"
     for kind in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations")
 )
+
+_KIND = ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration")
 
 
 def bundles(configuration: Json) -> list[str]:
@@ -61,10 +65,12 @@ class Trust:
     """The Secret, and the webhook configurations that need its authority."""
 
     def __init__(self, api: Api, namespace: str) -> None:
+        self.reached: Reached | None = None  #: whether the webhook can be asked; None while that is not known
         self._api = api
         self._secret = f"/api/v1/namespaces/{namespace}/secrets/{SECRET}"
         self._authority = self._former = b""  # in PEM
         self._until = 0.0
+        self._told = ""  # why the webhook is not reached, as people know it
 
     def start(self) -> None:
         """Keep the configurations right, in a thread of its own."""
@@ -81,8 +87,27 @@ class Trust:
         for path, configuration in configurations.items():
             change = patch(configuration, wanted.decode())
             if change:
-                self._api.send("PATCH", path, change, PATCH)
-                tell("bede-controller", f"{path}: has the authority of the Secret {SECRET}")
+                configurations[path] = self._api.send("PATCH", path, change, PATCH)
+                tell(events.SOURCE, f"{path}: has the authority of the Secret {SECRET}")
+
+        self._reach(configurations[CONFIGURATIONS[0]])
+
+    def _reach(self, configuration: Json) -> None:
+        """Look whether the webhook answers, and tell if that has changed. Raises ClusterError."""
+        asked = webhook(configuration)
+        if asked is None:
+            return
+        before, self.reached = self.reached, reach(asked, time.time())
+        why = self.reached.why
+        # Once is no news: a webhook that has just been installed needs a moment.
+        if why == self._told or (why and (before is None or before.why != why)):
+            return
+        if why:
+            name, uid = (fields.text(configuration, "metadata", part) for part in ("name", "uid"))
+            about = events.About(*_KIND, "", name, uid)
+            events.send(self._api, events.event(about, events.UNREACHED, why, time.time()))
+        self._told = why
+        tell(events.SOURCE, why or "the webhook answers")
 
     def _bundle(self, authority: bytes, present: bytes) -> bytes:
         """Return what to trust: *authority*, and for a while the one before it; *present* is trusted now."""
@@ -103,6 +128,6 @@ class Trust:
                 told = ""
             except ClusterError as error:
                 if error.message != told:
-                    tell("bede-controller", error.message)
+                    tell(events.SOURCE, error.message)
                 told = error.message
             time.sleep(LOOK)

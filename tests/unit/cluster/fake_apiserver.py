@@ -118,7 +118,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif parts.path in self.fake.objects:
             self._send(200, self.fake.objects[parts.path])
         elif "limit" in query:
+            kind, _, value = query.get("fieldSelector", "").partition("=")
             items = self.fake.listed(parts.path)
+            if kind == "metadata.name":
+                items = [one for one in items if one["metadata"]["name"] == value]
             at = int(query.get("continue", 0))
             more = at + self.fake.page
             meta = {
@@ -137,6 +140,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PATCH(self) -> None:
         self._change("PATCH")
+
+    def do_DELETE(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.fake.asked.append(("DELETE", self.path))
+        if self.path in self.fake.objects:
+            self.fake.delete(self.path)
+            self._send(200, {"kind": "Status"})
+        else:
+            self._refuse(404)
 
     def _change(self, method: str) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

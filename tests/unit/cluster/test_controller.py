@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fake_apiserver import FakeApiServer, wait_until
+from kubernetes import client
 from prometheus_client import CollectorRegistry, generate_latest
 
 from ocihook.cluster import pods, profiles, watching, words
@@ -20,6 +21,7 @@ from ocihook.cluster.controller import pending
 from ocihook.cluster.controller import trust as trust_module
 from ocihook.cluster.controller.main import Controller
 from ocihook.cluster.controller.metrics import Collector
+from ocihook.cluster.controller.reach import Reached
 from ocihook.cluster.controller.trust import CONFIGURATIONS, OVERLAP, Trust
 from ocihook.cluster.controller.trust import patch as trust_patch
 from ocihook.errors import ClusterError
@@ -86,6 +88,18 @@ def test_the_node_has_what_it_told_and_the_object_its_owner(fake: FakeApiServer)
 
 
 @pytest.mark.usefixtures("running")
+def test_the_object_of_a_node_that_is_gone_goes_as_well(fake: FakeApiServer) -> None:
+    gone = f"{words.NODES}/gone"
+    fake.put(gone, {"spec": {"bounds": []}})
+    wait_until("it is gone", lambda: gone not in fake.objects)
+    owner = {"apiVersion": "v1", "kind": "Node", "name": "gone", "uid": "u"}
+    fake.put(gone, {"metadata": {"ownerReferences": [owner]}, "spec": {"bounds": []}})
+    fake.put(f"{words.NODES}/next", {"spec": {"bounds": []}})
+    wait_until("another one is gone", lambda: f"{words.NODES}/next" not in fake.objects)
+    assert gone in fake.objects  # Kubernetes itself removes what has an owner
+
+
+@pytest.mark.usefixtures("running")
 def test_a_refused_change_is_made_again(
     fake: FakeApiServer, put: Callable[..., None], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,6 +160,35 @@ def test_the_api_server_is_told_whom_to_trust(
     assert base64.b64decode(bundle) == b"three\ntwo\n"
 
 
+def test_people_are_told_that_the_webhook_is_not_reached(
+    fake: FakeApiServer, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.put("/api/v1/namespaces/bede-system/secrets/bede-webhook", {"data": {"ca.crt": "eA=="}})
+    hook = {"metadata": {"uid": "u9"}, "webhooks": [{"clientConfig": {"url": "https://hook.example/pods"}}]}
+    for path in CONFIGURATIONS:
+        fake.put(path, hook)
+    found = Reached("it is away")
+    monkeypatch.setattr(trust_module, "reach", lambda asked, now: found)
+    trust = Trust(api, "bede-system")
+    trust.look()
+    events = "/api/v1/namespaces/default/events"
+    assert fake.listed(events) == []  # it may have begun a moment ago
+    for _ in range(2):
+        trust.look()
+        (event,) = fake.listed(events)
+        assert (event["reason"], event["message"], event["type"]) == (
+            "WebhookUnreached",
+            "it is away",
+            "Warning",
+        )
+        assert event["involvedObject"]["kind"] == "MutatingWebhookConfiguration"
+        assert event["involvedObject"]["uid"] == "u9"
+    found = Reached("", 5.0)
+    trust.look()
+    assert trust.reached == found
+    assert len(fake.listed(events)) == 1
+
+
 def test_a_webhook_configuration_is_changed_where_it_has_to_be() -> None:
     assert CONFIGURATIONS[0].endswith("/mutatingwebhookconfigurations/bede")
     hooks = [
@@ -193,7 +236,7 @@ def tell(fake: FakeApiServer, **bounds: int) -> None:
 def measured(controller: Controller, bound: int) -> dict[str, float] | None:
     """The controller's figures in bytes, by their short names, once so much is bound."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(controller))
+    registry.register(Collector(controller, Trust(Api(client.Configuration()), "bede-system")))
     lines = (line.split() for line in generate_latest(registry).decode().splitlines() if line[0] != "#")
     found = {name: float(value) for name, value in lines}
     sizes = {name[13:-6]: value for name, value in found.items() if name.endswith("_bytes")}

@@ -80,6 +80,17 @@ def test_a_request_that_hangs_does_not_hide_that_it_is_lost(
     hangs.set()
 
 
+def test_who_was_stopped_for_a_while_knows_that_it_may_not_act(fake: FakeApiServer, api: Api) -> None:
+    clock = Clock()
+    held = Lease(api, where("a"), clock)
+    assert not held.holds()
+    assert held.attempt()
+    clock.now += lease.GIVEN_UP - 1
+    assert held.holds()
+    clock.now += 1
+    assert not held.holds()
+
+
 def test_errors_are_told_while_it_waits(
     fake: FakeApiServer, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,7 @@ ALLOWED = {
     ("bede-controller", "cluster", "", "nodes", ""): "list watch patch",
     ("bede-controller", "cluster", "", "nodes/status", ""): "patch",
     ("bede-controller", "cluster", "", "events", ""): "create",
-    ("bede-controller", "cluster", "bede.dev", "nodelocalmemories", ""): "list watch patch",
+    ("bede-controller", "cluster", "bede.dev", "nodelocalmemories", ""): "list watch patch delete",
     ("bede-controller", "cluster", "bede.dev", "localmemoryprofiles", ""): "list watch",
     ("bede-controller", "cluster", "bede.dev", "localmemoryprofiles/status", ""): "patch",
     ("bede-controller", "cluster", "admissionregistration.k8s.io", "mutatingwebhookconfigurations", "bede"): (

@@ -64,6 +64,8 @@ def test_room_is_made_first_and_offered_when_it_is_there() -> None:
     both = [lender, made("b", lent=256 * MIB)]
     runs = share(both, reported({"a": 256 * MIB}, first.bounds), needs(a=128), {})
     assert (sizes(runs), runs.offered) == ({"a": 256, "b": 256}, 256 * MIB)
+    # A borrower that has come is still assigned for a moment; nobody lends for it twice.
+    assert share(both, reported({"a": 256 * MIB}, first.bounds), needs(a=128), {"b": 256 * MIB}) == runs
 
 
 def test_a_container_that_is_not_reported_has_given_nothing_up() -> None:
