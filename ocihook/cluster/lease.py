@@ -7,6 +7,7 @@ changed while this one's own clock went on.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -45,10 +46,14 @@ class Lease:
     def __init__(self, api: Api, where: Where, now: Callable[[], float] = time.monotonic) -> None:
         self._api, self._where, self._now = api, where, now
         self._seen: tuple[str, float] = ("", 0.0)  # the lease's version, and since when it has it
-        self._renewed = 0.0
+        self._renewed = -math.inf
+        self._over = threading.Event()  # it is somebody else's, or given back
+        self._given_back = False
 
     def attempt(self) -> bool:
         """Take the lease if it is free, or renew it. Return whether it is held now. Raises ClusterError."""
+        if self._over.is_set():
+            return False
         try:
             found = self._api.get(f"{self._where.list}/{self._where.name}")
         except RefusedError as error:
@@ -82,25 +87,36 @@ class Lease:
 
         Another thread looks at the clock: a request may hang for longer than the lease lasts.
         """
-        taken = threading.Event()  # by somebody else
 
         def renew() -> None:
-            while not taken.is_set():
+            while not self._over.is_set():
                 time.sleep(RENEWED if self._now() - self._renewed < RENEWED else RETRIED)
                 try:
                     if not self.attempt():
-                        taken.set()
+                        self._over.set()
                 except ClusterError:
                     continue
 
         def watch() -> None:
-            while self.holds() and not taken.wait(GIVEN_UP / 20):
+            while self.holds() and not self._over.wait(GIVEN_UP / 20):
                 continue
-            taken.set()
-            lost()
+            self._over.set()
+            if not self._given_back:
+                lost()
 
         for target in (renew, watch):
             threading.Thread(target=target, name=f"lease {target.__name__}", daemon=True).start()
+
+    def release(self) -> None:
+        """Give the lease back, so that nobody has to wait until it is over. Raises ClusterError."""
+        if not self.holds():
+            return
+        self._given_back = True
+        self._over.set()
+        path = f"{self._where.list}/{self._where.name}"
+        found = self._api.get(path)
+        if fields.text(found, "spec", "holderIdentity") == self._where.holder:
+            self._api.send("PUT", path, {**found, "spec": {**found["spec"], "holderIdentity": ""}})
 
     def _write(self, method: str, path: str, body: Json) -> bool:
         began = self._now()

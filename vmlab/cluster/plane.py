@@ -183,15 +183,18 @@ class Plane:
 
     def is_ready(self) -> bool:
         """Return whether all parts of the API server are ready."""
-        trusting = ssl.create_default_context(cafile=str(self._programs / "ca.crt"))
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=trusting)
         try:
-            connection.request("GET", "/readyz", headers={"Authorization": f"Bearer {TOKEN}"})
-            return connection.getresponse().status == http.client.OK
+            return self.text("/readyz") == "ok"
         except (OSError, http.client.HTTPException):
             return False
-        finally:
-            connection.close()
+
+    def text(self, path: str) -> str:
+        """Return what the API server has at *path*. Raises OSError, HTTPException."""
+        trusting = ssl.create_default_context(cafile=str(self.authority))
+        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=trusting)
+        with contextlib.closing(connection):
+            connection.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
+            return connection.getresponse().read().decode()
 
     def log(self, part: str) -> str:
         """Return the last lines that a part has written."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import socket
 import sys
@@ -35,6 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         from ocihook.cluster.controller.trust import Trust
         from ocihook.cluster.lease import Lease, Where
         from ocihook.cluster.watching import tell
+        from ocihook.errors import ClusterError
 
         def lost() -> None:
             tell(PROGRAM, "the lease is lost: another controller may act now, and this one begins anew")
@@ -57,6 +59,10 @@ def main(argv: list[str] | None = None) -> int:
         # A process that was stopped for a while does not know yet that it has lost the lease.
         api.before_change = lambda: None if lease.holds() else lost()
         trust.start()
-        controller.run()
+        try:
+            controller.run()
+        finally:
+            with contextlib.suppress(ClusterError):
+                lease.release()
 
     return door.checked(PROGRAM, run)

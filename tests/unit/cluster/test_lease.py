@@ -80,6 +80,23 @@ def test_a_request_that_hangs_does_not_hide_that_it_is_lost(
     hangs.set()
 
 
+def test_who_ends_gives_it_back(fake: FakeApiServer, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEWED", 0.02)
+    lost = threading.Event()
+    a, b = (Lease(api, where(name)) for name in "ab")
+    a.release()  # nobody holds it yet
+    assert a.attempt()
+    a.keep(lost.set)
+    assert not b.attempt()
+    a.release()
+    assert b.attempt()
+    a.release()
+    assert not a.attempt()
+    assert not lost.wait(0.2)
+    (object,) = fake.listed(where("a").list)
+    assert object["spec"]["holderIdentity"] == "b"
+
+
 def test_who_was_stopped_for_a_while_knows_that_it_may_not_act(fake: FakeApiServer, api: Api) -> None:
     clock = Clock()
     held = Lease(api, where("a"), clock)

@@ -36,7 +36,7 @@ LISTS = {
     "nodelocalmemory": "/apis/bede.dev/v1alpha1/nodelocalmemories",
     "mutatingwebhookconfiguration": "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
 }
-PATIENCE = 60.0  #: seconds for the API server to answer, while it is busy
+ANSWER, PATIENCE = 30.0, 240.0  #: seconds for one answer of the API server, and for one of several attempts
 
 
 def got(kind, name="", namespace="default", labels="", fields=""):
@@ -50,7 +50,7 @@ def got(kind, name="", namespace="default", labels="", fields=""):
     end = time.monotonic() + PATIENCE
     while True:
         try:
-            return Api(PATIENCE).ask("GET", f"{path}?{query}")
+            return Api(ANSWER).ask("GET", f"{path}?{query}")
         except (OSError, http.client.HTTPException):
             if time.monotonic() > end:
                 raise
