@@ -18,6 +18,7 @@ from ocihook.errors import printable
 _SIZES = ("bound", "local", "far", "promoted", "denied", "suffers")
 _HITS = ("hitsLocal", "hitsBest")
 _LONGEST = 200  # characters of a node's message
+BUDGET = 10  #: per cent of slowdown that is accepted, unless a profile says otherwise
 READY = "Ready"  #: the condition's type
 HOLDS = "HoldsBounds"  #: the reason of a condition that is true
 
@@ -35,6 +36,7 @@ class Bound(NamedTuple):
     slot: Slot
     size: int
     request: int  #: what is guaranteed to it: more is only lent, and its node takes that back if it has to
+    budget: int = BUDGET  #: per cent by which far memory may slow it down; with more it may suffer
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,12 @@ def parse(raw: Json) -> NodeLocalMemory:
         owned=bool(fields.objects(meta, "ownerReferences")),
         bounds=tuple(
             sorted(
-                Bound(_slot(one), fields.size(one, "bytes"), fields.size(one, "request"))
+                Bound(
+                    _slot(one),
+                    fields.size(one, "bytes"),
+                    fields.size(one, "request"),
+                    fields.size(one, "budget") or BUDGET,
+                )
                 for one in fields.objects(raw, "spec", "bounds")
             )
         ),
@@ -121,6 +128,7 @@ def spec(bounds: Iterable[Bound]) -> Json:
                 "container": one.slot.container,
                 "bytes": one.size,
                 "request": one.request,
+                "budget": one.budget,
             }
             for one in bounds
         ]

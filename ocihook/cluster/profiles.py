@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 
 from ocihook.cluster import fields, quantity, words
 from ocihook.cluster.fields import Json
+from ocihook.cluster.objects import BUDGET
 from ocihook.errors import InputError
 from ocihook.sizing.curve import Latencies
 from ocihook.sizing.lending import PAGE
 from ocihook.sizing.recommend import DOUBT, Recommendation
 from ocihook.spec.annotation import MINIMUM
 
-OFF, INITIAL = "Off", "Initial"
-BUDGET = 10  #: per cent of slowdown that is accepted, unless a profile says otherwise
+OFF, INITIAL, LIVE = "Off", "Initial", "Live"
 #: Nanoseconds of a load from local and from far memory, as CXL has them (docs/emulation.md, profile cxl): no
 #: node tells its own yet.
 LATENCIES = Latencies(90.0, 250.0)
@@ -43,7 +43,7 @@ class Profile:
     name: str
     uid: str
     selector: tuple[tuple[str, str], ...]  #: labels that its pods have; none means no pod
-    mode: str  #: OFF, or INITIAL: new pods get what is recommended
+    mode: str  #: OFF, INITIAL: new pods get what is recommended, or LIVE: running ones lend what is more, too
     minimum: int
     maximum: int
     budget: int  #: per cent
@@ -115,8 +115,8 @@ def chosen(found: list[Profile], namespace: str, labels: Mapping[str, str]) -> P
 
 
 def advised(profile: Profile | None, container: str) -> Recommendation | None:
-    """Return what *profile* recommends for the *container* of that name; None if nothing."""
-    one = dict(profile.advice).get(container) if profile else None
+    """Return what *profile* recommends for a running *container* of that name; None if nothing."""
+    one = dict(profile.advice).get(container) if profile and profile.mode == LIVE else None
     if one is None or not _is_believed(one):
         return None
     floor, target, most = (size // PAGE * PAGE for size in (one.floor, one.target, one.max))
@@ -129,7 +129,7 @@ def _is_believed(one: Advice) -> bool:
 
 def sizes(profile: Profile | None) -> dict[str, int]:
     """Return the bytes that new pods get, by the container's name; empty if the profile changes none."""
-    if profile is None or profile.mode != INITIAL:
+    if profile is None or profile.mode == OFF:
         return {}
     # Whole pages, as kernels count.
     return {name: one.target // PAGE * PAGE for name, one in profile.advice if _is_believed(one)}

@@ -190,7 +190,7 @@ class System:
         size = megabytes << 20
         path = f"/apis/{words.GROUP}/{words.VERSION}/namespaces/default/localmemoryprofiles"
         meta = {"name": name}
-        spec = {"selector": {"matchLabels": {"app": name}}}
+        spec = {"selector": {"matchLabels": {"app": name}}, "mode": "Live"}
         kind = {"apiVersion": f"{words.GROUP}/{words.VERSION}", "kind": "LocalMemoryProfile"}
         self.api.send("POST", path, {**kind, "metadata": meta, "spec": spec})
         status = {"containers": [taught.container(container, size, size, time.time())]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ocihook.cluster import objects, pods, profiles, words
@@ -116,7 +117,7 @@ class Controller:
             if local is not None and not local.owned:
                 self._forget(name)
             return  # an object that has an owner goes with it
-        here = self._index.here(name)
+        here = [self._with_budget(pod) for pod in self._index.here(name)]
         now = time.monotonic()
         shares = sharing.share(here, local, self._advise, self._waiting.at(name, now))
         sizes = plan.sizes(node, local, here, shares)
@@ -132,6 +133,13 @@ class Controller:
             self._tell(plan.own(local, here), here)
         if failed:
             raise failed[0]
+
+    def _with_budget(self, pod: Pod) -> Pod:
+        """Return *pod* with its profile's budget of slowdown in its bounds."""
+        profile = self._index.profile_of(pod)
+        if profile is None:
+            return pod
+        return replace(pod, bounds=tuple(one._replace(budget=profile.budget) for one in pod.bounds))
 
     def _forget(self, name: str) -> None:
         """Delete the object of a node that is gone, but whose bede-node has made it again."""

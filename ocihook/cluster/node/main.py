@@ -19,7 +19,6 @@ from ocihook.cluster.objects import NodeLocalMemory, Ready, Report
 from ocihook.cluster.watching import Backoff, Mirror, tell
 from ocihook.engines import kubelet
 from ocihook.errors import BedeError, ClusterError
-from ocihook.sizing.signals import Rules
 
 PROGRAM = "bede-node"
 LOOK = 1.0  #: seconds between two looks at the host: a new container is reported within this
@@ -100,7 +99,7 @@ class Node:
         asked = {"fieldSelector": f"metadata.name={name}"}
         self._mirror: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed, asked)
         self._reporter = Reporter(api, name)
-        self._prober = Prober(Rules(profiles.LATENCIES, profiles.BUDGET / 100))
+        self._prober = Prober(profiles.LATENCIES)
         self._containers: tuple[objects.Bounded, ...] = ()  # as they were seen last
 
     def run(self) -> None:

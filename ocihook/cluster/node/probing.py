@@ -15,6 +15,7 @@ from ocihook.cluster.node.plan import is_same, slot
 from ocihook.cluster.objects import Bound, Slot
 from ocihook.control.status import Status
 from ocihook.sizing import suffering
+from ocihook.sizing.curve import Latencies
 from ocihook.sizing.signals import Rules, Window
 from ocihook.sizing.suffering import Detector, Phase
 
@@ -41,8 +42,8 @@ class _Watched:
 class Prober:
     """The detectors of a node's containers."""
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+    def __init__(self, latencies: Latencies) -> None:
+        self._latencies = latencies
         self._watched: dict[Slot, _Watched] = {}
 
     def due(self, one: Status, now: float) -> bool:
@@ -52,7 +53,7 @@ class Prober:
 
     def look(self, held: Sequence[Status], used: Mapping[Slot, Usage], bounds: Sequence[Bound]) -> None:
         """Take what containers have *used* since the last look; only those with *bounds* are watched."""
-        ours = {one.slot for one in bounds}
+        ours = {one.slot: Rules(self._latencies, one.budget / 100) for one in bounds}
         self._watched = {key: one for key, one in self._watched.items() if key in ours}
         for one in held:
             key = slot(one)
@@ -71,7 +72,7 @@ class Prober:
             known.last, known.hits = usage, one.hits_local
             if stale:
                 window = replace(window, local=None, best=None)
-            known.detector, _ = suffering.step(known.detector, window, self._rules)
+            known.detector, _ = suffering.step(known.detector, window, ours[key])
 
     def wanted(self, bounds: Sequence[Bound]) -> list[Bound]:
         """Return the *bounds* with what probes add to them now."""

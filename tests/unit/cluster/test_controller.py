@@ -247,7 +247,7 @@ def profile(uid: str, size: int) -> dict[str, Any]:
     """A profile that has learned that so many bytes are needed."""
     return {
         "metadata": {"namespace": "ns", "name": "web", "uid": uid},
-        "spec": {"selector": {"matchLabels": {"app": "web"}}},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "mode": "Live"},
         "status": {"containers": [container("web", size, GIB, time.time())]},
     }
 

@@ -102,9 +102,9 @@ def test_bounds_are_those_of_the_pods_that_are_there() -> None:
     assert request.body == {
         "spec": {
             "bounds": [
-                {"podUID": "a", "container": "c0", "bytes": 7, "request": 7},
-                {"podUID": "b", "container": "c0", "bytes": GIB, "request": GIB},
-                {"podUID": "b", "container": "c1", "bytes": 5, "request": 5},
+                {"podUID": "a", "container": "c0", "bytes": 7, "request": 7, "budget": 10},
+                {"podUID": "b", "container": "c0", "bytes": GIB, "request": GIB, "budget": 10},
+                {"podUID": "b", "container": "c1", "bytes": 5, "request": 5, "budget": 10},
             ]
         }
     }

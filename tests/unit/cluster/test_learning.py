@@ -145,9 +145,11 @@ def test_alike_pods_that_ask_for_different_sizes_do_not_take_turns() -> None:
 def test_what_is_hardly_known_changes_no_pod() -> None:
     advice = {"name": "web", "recommended": {"floor": MIB, "target": 64 * MIB + 5, "max": 99 * MIB}}
     for confidence, known in ((0, False), (24, False), (25, True)):
-        found = profiles.parse({**RAW, "status": {"containers": [{**advice, "confidence": confidence}]}})
-        assert profiles.sizes(found) == ({"web": 64 * MIB} if known else {})
-        assert (profiles.advised(found, "web") is not None) is known
+        status = {"containers": [{**advice, "confidence": confidence}]}
+        for mode, new, running in (("Off", False, False), ("Initial", True, False), ("Live", True, True)):
+            found = profiles.parse({**RAW, "spec": {**RAW["spec"], "mode": mode}, "status": status})
+            assert profiles.sizes(found) == ({"web": 64 * MIB} if known and new else {})
+            assert (profiles.advised(found, "web") is not None) is (known and running)
 
 
 def test_it_is_written_when_it_is_news_or_old() -> None:

@@ -10,11 +10,9 @@ from ocihook.cluster.objects import Bound, Slot
 from ocihook.cluster.profiles import LATENCIES
 from ocihook.control.status import Status
 from ocihook.sizing import suffering
-from ocihook.sizing.signals import Rules
 
 MIB = 1 << 20
 SLOT = Slot("pod", "web")
-RULES = Rules(LATENCIES, 0.1)
 BOUND = Bound(SLOT, 64 * MIB, 64 * MIB)
 HALF_AN_HOUR = 1800
 
@@ -28,7 +26,7 @@ class Box:
         self.bound, self.now, self.measured = BOUND.size, 1000.0, 0.0
         self.told = 0.0
         self.largest = 0
-        self.prober = Prober(RULES)
+        self.prober = Prober(LATENCIES)
         self.wanted = [BOUND]
 
     def status(self) -> Status:
@@ -63,6 +61,15 @@ class Box:
 def rises(bound: int) -> float:
     """More helps: a working set of 96 MiB, evenly used."""
     return min(0.95 * bound / (96 * MIB), 0.95)
+
+
+def test_who_may_be_slow_does_not_suffer() -> None:
+    # Half of the hits are far, which costs 90 % at most.
+    box = Box(rises)
+    box.wanted = [BOUND._replace(budget=100)]
+    box.run(HALF_AN_HOUR)
+    assert box.prober.suffers(SLOT) == 0
+    assert box.largest == 0
 
 
 def test_one_that_suffers_is_found_and_its_bound_is_its_own_again() -> None:

@@ -103,7 +103,7 @@ def learned(name, container, megabytes):
         "apiVersion": "bede.dev/v1alpha1",
         "kind": "LocalMemoryProfile",
         "metadata": {"name": name},
-        "spec": {"selector": {"matchLabels": {"app": name}}},
+        "spec": {"selector": {"matchLabels": {"app": name}}, "mode": "Live"},
     }
     kubectl("delete", "localmemoryprofile", name, "--ignore-not-found")
     kubectl("apply", "-f", "-", stdin=json.dumps(profile))
