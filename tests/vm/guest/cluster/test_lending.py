@@ -28,6 +28,10 @@ def test_what_a_lender_does_not_need_is_lent_and_comes_back():
         wait_until("the node reports it", lambda: told(lender) == {"web": 128}, DEADLINE)
         began = time.monotonic()
         with pod("borrower", borrowing("job", 96, "64Mi")) as borrower:
+            wait_until("the lender has less", lambda: told(lender) == {"web": 64}, DEADLINE)
+            print(f"from pending to the lender's smaller bound: {time.monotonic() - began:.1f} s")
+            wait_until("it has a node", lambda: got("pod", "borrower")["spec"].get("nodeName"), DEADLINE)
+            print(f"from pending to its node: {time.monotonic() - began:.1f} s")
             borrower.full("job")
             print(f"from pending to full of what was lent: {time.monotonic() - began:.1f} s")
             held(borrower, "job", 64)

@@ -105,7 +105,13 @@ class Pod:
         return self
 
     def __exit__(self, *exc):
-        kubectl("delete", "pod", self.name, "--grace-period=0", "--force", "--wait=true")
+        now = (
+            "--ignore-not-found",
+            "--grace-period=0",
+            "--force",
+            "--wait=true",
+        )  # somebody may have evicted it
+        kubectl("delete", "pod", self.name, *now)
         wait_until(f"no cgroup of {self.name} is left", lambda: not self._slices(), DEADLINE)
 
     def full(self, *names):
