@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-import pytest
-
 from ocihook.errors import EXIT_MACHINE
 from vmlab import kernel_build, kernels
 from vmlab.cluster import build as cluster_build
@@ -28,12 +26,6 @@ GUEST = ROOT / "tests/vm/guest"
 THERE = "/usr/lib/bede/tests/vm/guest"
 READ = (".xml", ".csv")  #: names of the files in /out that are returned
 PYTEST = ["python3", "-B", "-m", "pytest", "-v", "-p", "no:cacheprovider"]
-#: Tests of a fault that is open, so that a change of something else can be checked meanwhile.
-OPEN = pytest.mark.skipif(
-    not os.environ.get("BEDE_CLUSTER"),
-    reason="open: in an emulated cluster beside another machine, bede-controller tells no events (issue 16);"
-    " BEDE_CLUSTER=1 runs this",
-)
 HANGING_SECONDS = 1500.0  #: a machine that takes longer counts as hanging: ten times as long as most take
 DEBUG_SLOWER = 6
 DEBUG_MEMORY = {"two-tier": "2G,3G", "three-node": "1G,1G,1G"}  #: KASAN uses a part of the local nodes

@@ -34,18 +34,22 @@ def test_the_node_by_annotations_alone(kernel: str) -> None:
     run(kernel, "test_node.py")
 
 
-@machines.OPEN
 @pytest.mark.rarely
 @pytest.mark.parametrize("kernel", ("debian-6.12", *RARELY))
 def test_local_memory_as_a_resource(kernel: str) -> None:
     run(kernel, "test_local_memory.py")
 
 
-@machines.OPEN
 @pytest.mark.rarely
-@pytest.mark.parametrize("kernel", ("debian-6.12", *RARELY))
+@pytest.mark.parametrize("kernel", ("debian-6.12", "bede-7.3"))
 def test_what_is_learned_and_lent(kernel: str) -> None:
     run(kernel, "test_lending.py")
+
+
+@pytest.mark.rarely
+@pytest.mark.parametrize("kernel", ("debian-6.12", "bede-6.12"))
+def test_who_suffers(kernel: str) -> None:
+    run(kernel, "test_suffering.py")
 
 
 @pytest.mark.rarely

@@ -126,7 +126,6 @@ def test_the_pages_work_one_after_the_other(tmp_path: Path) -> None:
     the_study_shows_something(boot.files)
 
 
-@machines.OPEN
 @pytest.mark.rarely
 def test_the_page_of_kubernetes_works_in_a_cluster(tmp_path: Path) -> None:
     boot = follow(tmp_path, CLUSTER, cluster=True)
