@@ -71,7 +71,7 @@ soak: build
 
 # A copy of the tracked files: other files of a checkout must not get into a package.
 CLEAN := build/package/bede
-clean-copy = rm -rf $(CLEAN) && mkdir -p $(CLEAN) dist && git ls-files -z | xargs -0 cp --parents -t $(CLEAN)
+clean-copy = rm -rf $(CLEAN) && mkdir -p $(CLEAN) dist && git ls-files -z | xargs -0 cp -P --parents -t $(CLEAN)
 
 # The wheel, built from the sdist.
 wheel: build

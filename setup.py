@@ -6,6 +6,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "ocihook/__init__.py").read_text())
@@ -27,6 +28,17 @@ class BuildPy(build_py):
         """(package, module, file) of each module."""
         found: list[tuple[str, str, str]] = super().find_package_modules(package, package_dir)
         return [one for one in found if one[0] != "ocihook.cli" or one[1] not in CHECKOUT_ONLY]
+
+
+class Sdist(sdist):
+    """Has the chart's links to directories as well, which setuptools leaves out."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        """Make the tree that becomes the archive."""
+        super().make_release_tree(base_dir, files)
+        for path in (HERE / "kubernetes/chart").iterdir():
+            if path.is_symlink():
+                (Path(base_dir) / path.relative_to(HERE)).symlink_to(path.readlink())
 
 
 def examples() -> list[tuple[str, list[str]]]:
@@ -61,7 +73,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["ocihook", "ocihook.*"]),
     package_data={"ocihook": ["agent/units/*"]},
-    cmdclass={"build_py": BuildPy},
+    cmdclass={"build_py": BuildPy, "sdist": Sdist},
     cffi_modules=["native/build.py:ffi"],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
     scripts=["bin/bede", "bin/bede-node", "bin/bede-controller", "bin/bede-webhook"],

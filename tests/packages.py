@@ -16,19 +16,28 @@ BUILD = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nonexistent", "LC_AL
 
 
 @functools.cache
-def tracked() -> tuple[str, ...]:
-    """The paths of the files that git tracks, which a clean checkout has."""
+def _listed() -> tuple[str, ...]:
     line = ["git", "-C", str(ROOT), "ls-files", "-z"]
     names = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split("\0")
     return tuple(sorted(name for name in names if name and (ROOT / name).exists()))
 
 
+def tracked() -> tuple[str, ...]:
+    """The paths of the files that git tracks, which a clean checkout has."""
+    return tuple(name for name in _listed() if not (ROOT / name).is_dir())
+
+
+def linked() -> tuple[str, ...]:
+    """The paths of the links to directories that git tracks, which a clean checkout has, too."""
+    return tuple(name for name in _listed() if (ROOT / name).is_dir())
+
+
 def checkout(target: Path) -> Path:
     """Make a clean checkout at *target*, with this checkout's files."""
-    for name in tracked():
+    for name in _listed():
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, copy)
+        shutil.copy2(ROOT / name, copy, follow_symlinks=False)
     return target
 
 
