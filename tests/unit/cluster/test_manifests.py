@@ -116,13 +116,14 @@ def test_the_programs_understand_their_arguments() -> None:
         else:
             assert args.namespace == words.NAMESPACE
         if program is controller:
-            assert container["ports"] == [{"name": "metrics", "containerPort": args.metrics}]
+            metrics = {"name": "metrics", "containerPort": args.metrics, "protocol": "TCP"}
+            assert container["ports"] == [metrics]
 
 
 def test_the_webhooks_are_those_that_the_program_serves() -> None:
     (service,) = of("Service")
     container = workloads()["bede-webhook"]["spec"]["template"]["spec"]["containers"][0]
-    assert container["ports"] == [{"containerPort": webhook.PORT}]
+    assert container["ports"] == [{"containerPort": webhook.PORT, "protocol": "TCP"}]
     assert service["spec"]["ports"][0]["targetPort"] == webhook.PORT
     paths = {
         "pods": webhook.PODS,
