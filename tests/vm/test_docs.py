@@ -60,6 +60,7 @@ ELSEWHERE = {
     "bede configure podman": "tests/vm/guest/suite/test_configure.py",
     "podman run": "tests/vm/guest/suite/test_rootless.py",
     "systemctl enable --now bede-metrics": "tests/vm/guest/suite/test_metrics.py",
+    "helm ": "tests/plane/test_chart.py",
     "bede configure crio": "tests/unit/engines/test_crio.py",
     "systemctl restart crio": "tests/unit/engines/test_crio.py",
 }

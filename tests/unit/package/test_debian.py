@@ -111,6 +111,14 @@ def test_podman_finds_the_hooks_of_the_examples(root: Path) -> None:
         assert there.read_text() == example.read_text()
 
 
+def test_the_chart_finds_the_files_that_it_is_made_of(root: Path) -> None:
+    assert packages.linked()
+    for name in packages.linked():
+        there = root / "usr/share/doc/bede" / name
+        files = {path.name for path in (packages.ROOT / name).iterdir()}
+        assert {path.name for path in there.iterdir()} == files, name
+
+
 def test_the_configuration_is_a_conffile_that_says_the_defaults(root: Path) -> None:
     assert (root / "DEBIAN/conffiles").read_text().split() == ["/etc/bede/config.yaml"]
     text = (root / "etc/bede/config.yaml").read_text()

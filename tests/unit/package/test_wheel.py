@@ -69,6 +69,7 @@ def test_the_sdist_has_all_of_a_checkout(made: Path) -> None:
     with tarfile.open(sdist) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
     assert [name for name in packages.tracked() if name not in names] == []
+    assert [name for name in packages.linked() if name not in names] == []
 
 
 def test_the_wheel_has_all_of_the_package_but_what_needs_a_checkout(made: Path) -> None:
