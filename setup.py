@@ -95,6 +95,9 @@ setup(
             "pytest-xdist>=3,<4",  # unit tests on all CPUs
             "build>=1,<2",  # makes the wheel and the sdist
             "hypothesis>=6,<7",  # properties of the parsers
+            # evaluates kubernetes/cel; cel-python has no optional fields, and checks no types
+            "cel-expr-python>=0.1.3,<0.2",
+            "protobuf>=5,<8",  # the messages that its expressions make
             "ruff>=0.8,<1",  # linter and formatter
             "clang-format>=23,<24",  # formatter for C; each version formats a little differently
             "codespell>=2.4.3,<3",  # British spelling; older versions only know American

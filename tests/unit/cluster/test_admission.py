@@ -61,8 +61,14 @@ def requests(pod: Json) -> list[str | None]:
     return [one.get("resources", {}).get("requests", {}).get(RESOURCE) for one in every]
 
 
+#: pods that are completed; tests/unit/cluster/test_policies.py has them as well
+REQUESTING = pod(container("web", "64Mi"), container("log"), init=(container("setup", "32Mi"),))
+BOUNDED = pod(container("web"), container("log"), bede_local="1G", bede_local__log="64M")
+SHARING = pod(container("web", limit="256Mi"), bede_local="25%")
+
+
 def test_a_request_becomes_a_bound() -> None:
-    result = made(pod(container("web", "64Mi"), container("log"), init=(container("setup", "32Mi"),)))
+    result = made(REQUESTING)
     assert result["metadata"]["annotations"] == {"bede.local/web": "64Mi", "bede.local/setup": "32Mi"}
     assert result["metadata"]["labels"] == {BOUND: "true"}
     assert result["spec"]["runtimeClassName"] == "bede"
@@ -70,13 +76,13 @@ def test_a_request_becomes_a_bound() -> None:
 
 
 def test_a_bound_becomes_a_request() -> None:
-    result = made(pod(container("web"), container("log"), bede_local="1G", bede_local__log="64M"))
+    result = made(BOUNDED)
     assert requests(result) == [str(1 << 30), str(64 << 20)]
     assert result["metadata"]["annotations"] == {"bede.local": "1G", "bede.local/log": "64M"}
 
 
 def test_a_share_is_of_the_limit() -> None:
-    assert requests(made(pod(container("web", limit="256Mi"), bede_local="25%"))) == [str(64 << 20)]
+    assert requests(made(SHARING)) == [str(64 << 20)]
 
 
 def test_it_is_done_once() -> None:
@@ -90,22 +96,23 @@ def test_what_does_not_ask_is_left_alone() -> None:
         assert admission.create(one) == []
 
 
-@pytest.mark.parametrize(
-    ("asked", "why"),
-    [
-        (pod(container("web", "lots")), "'lots' is no quantity"),
-        (pod(container("web", "1Mi")), "1Mi is less than the least bound"),
-        (
-            pod(container("web", "64Mi"), bede_local="32M"),
-            "requests 64Mi of .*, but annotation bede.local is 32M",
-        ),
-        (pod(container("web"), bede_locl="32M"), "'bede.locl' is not one of Bede's"),
-        (pod(container("web"), bede_local__wbe="32M"), "for no container of the pod"),
-        (pod(container("web"), bede_local="25%"), "there is none"),
-        (pod(container("web"), bede_local="1G", bede_local__web="2G"), "is above bede.local"),
-        (pod(container("web", "64Mi"), runtime="runc"), "runtimeClassName 'runc' holds no bounds"),
-    ],
-)
+#: pods that are refused, and why
+REFUSED = [
+    (pod(container("web", "lots")), "'lots' is no quantity"),
+    (pod(container("web", "1Mi")), "1Mi is less than the least bound"),
+    (
+        pod(container("web", "64Mi"), bede_local="32M"),
+        "requests 64Mi of .*, but annotation bede.local is 32M",
+    ),
+    (pod(container("web"), bede_locl="32M"), "'bede.locl' is not one of Bede's"),
+    (pod(container("web"), bede_local__wbe="32M"), "for no container of the pod"),
+    (pod(container("web"), bede_local="25%"), "there is none"),
+    (pod(container("web"), bede_local="1G", bede_local__web="2G"), "is above bede.local"),
+    (pod(container("web", "64Mi"), runtime="runc"), "runtimeClassName 'runc' holds no bounds"),
+]
+
+
+@pytest.mark.parametrize(("asked", "why"), REFUSED)
 def test_what_is_refused(asked: Json, why: str) -> None:
     with pytest.raises(InputError, match=why) as caught:
         admission.create(asked)
@@ -138,20 +145,21 @@ def test_a_running_pods_bound_may_become_less_and_its_request_again() -> None:
     admission.update(changed(before, bede_local__web="32M"), changed(before, bede_local__web="64Mi"))
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        ({"bede_local__web": "128M"}, "128Mi is more than the 64Mi that it requested"),
-        ({"bede_local__web": "lots"}, "not an amount of memory"),
-        ({"bede_local__other": "32M"}, "for no container"),
-        ({"bede_local__log": "32M"}, "container log: 32Mi is more than the 0 that it requested"),
-        ({"bede_local": "64M"}, "container log: 64Mi is more than the 0"),
-    ],
-)
+#: changes of the annotations of a running pod that are refused, and why
+CHANGES = [
+    ({"bede_local__web": "128M"}, "128Mi is more than the 64Mi that it requested"),
+    ({"bede_local__web": "lots"}, "not an amount of memory"),
+    ({"bede_local__other": "32M"}, "for no container"),
+    ({"bede_local__log": "32M"}, "container log: 32Mi is more than the 0 that it requested"),
+    ({"bede_local": "64M"}, "container log: 64Mi is more than the 0"),
+]
+RUNNING = made(pod(container("web", "64Mi"), container("log")))
+
+
+@pytest.mark.parametrize(("change", "why"), CHANGES)
 def test_what_no_running_pod_gets(change: dict[str, str], why: str) -> None:
-    before = made(pod(container("web", "64Mi"), container("log")))
     with pytest.raises(InputError, match=why):
-        admission.update(before, changed(before, **change))
+        admission.update(RUNNING, changed(RUNNING, **change))
 
 
 def test_a_running_pod_keeps_its_bound_and_label() -> None:
