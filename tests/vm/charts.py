@@ -50,10 +50,14 @@ def objects(text: str) -> dict[Key, Json]:
 
 
 def template(
-    programs: Path, values: Json | None = None, namespace: str = NAMESPACE, chart: Path = CHART
+    programs: Path,
+    values: Json | None = None,
+    namespace: str = NAMESPACE,
+    chart: Path = CHART,
+    more: tuple[str, ...] = (),
 ) -> tuple[int, str, str]:
     line = (programs / "helm", "template", "bede", chart, "--namespace", namespace, "--include-crds")
-    return run(*line, "--values", "-", given=json.dumps(values or {}))
+    return run(*line, *more, "--values", "-", given=json.dumps(values or {}))
 
 
 def rendered(programs: Path, values: Json | None = None, namespace: str = NAMESPACE) -> dict[Key, Json]:
@@ -62,8 +66,8 @@ def rendered(programs: Path, values: Json | None = None, namespace: str = NAMESP
     return objects(out)
 
 
-def kustomized(programs: Path, name: str) -> dict[Key, Json]:
-    status, out, errors = run(programs / "kubectl", "kustomize", KUBERNETES / name)
+def kustomized(programs: Path, folder: Path) -> dict[Key, Json]:
+    status, out, errors = run(programs / "kubectl", "kustomize", folder)
     assert status == 0, errors
     return objects(out)
 

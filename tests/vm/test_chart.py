@@ -5,7 +5,8 @@ It needs no machine, but a download, which is in the cache afterwards.
 """
 
 import base64
-import copy
+import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,15 +15,12 @@ import pytest
 import yaml
 from charts import (
     CHART,
+    KUBERNETES,
     NAMESPACE,
-    PARSERS,
     Json,
     Key,
     arguments,
     kustomized,
-    leaves,
-    merged,
-    nested,
     objects,
     pod,
     rendered,
@@ -30,10 +28,7 @@ from charts import (
     template,
 )
 
-from ocihook.cluster import door
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import helm
 import packages
 
 #: what Helm's users look for on each object, except for those in crds/
@@ -42,54 +37,29 @@ LABELS = {
     "app.kubernetes.io/instance": "bede",
     "app.kubernetes.io/managed-by": "Helm",
 }
-COMMON = {
-    "resources": {"limits": {"memory": "2Gi"}},
-    "nodeSelector": {"disk": "fast"},
-    "tolerations": [{"key": "dedicated", "operator": "Exists"}],
-    "affinity": {"nodeAffinity": {}},
-    "priorityClassName": "high",
-    "podLabels": {"team": "memory"},
-    "podAnnotations": {"note": "x"},
-}
-#: each value of the chart → another one than its default
-OTHER = {
-    "image.repository": "registry.example/bede",
-    "image.tag": "1.2.3",
-    "image.digest": "sha256:" + "0" * 64,
-    "image.pullPolicy": "Always",
-    "image.pullSecrets": ["pull"],
-    "fromTheNode": True,
-    "node.reserve": "4Gi",
-    "node.maxUnavailable": 3,
-    "controller.replicas": 3,
-    "controller.podMonitor": True,
-    "webhook.replicas": 1,
-    "webhook.failurePolicy": "Fail",
-    "webhook.timeoutSeconds": 9,
-    "webhook.runtimeClasses": ["bede-nvidia", "bede"],
-    "webhook.certificate.from": "cert-manager",
-    "webhook.certificate.days": 30,
-    "webhook.certificate.issuerRef": {"kind": "ClusterIssuer", "name": "ours"},
-    "runtimeClass.scheduling": {"nodeSelector": {"memory": "tiered"}},
-    **{f"{program}.{name}": value for program in PARSERS for name, value in COMMON.items()},
-}
-#: these change something only where another value is not the default either
-ONLY_WITH = {
-    "webhook.certificate.days": {"webhook": {"certificate": {"from": "Helm"}}},
-    "webhook.certificate.issuerRef": {"webhook": {"certificate": {"from": "cert-manager"}}},
-}
 
 
-@pytest.fixture(scope="module", params=helm.SOURCES)
-def programs(request: pytest.FixtureRequest) -> Path:
-    """The directory of one version's helm and kubectl."""
-    return helm.ensure(request.param)
-
-
-@pytest.mark.parametrize(("folder", "image"), [("base", f"bede:{packages.version()}"), ("from-the-node", "")])
-def test_it_makes_what_kustomize_makes(programs: Path, folder: str, image: str) -> None:
-    made = rendered(programs, {"fromTheNode": folder != "base"})
-    wanted = copy.deepcopy(kustomized(programs, folder))
+@pytest.mark.parametrize(
+    ("values", "folders"),
+    [
+        ({}, ("base",)),
+        ({"fromTheNode": True}, ("from-the-node",)),
+        ({"admission": "policies"}, ("base", "cel")),
+        ({"admission": "policies", "fromTheNode": True}, ("from-the-node", "cel")),
+    ],
+    ids=["base", "from the node", "policies", "policies, from the node"],
+)
+def test_it_makes_what_kustomize_makes(
+    programs: Path, tmp_path: Path, values: Json, folders: tuple[str, ...]
+) -> None:
+    made = rendered(programs, values)
+    # An overlay of a copy, as kustomize reads nothing outside it by absolute names.
+    for name in ("base", "from-the-node", "cel"):
+        shutil.copytree(KUBERNETES / name, tmp_path / name)
+    overlay = {"resources": [f"../{folders[0]}"], "components": [f"../{name}" for name in folders[1:]]}
+    (tmp_path / "overlay").mkdir()
+    (tmp_path / "overlay/kustomization.yaml").write_text(json.dumps(overlay))
+    wanted = kustomized(programs, tmp_path / "overlay")
     # These differ, and nothing else does:
     # Helm makes the release's namespace itself, or finds it there.
     del wanted["Namespace", "", NAMESPACE]
@@ -98,10 +68,11 @@ def test_it_makes_what_kustomize_makes(programs: Path, folder: str, image: str) 
         if kind != "CustomResourceDefinition":
             one["metadata"]["labels"] = one["metadata"].get("labels", {}) | LABELS
         # The image has a tag, the chart's version, where kustomize leaves it to an overlay.
-        if image and kind in ("DaemonSet", "Deployment"):
+        if folders[0] == "base" and kind in ("DaemonSet", "Deployment"):
             (container,) = one["spec"]["template"]["spec"]["containers"]
-            container["image"] = image
+            container["image"] = f"bede:{packages.version()}"
     assert made.keys() == wanted.keys()
+    assert (("Deployment", NAMESPACE, "bede-webhook") in made) == ("cel" not in folders)
     for key, one in wanted.items():
         for each in (one, made[key]):
             sort_volumes(each)
@@ -117,52 +88,39 @@ def sort_volumes(one: Json) -> None:
                 where[key].sort(key=lambda each: each["name"])
 
 
-def test_each_value_is_for_something(programs: Path) -> None:
-    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
-    assert sorted(leaves(defaults)) == sorted(OTHER)
-    for key, value in OTHER.items():
-        with_others = ONLY_WITH.get(key, {})
-        without = template(programs, with_others)
-        changed = template(programs, merged(with_others, nested(key, value)))
-        assert changed[0] == 0, changed[2]
-        assert changed[1] != without[1], f"{key} changes nothing"
+BETA = "admissionregistration.k8s.io/v1beta1"
+STABLE = "admissionregistration.k8s.io/v1"
 
 
-def test_all_values_together(programs: Path) -> None:
-    values: Json = {}
-    for key, value in OTHER.items():
-        values = merged(values, nested(key, value))
-    made = rendered(programs, values)
-    for name in PARSERS:
-        template = pod(made, name)
-        (container,) = template["spec"]["containers"]
-        assert container["image"] == f"registry.example/bede@sha256:{'0' * 64}"
-        assert container["imagePullPolicy"] == "Always"
-        assert template["spec"]["imagePullSecrets"] == [{"name": "pull"}]
-        assert {"name": "usr", "mountPath": "/usr", "readOnly": True} in container["volumeMounts"]
-        # What was there stays where the value does not name it.
-        assert container["resources"]["limits"] == {"memory": "2Gi"}
-        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
-        assert template["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux", "disk": "fast"}
-        assert template["spec"]["tolerations"] == COMMON["tolerations"]
-        assert template["spec"]["affinity"] == COMMON["affinity"]
-        assert template["spec"]["priorityClassName"] == "high"
-        assert template["metadata"]["labels"] == {
-            "app.kubernetes.io/name": f"bede-{name}",
-            "team": "memory",
-        }
-        assert template["metadata"]["annotations"] == {"note": "x"}
-    assert made["Deployment", NAMESPACE, "bede-controller"]["spec"]["replicas"] == 3
-    assert made["Deployment", NAMESPACE, "bede-webhook"]["spec"]["replicas"] == 1
-    update = made["DaemonSet", NAMESPACE, "bede-node"]["spec"]["updateStrategy"]
-    assert update == {"rollingUpdate": {"maxUnavailable": 3}}
-    assert door.share_or_size(arguments(made, "node", NAMESPACE).reserve)(1 << 40) == 4 << 30
-    assert arguments(made, "webhook", NAMESPACE).runtime_class == ["bede-nvidia", "bede"]
-    assert made["RuntimeClass", "", "bede"]["scheduling"] == {"nodeSelector": {"memory": "tiered"}}
-    monitor = made["PodMonitor", NAMESPACE, "bede-controller"]["spec"]
-    assert monitor["selector"]["matchLabels"].items() <= pod(made, "controller")["metadata"]["labels"].items()
-    (container,) = pod(made, "controller")["spec"]["containers"]
-    assert monitor["podMetricsEndpoints"] == [{"port": container["ports"][0]["name"]}]
+@pytest.mark.parametrize(
+    ("served", "version"), [((BETA,), BETA), ((STABLE,), STABLE), ((BETA, STABLE), STABLE), ((), STABLE)]
+)
+def test_policies_have_the_version_that_is_served(
+    programs: Path, served: tuple[str, ...], version: str
+) -> None:
+    more = tuple(f"--api-versions={one}/MutatingAdmissionPolicy" for one in served)
+    status, out, errors = template(programs, {"admission": "policies"}, more=more)
+    assert status == 0, errors
+    for (kind, _, _), one in objects(out).items():
+        if "AdmissionPolicy" in kind:
+            assert one["apiVersion"] == (version if kind.startswith("Mutating") else STABLE)
+
+
+def test_policies_are_for_the_releases_namespace_and_classes(programs: Path) -> None:
+    values = {"admission": "policies", "webhook": {"runtimeClasses": ["bede-nvidia", "bede"]}}
+    status, out, errors = template(programs, values, "elsewhere")
+    assert status == 0, errors
+    assert NAMESPACE not in out
+    made = objects(out)
+    (condition,) = made["ValidatingAdmissionPolicy", "", "nodelocalmemories.bede.dev"]["spec"][
+        "matchConditions"
+    ]
+    assert (
+        condition["expression"] == "request.userInfo.username == 'system:serviceaccount:elsewhere:bede-node'"
+    )
+    for kind in ("MutatingAdmissionPolicy", "ValidatingAdmissionPolicy"):
+        first = made[kind, "", "pods.bede.dev"]["spec"]["variables"][0]
+        assert first == {"name": "classes", "expression": "['bede-nvidia','bede']"}
 
 
 def test_a_label_of_a_pod_that_selectors_need_stays(programs: Path) -> None:
@@ -248,42 +206,6 @@ def test_cert_manager_is_told_what_the_service_is_called(programs: Path) -> None
     made = rendered(programs, values)
     assert made["Certificate", NAMESPACE, "bede-webhook"]["spec"]["issuerRef"] == {"name": "ours"}
     assert not [key for key in made if key[0] == "Issuer"]
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("nod", {"reserve": "4Gi"}),
-        ("node.reserved", "4Gi"),
-        ("node.reserve", "200%"),
-        ("node.reserve", "4GB"),
-        ("node.reserve", 10),
-        ("node.maxUnavailable", 0),
-        ("node.maxUnavailable", "0%"),
-        ("node.resources", {"limit": {"memory": "1Gi"}}),
-        ("node.tolerations", {"operator": "Exists"}),
-        ("node.nodeSelector", {"fast": True}),
-        ("fromTheNode", "yes"),
-        ("image.pullPolicy", "Sometimes"),
-        ("image.tag", "a b"),
-        ("image.digest", "sha256:1"),
-        ("controller.replicas", "two"),
-        ("webhook.failurePolicy", "ignore"),
-        ("webhook.timeoutSeconds", 31),
-        ("webhook.runtimeClasses", []),
-        ("webhook.certificate.from", "secret"),
-        ("webhook.certificate.issuerRef", {"kind": "ClusterIssuer"}),
-    ],
-)
-def test_a_bad_value_is_one_line(programs: Path, key: str, value: object) -> None:
-    status, out, errors = template(programs, nested(key, value))
-    assert (status != 0, out) == (True, "")
-    told = [line for line in errors.splitlines() if line.startswith("- ")]
-    assert len(told) == 1, errors
-    where, _, last = key.rpartition(".")
-    # Which one it is; of a name that does not exist, the versions say it in different ways.
-    assert last in told[0]
-    assert where.replace(".", "/") in told[0] or where in told[0]
 
 
 def test_lint_finds_nothing(programs: Path) -> None:

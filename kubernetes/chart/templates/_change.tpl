@@ -8,6 +8,16 @@
 {{- range .it.subjects -}}{{- $_ := set . "namespace" $.top.Release.Namespace -}}{{- end -}}
 {{- range .it.webhooks -}}{{- include "bede.webhook" (dict "it" . "top" $.top) -}}{{- end -}}
 {{- if has .it.kind (list "DaemonSet" "Deployment") -}}{{- include "bede.program" . -}}{{- end -}}
+{{- if hasSuffix "AdmissionPolicy" .it.kind -}}{{- include "bede.policy" . -}}{{- end -}}
+{{- if hasPrefix "MutatingAdmissionPolicy" .it.kind -}}
+{{- /* Kubernetes 1.34 and 1.35 have these as v1beta1 alone. */ -}}
+{{- $there := .top.Capabilities.APIVersions -}}
+{{- $beta := printf "%sbeta1" .it.apiVersion -}}
+{{- $kind := "/MutatingAdmissionPolicy" -}}
+{{- if and ($there.Has (print $beta $kind)) (not ($there.Has (print .it.apiVersion $kind))) -}}
+{{- $_ := set .it "apiVersion" $beta -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq .it.kind "RuntimeClass") .top.Values.runtimeClass.scheduling -}}
 {{- $_ := set .it "scheduling" .top.Values.runtimeClass.scheduling -}}
 {{- end -}}
@@ -29,6 +39,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $out := dict "key" "kubernetes.io/metadata.name" "operator" "NotIn"
       "values" (list .top.Release.Namespace "kube-system") -}}
 {{- $_ := set .it.namespaceSelector "matchExpressions" (append .it.namespaceSelector.matchExpressions $out) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "bede.policy" -}}
+{{- range .it.spec.matchConditions -}}
+{{- $account := printf "serviceaccount:%s:" $.top.Release.Namespace -}}
+{{- $_ := set . "expression" (replace "serviceaccount:bede-system:" $account .expression) -}}
+{{- end -}}
+{{- range .it.spec.variables -}}
+{{- if eq .name "classes" -}}
+{{- $_ := set . "expression" (toJson $.top.Values.webhook.runtimeClasses | replace "\"" "'") -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
