@@ -8,7 +8,7 @@ import threading
 import time
 
 from ocihook.cluster import fields
-from ocihook.cluster.api import PATCH, Api
+from ocihook.cluster.api import NOT_FOUND, PATCH, Api, RefusedError
 from ocihook.cluster.controller import events
 from ocihook.cluster.controller.reach import Reached, reach, webhook
 from ocihook.cluster.fields import Json
@@ -78,10 +78,12 @@ class Trust:
 
     def look(self) -> None:
         """Give the configurations the Secret's authority. Raises ClusterError."""
+        configurations = self._configurations()
+        if not configurations:
+            return  # admission is by the API server's own policies
         found = fields.text(self._api.get(self._secret), "data", "ca.crt")
         if not found:
             raise ClusterError(f"Secret {SECRET} has no ca.crt, so pods are not completed")
-        configurations = {path: self._api.get(path) for path in CONFIGURATIONS}
         present = [bundle for one in configurations.values() for bundle in bundles(one)]
         wanted = base64.b64encode(self._bundle(_decoded(found), _decoded(present[0] if present else "")))
         for path, configuration in configurations.items():
@@ -90,7 +92,18 @@ class Trust:
                 configurations[path] = self._api.send("PATCH", path, change, PATCH)
                 tell(events.SOURCE, f"{path}: has the authority of the Secret {SECRET}")
 
-        self._reach(configurations[CONFIGURATIONS[0]])
+        self._reach(configurations.get(CONFIGURATIONS[0], {}))
+
+    def _configurations(self) -> dict[str, Json]:
+        """Return those that there are, by their paths. Raises ClusterError."""
+        found = {}
+        for path in CONFIGURATIONS:
+            try:
+                found[path] = self._api.get(path)
+            except RefusedError as error:
+                if error.status != NOT_FOUND:
+                    raise
+        return found
 
     def _reach(self, configuration: Json) -> None:
         """Look whether the webhook answers, and tell if that has changed. Raises ClusterError."""

@@ -129,7 +129,7 @@ def test_a_node_writes_about_itself_alone(asked: Json, allowed: bool) -> None:
             NODES.check(asked)
 
 
-@pytest.mark.parametrize(("mode", "allowed"), [("Off", True), ("Initial", False)])
+@pytest.mark.parametrize(("mode", "allowed"), [("Off", True), ("Initial", False), ("Live", False)])
 def test_a_profile_only_recommends(mode: str, allowed: bool) -> None:
     request = {"operation": "CREATE", "object": {"spec": {"mode": mode}}}
     # What the controller takes for no reason to make a pod anew is what the policy lets pass.
