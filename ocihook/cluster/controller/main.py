@@ -45,6 +45,7 @@ class Known(NamedTuple):
     pods: list[Pod]  #: those that are on a node
     errors: int  #: looks at nodes that have failed so far
     queue: int  #: names of nodes that wait
+    acts: bool  #: whether it looks at nodes, and does not wait for its turn
 
 
 class Controller:
@@ -58,6 +59,7 @@ class Controller:
         self._learner = Learner(lambda text: tell(PROGRAM, text))
         self._waiting = Waiting()
         self._errors = 0
+        self._acts = False
         self._replaced: dict[str, float] = {}  # when a pod of that owner was evicted to be made anew
         self._evictor = Evictor(api)
         self._nodes: Mirror[Node] = Mirror(api, _NODES, plan.keep_node, self._changed)
@@ -76,6 +78,7 @@ class Controller:
 
     def run(self) -> None:
         """Look at nodes, for ever."""
+        self._acts = True
         failed: dict[str, str] = {}
         others = {_EVERY: self._sweep, _WAITING: self._assign, _UNPLACED: self._replace}
         self.work.put(_EVERY)
@@ -108,7 +111,7 @@ class Controller:
     def known(self) -> Known:
         """Return what is known now. Any thread may call it."""
         pods = [pod for here in self._index.on_nodes().values() for pod in here]
-        return Known(self._nodes.all(), self._locals.all(), pods, self._errors, len(self.work))
+        return Known(self._nodes.all(), self._locals.all(), pods, self._errors, len(self.work), self._acts)
 
     def look(self, name: str) -> None:
         """Have the API server know what follows for the node called *name*. Raises ClusterError."""

@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from ocihook.cluster import words
+from ocihook.cluster.controller import per_node
 from ocihook.cluster.controller.main import Controller
 from ocihook.cluster.controller.trust import Trust
 from ocihook.errors import AccessError
@@ -56,6 +57,9 @@ class Collector:
         suffering = sum(one.suffers > 0 for one in held)
         text = "Containers that suffer from too little local memory."
         yield GaugeMetricFamily("bede_cluster_suffering_containers", text, suffering)
+        yield from per_node.collect(known)
+        text = "Whether this controller acts; others wait for their turn."
+        yield GaugeMetricFamily("bede_controller_acts", text, int(known.acts))
         text = "Looks at nodes that have failed, and were or will be repeated."
         yield CounterMetricFamily("bede_controller_errors", text, known.errors)
         text = "Nodes that wait to be looked at."
