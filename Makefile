@@ -47,9 +47,9 @@ format: build
 unit: build
 	$(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder tests/fuzz tests/unit
 
-# Kubernetes' control plane on this host, with nodes that it alone has.
+# Kubernetes' control plane on this host, with nodes that it alone has, and the chart. They wait more than they compute.
 plane: build
-	$(BIN)/pytest -q tests/plane
+	$(BIN)/pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/plane tests/chart
 
 # The fuzzing of `unit`, for longer: FUZZ_SECONDS for each C target, FUZZ_EXAMPLES for each property in Python.
 FUZZ_SECONDS ?= 300

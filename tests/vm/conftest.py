@@ -6,17 +6,12 @@ the files in `guest`, since they run in the machine.
 """
 
 import functools
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import machines
 import matrix
 import pytest
 import runs
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import helm
 
 collect_ignore = ["guest"]
 BOTH = {"cell", "test"}  #: parameters of a test of the guest's suite
@@ -73,12 +68,6 @@ def suite(request: pytest.FixtureRequest) -> Iterator[runs.Suite]:
     request.config.stash[SUITE] = started = runs.Suite(wanted)
     yield started
     started.end()
-
-
-@pytest.fixture(scope="module", params=helm.SOURCES)
-def programs(request: pytest.FixtureRequest) -> Path:
-    """The directory of one version's helm and kubectl."""
-    return helm.ensure(request.param)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
