@@ -21,7 +21,7 @@ from ocihook.errors import ClusterError
 LASTS = (
     15.0  #: seconds after which a lease that nobody renews is free, as Kubernetes' own controllers have it
 )
-RENEWED = 5.0  #: seconds between two renewals: two may fail
+RENEWED = 2.0  #: seconds between two renewals, so that even slow ones, or some that fail, are in time
 GIVEN_UP = 10.0  #: seconds without a renewal after which the holder stops, before others can begin
 RETRIED = 2.0  #: seconds between two attempts to get it
 
@@ -45,6 +45,7 @@ class Lease:
 
     def __init__(self, api: Api, where: Where, now: Callable[[], float] = time.monotonic) -> None:
         self._api, self._where, self._now = api, where, now
+        self._mine: Json | None = None  # as it was written here last; None if somebody else may have since
         self._seen: tuple[str, float] = ("", 0.0)  # the lease's version, and since when it has it
         self._renewed = -math.inf
         self._over = threading.Event()  # it is somebody else's, or given back
@@ -54,8 +55,10 @@ class Lease:
         """Take the lease if it is free, or renew it. Return whether it is held now. Raises ClusterError."""
         if self._over.is_set():
             return False
+        if self._mine is not None and self._write("PUT", self._path, self._lease(self._mine)):
+            return True
         try:
-            found = self._api.get(f"{self._where.list}/{self._where.name}")
+            found = self._api.get(self._path)
         except RefusedError as error:
             if error.status != NOT_FOUND:
                 raise
@@ -66,7 +69,11 @@ class Lease:
         holder = fields.text(found, "spec", "holderIdentity")
         if holder not in ("", self._where.holder) and self._now() - self._seen[1] < LASTS:
             return False
-        return self._write("PUT", f"{self._where.list}/{self._where.name}", self._lease(found))
+        return self._write("PUT", self._path, self._lease(found))
+
+    @property
+    def _path(self) -> str:
+        return f"{self._where.list}/{self._where.name}"
 
     def holds(self) -> bool:
         """Return whether nobody else can hold it now."""
@@ -113,20 +120,20 @@ class Lease:
             return
         self._given_back = True
         self._over.set()
-        path = f"{self._where.list}/{self._where.name}"
-        found = self._api.get(path)
+        found = self._api.get(self._path)
         if fields.text(found, "spec", "holderIdentity") == self._where.holder:
-            self._api.send("PUT", path, {**found, "spec": {**found["spec"], "holderIdentity": ""}})
+            self._api.send("PUT", self._path, {**found, "spec": {**found["spec"], "holderIdentity": ""}})
 
     def _write(self, method: str, path: str, body: Json) -> bool:
         began = self._now()
+        self._mine, written = None, None
         try:
-            self._api.send(method, path, body)
+            written = self._api.send(method, path, body)
         except RefusedError as error:
-            if error.status == CONFLICT:
+            if error.status in (CONFLICT, NOT_FOUND):
                 return False  # another one was faster
             raise
-        self._renewed = began
+        self._mine, self._renewed = written, began
         return True
 
     def _lease(self, before: Json) -> Json:

@@ -69,6 +69,8 @@ def reach(one: Webhook, now: float) -> Reached:
     where = f"{one.name}:{one.port}"
     try:
         context = ssl.create_default_context(cadata=one.authority or None)
+        # The API server, which is written in Go, accepts authorities that say little of themselves.
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         with (
             socket.create_connection((one.address, one.port), timeout=SECONDS) as connection,
             context.wrap_socket(connection, server_hostname=one.name) as secure,

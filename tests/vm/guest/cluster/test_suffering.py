@@ -7,7 +7,7 @@ import bede_system
 import pytest
 from asking import asking, labelled, pod, told
 from helpers import wait_until
-from pods import DEADLINE, PROGRAMS, got, steady
+from pods import DEADLINE, got, steady
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -33,9 +33,8 @@ def events(of, reason):
 
 
 def test_who_suffers_is_found_and_gets_what_is_lent():
-    assert PROGRAMS
     bede_system.learned("lender", "web", 16)
-    lender = labelled(pod("lender", steady("web", 64)), "lender")
+    lender = labelled(pod("lender", steady("web", 12)), "lender")
     lender.spec["metadata"]["annotations"] = {"bede.local/web": "48Mi"}
     with lender, pod("suffers", working("web")) as suffers:
         lender.full("web")
