@@ -13,13 +13,15 @@ import machines
 
 HOUR = 3600.0
 RUNS = (
-    ("debian-6.12", "test_crowd.py", "killed"),
-    ("debian-7.3", "test_crowd.py", "a_crowd"),
-    ("debian-6.12", "test_crowd.py", "cycles"),
-    ("debian-6.12", "test_children.py", "storm"),
-    ("debian-7.3", "test_children.py", "storm"),
-    ("bede-6.12", "test_children.py", "storm"),
-    ("bede-7.3", "test_children.py", "storm"),
+    ("debian-6.12", "suite/test_crowd.py", "killed"),
+    ("debian-7.3", "suite/test_crowd.py", "a_crowd"),
+    ("debian-6.12", "suite/test_crowd.py", "cycles"),
+    ("debian-6.12", "suite/test_children.py", "storm"),
+    ("debian-7.3", "suite/test_children.py", "storm"),
+    ("bede-6.12", "suite/test_children.py", "storm"),
+    ("bede-7.3", "suite/test_children.py", "storm"),
+    ("debian-6.12", "cluster/test_killed.py", "killed"),
+    ("bede-6.12", "cluster/test_killed.py", "killed"),
 )
 
 
@@ -29,12 +31,13 @@ def test_long_form(kernel: str, file: str, tests: str, request: pytest.FixtureRe
     with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         boot = machines.boot(
             *machines.PYTEST,
-            f"{machines.THERE}/suite/{file}",
+            f"{machines.THERE}/{file}",
             "-k",
             tests,
             kernel=kernel,
             topology="two-tier",
             seconds=HOUR,
             live=True,
+            cluster=file.startswith("cluster/"),
         )
     assert boot.status == 0, boot.tail()

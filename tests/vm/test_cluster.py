@@ -47,6 +47,11 @@ def test_what_is_learned_and_lent(kernel: str) -> None:
 
 
 @pytest.mark.rarely
+def test_the_nodes_program_is_killed() -> None:
+    run("debian-6.12", "test_killed.py")
+
+
+@pytest.mark.rarely
 @pytest.mark.parametrize("kernel", ("debian-6.12", "bede-6.12"))
 def test_who_suffers(kernel: str) -> None:
     run(kernel, "test_suffering.py")
