@@ -4,6 +4,7 @@
 import machines
 import pytest
 
+SECONDS = 2400.0  #: a cluster is there after two to four minutes; who suffers is found after six to fifteen
 RARELY = ("debian-7.3", "bede-6.12", "bede-7.3")
 KERNELS = ("debian-6.12", *(pytest.param(name, marks=pytest.mark.rarely) for name in RARELY))
 
@@ -18,6 +19,7 @@ def run(kernel: str, file: str) -> None:
         topology="two-tier",
         live=True,
         cluster=True,
+        seconds=SECONDS,
     )
     assert "guest.xml" in done.files, done.tail()
     failed = [

@@ -17,7 +17,7 @@ GROWN = BOUND * 5 // 4  #: what the probe has tried
 ACCESSES, WORK = 20_000, 200
 #: Seconds until it is found: three minutes of its start are not looked at, and a probe takes two. Up to four
 #: may be needed.
-FOUND = 1500.0
+FOUND = 1200.0
 
 
 def working(name):
