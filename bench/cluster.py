@@ -21,12 +21,14 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/plane")]
 
-from bede_plane import FAKE, Json, System, pod, wait_until  # noqa: E402
+from bede_plane import FAKE, Json, System, pod  # noqa: E402
 
 from ocihook.cluster import clock, words  # noqa: E402
 from ocihook.cluster.api import RefusedError, connect  # noqa: E402
@@ -47,6 +49,7 @@ MORE = {
 }
 NAMESPACES = 20
 LOCAL = 5  # every so many pods requests local memory
+PAUSE = 2.0  # seconds
 TRIAL = 2000  # pods for the scheduler's throughput
 LONG = 3600.0
 COUNT = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)
@@ -91,15 +94,15 @@ def measure(system: System, nodes: int, pods: int, seconds: float) -> None:
     system.install()
     began = time.monotonic()
     system.start_nodes(nodes, f"local={EACH}", f"lease={LEASE}")
-    wait_until("the nodes are there", lambda: counted(system, "/api/v1/nodes") == nodes, LONG)
+    wait("the nodes are there", lambda: counted(system, "/api/v1/nodes") == nodes)
     say(f"{nodes} nodes are there", began)
     without = throughput(system, "without", 0)
     system.start_webhook()
     system.start_controller()
     began = time.monotonic()
-    wait_until("the nodes offer local memory", lambda: offered(system) == nodes * EACH, LONG)
+    wait("the nodes offer local memory", lambda: offered(system) == nodes * EACH)
     say("all of them offer local memory", began)
-    wait_until("the webhook answers", system.answers)
+    wait("the webhook answers", system.answers)
     with_bede = throughput(system, "with", 1)
     print(
         f"scheduler: {without:.0f} pods/s without Bede, {with_bede:.0f} with: {with_bede / without:.1%}",
@@ -108,10 +111,20 @@ def measure(system: System, nodes: int, pods: int, seconds: float) -> None:
     began = time.monotonic()
     create(system, "many", pods, LOCAL)
     bound = pods // LOCAL
-    wait_until("they have bounds", lambda: figure(system, "bede_cluster_bound_pods") == bound, LONG)
+    wait("they have bounds", lambda: figure(system, "bede_cluster_bound_pods") == bound)
     say(f"{pods} pods run, {bound} of them with a bound", began)
     steady(system, seconds)
     resync(system, bound)
+
+
+def wait(what: str, reached: Callable[[], Any], seconds: float = LONG) -> Any:
+    """Return what *reached* returns, once that is true. It looks seldom: that takes processors as well."""
+    end = time.monotonic() + seconds
+    while not (found := reached()):
+        if time.monotonic() > end:
+            raise SystemExit(f"{what}: not after {seconds:.0f} s")
+        time.sleep(PAUSE)
+    return found
 
 
 def say(what: str, began: float) -> None:
@@ -136,6 +149,13 @@ def namespaces(system: System) -> list[str]:
     for name in found:
         with contextlib.suppress(RefusedError):  # it is there already
             system.api.send("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+
+    # No pod is made in a namespace before its account has a token.
+    def ready(name: str) -> bool:
+        accounts = system.items(f"/api/v1/namespaces/{name}/serviceaccounts")
+        return any(one.get("secrets") for one in accounts)
+
+    wait("namespaces have accounts", lambda: all(ready(name) for name in found))
     return found
 
 
@@ -171,13 +191,13 @@ def throughput(system: System, app: str, every: int) -> float:
         times = [scheduled(one) for one in pods]
         return [at for at in times if at] if all(times) else []
 
-    times = wait_until("all are placed", placed, LONG)
+    times = wait("all are placed", placed)
     for one in listed(system, app):
         meta = one["metadata"]
         system.api.send(
             "DELETE", f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}", {"gracePeriodSeconds": 0}
         )
-    wait_until("they are gone", lambda: not listed(system, app), LONG)
+    wait("they are gone", lambda: not listed(system, app))
     return len(times) / (max(times) - min(times) + 1)  # the API server tells whole seconds
 
 
@@ -242,12 +262,12 @@ def steady(system: System, seconds: float) -> None:
 def resync(system: System, bound: int) -> None:
     """Print how long a new controller takes until it knows all and has nothing left to do."""
     system.stop("bede-controller-0", signal.SIGTERM)
-    wait_until("the lease is free", lambda: not system.leader(), 60)
+    wait("the lease is free", lambda: not system.leader(), 60)
     began = time.monotonic()
     system.start_controller()
     process = system.running["bede-controller-0"].pid
-    wait_until("it acts", lambda: "acts" in system.log("bede-controller-0").splitlines()[-1], LONG)
-    wait_until("all is looked at", lambda: figure(system, "bede_controller_queue") == 0, LONG)
+    wait("it acts", lambda: "acts" in system.log("bede-controller-0").splitlines()[-1])
+    wait("all is looked at", lambda: figure(system, "bede_controller_queue") == 0)
     assert figure(system, "bede_cluster_bound_pods") == bound
     spent, size = usage(process)
     say(f"resync: a new controller knows all ({spent:.1f} s of a processor, {size:.0f} MiB)", began)
