@@ -86,10 +86,13 @@ def parse(raw: Json) -> Profile:
         minimum=minimum,
         maximum=maximum,
         budget=fields.size(spec, "slowdownBudget") or BUDGET,
+        # A name may be there twice: nothing in the custom resource forbids it.
         advice=tuple(
             sorted(
-                (fields.text(one, "name"), _advice(one))
-                for one in fields.objects(raw, "status", "containers")
+                {
+                    fields.text(one, "name"): _advice(one)
+                    for one in fields.objects(raw, "status", "containers")
+                }.items()
             )
         ),
         saved=tuple(fields.objects(raw, "status", "containers")),

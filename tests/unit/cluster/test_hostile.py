@@ -45,3 +45,12 @@ def test_whatever_is_there_a_node_is_looked_at(
     if kept:
         learner.learn(told, lambda uid: (found, kept), 1e9)
     learner.status(found, 0.0)
+
+
+def test_a_container_may_be_in_a_profiles_status_twice() -> None:
+    """The custom resource does not forbid it, and every controller and webhook reads it."""
+    twice = [
+        {"name": "web", "confidence": 60, "recommended": {"target": size}} for size in (1 << 30, 1 << 20)
+    ]
+    found = profiles.parse({"spec": {}, "status": {"containers": twice}})
+    assert [(name, one.target) for name, one in found.advice] == [("web", 1 << 20)]
