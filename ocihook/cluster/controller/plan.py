@@ -147,16 +147,16 @@ def _taint(node: Node, local: NodeLocalMemory | None) -> list[Request]:
 
 
 def own(local: NodeLocalMemory, pods: Sequence[Pod]) -> NodeLocalMemory:
-    """Return *local* with what it reports of its own *pods* alone, by their own names.
+    """Return *local* with what it reports of its own *pods'* containers alone, each once, by their own names.
 
-    A node could report anything, of anybody's pods.
+    A node could report anything, of anybody's pods, and of containers that no pod has.
     """
-    here = {pod.uid: pod for pod in pods}
+    here = {bound.slot: pod for pod in pods for bound in pod.bounds}
     if local.report is None:
         return local
-    kept = tuple(
-        replace(one, namespace=here[one.slot.pod_uid].namespace, pod=here[one.slot.pod_uid].name)
+    kept = {
+        one.slot: replace(one, namespace=here[one.slot].namespace, pod=here[one.slot].name)
         for one in local.report.containers
-        if one.slot.pod_uid in here
-    )
-    return replace(local, report=replace(local.report, containers=kept))
+        if one.slot in here
+    }
+    return replace(local, report=replace(local.report, containers=tuple(kept.values())))

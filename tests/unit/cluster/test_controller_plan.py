@@ -77,11 +77,16 @@ def test_a_pod_that_names_its_node_raises_nothing() -> None:
 
 
 def test_a_node_speaks_of_its_own_pods_alone_and_by_their_names() -> None:
-    mine = Bounded(Slot("a", "web"), "kube-system", "kube-apiserver", 1, 1, 1)
-    other = Bounded(Slot("b", "web"), "ns", "b", 1, 1, 1)
-    found = plan.own(replace(LOCAL, report=replace(REPORT, containers=(mine, other))), [pod("a", GIB)])
+    mine = Bounded(Slot("a", "c0"), "kube-system", "kube-apiserver", 1, 1, 1)
+    other = Bounded(Slot("b", "c0"), "ns", "b", 1, 1, 1)
+    # Whatever it calls a container would be in an event, and in what is learned.
+    forged = [Bounded(Slot("a", f"forged{number}\n" + 5000 * "x"), "ns", "a", 1, 1, 1) for number in range(9)]
+    told = replace(LOCAL, report=replace(REPORT, containers=(mine, other, *forged, mine)))
+    found = plan.own(told, [pod("a", GIB, GIB)])
     assert found.report is not None
-    assert [(one.namespace, one.pod) for one in found.report.containers] == [("ns", "a")]
+    assert [(one.namespace, one.pod, one.slot.container) for one in found.report.containers] == [
+        ("ns", "a", "c0")
+    ]
 
 
 def test_figures_that_cannot_be_are_cut() -> None:
