@@ -17,7 +17,7 @@ from kubernetes import client, config
 from kubernetes.client import rest
 
 from ocihook.cluster.fields import Json
-from ocihook.errors import ClusterError
+from ocihook.errors import ClusterError, printable
 
 JSON = "application/json"
 PATCH = "application/json-patch+json"  #: RFC 6902
@@ -194,7 +194,9 @@ def _refuse(data: bytes, status: int) -> None:
         told = _parsed(data)
     except ClusterError:
         told = {"message": data[:200].decode(errors="replace")}
-    message = f"the API server refused: {told.get('message')} ({status})"
+    # Others may have written it, as other webhooks do, and in more than one line.
+    text = printable(" ".join(str(told.get("message")).split()))
+    message = f"the API server refused: {text} ({status})"
     if status == _GONE:
         raise ExpiredError(message)
     raise RefusedError(message, status, str(told.get("reason", "")))

@@ -8,7 +8,7 @@ from fake_apiserver import FakeApiServer, wait_until
 from kubernetes import client
 
 from ocihook.cluster import watching
-from ocihook.cluster.api import MERGE, Api, RefusedError, connect
+from ocihook.cluster.api import MERGE, Api, RefusedError, _refuse, connect
 from ocihook.cluster.watching import Mirror
 from ocihook.cluster.work import Work
 from ocihook.errors import EXIT_CLUSTER, ClusterError
@@ -29,6 +29,15 @@ def test_a_refusal_says_what_the_server_said(api: Api) -> None:
         "Because",
         EXIT_CLUSTER,
     )
+
+
+def test_a_refusal_is_one_line_whatever_others_write() -> None:
+    with pytest.raises(RefusedError) as caught:
+        _refuse(b'{"message": "denied:\\n  - no\\n"}', 400)
+    assert caught.value.message == "the API server refused: denied: - no (400)"
+    with pytest.raises(RefusedError) as caught:
+        _refuse(b"404 page not found\n", 404)
+    assert caught.value.message == "the API server refused: 404 page not found (404)"
 
 
 def test_nobody_there_is_one_line() -> None:
