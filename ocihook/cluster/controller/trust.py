@@ -80,6 +80,7 @@ class Trust:
         """Give the configurations the Secret's authority. Raises ClusterError."""
         configurations = self._configurations()
         if not configurations:
+            self.reached = None
             return  # admission is by the API server's own policies
         found = fields.text(self._api.get(self._secret), "data", "ca.crt")
         if not found:
@@ -109,6 +110,7 @@ class Trust:
         """Look whether the webhook answers, and tell if that has changed. Raises ClusterError."""
         asked = webhook(configuration)
         if asked is None:
+            self.reached = None
             return
         before, self.reached = self.reached, reach(asked, time.time())
         why = self.reached.why
@@ -126,9 +128,10 @@ class Trust:
         """Return what to trust: *authority*, and for a while the one before it; *present* is trusted now."""
         now = time.monotonic()
         if authority != self._authority:
-            # A controller that has just begun knows the former one by what is trusted.
-            former = self._authority or present
-            if former and authority not in former:
+            # A controller that has just begun knows the former one by what is trusted. It may have come while
+            # both were.
+            former = (self._authority or present).replace(authority, b"")
+            if former:
                 self._former, self._until = former, now + OVERLAP
             self._authority = authority
         return authority + (self._former if now < self._until else b"")

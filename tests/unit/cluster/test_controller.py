@@ -159,6 +159,10 @@ def test_the_api_server_is_told_whom_to_trust(
     Trust(api, "bede-system").look()
     (bundle,) = {one["clientConfig"]["caBundle"] for one in fake.objects[CONFIGURATIONS[1]]["webhooks"]}
     assert base64.b64decode(bundle) == b"three\ntwo\n"
+    # And one more that comes before the webhook has the new certificate.
+    Trust(api, "bede-system").look()
+    (bundle,) = {one["clientConfig"]["caBundle"] for one in fake.objects[CONFIGURATIONS[1]]["webhooks"]}
+    assert base64.b64decode(bundle) == b"three\ntwo\n"
 
 
 def test_people_are_told_that_the_webhook_is_not_reached(
@@ -188,6 +192,11 @@ def test_people_are_told_that_the_webhook_is_not_reached(
     trust.look()
     assert trust.reached == found
     assert len(fake.listed(events)) == 1
+    # Policies have taken its place: the last that was seen of it is no figure any more.
+    for path in CONFIGURATIONS:
+        fake.delete(path)
+    trust.look()
+    assert trust.reached is None
 
 
 def test_a_webhook_configuration_is_changed_where_it_has_to_be() -> None:
