@@ -13,8 +13,12 @@ from ocihook.cluster import fields, pods, quantity, words
 from ocihook.cluster.fields import Json
 from ocihook.cluster.pods import Container
 from ocihook.errors import InputError
+from ocihook.spec import annotation
 from ocihook.spec.annotation import LOCAL, MINIMUM
 
+#: Bytes that a container may have: 16 PiB. More would not fit into the 64 bits in which the scheduler and the
+#: kubelet add up what a pod's containers request: the sum would become negative, and fit on any node.
+LARGEST = 1 << 54
 Patch = list[Json]  #: RFC 6902
 CLASSES = (words.CLASS,)
 
@@ -34,6 +38,10 @@ def create(pod: Json, classes: tuple[str, ...] = CLASSES, advised: Mapping[str, 
     every = pods.containers(fields.mapping(pod, "spec"))
     _check_keys(annotations, every)
     sizes = {one.name: _agreed(one, annotations) for one in every}
+    for name, size in sizes.items():
+        if size is not None and size > LARGEST:
+            what = f"container {name}: {quantity.in_words(size)} of local memory"
+            raise InputError(f"{what} is more than any node has", "Ask for less")
     add: dict[str, str] = {}
     asked: list[str] = []
     for one in every:
@@ -59,15 +67,21 @@ def create(pod: Json, classes: tuple[str, ...] = CLASSES, advised: Mapping[str, 
 
 
 def update(before: Json, pod: Json) -> None:
-    """Check a change of a pod that has a bound. Raises InputError."""
+    """Check a change of a pod: its bounds, and that none comes later. Raises InputError."""
     was, is_now = (words.BOUND in fields.texts(one, "metadata", "labels") for one in (before, pod))
+    had, has = (fields.texts(one, "metadata", "annotations") for one in (before, pod))
     if not was and not is_now:
+        # The node would hold a container to it that starts again, and nobody has counted it.
+        for key, text in has.items():
+            if annotation.is_any({key: text}) and had.get(key) != text:
+                raise InputError(
+                    f"annotation {key[:90]!a} is for pods that are made with a bound", "Make the pod anew"
+                )
         return
     if not was:
         raise InputError(f"label {words.BOUND} is for pods that are made with a bound", "Leave it out")
     if not is_now:
         raise InputError(f"label {words.BOUND} stays on a pod with a bound", "Delete the pod instead")
-    had, has = (fields.texts(one, "metadata", "annotations") for one in (before, pod))
     if pods.bedes(had) == pods.bedes(has):
         return
     every = pods.containers(fields.mapping(pod, "spec"))
@@ -89,7 +103,12 @@ def update(before: Json, pod: Json) -> None:
 
 
 def _check_keys(annotations: dict[str, str], every: list[Container]) -> None:
-    """Check that the bounds are for containers that exist. A runtime cannot do that."""
+    """Check that the bounds are for containers that exist, and not for too many. A runtime cannot do that."""
+    if len(every) > pods.MOST:
+        raise InputError(
+            f"the pod has {len(every)} containers, and those with local memory have {pods.MOST} at most",
+            "Make several pods of it",
+        )
     names = {one.name for one in every}
     for key in annotations:
         base, slash, name = key.partition("/")

@@ -109,6 +109,9 @@ REFUSED = [
     (pod(container("web"), bede_local="25%"), "there is none"),
     (pod(container("web"), bede_local="1G", bede_local__web="2G"), "is above bede.local"),
     (pod(container("web", "64Mi"), runtime="runc"), "runtimeClassName 'runc' holds no bounds"),
+    # Two of these come to less than nothing in 64 bits, and the scheduler would have placed the pod anywhere.
+    (pod(container("web", "4Ei"), container("log", "4Ei")), "web: 4Ei of local memory is more than any node"),
+    (pod(container("web"), bede_local="999999T"), "is more than any node has"),
 ]
 
 
@@ -180,7 +183,30 @@ def test_other_changes_of_a_pod_pass_whatever_is_in_it() -> None:
     after = copy.deepcopy(before)
     after["metadata"]["annotations"]["other"] = "x"
     admission.update(before, after)
-    admission.update(pod(container("web")), pod(container("web"), bede_local="64M"))
+
+
+def test_a_pod_that_was_made_without_a_bound_gets_none_later() -> None:
+    """Its containers would have it when they start again, and the scheduler counts nothing for them."""
+    for text in ("64M", "900G"):
+        with pytest.raises(InputError, match=r"annotation 'bede\.local/web' is for pods that are made with"):
+            admission.update(pod(container("web")), pod(container("web"), bede_local__web=text))
+    unasked = pod(container("web"), bede_local="64M")  # while no webhook answered
+    admission.update(unasked, changed(unasked, other="x", bede_dev__x="y"))
+    admission.update(unasked, pod(container("web")))
+    with pytest.raises(InputError, match=r"annotation 'bede\.local' is for pods"):
+        admission.update(unasked, changed(unasked, bede_local="65M"))
+
+
+def test_a_pod_with_endless_containers_costs_nobody_much() -> None:
+    """Where admission was away; by its annotations it took six seconds at each of its events."""
+    names = [f"i{number}" for number in range(4000)]
+    made = pod(container("web", "4Mi"), init=tuple(container(name, "4Mi") for name in names))
+    made["metadata"]["annotations"] = {f"bede.local/{name}": "4Mi" for name in names}
+    kept = pods.keep(made)
+    assert kept is not None
+    assert (kept.request, kept.bounds) == (4 << 20, ())
+    with pytest.raises(InputError, match="the pod has 4001 containers, and"):
+        admission.create(made)
 
 
 def test_a_pod_that_was_made_without_a_bound_cannot_claim_one() -> None:

@@ -97,7 +97,16 @@ def test_a_running_pod_keeps_its_bound_and_label() -> None:
 def test_other_changes_of_a_pod_pass_whatever_is_in_it() -> None:
     before = changed(RUNNING, bede_locl="made without admission")
     update(before, changed(before, other="x"))
-    update(pod(container("web")), pod(container("web"), bede_local="64M"))
+    update(pod(container("web")), pod(container("web"), bede_dev__x="64M"))
+
+
+def test_a_pod_that_was_made_without_a_bound_gets_none_later() -> None:
+    unasked = pod(container("web"), bede_local="64M")
+    update(unasked, changed(unasked, other="x"))
+    update(unasked, pod(container("web")))
+    for before in (pod(container("web")), unasked):
+        with pytest.raises(RefusedError, match="is for pods that are made with a bound"):
+            update(before, pod(container("web"), bede_local="65M"))
 
 
 def node_request(name: str, **extra: str) -> Json:
