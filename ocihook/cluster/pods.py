@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ocihook.cluster import clock, fields, quantity, words
@@ -40,13 +41,14 @@ class Pod:
     node: str  #: "" until it is scheduled
     request: int  #: bytes that the scheduler counts for it
     lent: int  #: the same for memory that others lend
-    bounds: tuple[Bound, ...]  #: of those of its containers that have one
+    bounds: tuple[Bound, ...]  #: of those of its containers that have one, in the order in which these start
     requests: tuple[tuple[str, int], ...] = ()  #: what the pod itself asked for, by container
     labels: tuple[tuple[str, str], ...] = ()
     going: bool = False  #: whether it is being deleted
     owner: str = ""  #: the uid of what would make it anew; "" if nothing would
     unschedulable: bool = False  #: whether the scheduler has found no node for it
     created: float = 0.0  #: when, in seconds after the epoch
+    first: frozenset[str] = frozenset()  #: names of its containers that end before the next one starts
 
     @property
     def key(self) -> str:
@@ -84,10 +86,14 @@ def counted(every: list[Container], lent: bool = False) -> int:
     Init containers run one after another, before the others. Those that go on beside the others (sidecars)
     count with them. Source: KEP-753.
     """
+    return at_once((one.is_init, (one.lent if lent else one.request) or 0) for one in every)
+
+
+def at_once(sizes: Iterable[tuple[bool, int]]) -> int:
+    """Return the most that containers have at once, by whether each ends before the next one starts."""
     together = most = 0
-    for one in every:
-        size = (one.lent if lent else one.request) or 0
-        if one.is_init:
+    for is_init, size in sizes:
+        if is_init:
             most = max(most, together + size)
         else:
             together += size
@@ -171,7 +177,7 @@ def keep(raw: Json) -> Pod | None:
         fields.text(spec, "nodeName"),
         counted(every),
         counted(every, lent=True),
-        tuple(sorted(bounds)),
+        tuple(bounds),
         tuple(sorted(({one.name: one.request for one in every if one.request} | asked(annotations)).items())),
         tuple(sorted(fields.texts(meta, "labels").items())),
         "deletionTimestamp" in meta,
@@ -188,4 +194,5 @@ def keep(raw: Json) -> Pod | None:
             for one in fields.objects(raw, "status", "conditions")
         ),
         clock.seconds(fields.text(meta, "creationTimestamp")),
+        frozenset(one.name for one in every if one.is_init),
     )

@@ -128,6 +128,21 @@ def test_what_is_not_needed_is_lent_until_it_is(system: System) -> None:
     wait_until("the lender has all again", lambda: told(system).get((lender, "web")) == 256)
 
 
+def test_a_borrower_with_init_containers_stays(system: System) -> None:
+    system.learned("lender", "web", 32)
+    for number in range(2):
+        lending(system, f"lender-{number}", 256)
+    wait_until("nodes are told", lambda: sorted(told(system).values()) == [256, 256])
+    made = pod("chain", **{words.LENT: "128Mi"})
+    (web,) = made["spec"]["containers"]
+    made["spec"]["initContainers"] = [{**web, "name": name} for name in ("one", "two", "three")]
+    system.api.send("POST", PODS, made)
+    wait_until("its node is told", lambda: told(system).get(("chain", "three")) == 128)
+    time.sleep(2)
+    assert not is_gone(system, "chain")
+    assert told(system)["chain", "web"] == 128
+
+
 def test_a_profile_that_is_not_live_changes_no_running_pod(system: System) -> None:
     system.learned("lender", "web", 32)
     path = f"{words.API}/namespaces/default/localmemoryprofiles/lender"

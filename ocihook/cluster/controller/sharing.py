@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ocihook.cluster.objects import Bound, NodeLocalMemory, Slot
-from ocihook.cluster.pods import Pod
+from ocihook.cluster.pods import Pod, at_once
 from ocihook.errors import InputError
 from ocihook.sizing import lending
 from ocihook.sizing.lending import Borrower
@@ -58,6 +58,7 @@ def share(
     suffering = (
         {one.slot for one in local.report.containers if one.suffers} if local and local.report else set()
     )
+    # Not those that end before the next one starts: what they have requested is not there beside the others'.
     given = [
         lending.Container(
             _key(one.slot),
@@ -67,15 +68,9 @@ def share(
             one.slot in suffering,
         )
         for one in guaranteed
-        if one.request >= MINIMUM
+        if one.request >= MINIMUM and one.slot.container not in owners[one.slot].first
     ]
-    taken = [
-        Borrower(
-            _key(one.slot), one.size, present.get(one.slot, one.size), max(MINIMUM, int(one.size * LEAST))
-        )
-        for one in lent
-        if one.size >= MINIMUM
-    ]
+    taken = [one for one in (_Loan(pod, present) for pod in pods) if one.wants]
     # All of what a pod waits for has to be there: it has asked for that much to begin with.
     # One that has come to this node still waits for a moment, by what was assigned; it counts once.
     came = {pod.uid for pod in pods}
@@ -84,20 +79,19 @@ def share(
     ]
     total = sum(one.request for one in given)
     try:
-        plan = lending.plan(total, given, [*taken, *wanted])
+        plan = lending.plan(total, given, [*(one.borrower for one in taken), *wanted])
     except InputError:  # sizes that no admission has let pass
         return Shares(tuple(sorted([*guaranteed, *lent])), 0, 0, 0)
-    after = {change.key: change.after for change in plan.changes}
+    after = {change.key: change.after for change in plan.changes} | dict.fromkeys(plan.waiting, 0)
     bounds = [
-        one._replace(size=after.get(_key(one.slot), present.get(one.slot, one.size))) for one in guaranteed
+        one
+        if one.slot.container in owners[one.slot].first
+        else one._replace(size=after.get(_key(one.slot), present.get(one.slot, one.size)))
+        for one in guaranteed
     ]
-    bounds += [
-        one._replace(size=after.get(_key(one.slot), present.get(one.slot, one.size)) or MINIMUM)
-        for one in lent
-    ]
-    gone = {
-        owners[one.slot].uid for one in lent if after.get(_key(one.slot)) == 0 and not owners[one.slot].going
-    }
+    borrowed_by = {slot: size for one in taken for slot, size in one.shared(after.get(one.pod.uid)).items()}
+    bounds += [one._replace(size=borrowed_by.get(one.slot, MINIMUM)) for one in lent]
+    gone = {one.pod.uid for one in taken if after.get(one.pod.uid) == 0 and not one.pod.going}
     # Not what those have who go: another one would come in their place, and have no room either.
     borrowed = sum(pod.lent for pod in pods if not pod.going)
     return Shares(
@@ -107,6 +101,41 @@ def share(
         lendable=plan.lendable,
         evicted=tuple(sorted(gone)),
     )
+
+
+class _Loan:
+    """What one pod borrows, for all of its containers: these share it as they have asked for it.
+
+    One that ends before the next one starts leaves it to that one.
+    """
+
+    def __init__(self, pod: Pod, present: Mapping[Slot, int]) -> None:
+        self.pod = pod
+        self._present = present
+        self._asked = [one for one in pod.bounds if not one.request and one.size >= MINIMUM]
+        self.wants = self._at_once({one.slot: one.size for one in self._asked})
+        self._floors = {one.slot: max(MINIMUM, int(one.size * LEAST)) for one in self._asked}
+
+    @property
+    def borrower(self) -> Borrower:
+        """The pod as the plan has it. Until its node has been told of it, those that were told are first."""
+        before = self._at_once({one.slot: self._present.get(one.slot, 0) for one in self._asked})
+        return Borrower(self.pod.uid, self.wants, before, self._at_once(self._floors))
+
+    def shared(self, size: int | None) -> dict[Slot, int]:
+        """Return the bounds with which its containers have *size* bytes at once; None for those of now."""
+        if size is None:
+            return {one.slot: min(self._present.get(one.slot, one.size), one.size) for one in self._asked}
+        floor = self._at_once(self._floors)
+        more, most = min(max(size - floor, 0), self.wants - floor), self.wants - floor
+        bounds = {}
+        for one in self._asked:
+            least = self._floors[one.slot] if size else MINIMUM
+            bounds[one.slot] = least + ((one.size - least) * more // most if more else 0)
+        return bounds
+
+    def _at_once(self, sizes: Mapping[Slot, int]) -> int:
+        return at_once((one.slot.container in self.pod.first, sizes[one.slot]) for one in self._asked)
 
 
 def _key(slot: Slot) -> str:

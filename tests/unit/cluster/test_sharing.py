@@ -139,6 +139,59 @@ def test_a_borrowers_request_becomes_its_bound() -> None:
         admission.create(asking)
 
 
+def chain(uid: str, names: str, sizes: tuple[int, ...], is_lent: bool) -> Pod:
+    """A pod with an init container for each name but the last one."""
+    bounds = tuple(
+        Bound(Slot(uid, name), size * MIB, 0 if is_lent else size * MIB)
+        for name, size in zip(names, sizes, strict=True)
+    )
+    most = max(sizes) * MIB
+    request, lent = (0, most) if is_lent else (most, 0)
+    return Pod("ns", uid, uid, "n1", request, lent, bounds, first=frozenset(names[:-1]))
+
+
+def test_what_one_container_after_another_borrows_is_borrowed_once() -> None:
+    both = [made("a", 512 * MIB), chain("b", "xyzc", (256, 256, 100, 256), is_lent=True)]
+    spec = (Bound(Slot("a", "c"), 256 * MIB, 512 * MIB),)
+    local = reported({"a": 256 * MIB}, spec)
+    found = share(both, local, needs(a=128), {})
+    assert (found.evicted, found.offered) == ((), 256 * MIB)
+    asked = {one.slot.container: one.size // MIB for one in found.bounds if one.slot.pod_uid == "b"}
+    assert asked == {"x": 256, "y": 256, "z": 100, "c": 256}
+    less = share(both, replace(local, bounds=found.bounds), needs(a=350), {})
+    shared = {one.slot.container: one.size // MIB for one in less.bounds if one.slot.pod_uid == "b"}
+    assert less.evicted == ()
+    assert shared == {"x": 162, "y": 162, "z": 63, "c": 162}
+    # It settles.
+    local = reported({"a": 350 * MIB}, less.bounds)
+    assert share(both, local, needs(a=350), {}).bounds == less.bounds
+
+
+def test_an_init_container_lends_nothing() -> None:
+    """When it has ended, its pod's others start with what they requested: there is no more than that."""
+    lender = chain("a", "ic", (512, 512), is_lent=False)
+    local = reported({"a": 512 * MIB, "b": 256 * MIB}, (Bound(Slot("a", "c"), 256 * MIB, 512 * MIB),))
+    found = share([lender, made("b", lent=256 * MIB)], local, needs(a=128), {})
+    assert found.lendable == (512 - 128) * MIB
+    local = replace(local, bounds=found.bounds)
+    found = share([lender, made("b", lent=256 * MIB)], local, needs(a=512), {})
+    assert found.evicted == ("b",)
+    assert {one.slot.container: one.size // MIB for one in found.bounds if one.slot.pod_uid == "a"} == {
+        "i": 512,
+        "c": 512,
+    }
+
+
+def test_who_comes_by_naming_the_node_takes_nothing_from_a_borrower() -> None:
+    """The kubelet fails such a pod a moment later, and the borrower would have been evicted for it."""
+    spec = (Bound(Slot("a", "c"), 256 * MIB, 512 * MIB), Bound(Slot("b", "c"), 256 * MIB, 0))
+    local = reported({"a": 256 * MIB, "b": 256 * MIB}, spec)
+    there = [made("a", 512 * MIB), made("b", lent=256 * MIB)]
+    found = share([*there, made("0-thief", lent=700 * MIB)], local, needs(a=128), {})
+    assert found.evicted == ("0-thief",)
+    assert sizes(found)["b"] == 256
+
+
 @dataclass
 class Box:
     """A model of one node, its kubelet and the scheduler, which bind by what is offered at that moment."""
