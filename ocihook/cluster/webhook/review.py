@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 
 from ocihook.cluster import admission, fields, words
@@ -16,6 +17,9 @@ from ocihook.errors import BedeError, InputError
 
 Advised = Callable[[str, dict[str, str]], dict[str, int]]
 _VERSION = "admission.k8s.io/v1"
+SIGN = b'"bede.'  #: is in a request where a pod has an annotation, label or resource of Bede's
+#: The API server writes a request's uid before its other fields.
+_UID = re.compile(rb'"request":\{"uid":"([0-9A-Za-z-]{1,64})"')
 _FORBIDDEN, _INVALID = 403, 422
 #: What a bound token of a ServiceAccount says of its pod (``k8s.io/apiserver``, serviceaccount/util.go).
 _NODE = "authentication.kubernetes.io/node-name"  # since Kubernetes 1.30
@@ -60,6 +64,20 @@ def of_node(raw: object, account: str, node_of: Callable[[str], str]) -> Json:
         f"a node may only write about itself: {words.KIND} {name[:60]!a} is not that of {here!a}"
     )
     return _refused(request, _FORBIDDEN, why)
+
+
+def of_unread(head: bytes, has_sign: bool) -> Json:
+    """Return the answer for a request that is too long to be parsed: it is refused if it *has_sign* of Bede.
+
+    *head* is its beginning. Raises InputError if that is not of a review.
+    """
+    found = _UID.search(head[:1024])
+    if found is None:
+        raise InputError(f"this is no AdmissionReview of {_VERSION}")
+    request = {"uid": found[1].decode()}
+    if not has_sign:
+        return _allowed(request, [])
+    return _refused(request, _INVALID, InputError("the pod is too large to be checked", "Make it smaller"))
 
 
 def _extra(user: Json, key: str) -> str:

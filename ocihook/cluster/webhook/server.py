@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from ocihook.cluster.fields import Json
+from ocihook.cluster.webhook import review
 from ocihook.errors import AccessError, InputError
 
 Answer = Callable[[object], Json]  #: raises InputError
@@ -24,6 +25,15 @@ LIFE = 60.0  #: seconds that a connection lasts: the API server makes new ones, 
 #: Clients at a time; an answer takes milliseconds. Of more, the oldest has to go.
 AT_ONCE = 64
 MOST = 4 << 20  #: bytes of a request: an object has 1.5 MiB at most in etcd, and an update has two
+#: Bytes of a longer request, which is only searched for a sign of Bede: JSON is longer than what etcd has.
+SCANNED = 16 << 20
+#: Bytes; of longer bodies LARGE are in memory at a time. Most reviews have some 20 KB, and 64 bodies of 4 MiB
+#: are more than the webhook's limit of memory.
+SMALL = 256 << 10
+LARGE = 4
+LARGE_SECONDS = (
+    2.0  #: for such a body to come, and to wait for the others': the API server waits for 5 in all
+)
 PARSED = 1  #: bodies that are in memory as objects at a time: these take up to thirty times as much
 HEALTH = "/healthz"
 
@@ -75,18 +85,59 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a review."""
         answer = self.server.paths.get(self.path.partition("?")[0])
         length = self.headers.get("Content-Length", "")
-        if answer is None or not length.isdecimal() or int(length) > MOST:
+        if answer is None or not length.isdecimal() or int(length) > SCANNED:
             self.close_connection = True  # the body has not been read
             self._send(404 if answer is None else 413, b"")
             return
+        if int(length) > MOST:
+            self._scan(int(length))
+        elif int(length) <= SMALL:
+            self._review(answer, int(length))
+        elif self.server.large.acquire(timeout=LARGE_SECONDS):
+            try:
+                self._review(answer, int(length))
+            finally:
+                self.server.large.release()
+        else:
+            self.close_connection = True
+            self._send(503, b"too many large requests\n")
+
+    def _review(self, answer: Answer, length: int) -> None:
         try:
-            data = self.rfile.read(int(length))
+            data = self._body(length)
             with self.server.parsing:
                 body = json.dumps(answer(json.loads(data))).encode()
         except (ValueError, RecursionError, InputError) as error:
             self._send(400, f"{error}\n".encode())
             return
         self._send(200, body, "application/json")
+
+    def _scan(self, length: int) -> None:
+        # Unanswered, a change of a pod would be made without any check.
+        head, found, last = b"", False, b""
+        while length and (part := self.rfile.read(min(length, 1 << 16))):
+            length -= len(part)
+            head = head or part
+            found = found or review.SIGN in last + part
+            last = part[-len(review.SIGN) :]
+        try:
+            answer = review.of_unread(head, found)
+        except InputError as error:
+            self._send(400, f"{error}\n".encode())
+            return
+        self._send(200, json.dumps(answer).encode(), "application/json")
+
+    def _body(self, length: int) -> bytes:
+        if length <= SMALL:
+            return self.rfile.read(length)
+        # Whoever sends one byte after another would keep the others waiting.
+        timer = threading.Timer(LARGE_SECONDS, hang_up, (self.connection,))
+        timer.daemon = True
+        timer.start()
+        try:
+            return self.rfile.read(length)
+        finally:
+            timer.cancel()
 
     def _send(self, status: int, body: bytes, kind: str = "text/plain") -> None:
         self.send_response(status)
@@ -109,6 +160,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.paths = paths
         self._certificate = certificate
         self.parsing = threading.BoundedSemaphore(PARSED)
+        self.large = threading.BoundedSemaphore(LARGE)
         self._clients: dict[int, socket.socket] = {}  # by descriptor, the oldest first
         self._lock = threading.Lock()
         super().__init__(("", port), _Handler)

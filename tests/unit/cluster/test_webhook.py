@@ -170,9 +170,46 @@ def test_it_answers_over_tls(served: int, tmp_path: Path) -> None:
 def test_a_body_that_is_too_long_is_not_read(served: int, tmp_path: Path) -> None:
     client = connection(served, tmp_path)
     client.putrequest("POST", "/echo")
-    client.putheader("Content-Length", str(server.MOST + 1))
+    client.putheader("Content-Length", str(server.SCANNED + 1))
     client.endheaders()
     assert client.getresponse().status == 413
+
+
+@pytest.mark.parametrize(("sign", "allowed"), [(b"app", True), (b"bede.dev/bound", False)])
+def test_what_is_too_long_to_be_parsed_does_not_pass_unseen(
+    served: int, tmp_path: Path, sign: bytes, allowed: bool
+) -> None:
+    """An API server that got no answer would take the label off a pod, or give it any bound."""
+    begin = b'{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u-7","object":"'
+    # The sign of the second one begins in one part and ends in the next one.
+    for before in (1, (1 << 16) - len(begin) - 5, server.MOST):
+        body = begin + before * b"x" + b'","' + sign + b'":"' + server.MOST * b"y" + b'"}}'
+        status, answer = asked(served, tmp_path, "POST", "/echo", body)
+        response = json.loads(answer)["response"]
+        assert (status, response["uid"], response["allowed"]) == (200, "u-7", allowed)
+    assert asked(served, tmp_path, "POST", "/echo", (server.MOST + 1) * b"x")[0] == 400
+
+
+def test_large_bodies_are_few_at_a_time_and_have_to_come_soon(
+    served: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """64 of the largest ones would be more than the webhook's limit of memory."""
+    monkeypatch.setattr(server, "LARGE_SECONDS", 1.0)
+    large = b'{"a": "' + server.SMALL * b"x" + b'"}'
+    held = [connection(served, tmp_path) for _ in range(server.LARGE)]
+    for one in held:
+        one.putrequest("POST", "/echo")
+        one.putheader("Content-Length", str(len(large)))
+        one.endheaders(large[:-1])
+    assert asked(served, tmp_path, "POST", "/echo", b"{}") == (200, b'{"got": {}}')
+    assert asked(served, tmp_path, "POST", "/echo", large)[0] in (200, 503)
+    time.sleep(2 * server.LARGE_SECONDS)
+    assert asked(served, tmp_path, "POST", "/echo", large)[0] == 200
+    for one in held:  # they did not come to an end, and had to go
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            one.send(large[-1:])
+            assert one.getresponse().status != 200
+        one.close()
 
 
 def test_several_reviews_share_a_connection(served: int, tmp_path: Path) -> None:
