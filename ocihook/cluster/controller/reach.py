@@ -11,7 +11,7 @@ import os
 import socket
 import ssl
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ocihook.cluster import fields
 from ocihook.cluster.fields import Json
@@ -47,7 +47,7 @@ def webhook(configuration: Json) -> Webhook | None:
         authority = _decoded(fields.text(asked, "caBundle"))
         url = urlsplit(fields.text(asked, "url"))
         if url.hostname:
-            return Webhook(url.hostname, url.hostname, url.port or 443, authority)
+            return Webhook(url.hostname, url.hostname, _port(url), authority)
         service, namespace = (fields.text(asked, "service", part) for part in ("name", "namespace"))
         name = f"{service}.{namespace}.svc"
         # The kubelet tells each container of the services beside it; other clusters' DNS may not know them.
@@ -55,6 +55,13 @@ def webhook(configuration: Json) -> Webhook | None:
         port = fields.size(asked, "service", "port") or 443
         return Webhook(name, os.environ.get(f"{variable}HOST", name), port, authority)
     return None
+
+
+def _port(url: SplitResult) -> int:
+    try:
+        return url.port or 443
+    except ValueError:
+        return 0  # the API server takes a number that is no port, and reaches nobody there
 
 
 def _decoded(text: str) -> str:

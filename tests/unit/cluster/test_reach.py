@@ -99,5 +99,9 @@ def test_the_webhook_is_where_the_api_server_asks(monkeypatch: pytest.MonkeyPatc
     assert reach.webhook(configuration) == Webhook(name, "10.0.0.7", 443, "PEM")
     url = {"webhooks": [{"clientConfig": {"url": "https://hook.example:8443/pods"}}]}
     assert reach.webhook(url) == Webhook("hook.example", "hook.example", 8443, "")
+    url = {"webhooks": [{"clientConfig": {"url": "https://127.0.0.1:99999/pods"}}]}
+    nowhere = reach.webhook(url)
+    assert nowhere is not None
+    assert "127.0.0.1:0 cannot be reached" in reach.reach(nowhere, 0.0).why
     assert reach.webhook({"webhooks": []}) is None
     assert reach.webhook({}) is None
