@@ -60,7 +60,7 @@ class Controller:
         self._waiting = Waiting()
         self._errors = 0
         self._acts = False
-        self._replaced: dict[str, float] = {}  # when a pod of that owner was evicted to be made anew
+        self._anew = pending.Anew()
         self._evictor = Evictor(api)
         self._nodes: Mirror[Node] = Mirror(api, _NODES, plan.keep_node, self._changed)
         self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
@@ -198,14 +198,14 @@ class Controller:
     def _replace(self) -> None:
         """Have pods made anew that would fit as their profiles have it."""
         now = time.monotonic()
-        self._replaced = {owner: at for owner, at in self._replaced.items() if now - at < pending.PAUSE}
-        for pod in self._index.unplaced():
-            if pod.owner in self._replaced:
-                self.work.after(pending.PAUSE, _UNPLACED)
-            elif pending.is_too_large(pod, self._index.profile_of(pod)):
-                self._replaced[pod.owner] = now
-                for error in self._evictor.evict(pod, "it would be made with a smaller request, and fit"):
-                    tell(PROGRAM, f"pod {pod.key}: {error.message}")
+        waiting = self._index.unplaced()
+        large = [pod for pod in waiting if pending.is_too_large(pod, self._index.profile_of(pod))]
+        for pod in self._anew.next(large, now):
+            for error in self._evictor.evict(pod, "it would be made with a smaller request, and fit"):
+                tell(PROGRAM, f"pod {pod.key}: {error.message}")
+        again = self._anew.until()
+        if again is not None:
+            self.work.after(max(again - now, SOON), _UNPLACED)
 
     def _advise(self, pod: Pod, container: str) -> Recommendation | None:
         return profiles.advised(self._index.profile_of(pod), container)

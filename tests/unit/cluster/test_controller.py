@@ -343,3 +343,42 @@ def test_other_pods_that_wait_stay(fake: FakeApiServer, size: str, owned: bool, 
     assert pending.is_too_large(replace(kept, owner="rs"), found) is (target == GIB and size == "16Gi")
     placed = replace(kept, owner="rs", node="n1")
     assert not pending.is_too_large(placed, profiles.parse(profile("p", GIB)))
+
+
+def large(uid: str, namespace: str = "ns", owner: str = "rs") -> pods.Pod:
+    return pods.Pod(namespace, uid, uid, "", GIB, 0, (), owner=owner, unschedulable=True)
+
+
+def test_what_is_made_anew_in_vain_is_made_anew_less_and_less() -> None:
+    """As where the owner gives its pods a bound by annotation, which no profile changes."""
+    anew, now, times = pending.Anew(), 0.0, []
+    made = 0
+    while now < pending.LONGEST:
+        for pod in anew.next([large(f"pod-{made}")], now):
+            assert pod.uid == f"pod-{made}"
+            made += 1
+            times.append(now)
+        until = anew.until()
+        assert until is not None
+        now = until
+    assert times[:4] == [0.0, pending.PAUSE, 3 * pending.PAUSE, 7 * pending.PAUSE]
+    assert len(times) < 10
+
+
+def test_pods_that_have_waited_together_are_made_anew_one_after_another() -> None:
+    anew, waiting, now = pending.Anew(), [large(f"pod-{number}") for number in range(5)], 0.0
+    for _ in range(5):
+        (pod,) = anew.next(waiting, now)
+        waiting.remove(pod)
+        assert anew.next(waiting, now + pending.PAUSE - 1) == []
+        now += pending.PAUSE
+    assert anew.next([], now) == []
+    assert anew.until() is None
+
+
+def test_who_names_anothers_owner_keeps_nobody_waiting() -> None:
+    """Owner references are whatever a pod's maker writes."""
+    anew = pending.Anew()
+    assert anew.next([large("thief", namespace="other")], 0.0)
+    (pod,) = anew.next([large("thief", namespace="other"), large("mine")], 1.0)
+    assert pod.uid == "mine"
