@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -11,13 +12,14 @@ from ocihook.cluster import fields, objects, quantity, words
 from ocihook.cluster.api import MERGE, STRATEGIC
 from ocihook.cluster.controller.sharing import Shares
 from ocihook.cluster.fields import Json
-from ocihook.cluster.objects import NodeLocalMemory
+from ocihook.cluster.objects import Bound, NodeLocalMemory
 from ocihook.cluster.pods import Pod
 from ocihook.errors import InputError
 
 #: Of the taint. Pods without local memory can do without Bede, so it keeps nobody away: it is only the last
 #: choice. Without an agent, containers with a bound do not start, be they there or not.
 EFFECT = "PreferNoSchedule"
+MOST = 4096  #: bounds of a node, as the custom resource has it
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,31 @@ def requests(
     if local is None:
         return found
     path = f"{words.NODES}/{local.name}"
-    if local.bounds != shares.bounds:
-        found.append(Request(path, {"spec": objects.spec(shares.bounds)}, MERGE))
+    bounds = told(shares.bounds)
+    if local.bounds != bounds:
+        found.append(Request(path, {"spec": objects.spec(bounds)}, MERGE))
     if not local.owned:
         owner = {"apiVersion": "v1", "kind": "Node", "name": node.name, "uid": node.uid}
         found.append(Request(path, {"metadata": {"ownerReferences": [owner]}}, MERGE))
     return found
+
+
+def told(bounds: tuple[Bound, ...]) -> tuple[Bound, ...]:
+    """Return those of the *bounds* that a node is told: with more than :data:`MOST` the object is refused.
+
+    The pods with the most containers are left out: these keep the bounds that they have started with.
+    """
+    if len(bounds) <= MOST:
+        return bounds
+    counts = Counter(one.slot.pod_uid for one in bounds)
+    kept: set[str] = set()
+    left = MOST
+    for uid, count in sorted(counts.items(), key=lambda pair: (pair[1], pair[0])):
+        if count > left:
+            break
+        kept.add(uid)
+        left -= count
+    return tuple(one for one in bounds if one.slot.pod_uid in kept)
 
 
 def _resources(node: Node, sizes: dict[str, int]) -> list[Request]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from test_manifests import of
 
 from ocihook.cluster import objects, words
 from ocihook.cluster.controller import events, plan
@@ -115,6 +116,20 @@ def test_bounds_are_those_of_the_pods_that_are_there() -> None:
     }
     told = objects.parse({"metadata": {"name": "n1"}, **request.body})
     assert told.bounds == bounds
+
+
+def test_many_containers_keep_no_other_pod_from_its_bound() -> None:
+    """The API server refuses an object with more bounds than its schema has."""
+    crds = {one["spec"]["names"]["kind"]: one["spec"] for one in of("CustomResourceDefinition")}
+    schema = crds[words.KIND]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    assert schema["properties"]["bounds"]["maxItems"] == plan.MOST
+    many = [pod(f"many-{number}", GIB, *250 * [4 << 20]) for number in range(17)]
+    here = [*many, pod("z", GIB, GIB)]
+    bounds = tuple(sorted(one for one in here for one in one.bounds))
+    found = plan.told(bounds)
+    assert len(found) == 16 * 250 + 1
+    assert {one.slot.pod_uid for one in bounds} - {one.slot.pod_uid for one in found} == {"many-9"}
+    assert plan.told(found) == found
 
 
 def test_an_object_goes_with_its_node() -> None:
