@@ -28,6 +28,7 @@ from ocihook.spec.annotation import MINIMUM
 Advise = Callable[[Pod, str], Recommendation | None]  #: what is recommended for a pod's container
 #: Share of what a borrower requested with which it goes on; with less it is evicted, to begin elsewhere.
 LEAST = 0.5
+_NOBODY = ""  # takes what has been requested and is not there, before others borrow
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ def share(
         Borrower(uid, size, 0, size) for uid, size in waiting.items() if size >= MINIMUM and uid not in came
     ]
     total = sum(one.request for one in given)
+    short = min(_short(pods, local), total - sum(one.kept for one in given)) if taken or wanted else 0
+    if short >= MINIMUM:
+        wanted.append(Borrower(_NOBODY, short, short, short, priority=1))
     try:
         plan = lending.plan(total, given, [*(one.borrower for one in taken), *wanted])
     except InputError:  # sizes that no admission has let pass
@@ -96,9 +100,9 @@ def share(
     borrowed = sum(pod.lent for pod in pods if not pod.going)
     return Shares(
         bounds=tuple(sorted(bounds)),
-        offered=_free(bounds, local) if waiting or borrowed else 0,
+        offered=max(_free(bounds, local) - short, 0) if waiting or borrowed else 0,
         borrowed=borrowed,
-        lendable=plan.lendable,
+        lendable=max(plan.lendable - short, 0),
         evicted=tuple(sorted(gone)),
     )
 
@@ -140,6 +144,13 @@ class _Loan:
 
 def _key(slot: Slot) -> str:
     return f"{slot.pod_uid}/{slot.container}"
+
+
+def _short(pods: Sequence[Pod], local: NodeLocalMemory | None) -> int:
+    """Return the bytes that have been requested and are not there, as when the reserve has grown since."""
+    if local is None or local.report is None or not local.report.ready.holds:
+        return 0
+    return max(sum(pod.request for pod in pods) - local.report.capacity, 0)
 
 
 def _free(bounds: Sequence[Bound], local: NodeLocalMemory | None) -> int:

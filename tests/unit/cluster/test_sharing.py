@@ -167,6 +167,27 @@ def test_what_one_container_after_another_borrows_is_borrowed_once() -> None:
     assert share(both, local, needs(a=350), {}).bounds == less.bounds
 
 
+def test_what_has_been_requested_and_is_not_there_is_not_lent() -> None:
+    """The reserve has grown, and the node has taken all of the loan back."""
+    spec = (Bound(Slot("a", "c"), 256 * MIB, 512 * MIB), Bound(Slot("b", "c"), 256 * MIB, 0))
+    both = [made("a", 512 * MIB), made("b", lent=256 * MIB)]
+
+    def shared(total: int, ready: Ready = READY) -> Shares:
+        local = reported({"a": 256 * MIB, "b": 4 * MIB}, spec)
+        assert local.report is not None
+        report = replace(local.report, total=total * MIB, ready=ready)
+        return share(both, replace(local, report=report), needs(a=128), {})
+
+    assert sizes(shared(512)) == {"a": 256, "b": 256}
+    less = shared(400)
+    assert (sizes(less), less.evicted) == ({"a": 144, "b": 256}, ())
+    assert less.offered == (256 - 112) * MIB  # until the lender has given that up, too
+    assert sizes(shared(270)) == {"a": 128, "b": 142}
+    assert shared(200).evicted == ("b",)
+    # Without far memory no bound counts, and nobody has to go for it.
+    assert shared(0, Ready(False, "NoFarMemory", "")).evicted == ()
+
+
 def test_an_init_container_lends_nothing() -> None:
     """When it has ended, its pod's others start with what they requested: there is no more than that."""
     lender = chain("a", "ic", (512, 512), is_lent=False)
