@@ -20,6 +20,8 @@ LOOK = 30.0
 #: Seconds for which a former authority is trusted beside the new one: the kubelet brings a new certificate to
 #: the webhook within one or two minutes, and until then it has the old one.
 OVERLAP = 300.0
+#: Seconds after which an event is sent again: API servers keep it for an hour, and it is not yet well.
+AGAIN = 600.0
 SECRET = "bede-webhook"  #: the name of the Secret
 CONFIGURATIONS = tuple(
     f"/apis/admissionregistration.k8s.io/v1/{kind}/bede"
@@ -70,6 +72,7 @@ class Trust:
         self._secret = f"/api/v1/namespaces/{namespace}/secrets/{SECRET}"
         self._authority = self._former = b""  # in PEM
         self._until = 0.0
+        self._again = 0.0  # when the event is sent again
         self._told = ""  # why the webhook is not reached, as people know it
 
     def start(self) -> None:
@@ -115,14 +118,17 @@ class Trust:
         before, self.reached = self.reached, reach(asked, time.time())
         why = self.reached.why
         # Once is no news: a webhook that has just been installed needs a moment.
-        if why == self._told or (why and (before is None or before.why != why)):
+        if why and (before is None or before.why != why):
             return
-        if why:
+        now = time.monotonic()
+        if why and (why != self._told or now >= self._again):
             name, uid = (fields.text(configuration, "metadata", part) for part in ("name", "uid"))
             about = events.About(*_KIND, "", name, uid)
             events.send(self._api, events.event(about, events.UNREACHED, why, time.time()))
-        self._told = why
-        tell(events.SOURCE, why or "the webhook answers")
+            self._again = now + AGAIN
+        if why != self._told:
+            self._told = why
+            tell(events.SOURCE, why or "the webhook answers")
 
     def _bundle(self, authority: bytes, present: bytes) -> bytes:
         """Return what to trust: *authority*, and for a while the one before it; *present* is trusted now."""

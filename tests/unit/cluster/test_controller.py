@@ -188,6 +188,15 @@ def test_people_are_told_that_the_webhook_is_not_reached(
         )
         assert event["involvedObject"]["kind"] == "MutatingWebhookConfiguration"
         assert event["involvedObject"]["uid"] == "u9"
+    # An API server forgets events after an hour.
+    fake.delete(f"{events}/{event['metadata']['name']}")
+    trust.look()
+    assert fake.listed(events) == []
+    later = time.monotonic() + trust_module.AGAIN
+    with monkeypatch.context() as patched:
+        patched.setattr(trust_module.time, "monotonic", lambda: later)
+        trust.look()
+    assert len(fake.listed(events)) == 1
     found = Reached("", 5.0)
     trust.look()
     assert trust.reached == found
