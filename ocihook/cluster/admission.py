@@ -16,9 +16,6 @@ from ocihook.errors import InputError
 from ocihook.spec import annotation
 from ocihook.spec.annotation import LOCAL, MINIMUM
 
-#: Bytes that a container may have: 16 PiB. More would not fit into the 64 bits in which the scheduler and the
-#: kubelet add up what a pod's containers request: the sum would become negative, and fit on any node.
-LARGEST = 1 << 54
 Patch = list[Json]  #: RFC 6902
 CLASSES = (words.CLASS,)
 
@@ -39,7 +36,7 @@ def create(pod: Json, classes: tuple[str, ...] = CLASSES, advised: Mapping[str, 
     _check_keys(annotations, every)
     sizes = {one.name: _agreed(one, annotations) for one in every}
     for name, size in sizes.items():
-        if size is not None and size > LARGEST:
+        if size is not None and size > pods.LARGEST:
             what = f"container {name}: {quantity.in_words(size)} of local memory"
             raise InputError(f"{what} is more than any node has", "Ask for less")
     add: dict[str, str] = {}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ocihook.cluster import fields, quantity, words
 from ocihook.cluster.fields import Json
 from ocihook.cluster.objects import BUDGET
+from ocihook.cluster.pods import LARGEST
 from ocihook.errors import InputError
 from ocihook.sizing.curve import Latencies
 from ocihook.sizing.lending import PAGE
@@ -127,7 +128,7 @@ def advised(profile: Profile | None, container: str) -> Recommendation | None:
 
 
 def _is_believed(one: Advice) -> bool:
-    return one.target >= MINIMUM and one.confidence >= 100 * DOUBT
+    return MINIMUM <= one.target <= LARGEST and one.confidence >= 100 * DOUBT
 
 
 def sizes(profile: Profile | None) -> dict[str, int]:

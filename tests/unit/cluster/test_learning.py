@@ -152,6 +152,15 @@ def test_what_is_hardly_known_changes_no_pod() -> None:
             assert (profiles.advised(found, "web") is not None) is (known and running)
 
 
+def test_what_no_node_has_is_given_to_no_pod() -> None:
+    """Whoever may write a profile's status writes anything there; the scheduler adds up in 64 bits."""
+    one = {"name": "web", "confidence": 100, "recommended": {"target": 4 << 60}}
+    for mode in ("Initial", "Live"):
+        raw = {**RAW, "spec": {**RAW["spec"], "mode": mode}, "status": {"containers": [one]}}
+        assert profiles.sizes(profiles.parse(raw)) == {}
+        assert profiles.advised(profiles.parse(raw), "web") is None
+
+
 def test_it_is_written_when_it_is_news_or_old() -> None:
     profile = profiles.parse(RAW)
     learner = Learner(pytest.fail)
