@@ -96,9 +96,11 @@ def lowers(node: Node, sizes: dict[str, int]) -> bool:
 
 def sizes(node: Node, local: NodeLocalMemory | None, pods: Sequence[Pod], shares: Shares) -> dict[str, int]:
     """Return the bytes of each resource that the *node* is to have. *pods* are those on it."""
+    # Those without Bede's label have it as well, such as one that was made while no webhook answered.
+    borrowed = max(shares.borrowed, sum(pod.lent for pod in pods if not pod.going))
     return {
         words.RESOURCE: capacity(local, pods, node.has(words.RESOURCE)),
-        words.LENT: max(shares.offered, min(shares.borrowed, node.has(words.LENT))),
+        words.LENT: max(shares.offered, min(borrowed, node.has(words.LENT))),
     }
 
 

@@ -70,6 +70,16 @@ def test_capacity_does_not_fall_below_the_requests_nor_rise_for_them(
     assert found <= max(offered, present * GIB)
 
 
+def test_what_pods_without_the_label_borrow_is_not_taken_back() -> None:
+    """They were made while no webhook answered; a kubelet that restarts and finds less would fail them."""
+    node = Node("n1", "u1", (*HAS, (words.LENT, GIB, GIB)), False)
+    unasked = replace(pod("b", 0), lent=GIB)
+    shares = Shares((), 0, 0, 0)
+    assert plan.sizes(node, LOCAL, [unasked], shares)[words.LENT] == GIB
+    assert plan.sizes(node, LOCAL, [replace(unasked, going=True)], shares)[words.LENT] == 0
+    assert plan.sizes(NODE, LOCAL, [unasked], shares)[words.LENT] == 0
+
+
 def test_a_pod_that_names_its_node_raises_nothing() -> None:
     shares = Shares((), 0, 1000 * GIB, 0)
     sizes = plan.sizes(NODE, LOCAL, [pod("p", 1000 * GIB)], shares)
