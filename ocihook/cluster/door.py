@@ -55,7 +55,8 @@ def checked(program: str, run: Callable[[], None]) -> int:
 
     def broken(failed: threading.ExceptHookArgs) -> None:
         # A thread's mistake would leave the others at work with what they knew. The cluster starts it again.
-        print(f"{program}: internal error: {failed.exc_type.__name__}: {failed.exc_value}", file=sys.stderr)
+        internal = BedeError(f"internal error: {failed.exc_type.__name__}: {failed.exc_value}"[:400])
+        print(internal.line(program), file=sys.stderr)
         sys.stderr.flush()
         os._exit(EXIT_OUTPUT)
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from ocihook.cluster import fields
 from ocihook.cluster.api import Api, ExpiredError
 from ocihook.cluster.fields import Json
-from ocihook.errors import ClusterError
+from ocihook.errors import ClusterError, printable
 
 Kept = TypeVar("Kept")
 _FIRST, _MOST = 0.5, 30.0  # seconds to wait after the first error in a row, and after any
@@ -20,7 +20,7 @@ _FIRST, _MOST = 0.5, 30.0  # seconds to wait after the first error in a row, and
 
 def tell(program: str, text: str) -> None:
     """Write a line to the program's log, which the cluster collects from standard error."""
-    print(f"{program}: {text}", file=sys.stderr, flush=True)
+    print(f"{program}: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)
 
 
 class Backoff:

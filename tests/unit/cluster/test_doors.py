@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ocihook.cluster import door
+from ocihook.cluster import door, watching
 from ocihook.errors import EXIT_CLUSTER, ClusterError
 
 BIN = Path(__file__).resolve().parents[3] / "bin"
@@ -83,3 +83,26 @@ def test_an_error_is_one_line(
     found = capsys.readouterr().err
     assert found.startswith(line)
     assert len(found.splitlines()) == 1
+
+
+def test_what_is_told_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    watching.tell("x", "others wrote:\n\x1b[2J  no")
+    assert capsys.readouterr().err == "x: others wrote: ?[2J no\n"
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_threads_mistake_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(door.os, "_exit", ended.append)
+    assert door.checked("x", lambda: None) == 0
+
+    def fail() -> None:
+        raise ValueError("one\ntwo")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    assert capsys.readouterr().err == "x: internal error: ValueError: one two.\n"
+    assert ended == [1]
