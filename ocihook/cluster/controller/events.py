@@ -23,6 +23,8 @@ SOURCE = "bede-controller"
 #: Seconds in which a pod's first events may be missing, since the controller before this one has
 #: ended. Longer than a change of controllers takes, and much shorter than events are kept: an hour.
 NEW = 600.0
+#: Seconds in which one warning of a kind is told of a container: a node may write another text each time.
+SELDOM = 60.0
 
 
 def of(local: NodeLocalMemory) -> Iterator[tuple[Bounded, str, str]]:
@@ -101,6 +103,7 @@ class Told:
 
     def __init__(self) -> None:
         self._last: dict[Slot, tuple[str, str]] = {}
+        self._warned: dict[tuple[Slot, str], float] = {}  # when, by the reason of the event
         self._known: set[str] = set()  # names of nodes
 
     def news(
@@ -115,11 +118,17 @@ class Told:
         self._known.add(local.name)
         new = {pod.uid for pod in pods if now - pod.created < NEW}
         for one, reason, text in of(local):
-            if self._last.get(one.slot) != (reason, text):
-                if not is_first or reason != BOUND or one.slot.pod_uid in new:
-                    yield one, reason, text
-                self._last[one.slot] = (reason, text)
+            if self._last.get(one.slot) == (reason, text):
+                continue
+            if 0 <= now - self._warned.get((one.slot, reason), -SELDOM) < SELDOM:
+                continue
+            if not is_first or reason != BOUND or one.slot.pod_uid in new:
+                yield one, reason, text
+            self._last[one.slot] = (reason, text)
+            if reason != BOUND:
+                self._warned[one.slot, reason] = now
 
     def keep(self, pods: Collection[str]) -> None:
         """Forget all pods but these, given by their uids."""
         self._last = {slot: told for slot, told in self._last.items() if slot.pod_uid in pods}
+        self._warned = {key: at for key, at in self._warned.items() if key[0].pod_uid in pods}

@@ -202,6 +202,17 @@ def test_an_event_is_told_once() -> None:
     assert made["firstTimestamp"] == "1970-01-01T00:00:00Z"
 
 
+def test_a_node_that_writes_another_reason_each_time_makes_few_events() -> None:
+    slot = Slot("uid", "web")
+    held = Bounded(slot, "ns", "p", GIB, 0, 0)
+    told, found = events.Told(), []
+    for second in range(180):
+        for message in (f"no room {second}", ""):
+            report = replace(REPORT, containers=(replace(held, message=message, suffers=10 * (second % 99)),))
+            found += list(told.news(replace(LOCAL, report=report), [], 1e9 + second))
+    assert [reason for _, reason, _ in found] == 3 * [events.REFUSED, events.SUFFERING]
+
+
 def test_a_controller_that_is_new_does_not_tell_all_again() -> None:
     slot = Slot("uid", "web")
     held = Bounded(slot, "ns", "p", GIB, 0, 0)
