@@ -59,13 +59,14 @@ def share(
     suffering = (
         {one.slot for one in local.report.containers if one.suffers} if local and local.report else set()
     )
+    unstarted = _unstarted(pods, local)
     # Not those that end before the next one starts: what they have requested is not there beside the others'.
     given = [
         lending.Container(
             _key(one.slot),
             one.request,
             present.get(one.slot, one.request),
-            advise(owners[one.slot], one.slot.container),
+            None if one.slot in unstarted else advise(owners[one.slot], one.slot.container),
             one.slot in suffering,
         )
         for one in guaranteed
@@ -144,6 +145,18 @@ class _Loan:
 
 def _key(slot: Slot) -> str:
     return f"{slot.pod_uid}/{slot.container}"
+
+
+def _unstarted(pods: Sequence[Pod], local: NodeLocalMemory | None) -> set[Slot]:
+    """Return the containers whose memory one that ends before them may have now: they lend nothing yet."""
+    reported = {one.slot for one in local.report.containers} if local and local.report else set()
+    return {
+        one.slot
+        for pod in pods
+        if any(one.request and one.slot.container in pod.first for one in pod.bounds)
+        for one in pod.bounds
+        if one.slot not in reported
+    }
 
 
 def _short(pods: Sequence[Pod], local: NodeLocalMemory | None) -> int:

@@ -203,6 +203,17 @@ def test_an_init_container_lends_nothing() -> None:
     }
 
 
+def test_what_an_init_container_has_now_is_not_lent() -> None:
+    """It runs, and what its pod's other one has requested is the same memory."""
+    lenders = [made("a", 512 * MIB), chain("p", "ic", (256, 256), is_lent=False)]
+    both = [*lenders, made("b", lent=300 * MIB)]
+    spec = (Bound(Slot("a", "c"), 212 * MIB, 512 * MIB), Bound(Slot("b", "c"), 300 * MIB, 0))
+    local = reported({"a": 212 * MIB, "b": 300 * MIB}, spec)
+    assert sizes(share(both, local, needs(a=128, p=32), {}))["a"] == 212
+    started = reported({"a": 212 * MIB, "b": 300 * MIB, "p": 256 * MIB}, spec)
+    assert share(both, started, needs(a=128, p=32), {}).lendable == (512 - 128 + 256 - 32) * MIB
+
+
 def test_who_comes_by_naming_the_node_takes_nothing_from_a_borrower() -> None:
     """The kubelet fails such a pod a moment later, and the borrower would have been evicted for it."""
     spec = (Bound(Slot("a", "c"), 256 * MIB, 512 * MIB), Bound(Slot("b", "c"), 256 * MIB, 0))
