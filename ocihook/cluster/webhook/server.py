@@ -11,7 +11,8 @@ import socketserver
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -21,8 +22,14 @@ from ocihook.errors import AccessError, InputError
 
 Answer = Callable[[object], Json]  #: raises InputError
 SECONDS = 10.0  #: for a client's next byte; the API server waits for an answer for as long by default
-LIFE = 60.0  #: seconds that a connection lasts: the API server makes new ones, and others shall not stay
-#: Clients at a time; an answer takes milliseconds. Of more, the oldest has to go.
+WHOLE = 15.0  #: seconds for a handshake, and for a request from its first byte to its answer
+#: Seconds between two requests. The API server ends an idle connection after 90 (client-go,
+#: transport/cache.go). If it were ended here, a request could be under way: it would fail, and the pod be
+#: made as it is.
+IDLE = 120.0
+LIFE = 60.0  #: seconds after which an answer is a connection's last: another webhook may have become ready
+#: Clients at a time; an answer takes milliseconds. Of more, the oldest has to go: of those that have had no
+#: answer, if there are such.
 AT_ONCE = 64
 MOST = 4 << 20  #: bytes of a request: an object has 1.5 MiB at most in etcd, and an update has two
 #: Bytes of a longer request, which is only searched for a sign of Bede: JSON is longer than what etcd has.
@@ -76,6 +83,26 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = -1
     server: _Server
+
+    def setup(self) -> None:
+        """Begin to serve a client."""
+        super().setup()
+        self._began = time.monotonic()
+        self._answers = 0
+
+    def handle_one_request(self) -> None:
+        """Wait for the next request, and answer it."""
+        self.connection.settimeout(IDLE if self._answers else SECONDS)
+        try:
+            is_there = bool(self.rfile.peek(1))  # type: ignore[attr-defined]
+        except TimeoutError:
+            is_there = False
+        if not is_there:
+            self.close_connection = True
+            return
+        self.connection.settimeout(SECONDS)
+        with self.server.within(WHOLE):
+            super().handle_one_request()
 
     def do_GET(self) -> None:
         """Answer whoever asks whether it is alive."""
@@ -131,20 +158,20 @@ class _Handler(BaseHTTPRequestHandler):
         if length <= SMALL:
             return self.rfile.read(length)
         # Whoever sends one byte after another would keep the others waiting.
-        timer = threading.Timer(LARGE_SECONDS, hang_up, (self.connection,))
-        timer.daemon = True
-        timer.start()
-        try:
+        with self.server.within(LARGE_SECONDS):
             return self.rfile.read(length)
-        finally:
-            timer.cancel()
 
     def _send(self, status: int, body: bytes, kind: str = "text/plain") -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        if time.monotonic() - self._began >= LIFE:
+            self.send_header("Connection", "close")  # which ends it here as well, once this has been sent
         self.end_headers()
         self.wfile.write(body)
+        self._answers += 1
+        if kind != "text/plain":
+            self.server.answered()
 
     def log_message(self, format: str, *args: Any) -> None:
         """Print nothing: a line for each pod would be useless."""
@@ -162,6 +189,8 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.parsing = threading.BoundedSemaphore(PARSED)
         self.large = threading.BoundedSemaphore(LARGE)
         self._clients: dict[int, socket.socket] = {}  # by descriptor, the oldest first
+        self._answered: set[int] = set()  # those of them that have had a review's answer
+        self._here = threading.local()  # the client that a thread serves
         self._lock = threading.Lock()
         super().__init__(("", port), _Handler)
 
@@ -175,30 +204,46 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """Serve the client in a thread; hang up on the oldest ones if there are too many."""
         with self._lock:
             self._clients[request.fileno()] = request
-            oldest = list(self._clients.values())[: max(0, len(self._clients) - AT_ONCE)]
-            for one in oldest:
-                hang_up(one)
+            known = [number for number in self._clients if number in self._answered]
+            order = [number for number in self._clients if number not in self._answered] + known
+            for number in order[: max(0, len(order) - AT_ONCE)]:
+                hang_up(self._clients[number])
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve the client, whose handshake may take its time here, for as long as it may stay."""
+        """Serve the client, whose handshake may take its time here."""
         number = request.fileno()
-        timer = threading.Timer(LIFE, hang_up, (request,))
-        timer.daemon = True
-        timer.start()
+        self._here.client = request
         try:
             with contextlib.suppress(OSError):
                 request.settimeout(SECONDS)
                 with contextlib.suppress(AccessError):
                     self._certificate.load()  # with half a new one there, the old one is good for a while
-                # A copy of the descriptor, so that the timer can hang up on the first one.
-                secure = self._certificate.context.wrap_socket(request.dup(), server_side=True)
+                # A copy of the descriptor, so that others can hang up on the first one.
+                with self.within(WHOLE):
+                    secure = self._certificate.context.wrap_socket(request.dup(), server_side=True)
                 super().process_request_thread(secure, client_address)
         finally:
-            timer.cancel()
             with self._lock:
                 self._clients.pop(number, None)
+                self._answered.discard(number)
             self.shutdown_request(request)
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Hang up on the client that this thread serves, if the block takes longer than that."""
+        timer = threading.Timer(seconds, hang_up, (self._here.client,))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def answered(self) -> None:
+        """Note that the client that this thread serves has had a review's answer."""
+        with self._lock:
+            self._answered.add(self._here.client.fileno())
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report an error, except for a client that went away."""

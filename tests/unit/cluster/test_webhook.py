@@ -231,7 +231,7 @@ def test_those_who_do_not_speak_keep_nobody_out(served: int, tmp_path: Path) -> 
 
 
 def test_nobody_stays_for_ever(served: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LIFE", 0.5)
+    monkeypatch.setattr(server, "WHOLE", 0.5)
     client = connection(served, tmp_path)
     client.connect()
     began = time.monotonic()
@@ -241,6 +241,47 @@ def test_nobody_stays_for_ever(served: int, tmp_path: Path, monkeypatch: pytest.
             time.sleep(0.1)
     assert time.monotonic() - began < 20
     assert asked(served, tmp_path, "GET", "/healthz")[0] == 200
+
+
+def test_no_request_fails_where_a_connection_ends(
+    served: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server would make the pod as it is: it does not ask again."""
+    monkeypatch.setattr(server, "LIFE", 0.2)
+    client = connection(served, tmp_path)
+    began, ends = time.monotonic(), 0
+    while time.monotonic() - began < 1.5:
+        client.request("POST", "/echo", b"1")
+        answer = client.getresponse()
+        assert answer.read() == b'{"got": 1}'
+        if answer.getheader("Connection") == "close":
+            ends += 1
+            client.close()  # and the next request makes another one
+    assert 3 <= ends <= 8
+
+
+def test_who_was_answered_is_kept_before_those_who_do_not_speak(served: int, tmp_path: Path) -> None:
+    client = connection(served, tmp_path)
+    client.request("POST", "/echo", b"1")
+    assert client.getresponse().read() == b'{"got": 1}'
+    silent = [socket.create_connection(("127.0.0.1", served), timeout=20) for _ in range(2 * server.AT_ONCE)]
+    assert silent[0].recv(1) == b""
+    client.request("POST", "/echo", b"2")
+    assert client.getresponse().read() == b'{"got": 2}'
+    for one in silent:
+        one.close()
+
+
+def test_a_connection_may_be_idle_for_longer_than_the_api_server_leaves_it(
+    served: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert server.IDLE > 90 + server.SECONDS
+    monkeypatch.setattr(server, "SECONDS", 0.2)
+    client = connection(served, tmp_path)
+    for number in range(2):
+        client.request("POST", "/echo", str(number))
+        assert client.getresponse().read() == b'{"got": %d}' % number
+        time.sleep(0.6)
 
 
 def test_a_new_certificate_is_used_at_once(served: int, tmp_path: Path) -> None:
