@@ -92,25 +92,31 @@ def main() -> int:
 def measure(system: System, nodes: int, pods: int, seconds: float) -> None:
     """Build the cluster, and print what is measured at each step."""
     system.install()
+    # What would be on other hosts has the processors when the control plane leaves them, but for the webhook,
+    # which that waits for.
+    system.before = ("nice", "-n", "19")
     began = time.monotonic()
     system.start_nodes(nodes, f"local={EACH}", f"lease={LEASE}")
     wait("the nodes are there", lambda: counted(system, "/api/v1/nodes") == nodes)
     say(f"{nodes} nodes are there", began)
-    without = throughput(system, "without", 0)
+    rates = {"without Bede": throughput(system, "without", 0)}
+    system.before, before = (), system.before
     system.start_webhook()
+    system.before = before
     system.start_controller()
     began = time.monotonic()
     wait("the nodes offer local memory", lambda: offered(system) == nodes * EACH)
     say("all of them offer local memory", began)
     wait("the webhook answers", system.answers)
-    with_bede = throughput(system, "with", 1)
-    print(
-        f"scheduler: {without:.0f} pods/s without Bede, {with_bede:.0f} with: {with_bede / without:.1%}",
-        flush=True,
-    )
+    for what, every in (("no", 0), (f"one in {LOCAL}", LOCAL), ("each", 1)):
+        rates[f"{what} pod asks for local memory"] = throughput(system, f"with-{every}", every)
+    for what, rate in rates.items():
+        share = rate / rates["without Bede"]
+        print(f"scheduler: {what}: {rate:.0f} pods a second, {share:.1%}", flush=True)
     began = time.monotonic()
     create(system, "many", pods, LOCAL)
-    bound = pods // LOCAL
+    bound = len(listed(system, f"many,{words.BOUND}"))
+    print(f"{pods // LOCAL - bound} pods were made without admission: it took too long", flush=True)
     wait("they have bounds", lambda: figure(system, "bede_cluster_bound_pods") == bound)
     say(f"{pods} pods run, {bound} of them with a bound", began)
     steady(system, seconds)

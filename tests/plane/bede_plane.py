@@ -56,6 +56,7 @@ class System:
         self.api: Api = connect(str(plane.kubeconfig))
         self.port, self.metrics, self.other = free_ports(3)
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.before: tuple[str, ...] = ()  #: words before each command
 
     def install(self) -> None:
         """Apply `kubernetes/base`, but for what runs in pods."""
@@ -129,7 +130,7 @@ class System:
         env = {**os.environ, "BEDE_CLUSTER_PORT": str(self.plane.port)}
         with (self.directory / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                ["setpriv", "--pdeathsig", "KILL", "--", *self.before, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
