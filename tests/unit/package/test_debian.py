@@ -114,7 +114,7 @@ def test_podman_finds_the_hooks_of_the_examples(root: Path) -> None:
 def test_the_chart_finds_the_files_that_it_is_made_of(root: Path) -> None:
     assert packages.linked()
     for name in packages.linked():
-        there = root / "usr/share/doc/bede" / name
+        there = root / "usr/share/bede" / name
         files = {path.name for path in (packages.ROOT / name).iterdir()}
         assert {path.name for path in there.iterdir()} == files, name
 
