@@ -123,8 +123,8 @@ class System:
         self._spawn(f"{program}-{number}", command)
 
     def start_nodes(self, count: int, *words: str) -> None:
-        """Add *count* fake nodes. They renew their leases as often as `conftest.py` wants it."""
-        self._spawn("bede-nodes-0", [sys.executable, "-ISB", str(NODES), str(count), "lease=2", *words])
+        """Add *count* fake nodes."""
+        self._spawn("bede-nodes-0", [sys.executable, "-ISB", str(NODES), str(count), *words])
 
     def _spawn(self, name: str, command: list[str]) -> None:
         env = {**os.environ, "BEDE_CLUSTER_PORT": str(self.plane.port)}

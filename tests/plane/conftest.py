@@ -14,9 +14,6 @@ from bede_plane import System
 from vmlab.cluster import plane
 from vmlab.progress import Progress
 
-#: Nodes are seen to fail after ten seconds instead of forty; theirs renew their leases as often.
-MORE = {"kube-controller-manager": ("--node-monitor-grace-period=10s", "--node-monitor-period=1s")}
-
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
@@ -27,7 +24,7 @@ def programs() -> Path:
 @pytest.fixture(scope="module")
 def system(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Bede's objects on a control plane; no program of Bede's runs yet."""
-    with plane.Plane(programs, tmp_path_factory.mktemp("plane"), MORE) as made:
+    with plane.Plane(programs, tmp_path_factory.mktemp("plane")) as made:
         found = System(made, tmp_path_factory.mktemp("bede"))
         try:
             found.install()
