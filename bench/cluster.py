@@ -4,8 +4,8 @@
 
 Usage: bench/cluster.py [--nodes 5000] [--pods 20000] [--seconds 300]
 
-A real API server with etcd, scheduler and controllers on this host, and nodes that it alone has: `bede-
-nodes`, a mock of kubelets and of bede-node. Every fifth pod requests local memory. Kubelets renew their
+A real API server with etcd, scheduler and controllers on this host, and nodes that it alone has:
+`bede-nodes`, a mock of kubelets and of bede-node. Every fifth pod requests local memory. Kubelets renew their
 leases every 100 seconds instead of 10, since otherwise these alone would take what two processors have.
 """
 

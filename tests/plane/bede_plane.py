@@ -137,6 +137,15 @@ class System:
                 env=env,
             )
 
+    def run(self, nodes: int, each: int, controllers: int = 1) -> None:
+        """Start the programs, and so many fake nodes with *each* bytes; return once all of it is ready."""
+        for number in range(controllers):
+            self.start_controller(number)
+        self.start_webhook()
+        self.start_nodes(nodes, f"local={each}")
+        wait_until("the nodes offer local memory", lambda: len(self.offering()) == nodes)
+        wait_until("the webhook answers", self.answers)
+
     def stop(self, name: str, by: signal.Signals = signal.SIGTERM) -> None:
         """End one of the programs."""
         process = self.running.pop(name)

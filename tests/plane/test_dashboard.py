@@ -34,11 +34,7 @@ def unpacked() -> Path:
 @pytest.fixture(scope="module")
 def query(system: System, unpacked: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
     """What asks a Prometheus that scrapes the controller."""
-    system.start_controller()
-    system.start_webhook()
-    wait_until("the webhook answers", system.answers)
-    system.start_nodes(2, f"local={EACH}")
-    wait_until("the nodes offer local memory", lambda: len(system.offering()) == 2)
+    system.run(2, EACH)
     where = tmp_path_factory.mktemp("prometheus")
     target = f"127.0.0.1:{system.metrics}"
     job = {"job_name": "bede-controller", "static_configs": [{"targets": [target]}]}

@@ -21,11 +21,7 @@ HOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/bede
 
 @pytest.fixture(scope="module", autouse=True)
 def running(system: System) -> Iterator[None]:
-    system.start_controller()
-    system.start_webhook()
-    system.start_nodes(NODES, f"local={EACH}")
-    wait_until("the nodes offer local memory", lambda: len(system.offering()) == NODES)
-    wait_until("the webhook answers", system.answers)
+    system.run(NODES, EACH)
     yield
 
 

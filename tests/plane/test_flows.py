@@ -22,11 +22,7 @@ QUOTAS = "/api/v1/namespaces/default/resourcequotas"
 
 @pytest.fixture(scope="module", autouse=True)
 def running(system: System) -> Iterator[None]:
-    system.start_controller()
-    system.start_webhook()
-    system.start_nodes(2, f"local={EACH}")
-    wait_until("the nodes offer local memory", lambda: len(system.offering()) == 2)
-    wait_until("the webhook answers", system.answers)
+    system.run(2, EACH)
     yield
 
 

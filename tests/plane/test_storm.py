@@ -27,12 +27,7 @@ VICTIMS = ("bede-controller-0", "bede-controller-1", "bede-webhook-0")
 
 @pytest.fixture(scope="module", autouse=True)
 def running(system: System) -> Iterator[None]:
-    for number in (0, 1):
-        system.start_controller(number)
-    system.start_webhook()
-    system.start_nodes(NODES, f"local={EACH}")
-    wait_until("the nodes offer local memory", lambda: len(system.offering()) == NODES)
-    wait_until("the webhook answers", system.answers)
+    system.run(NODES, EACH, controllers=2)
     system.learned("lender", "web", 16)
     yield
 
@@ -120,20 +115,17 @@ def test_whatever_comes_the_bounds_fit_and_no_pod_fails(system: System) -> None:
 
     def quiet() -> bool:
         check(system)
-        return all(settled(system, name) for name in ("web",))
+        return settled(system)
 
     wait_until("each bound is what its pod has", quiet)
 
 
-def settled(system: System, container: str) -> bool:
+def settled(system: System) -> bool:
     """Whether each pod on a node has its bound, and each bound a pod."""
     pods = system.items(PODS, labelSelector="storm,bede.dev/bound")
     has = {one["metadata"]["uid"] for one in pods if one["spec"].get("nodeName")}
     told = {
-        one["podUID"]
-        for local in system.items(words.NODES)
-        for one in local["status"].get("containers", [])
-        if one["container"] == container
+        one["podUID"] for local in system.items(words.NODES) for one in local["status"].get("containers", [])
     }
     return has == told
 

@@ -23,11 +23,12 @@ from types import TracebackType
 from typing import Any
 
 from ocihook.errors import MachineError
-from vmlab import bootstrap, cache
+from vmlab import bootstrap, cache, cluster
 from vmlab.cluster import build
 from vmlab.progress import Progress
 
-TOKEN = "admin-of-the-box"  #: of the administrator
+TOKENS = cluster.GUEST / "etc/kubernetes/tokens.csv"  #: as the machine has them; bede-nodes knows that one
+TOKEN = TOKENS.read_text().partition(",")[0]  #: of the administrator
 SECONDS = 120.0  #: to wait for a part to be ready
 SERVICE = "10.0.0.0/24"
 
@@ -78,7 +79,6 @@ class Plane:
 
     def __enter__(self) -> Plane:
         self._directory.mkdir(exist_ok=True)
-        (self._directory / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
         self.kubeconfig.write_text(self.config(f"{{token: {TOKEN}}}"))
         try:
             self.start("etcd", "kube-apiserver")
@@ -218,6 +218,14 @@ class Plane:
 
     def _commands(self) -> dict[str, list[str]]:
         files, store = self._programs, f"http://127.0.0.1:{self._store}"
+        client = [
+            f"--kubeconfig={self.kubeconfig}",
+            "--bind-address=127.0.0.1",
+            "--port=0",
+            "--secure-port=0",
+            "--leader-elect=false",
+            "--profiling=false",
+        ]
         return {
             "etcd": [
                 "--data-dir=etcd",
@@ -242,7 +250,7 @@ class Plane:
                 "--service-account-issuer=https://kubernetes.default.svc",
                 f"--service-account-signing-key-file={files}/sa.key",
                 f"--service-account-key-file={files}/sa.key",
-                "--token-auth-file=tokens.csv",
+                f"--token-auth-file={TOKENS}",
                 "--authorization-mode=Node,RBAC",
                 "--endpoint-reconciler-type=none",
                 f"--service-cluster-ip-range={SERVICE}",
@@ -250,26 +258,14 @@ class Plane:
                 "--profiling=false",
             ],
             "kube-controller-manager": [
-                f"--kubeconfig={self.kubeconfig}",
-                "--bind-address=127.0.0.1",
-                "--port=0",
-                "--secure-port=0",
-                "--leader-elect=false",
-                "--profiling=false",
+                *client,
                 f"--service-account-private-key-file={files}/sa.key",
                 f"--root-ca-file={files}/ca.crt",
                 f"--cluster-signing-cert-file={files}/ca.crt",
                 f"--cluster-signing-key-file={files}/ca.key",
                 "--controllers=*,-ttl,-cronjob,-horizontalpodautoscaling,-attachdetach,-persistentvolume-binder",
             ],
-            "kube-scheduler": [
-                f"--kubeconfig={self.kubeconfig}",
-                "--bind-address=127.0.0.1",
-                "--port=0",
-                "--secure-port=0",
-                "--leader-elect=false",
-                "--profiling=false",
-            ],
+            "kube-scheduler": client,
         }
 
 
