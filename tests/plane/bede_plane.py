@@ -171,6 +171,14 @@ class System:
         found: list[Json] = self.api.get(f"{path}?{urlencode(query)}")["items"]
         return found
 
+    def delete(self, path: str) -> None:
+        """Delete an object at once, if nobody else has deleted it in the meantime."""
+        try:
+            self.api.send("DELETE", path, {"gracePeriodSeconds": 0})
+        except RefusedError as error:
+            if error.status != NOT_FOUND:
+                raise
+
     def offering(self) -> list[Json]:
         """The fake nodes that offer local memory."""
         found = self.items("/api/v1/nodes", labelSelector=FAKE)

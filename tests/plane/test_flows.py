@@ -32,7 +32,7 @@ def empty(system: System) -> Iterator[None]:
     yield
     for path in (DEPLOYMENTS, PODS, QUOTAS, f"{words.API}/namespaces/default/localmemoryprofiles"):
         for one in system.items(path):
-            system.api.send("DELETE", f"{path}/{one['metadata']['name']}", {"gracePeriodSeconds": 0})
+            system.delete(f"{path}/{one['metadata']['name']}")
     wait_until("no pod is left", lambda: not system.items(PODS))
     wait_until("no bound is left", lambda: not told(system))
     wait_until("nothing is lent", lambda: not lent(system))
