@@ -14,6 +14,8 @@ from ocihook.cluster.controller import events, pending, plan, sharing
 from ocihook.cluster.controller.evict import Evictor
 from ocihook.cluster.controller.index import Index
 from ocihook.cluster.controller.learning import Learner
+from ocihook.cluster.controller.outbox import Outbox
+from ocihook.cluster.controller.pace import Pace
 from ocihook.cluster.controller.plan import Node
 from ocihook.cluster.controller.waiting import Waiting
 from ocihook.cluster.objects import NodeLocalMemory
@@ -55,6 +57,8 @@ class Controller:
         self._api = api
         self.work = Work()
         self._told = events.Told()
+        self._outbox = Outbox(api)
+        self._pace = Pace()
         self._index = Index()
         self._learner = Learner(lambda text: tell(PROGRAM, text))
         self._waiting = Waiting()
@@ -79,6 +83,7 @@ class Controller:
     def run(self) -> None:
         """Look at nodes, for ever."""
         self._acts = True
+        self._outbox.start()
         failed: dict[str, str] = {}
         others = {_EVERY: self._sweep, _WAITING: self._assign, _UNPLACED: self._replace}
         self.work.put(_EVERY)
@@ -106,6 +111,7 @@ class Controller:
             self.work.put(name)
         known = self._index.uids()
         self._told.keep(known)
+        self._pace.keep({node.name for node in self._nodes.all()})
         self._learner.keep({one.uid for one in self._profiles.all()}, known)
 
     def known(self) -> Known:
@@ -127,7 +133,11 @@ class Controller:
         if plan.lowers(node, sizes):
             sizes = plan.sizes(node, local, self._all_pods(name), shares)
         for request in plan.requests(node, local, sizes, shares):
-            self._api.send("PATCH", request.path, request.body, request.kind)
+            wait = self._pace.wait(name) if request.can_wait else 0
+            if wait:
+                self.work.after(wait, name)
+            else:
+                self._api.send("PATCH", request.path, request.body, request.kind)
         again = self._waiting.until(name)
         if again is not None:
             self.work.after(max(again - now, 0.1), name)
@@ -164,7 +174,7 @@ class Controller:
         """Write events and profiles by what a node has reported."""
         now = time.time()
         for about, reason, text in self._told.news(local, here, now):
-            events.send(self._api, events.event(events.pod(about), reason, text, now))
+            self._outbox.put(events.event(events.pod(about), reason, text, now))
         for profile in self._learner.learn(local, self._index.profile_and_pod, now):
             status = self._learner.status(profile, time.monotonic())
             if status is not None:

@@ -47,6 +47,7 @@ class Request(NamedTuple):
     path: str
     body: Json
     kind: str
+    can_wait: bool = False  #: whether nothing happens by it that does not happen without it
 
 
 def keep_node(raw: Json) -> Node:
@@ -118,11 +119,21 @@ def requests(
     path = f"{words.NODES}/{local.name}"
     bounds = told(shares.bounds)
     if local.bounds != bounds:
-        found.append(Request(path, {"spec": objects.spec(bounds)}, MERGE))
+        wait = is_as_they_start(local.bounds, bounds)
+        found.append(Request(path, {"spec": objects.spec(bounds)}, MERGE, wait))
     if not local.owned:
         owner = {"apiVersion": "v1", "kind": "Node", "name": node.name, "uid": node.uid}
         found.append(Request(path, {"metadata": {"ownerReferences": [owner]}}, MERGE))
     return found
+
+
+def is_as_they_start(before: Sequence[Bound], after: Sequence[Bound]) -> bool:
+    """Return whether a node holds the bounds *after* by itself, if it has been told those *before*.
+
+    So it is where containers have ended, and where others have begun: these start with what they request.
+    """
+    known = {one.slot: one for one in before}
+    return all(one == known[one.slot] if one.slot in known else one.size == one.request for one in after)
 
 
 def told(bounds: tuple[Bound, ...]) -> tuple[Bound, ...]:

@@ -52,6 +52,23 @@ def test_a_kubelet_that_set_it_to_zero_is_put_right() -> None:
     assert [one.path for one in requests(zeroed, LOCAL, [])] == ["/api/v1/nodes/n1/status"]
 
 
+def test_what_a_node_does_by_itself_can_wait_to_be_told() -> None:
+    one, other = pod("p", GIB, GIB), pod("q", GIB, GIB)
+    (both,) = requests(NODE, replace(LOCAL, bounds=one.bounds), [one, other])
+    assert both.can_wait
+    (gone,) = requests(NODE, replace(LOCAL, bounds=one.bounds), [])
+    assert gone.can_wait
+    (changed,) = requests(NODE, replace(LOCAL, bounds=(one.bounds[0]._replace(size=GIB // 2),)), [one, other])
+    assert not changed.can_wait
+    # By its annotation, or since it lends or borrows, it has another bound than it requests.
+    for size, request in ((GIB // 2, GIB), (GIB, 0)):
+        begins = replace(other, bounds=(other.bounds[0]._replace(size=size, request=request),))
+        (told,) = requests(NODE, replace(LOCAL, bounds=one.bounds), [one, begins])
+        assert not told.can_wait
+    (capacity,) = requests(replace(NODE, resources=()), LOCAL, [])
+    assert not capacity.can_wait
+
+
 def test_the_resource_goes_with_bede() -> None:
     (request,) = requests(NODE, None, [])
     assert request.body["status"]["capacity"] == {words.RESOURCE: None}
