@@ -140,6 +140,7 @@ def sizes(profile: Profile | None) -> dict[str, int]:
 
 
 PROFILES = f"{words.API}/localmemoryprofiles"
+KIND = (f"{words.GROUP}/{words.VERSION}", "LocalMemoryProfile")
 
 
 def path(profile: Profile) -> str:

@@ -17,7 +17,6 @@ from ocihook.cluster.api import MERGE, NOT_FOUND, RefusedError
 MIB = 1 << 20
 EACH = 256 * MIB
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
-QUOTAS = "/api/v1/namespaces/default/resourcequotas"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,7 +29,7 @@ def running(system: System) -> Iterator[None]:
 def empty(system: System) -> Iterator[None]:
     """Nothing is left of a test."""
     yield
-    for path in (DEPLOYMENTS, PODS, QUOTAS, f"{words.API}/namespaces/default/localmemoryprofiles"):
+    for path in (DEPLOYMENTS, PODS, f"{words.API}/namespaces/default/localmemoryprofiles"):
         for one in system.items(path):
             system.delete(f"{path}/{one['metadata']['name']}")
     wait_until("no pod is left", lambda: not system.items(PODS))
@@ -181,18 +180,15 @@ def test_a_node_that_is_drained_and_deleted_leaves_nothing(system: System) -> No
     assert system.plane.kubectl("uncordon", node).returncode == 0
 
 
-def test_a_quota_limits_a_namespace(system: System) -> None:
-    hard = {f"requests.{words.RESOURCE}": "100Mi"}
-    system.api.send("POST", QUOTAS, {"metadata": {"name": "local"}, "spec": {"hard": hard}})
+def test_a_profile_that_contradicts_itself_is_told_of(system: System) -> None:
+    def bound() -> str:
+        made = system.api.send("POST", f"{PODS}?dryRun=All", pod("next", "wrong", **{words.RESOURCE: "64Mi"}))
+        return str(made["metadata"]["annotations"]["bede.local/web"])
 
-    def refused() -> str:
-        try:
-            system.api.send("POST", f"{PODS}?dryRun=All", pod("more", **{words.RESOURCE: "101Mi"}))
-        except RefusedError as error:
-            return error.message
-        return ""
-
-    wait_until("more is refused", lambda: "exceeded quota: local" in refused())
-    make(system, "fits", **{words.RESOURCE: "100Mi"})
-    with pytest.raises(RefusedError, match="exceeded quota"):
-        make(system, "second", **{words.RESOURCE: "4Mi"})
+    system.learned("wrong", "web", 32)
+    wait_until("pods get what was learned", lambda: bound() == "32Mi")
+    wrong = {"spec": {"minimum": "2Gi", "maximum": "1Gi"}}
+    system.api.send("PATCH", f"{words.API}/namespaces/default/localmemoryprofiles/wrong", wrong, MERGE)
+    (told,) = wait_until("it has an event", lambda: system.events("wrong", "LocalMemoryProfileRefused"))
+    assert told == "the minimum, 2Gi, is above the maximum, 1Gi: nothing is learned or recommended"
+    wait_until("pods get what they request", lambda: bound() == "64Mi")

@@ -83,6 +83,13 @@ class Index:
         profile = self.profile_of(pod) if pod is not None else None
         return (profile, pod) if pod is not None and profile is not None else None
 
+    def used(self) -> set[str]:
+        """Return the uids of the profiles that some pod has."""
+        with self._lock:
+            pods = list(self._pods.values())
+        found = (self.profile_of(pod) for pod in pods)
+        return {profile.uid for profile in found if profile is not None}
+
     def profile_of(self, pod: Pod) -> Profile | None:
         """Return the profile of a *pod*; None if it has none."""
         with self._lock:

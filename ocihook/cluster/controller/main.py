@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ocihook.cluster import objects, pods, profiles, words
-from ocihook.cluster.api import MERGE, NOT_FOUND, Api, RefusedError
+from ocihook.cluster.api import CONFLICT, MERGE, NOT_FOUND, Api, RefusedError
 from ocihook.cluster.controller import events, pending, plan, sharing
 from ocihook.cluster.controller.evict import Evictor
 from ocihook.cluster.controller.index import Index
 from ocihook.cluster.controller.learning import Learner
+from ocihook.cluster.controller.mistakes import Mistakes
 from ocihook.cluster.controller.outbox import Outbox
 from ocihook.cluster.controller.pace import Pace
 from ocihook.cluster.controller.plan import Node
@@ -36,7 +37,8 @@ ASSIGNED = 60.0
 _NODES, _PODS = "/api/v1/nodes", "/api/v1/pods"
 _EVERY = ""  # stands for all nodes
 _WAITING = " "  # stands for the pods that wait for lent memory, ...
-_UNPLACED = "  "  # ... and these for those that no node has room for
+_UNPLACED = "  "  # ... these for those that no node has room for
+_PROFILES = "   "  # ... and these for all profiles
 
 
 class Known(NamedTuple):
@@ -62,6 +64,7 @@ class Controller:
         self._index = Index()
         self._learner = Learner(lambda text: tell(PROGRAM, text))
         self._waiting = Waiting()
+        self._mistakes = Mistakes()
         self._errors = 0
         self._acts = False
         self._anew = pending.Anew()
@@ -85,7 +88,12 @@ class Controller:
         self._acts = True
         self._outbox.start()
         failed: dict[str, str] = {}
-        others = {_EVERY: self._sweep, _WAITING: self._assign, _UNPLACED: self._replace}
+        others = {
+            _EVERY: self._sweep,
+            _WAITING: self._assign,
+            _UNPLACED: self._replace,
+            _PROFILES: self._judge,
+        }
         self.work.put(_EVERY)
         while True:
             name = self.work.take()
@@ -95,7 +103,9 @@ class Controller:
                 text = f"internal error: {type(error).__name__}: {error}"[:400]
                 if isinstance(error, ClusterError):
                     text = error.message
-                if failed.get(name) != text:
+                # Somebody else has written the object first: the next look sees what.
+                is_raced = isinstance(error, RefusedError) and error.status == CONFLICT
+                if failed.get(name) != text and not is_raced:
                     tell(PROGRAM, f"{'all nodes' if name in others else f'node {name}'}: {text}")
                 failed[name] = text
                 self._errors += 1
@@ -109,6 +119,7 @@ class Controller:
         self.work.after(AGAIN, _EVERY)
         for name in {node.name for node in self._nodes.all()} | {local.name for local in self._locals.all()}:
             self.work.put(name)
+        self.work.put(_PROFILES)
         known = self._index.uids()
         self._told.keep(known)
         self._pace.keep({node.name for node in self._nodes.all()})
@@ -180,6 +191,13 @@ class Controller:
             if status is not None:
                 self._write(profiles.path(profile), {"status": status})
 
+    def _judge(self) -> None:
+        """Tell of profiles that are of no use."""
+        every, now = self._profiles.all(), time.time()
+        for one, reason, text in self._mistakes.news(every, self._index.used(), time.monotonic()):
+            about = events.About(*profiles.KIND, one.namespace, one.name, one.uid)
+            self._outbox.put(events.event(about, reason, text, now))
+
     def _write(self, path: str, body: dict[str, object]) -> None:
         try:
             self._api.send("PATCH", path, body, MERGE)
@@ -222,6 +240,8 @@ class Controller:
 
     def _advised(self, before: Profile | None, now: Profile | None) -> None:
         self.work.after(SOON, _UNPLACED)
+        if now is not None and now.mistake != (before.mistake if before is not None else ""):
+            self.work.after(SOON, _PROFILES)
         for name in self._index.learn(before, now):
             self.work.put(name)
 

@@ -50,7 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         trust = Trust(api, args.namespace)
         if args.metrics:
             metrics.serve(controller, trust, args.metrics)
-        holder = f"{socket.gethostname()}-{os.getpid()}"
+        # Two in different pods on one host may have the same name and the same number.
+        holder = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
         lease = Lease(connect(args.kubeconfig), Where(args.namespace, PROGRAM, holder))
         tell(PROGRAM, "waits for its turn")
         lease.wait(lambda error: tell(PROGRAM, error.message))
