@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -103,8 +104,26 @@ class Node:
         self._containers: tuple[objects.Bounded, ...] = ()  # as they were seen last
 
     def run(self) -> None:
-        """Follow the object and look at the host, for ever."""
+        """Follow the object and look at the host, until the program is told to end."""
         self._mirror.start(PROGRAM)
+        try:
+            self._follow()
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Take back what containers have for a probe: nobody else would."""
+        bounds = self._prober.end()
+        if not bounds:
+            return
+        try:
+            held, _ = host.held()
+        except BedeError:
+            return  # without an agent, nothing can be changed
+        for change in plan.changes(held, bounds, sys.maxsize).changes:
+            host.carry_out(change)
+
+    def _follow(self) -> None:
         told = ""
         while True:
             kubelet.keep_mark()

@@ -45,6 +45,7 @@ class Prober:
     def __init__(self, latencies: Latencies) -> None:
         self._latencies = latencies
         self._watched: dict[Slot, _Watched] = {}
+        self._forgotten: dict[Slot, int] = {}  # bounds before probes that ended with their pod's place here
 
     def due(self, one: Status, now: float) -> bool:
         """Return whether :meth:`look` wants to know what *one* has used until *now*."""
@@ -54,7 +55,13 @@ class Prober:
     def look(self, held: Sequence[Status], used: Mapping[Slot, Usage], bounds: Sequence[Bound]) -> None:
         """Take what containers have *used* since the last look; only those with *bounds* are watched."""
         ours = {one.slot: Rules(self._latencies, one.budget / 100) for one in bounds}
-        self._watched = {key: one for key, one in self._watched.items() if key in ours}
+        self._forget([key for key in self._watched if key not in ours])
+        present = {slot(one): one.bound for one in held}
+        self._forgotten = {
+            key: size
+            for key, size in self._forgotten.items()
+            if key not in ours and not is_same(present.get(key, size), size)
+        }
         for one in held:
             key = slot(one)
             usage = used.get(key)
@@ -75,8 +82,20 @@ class Prober:
             known.detector, _ = suffering.step(known.detector, window, ours[key])
 
     def wanted(self, bounds: Sequence[Bound]) -> list[Bound]:
-        """Return the *bounds* with what probes add to them now."""
-        return [one._replace(size=self._size(one)) for one in bounds]
+        """Return the *bounds* with what probes add to them now, and what probes that are over have left."""
+        left = [Bound(key, size, size) for key, size in self._forgotten.items()]
+        return [one._replace(size=self._size(one)) for one in bounds] + left
+
+    def end(self) -> list[Bound]:
+        """End all probes. Return the bounds that containers had before them."""
+        self._forget(list(self._watched))
+        return [Bound(key, size, size) for key, size in self._forgotten.items()]
+
+    def _forget(self, keys: Sequence[Slot]) -> None:
+        for key in keys:
+            detector = self._watched.pop(key).detector
+            if detector.phase is Phase.PROBING:
+                self._forgotten[key] = detector.bound
 
     def _size(self, one: Bound) -> int:
         known = self._watched.get(one.slot)

@@ -69,6 +69,17 @@ def test_it_sets_what_it_should(api: Api, monkeypatch: pytest.MonkeyPatch) -> No
     assert "5Gi does not fit: 4Gi" in report.containers[1].message
 
 
+def test_what_a_probe_has_added_is_taken_back_at_the_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    box = Host(monkeypatch, status("a", 5 * GIB // 4), status("b", GIB))
+    here = node.Node(api, "n1", door.share_or_size("1Gi"))
+    monkeypatch.setattr(here._prober, "end", lambda: [Bound(Slot("uid", "a"), GIB, GIB)])
+    box.down = True
+    here.end()  # without an agent nothing can be changed
+    box.down = False
+    here.end()
+    assert [one.bound for one in box.held.values()] == [GIB, GIB]
+
+
 def test_what_cannot_be_set_is_told(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     Host(monkeypatch, status("a", 4 * GIB)).why = "no such container"
     report = node.Node(api, "n1", door.share_or_size("10%")).look(spec(a=2 * GIB))

@@ -121,6 +121,25 @@ def test_a_probe_ends_in_its_time_even_if_nothing_is_measured() -> None:
     assert box.prober.suffers(SLOT) == 0
 
 
+def test_a_probe_ends_with_the_bound_that_it_is_about() -> None:
+    """Bede is taken out of the cluster meanwhile: the container keeps its bound, not a quarter more."""
+    box = Box(rises)
+    while not box.largest:
+        box.run(1)
+    box.wanted = []
+    box.run(2)
+    assert box.bound == BOUND.size
+    assert box.prober.wanted([]) == []
+
+
+def test_a_probe_ends_with_the_program() -> None:
+    box = Box(rises)
+    assert box.prober.end() == []
+    while not box.largest:
+        box.run(1)
+    assert box.prober.end() == [BOUND]
+
+
 def test_a_bound_that_changes_meanwhile_counts() -> None:
     box = Box(rises)
     while not box.largest:
