@@ -27,6 +27,7 @@ def create(pod: Json, classes: tuple[str, ...] = CLASSES, advised: Mapping[str, 
     has the bytes that a profile recommends, by the container's name: they take the place of a request, but
     not of an annotation.
     """
+    _check_resources(pod)
     if not pods.asks(pod):
         if words.BOUND in fields.texts(pod, "metadata", "labels"):
             raise InputError(f"label {words.BOUND}: no container asks for local memory", "Leave it out")
@@ -99,6 +100,20 @@ def update(before: Json, pod: Json) -> None:
             )
 
 
+def _check_resources(pod: Json) -> None:
+    """Check that no container requests what looks like Bede's, and would wait for it for ever."""
+    for group in ("initContainers", "containers"):
+        for one in fields.objects(pod, "spec", group):
+            for name in (
+                name for kind in ("limits", "requests") for name in fields.mapping(one, "resources", kind)
+            ):
+                if name.startswith(f"{words.GROUP}/") and name not in (words.RESOURCE, words.LENT):
+                    raise InputError(
+                        f"container {fields.text(one, 'name')}: {name[:90]!a} is no resource of Bede's",
+                        f"Request {words.RESOURCE}, or {words.LENT}",
+                    )
+
+
 def _check_keys(annotations: dict[str, str], every: list[Container]) -> None:
     """Check that the bounds are for containers that exist, and not for too many. A runtime cannot do that."""
     if len(every) > pods.MOST:
@@ -125,23 +140,29 @@ def _agreed(one: Container, annotations: dict[str, str]) -> int | None:
         raise InputError(
             f"{what}: it requests both {words.RESOURCE} and {words.LENT}", "Leave one of them out"
         )
-    resource, asked = words.RESOURCE, one.request
+    resource, asked, given = words.RESOURCE, one.request, one.given
     if one.lent is not None:
         resource, asked = words.LENT, one.lent
     if asked is None:
         return size
     if asked < MINIMUM:
         raise InputError(
-            f"{what}: {resource}: {quantity.in_words(asked)} is less than the least bound, 4Mi",
+            f"{what}: {resource}: {_as_given(asked, given)} is less than the least bound, 4Mi",
             "Ask for 4Mi or more",
         )
     if policy is not None and size != asked:
         raise InputError(
-            f"{what}: it requests {quantity.in_words(asked)} of {resource}, but annotation"
-            f" {policy.total.name} is {policy.total.text}",
+            f"{what}: it requests {_as_given(asked, given)} of {resource}, but annotation"
+            f" {policy.total.name} is {_as_given(size or 0, policy.total.text)}",
             "Leave one of them out",
         )
     return asked
+
+
+def _as_given(size: int, text: str) -> str:
+    """Return a size as somebody has written it, and in words where these differ: ``64M (61Mi)``."""
+    told = quantity.in_words(size)
+    return told if text in (told, "") else f"{text[:40]} ({told})"
 
 
 def _map(pod: Json, name: str, add: dict[str, str]) -> Patch:

@@ -32,6 +32,7 @@ class Container:
     request: int | None  #: of local memory
     lent: int | None  #: of local memory that others lend
     limit: int | None  #: of all memory
+    given: str = ""  #: what it requests of local memory, or of what others lend, as somebody has written it
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def containers(spec: Json) -> list[Container]:
 def _container(raw: Json, is_init: bool) -> Container:
     name = fields.text(raw, "name")
     found: list[int | None] = []
+    text = ""
     both = ("limits", "requests")
     for resource, kinds in ((words.RESOURCE, both), (words.LENT, both), ("memory", ("limits",))):
         given = [
@@ -80,7 +82,10 @@ def _container(raw: Json, is_init: bool) -> Container:
         ]
         what = f"container {name}: {resource}:"
         found.append(quantity.parse(given[0], what) if given else None)
-    return Container(name, is_init, *found)
+        if given and resource != "memory":
+            text = str(given[0])
+    request, lent, limit = found
+    return Container(name, is_init, request, lent, limit, text)
 
 
 def counted(every: list[Container], lent: bool = False) -> int:

@@ -100,6 +100,15 @@ def test_what_does_not_ask_is_left_alone() -> None:
 REFUSED = [
     (pod(container("web", "lots")), "'lots' is no quantity"),
     (pod(container("web", "1Mi")), "1Mi is less than the least bound"),
+    (pod(container("web", "64m")), r"64m \(1\) is less than the least bound"),
+    (  # Kubernetes counts M in thousands.
+        pod(container("web", "64M"), bede_local="64M"),
+        r"requests 64M \(61Mi\) of .*, but annotation bede.local is 64M \(64Mi\)",
+    ),
+    (
+        pod({"name": "web", "resources": {"limits": {"bede.dev/local-memroy": "64Mi"}}}),
+        "web: 'bede.dev/local-memroy' is no resource of Bede's",
+    ),
     (
         pod(container("web", "64Mi"), bede_local="32M"),
         "requests 64Mi of .*, but annotation bede.local is 32M",
