@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ocihook.cluster import objects, pods, profiles, words
 from ocihook.cluster.api import CONFLICT, MERGE, NOT_FOUND, Api, RefusedError
-from ocihook.cluster.controller import events, pending, plan, sharing
+from ocihook.cluster.controller import events, mistakes, pending, plan, sharing
 from ocihook.cluster.controller.evict import Evictor
 from ocihook.cluster.controller.index import Index
 from ocihook.cluster.controller.learning import Learner
@@ -119,7 +119,6 @@ class Controller:
         self.work.after(AGAIN, _EVERY)
         for name in {node.name for node in self._nodes.all()} | {local.name for local in self._locals.all()}:
             self.work.put(name)
-        self.work.put(_PROFILES)
         known = self._index.uids()
         self._told.keep(known)
         self._pace.keep({node.name for node in self._nodes.all()})
@@ -197,6 +196,7 @@ class Controller:
         for one, reason, text in self._mistakes.news(every, self._index.used(), time.monotonic()):
             about = events.About(*profiles.KIND, one.namespace, one.name, one.uid)
             self._outbox.put(events.event(about, reason, text, now))
+        self.work.after(mistakes.ALONE + SOON, _PROFILES)
 
     def _write(self, path: str, body: dict[str, object]) -> None:
         try:
@@ -240,7 +240,7 @@ class Controller:
 
     def _advised(self, before: Profile | None, now: Profile | None) -> None:
         self.work.after(SOON, _UNPLACED)
-        if now is not None and now.mistake != (before.mistake if before is not None else ""):
+        if now is not None and (before is None or now.mistake != before.mistake):
             self.work.after(SOON, _PROFILES)
         for name in self._index.learn(before, now):
             self.work.put(name)
