@@ -46,9 +46,11 @@ def run(args: argparse.Namespace) -> int:
     name = container.name or names.short(container.id)
     if not change.lasts:
         is_pods = names.is_of_pod(container.id, container.cgroup)
-        why, what = ("Kubernetes makes it anew", "its pod's") if is_pods else ("it is a user's", "its")
-        text = f"it begins with its own bound again when it is restarted, since {why}"
-        print(InputError(text, f"Change {what} annotation, too").line("bede"), file=sys.stderr)
+        why, what = "it begins with its own bound again when it is restarted, since it is a user's", "its"
+        if is_pods:
+            why = "it gets its own bound again: at once where bede-node runs, else when it is made anew"
+            what = "its pod's"
+        print(InputError(why, f"Change {what} annotation, too").line("bede"), file=sys.stderr)
     print(f"{name}: bound {format_size(change.status.bound)}")
     if change.useless:
         warning = InputError(f"container {name}: {change.useless}", "Ask for less than that")
