@@ -5,18 +5,19 @@ import machines
 import pytest
 
 SECONDS = 2400.0  #: a cluster is there after two to four minutes; who suffers is found after six to fifteen
-RARELY = ("debian-7.3", "bede-6.12", "bede-7.3")
-KERNELS = ("debian-6.12", *(pytest.param(name, marks=pytest.mark.rarely) for name in RARELY))
+KERNELS = ("debian-6.12", "debian-7.3", "bede-6.12", "bede-7.3")
+
+pytestmark = pytest.mark.rarely  # the cluster's start alone takes minutes
 
 
-def run(kernel: str, file: str) -> None:
+def run(kernel: str, file: str, topology: str = "two-tier") -> None:
     """Run the tests of one file in a cluster."""
     done = machines.boot(
         *machines.PYTEST,
         "--junitxml=/out/guest.xml",
         f"{machines.THERE}/cluster/{file}",
         kernel=kernel,
-        topology="two-tier",
+        topology=topology,
         live=True,
         cluster=True,
         seconds=SECONDS,
@@ -36,24 +37,20 @@ def test_the_node_by_annotations_alone(kernel: str) -> None:
     run(kernel, "test_node.py")
 
 
-@pytest.mark.rarely
 @pytest.mark.parametrize("kernel", ("debian-6.12",))
 def test_local_memory_as_a_resource(kernel: str) -> None:
     run(kernel, "test_local_memory.py")
 
 
-@pytest.mark.rarely
 @pytest.mark.parametrize("kernel", ("debian-6.12",))
 def test_what_is_learned_and_lent(kernel: str) -> None:
     run(kernel, "test_lending.py")
 
 
-@pytest.mark.rarely
 @pytest.mark.parametrize("kernel", ("debian-6.12",))
 def test_who_suffers(kernel: str) -> None:
     run(kernel, "test_suffering.py")
 
 
-@pytest.mark.rarely
 def test_nodes_that_only_the_api_server_has() -> None:
     run("debian-6.12", "test_fakes.py")

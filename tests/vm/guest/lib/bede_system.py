@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bede's own programs in the machine's cluster: installed as the documentation says, and taken away again."""
 
+import contextlib
 import http.client
 import json
 import subprocess
@@ -117,6 +118,21 @@ def learned(name, container, megabytes):
 def pods(name):
     """The pods of one of the programs."""
     return got("pod", namespace=NAMESPACE, labels=f"app.kubernetes.io/name={name}")["items"]
+
+
+@contextlib.contextmanager
+def explained():
+    """Print what the programs have said, if the block fails."""
+    try:
+        yield
+    except BaseException:
+        for name in ("bede-node", "bede-controller", "bede-webhook"):
+            print(f"== {name}\n{log(name)}", file=sys.stderr)
+        found = subprocess.run(
+            ["kubectl", "get", "pods,nodes", "-A", "-o", "wide"], capture_output=True, check=False
+        )
+        print(found.stdout.decode(), file=sys.stderr, flush=True)
+        raise
 
 
 def log(name):
