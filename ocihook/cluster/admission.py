@@ -102,11 +102,10 @@ def update(before: Json, pod: Json) -> None:
 
 def _check_resources(pod: Json) -> None:
     """Check that no container requests what looks like Bede's, and would wait for it for ever."""
-    for group in ("initContainers", "containers"):
-        for one in fields.objects(pod, "spec", group):
-            for name in (
-                name for kind in ("limits", "requests") for name in fields.mapping(one, "resources", kind)
-            ):
+    spec = fields.mapping(pod, "spec")
+    for one in (*fields.objects(spec, "initContainers"), *fields.objects(spec, "containers")):
+        for kind in ("limits", "requests"):
+            for name in fields.mapping(one, "resources", kind):
                 if name.startswith(f"{words.GROUP}/") and name not in (words.RESOURCE, words.LENT):
                     raise InputError(
                         f"container {fields.text(one, 'name')}: {name[:90]!a} is no resource of Bede's",

@@ -395,7 +395,7 @@ def test_a_pods_container_gets_its_first_bound_back_and_is_said_to_begin_with_it
     where += f"cri-containerd-{ID}.scope"
     host.group(where, first)
     assert main.main(["set", ID, "256M"]) == 0
-    assert "since Kubernetes makes it anew. Change its pod's annotation, too" in capsys.readouterr().err
+    assert "else when it is made anew. Change its pod's annotation, too" in capsys.readouterr().err
     assert main.main(["set", ID, "default"]) == 0
     assert capsys.readouterr() == (f"{ID[:12]}: bound 128M\n", "")
     assert host.limit(where) == first

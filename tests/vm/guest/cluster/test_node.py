@@ -65,7 +65,7 @@ def changes(pod):
         assert of(pod)["web"]["bound"] == bound * MIB
     done = run("bede", "set", "default/mixed/web", "32M")
     assert done.returncode == 0, done.stderr
-    assert "since Kubernetes makes it anew. Change its pod's annotation, too" in done.stderr
+    assert "else when it is made anew. Change its pod's annotation, too" in done.stderr
     wait_until("web is at 32 MiB", lambda: sample(pod.cgroup("web"))[0] <= 32 * MIB + slack(32 * MIB))
     assert of(pod)["web"]["bound"] == 32 * MIB
     assert sample(pod.cgroup("log"))[0] >= 8 * MIB
