@@ -50,8 +50,9 @@ def main(argv: list[str] | None = None) -> int:
         trust = Trust(api, args.namespace)
         if args.metrics:
             metrics.serve(controller, trust, args.metrics)
-        # Two in different pods on one host may have the same name and the same number.
-        holder = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        # Two in different pods of one host may have one name and one number, but not in one namespace.
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+        holder = f"{socket.gethostname()}-{namespace}-{os.getpid()}"  # the same after it has begun anew
         lease = Lease(connect(args.kubeconfig), Where(args.namespace, PROGRAM, holder))
         tell(PROGRAM, "waits for its turn")
         lease.wait(lambda error: tell(PROGRAM, error.message))
