@@ -54,3 +54,17 @@ def test_who_suffers(kernel: str) -> None:
 
 def test_nodes_that_only_the_api_server_has() -> None:
     run("debian-6.12", "test_fakes.py")
+
+
+def test_a_node_is_rebooted() -> None:
+    boot = machines.boot(
+        *("python3", "-B", f"{machines.THERE}/scripts/cluster_reboot.py"),
+        kernel="debian-6.12",
+        topology="two-tier",
+        live=True,
+        cluster=True,
+        reboots=1,
+        seconds=SECONDS,
+    )
+    assert boot.status == 0, boot.tail()
+    assert boot.out == "bound before\nbound after\n"
