@@ -68,3 +68,7 @@ def test_a_node_is_rebooted() -> None:
     )
     assert boot.status == 0, boot.tail()
     assert boot.out == "bound before\nbound after\n"
+
+
+def test_a_node_without_far_memory() -> None:
+    run("debian-6.12", "test_no_far_memory.py", "single")
