@@ -45,7 +45,7 @@ class Prober:
     def __init__(self, latencies: Latencies) -> None:
         self._latencies = latencies
         self._watched: dict[Slot, _Watched] = {}
-        self._forgotten: dict[Slot, int] = {}  # bounds before probes that ended with their pod's place here
+        self._forgotten: dict[Slot, int] = {}  # bounds before probes that lost their container
 
     def due(self, one: Status, now: float) -> bool:
         """Return whether :meth:`look` wants to know what *one* has used until *now*."""
@@ -83,12 +83,14 @@ class Prober:
 
     def wanted(self, bounds: Sequence[Bound]) -> list[Bound]:
         """Return the *bounds* with what probes add to them now, and what probes that are over have left."""
-        left = [Bound(key, size, size) for key, size in self._forgotten.items()]
-        return [one._replace(size=self._size(one)) for one in bounds] + left
+        return [one._replace(size=self._size(one)) for one in bounds] + self._left()
 
     def end(self) -> list[Bound]:
         """End all probes. Return the bounds that containers had before them."""
         self._forget(list(self._watched))
+        return self._left()
+
+    def _left(self) -> list[Bound]:
         return [Bound(key, size, size) for key, size in self._forgotten.items()]
 
     def _forget(self, keys: Sequence[Slot]) -> None:
