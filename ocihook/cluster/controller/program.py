@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 
+from ocihook import host
 from ocihook.cluster import door
 
 PROGRAM = "bede-controller"
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.metrics:
             metrics.serve(controller, trust, args.metrics)
         # Two in different pods of one host may have one name and one number, but not in one namespace.
-        namespace = os.stat("/proc/self/ns/pid").st_ino
+        namespace = os.stat(host.path("/proc/self/ns/pid")).st_ino
         holder = f"{socket.gethostname()}-{namespace}-{os.getpid()}"  # the same after it has begun anew
         lease = Lease(connect(args.kubeconfig), Where(args.namespace, PROGRAM, holder))
         tell(PROGRAM, "waits for its turn")
