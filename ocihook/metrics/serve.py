@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An HTTP server on a loopback address or a Unix socket that answers requests for one path."""
+"""Where `bede metrics` listens: at a loopback address or a Unix socket."""
 
 from __future__ import annotations
 
@@ -8,24 +8,14 @@ import errno
 import ipaddress
 import os
 import socket
-import socketserver
 import stat
-import sys
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
-from typing import Any
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from ocihook.errors import AccessError, InputError
 from ocihook.metrics.collect import Collector
+from ocihook.metrics.server import PATH, Server
 
-PATH = "/metrics"
 DEFAULT = "127.0.0.1:9475"
-SECONDS = 10.0  #: seconds in which a client must have sent its request and received the answer
-AT_ONCE = 16  #: most clients at a time; a scrape takes milliseconds
 _SYNTAX = "Write a loopback address as 127.0.0.1:9475 or [::1]:9475, or the path of a socket"
 
 
@@ -49,83 +39,6 @@ def address(text: str) -> str | tuple[str, int]:
     return str(found), number
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers GET /metrics."""
-
-    server_version = "bede"
-    sys_version = ""
-
-    def setup(self) -> None:
-        """Prepare the connection, and limit its total time: a slow client would extend it by each byte."""
-        super().setup()
-        self._late = threading.Timer(SECONDS, _hang_up, (self.connection,))
-        self._late.daemon = True
-        self._late.start()
-
-    def finish(self) -> None:
-        """Finish the connection, and cancel its time limit."""
-        self._late.cancel()
-        super().finish()
-
-    def do_GET(self) -> None:
-        """Send the figures as text."""
-        if self.path.partition("?")[0] != PATH:
-            self.send_error(404, explain=f"The figures are at {PATH}")
-            return
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(Collector())
-        try:
-            body = generate_latest(registry)
-        except Exception as error:
-            print(f"bede metrics: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-            self.send_error(500)
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", CONTENT_TYPE_LATEST)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self.wfile.write(body)
-
-    def address_string(self) -> str:
-        """Return the client's address for messages; the client of a Unix socket has none."""
-        return "local"
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Print nothing: a line for each scrape would be useless."""
-
-
-def _hang_up(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
-
-
-class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("", 0), Handler, bind_and_activate=False)
-        self._free = threading.BoundedSemaphore(AT_ONCE)
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Return whether fewer than :data:`AT_ONCE` clients are served. Others are hung up on."""
-        return self._free.acquire(blocking=False)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve the client, then make room for the next one."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Report an error, except for a client that went away."""
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            print(f"bede metrics: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-
-
 def serve(where: str | tuple[str, int], ready: Callable[[str], None]) -> None:
     """Answer requests at *where* until interrupted. Raises AccessError.
 
@@ -133,9 +46,7 @@ def serve(where: str | tuple[str, int], ready: Callable[[str], None]) -> None:
     """
     try:
         with _bound(where) as listener:
-            server = _Server()
-            server.socket.close()
-            server.socket = listener
+            server = Server(listener, "bede metrics", Collector)
             ready(_text(listener))
             server.serve_forever()
     except OSError as error:

@@ -26,11 +26,12 @@ LAYERS = (
     ("backends",),
     ("control", "journal", "loop"),
     ("state", "cgroup", "topology", "native", "mempolicy"),
-    ("spec", "sizing", "fs", "host", "config", "finding", "errors"),
+    ("spec", "sizing", "fs", "host", "config", "clients", "finding", "errors"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 #: Allowed imports within a layer: the command line drives the other front doors, watch asks the agent and the
-#: engines, the agent asks the engines for names, spec has fs read numbers of nodes, and fs raises errors.
+#: engines, the agent asks the engines for names, the cluster's controller answers scrapes by metrics, spec
+#: has fs read numbers of nodes, and fs raises errors.
 SIDEWAYS = {
     *(("cli", room) for room in LAYERS[2]),
     *((room, "errors") for room in LAYERS[-1]),
@@ -39,6 +40,7 @@ SIDEWAYS = {
     ("metrics", "watch"),
     ("cluster", "watch"),
     ("cluster", "engines"),
+    ("cluster", "metrics"),
     ("agent", "engines"),
     ("agent", "follow"),
     ("doctor", "engines"),

@@ -3,27 +3,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import socket
-import socketserver
 import threading
 from collections.abc import Iterable, Iterator
-from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from ocihook.cluster import words
 from ocihook.cluster.controller import per_node
-from ocihook.cluster.controller.main import Controller
+from ocihook.cluster.controller.main import PROGRAM, Controller
 from ocihook.cluster.controller.trust import Trust
 from ocihook.errors import AccessError
-
-#: Scrapes at a time. Whoever comes beyond them is sent away.
-AT_ONCE = 8
-WHOLE = 15.0  #: seconds for a scrape, from the connection to its end: Prometheus waits for ten
+from ocihook.metrics.server import Server
 
 
 class Collector:
@@ -86,49 +79,13 @@ class Collector:
 
 def serve(controller: Controller, trust: Trust, port: int) -> None:
     """Answer GET /metrics at *port*, in a thread of its own. Raises AccessError."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Collector(controller, trust))
     try:
-        server = make_server("", port, make_wsgi_app(registry), _Server, _Handler)
-        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+        is_dual = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if is_dual else socket.AF_INET
+        listener = socket.create_server(("", port), family=family, dualstack_ipv6=is_dual)
     except OSError as error:
         raise AccessError(
-            f"cannot listen at port {port}: {error.strerror}", "Choose another --metrics"
+            f"cannot listen at port {port}: {os.strerror(error.errno or 0)}", "Choose another --metrics"
         ) from None
-
-
-class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self._places = threading.BoundedSemaphore(AT_ONCE)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if self._places.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        end = threading.Timer(WHOLE, _shut, (request,))
-        end.daemon = True
-        end.start()
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            end.cancel()
-            self._places.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that has gone."""
-
-
-class _Handler(WSGIRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing of what was asked."""
-
-
-def _shut(request: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # it has gone already
-        request.shutdown(socket.SHUT_RDWR)
+    server = Server(listener, PROGRAM, lambda: Collector(controller, trust))
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

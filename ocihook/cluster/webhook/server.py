@@ -12,10 +12,11 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from ocihook import clients
 from ocihook.cluster.fields import Json
 from ocihook.cluster.webhook import review
 from ocihook.errors import AccessError, InputError
@@ -207,7 +208,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             known = [number for number in self._clients if number in self._answered]
             order = [number for number in self._clients if number not in self._answered] + known
             for number in order[: max(0, len(order) - AT_ONCE)]:
-                hang_up(self._clients[number])
+                clients.hang_up(self._clients[number])
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -229,16 +230,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
                 self._answered.discard(number)
             self.shutdown_request(request)
 
-    @contextlib.contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
+    def within(self, seconds: float) -> contextlib.AbstractContextManager[None]:
         """Hang up on the client that this thread serves, if the block takes longer than that."""
-        timer = threading.Timer(seconds, hang_up, (self._here.client,))
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+        return clients.within(seconds, self._here.client)
 
     def answered(self) -> None:
         """Note that the client that this thread serves has had a review's answer."""
@@ -250,12 +244,6 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             print(f"bede-webhook: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-
-
-def hang_up(connection: socket.socket) -> None:
-    """End a connection, in whichever thread it is served."""
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)
 
 
 def serve(port: int, directory: str, paths: Mapping[str, Answer], ready: Callable[[], None]) -> None:
