@@ -1,23 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of what has to be looked at, each once however often it was put there."""
+"""What has to be looked at, each once however often it was put there."""
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import threading
 import time
+from collections.abc import Hashable
+from typing import Generic, TypeVar
 
 from ocihook.cluster.watching import Backoff
 
+Name = TypeVar("Name", bound=Hashable)
 
-class Work:
+
+class Work(Generic[Name]):
     """A queue that threads put names into, and one thread takes them out of."""
 
     def __init__(self) -> None:
-        self._ready: dict[str, None] = {}  # in the order in which they came
-        self._later: list[tuple[float, str]] = []
-        self._due: dict[str, float] = {}
-        self._backoffs: dict[str, Backoff] = {}
+        self._ready: dict[Name, None] = {}  # in the order in which they came
+        self._later: list[tuple[float, int, Name]] = []  # (due, a number that no other has, name)
+        self._numbers = itertools.count()  # names themselves may have no order
+        self._due: dict[Name, float] = {}
+        self._backoffs: dict[Name, Backoff] = {}
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -25,37 +31,37 @@ class Work:
         with self._changed:
             return len(self._ready)
 
-    def put(self, name: str) -> None:
+    def put(self, name: Name) -> None:
         """Have *name* looked at soon."""
         with self._changed:
             self._ready[name] = None
             self._changed.notify()
 
-    def after(self, seconds: float, name: str) -> None:
+    def after(self, seconds: float, name: Name) -> None:
         """Have *name* looked at in *seconds*, or when it is due already if that is sooner."""
         due = time.monotonic() + seconds
         with self._changed:
             if self._due.get(name, due + 1) <= due:
                 return
             self._due[name] = due
-            heapq.heappush(self._later, (due, name))
+            heapq.heappush(self._later, (due, next(self._numbers), name))
             self._changed.notify()
 
-    def failed(self, name: str) -> None:
+    def failed(self, name: Name) -> None:
         """Have *name* looked at again, later after each failure in a row."""
         self.after(self._backoffs.setdefault(name, Backoff()).failed(), name)
 
-    def worked(self, name: str) -> None:
+    def worked(self, name: Name) -> None:
         """Forget the failures of *name*."""
         self._backoffs.pop(name, None)
 
-    def take(self) -> str:
+    def take(self) -> Name:
         """Return the next name; wait until there is one."""
         with self._changed:
             while True:
                 now = time.monotonic()
                 while self._later and self._later[0][0] <= now:
-                    due, name = heapq.heappop(self._later)
+                    due, _, name = heapq.heappop(self._later)
                     if self._due.get(name) == due:  # or it became due sooner
                         del self._due[name]
                         self._ready.setdefault(name)

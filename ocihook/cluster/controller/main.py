@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import enum
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,10 +36,15 @@ SOON = 0.5
 #: Seconds after which another node makes room, if the scheduler has not given the borrower to the first one.
 ASSIGNED = 60.0
 _NODES, _PODS = "/api/v1/nodes", "/api/v1/pods"
-_EVERY = ""  # stands for all nodes
-_WAITING = " "  # stands for the pods that wait for lent memory, ...
-_UNPLACED = "  "  # ... these for those that no node has room for
-_PROFILES = "   "  # ... and these for all profiles
+
+
+class Chore(enum.Enum):
+    """What has to be looked at besides a single node; the values are for messages."""
+
+    NODES = "all nodes"
+    BORROWERS = "pods that wait for lent memory"
+    UNPLACED = "pods that no node has room for"
+    PROFILES = "profiles"
 
 
 class Known(NamedTuple):
@@ -53,11 +59,11 @@ class Known(NamedTuple):
 
 
 class Controller:
-    """Mirrors of what it follows, and the names of nodes that have to be looked at."""
+    """Mirrors of what it follows, and what has to be looked at: nodes by their names, and chores."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self.work = Work()
+        self.work: Work[str | Chore] = Work()
         self._told = events.Told()
         self._outbox = Outbox(api)
         self._pace = Pace()
@@ -87,18 +93,21 @@ class Controller:
         """Look at nodes, for ever."""
         self._acts = True
         self._outbox.start()
-        failed: dict[str, str] = {}
-        others = {
-            _EVERY: self._sweep,
-            _WAITING: self._assign,
-            _UNPLACED: self._replace,
-            _PROFILES: self._judge,
+        failed: dict[str | Chore, str] = {}
+        chores = {
+            Chore.NODES: self._sweep,
+            Chore.BORROWERS: self._assign,
+            Chore.UNPLACED: self._replace,
+            Chore.PROFILES: self._judge,
         }
-        self.work.put(_EVERY)
+        self.work.put(Chore.NODES)
         while True:
             name = self.work.take()
             try:
-                others.get(name, lambda name=name: self.look(name))()
+                if isinstance(name, Chore):
+                    chores[name]()
+                else:
+                    self.look(name)
             except Exception as error:  # what others have written must not keep the controller from the rest
                 text = f"internal error: {type(error).__name__}: {error}"[:400]
                 if isinstance(error, ClusterError):
@@ -106,7 +115,7 @@ class Controller:
                 # Somebody else has written the object first: the next look sees what.
                 is_raced = isinstance(error, RefusedError) and error.status == CONFLICT
                 if failed.get(name) != text and not is_raced:
-                    tell(PROGRAM, f"{'all nodes' if name in others else f'node {name}'}: {text}")
+                    tell(PROGRAM, f"{name.value if isinstance(name, Chore) else f'node {name}'}: {text}")
                 failed[name] = text
                 self._errors += 1
                 self.work.failed(name)
@@ -116,7 +125,7 @@ class Controller:
 
     def _sweep(self) -> None:
         """Have all nodes looked at, and forget what is gone."""
-        self.work.after(AGAIN, _EVERY)
+        self.work.after(AGAIN, Chore.NODES)
         for name in {node.name for node in self._nodes.all()} | {local.name for local in self._locals.all()}:
             self.work.put(name)
         known = self._index.uids()
@@ -196,7 +205,7 @@ class Controller:
         for one, reason, text in self._mistakes.news(every, self._index.used(), time.monotonic()):
             about = events.About(*profiles.KIND, one.namespace, one.name, one.uid)
             self._outbox.put(events.event(about, reason, text, now))
-        self.work.after(mistakes.ALONE + SOON, _PROFILES)
+        self.work.after(mistakes.ALONE + SOON, Chore.PROFILES)
 
     def _write(self, path: str, body: dict[str, object]) -> None:
         try:
@@ -211,7 +220,8 @@ class Controller:
         waiting = self._index.waiting()
         lendable = {}
         if waiting:
-            self.work.after(ASSIGNED, _WAITING)  # the scheduler may not give them to the nodes that make room
+            # The scheduler may not give them to the nodes that make room.
+            self.work.after(ASSIGNED, Chore.BORROWERS)
             for name, here in self._index.on_nodes().items():
                 node, local = self._nodes.get(name), self._locals.get(name)
                 if node is None or node.cordoned or local is None or node.unready:
@@ -233,15 +243,15 @@ class Controller:
                 tell(PROGRAM, f"pod {pod.key}: {error.message}")
         again = self._anew.until()
         if again is not None:
-            self.work.after(max(again - now, SOON), _UNPLACED)
+            self.work.after(max(again - now, SOON), Chore.UNPLACED)
 
     def _advise(self, pod: Pod, container: str) -> Recommendation | None:
         return profiles.advised(self._index.profile_of(pod), container)
 
     def _advised(self, before: Profile | None, now: Profile | None) -> None:
-        self.work.after(SOON, _UNPLACED)
+        self.work.after(SOON, Chore.UNPLACED)
         if now is not None and (before is None or now.mistake != before.mistake):
-            self.work.after(SOON, _PROFILES)
+            self.work.after(SOON, Chore.PROFILES)
         for name in self._index.learn(before, now):
             self.work.put(name)
 
@@ -256,9 +266,9 @@ class Controller:
         if before is not None and before.lent and before.node and (now is None or now.uid != before.uid):
             self._waiting.left(before, time.monotonic())
         if any(one is not None and one.lent for one in (before, now)):
-            self.work.after(SOON, _WAITING)
+            self.work.after(SOON, Chore.BORROWERS)
         if now is not None and now.unschedulable:
-            self.work.after(SOON, _UNPLACED)
+            self.work.after(SOON, Chore.UNPLACED)
         for one in (before, now):
             if one is not None and one.node:
                 self.work.put(one.node)
