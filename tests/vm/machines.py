@@ -145,8 +145,7 @@ def boot(
         if kernel.endswith("-debug") and topology in DEBUG_MEMORY:
             options += ["--memory", DEBUG_MEMORY[topology]]
     if cluster:
-        with PLACES.taken(quiet=True):  # a build beside them would delay the machines that want quiet
-            cluster_build.ensure(Progress())
+        ensure_cluster()
         options += ["--cluster"]
     line = ["setpriv", "--pdeathsig", "TERM", sys.executable, "-m", "ocihook.cli.main"]
     line += ["vm", "run", "--kernel", kernel, *options]
@@ -188,6 +187,13 @@ def boot(
         done.cpu = usage.ru_utime + usage.ru_stime
     BOOTS.append((cell.name, done))
     return done
+
+
+def ensure_cluster() -> None:
+    """Build Kubernetes if it is missing, while there is no machine: it would delay one that wants quiet."""
+    if not cluster_build.is_built():
+        with PLACES.taken(quiet=True):
+            cluster_build.ensure(Progress())
 
 
 def _follow(stream: IO[str], text: list[str], live: str) -> None:

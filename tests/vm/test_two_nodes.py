@@ -8,17 +8,13 @@ from pathlib import Path
 import machines
 import pytest
 
-from vmlab.cluster import build
-from vmlab.progress import Progress
-
 SECONDS = 2400.0
 ROLES = ("first", "second")
 
 
 @pytest.mark.rarely
 def test_pods_are_shared_out_by_local_memory() -> None:
-    with machines.PLACES.taken(quiet=True):
-        build.ensure(Progress())
+    machines.ensure_cluster()  # each of the two would wait until the other one has gone
     with tempfile.TemporaryDirectory() as directory, concurrent.futures.ThreadPoolExecutor(2) as pool:
 
         def boot(number: int) -> machines.Boot:
@@ -31,7 +27,8 @@ def test_pods_are_shared_out_by_local_memory() -> None:
                 topology="two-tier",
                 live=True,
                 seconds=SECONDS,
-                more=("--cluster", "--qemu=-netdev", f"--qemu={network}", "--qemu=-device", f"--qemu={card}"),
+                cluster=True,
+                more=("--qemu=-netdev", f"--qemu={network}", "--qemu=-device", f"--qemu={card}"),
             )
 
         for role, done in zip(ROLES, pool.map(boot, range(2)), strict=True):

@@ -29,9 +29,17 @@ def command(mode: str, out: str) -> list[str]:
 
 def ensure(progress: Progress) -> Path:
     """The directory of :data:`DISK`, which has programs in ``bin/`` and a key; built if it is missing."""
+    return cache.built(_wanted(), lambda out: _build(out, progress))
+
+
+def is_built() -> bool:
+    """Return whether :func:`ensure` has nothing to build."""
+    return (cache.root() / _wanted()).is_dir()
+
+
+def _wanted() -> str:
     recipe = "\n".join(command("MODE", "OUT")).replace(str(SCRIPT), "SCRIPT").encode()
-    wanted = f"cluster-{cache.digest([recipe, SCRIPT.read_bytes()])}"
-    return cache.built(wanted, lambda out: _build(out, progress))
+    return f"cluster-{cache.digest([recipe, SCRIPT.read_bytes()])}"
 
 
 def _build(out: Path, progress: Progress) -> None:

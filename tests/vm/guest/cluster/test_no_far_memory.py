@@ -6,7 +6,7 @@ import pytest
 from asking import asking, pod
 from bede_system import KUBERNETES, NODE, OVERLAY, RESOURCE
 from helpers import wait_until
-from pods import DEADLINE, Pod, got, kubectl, steady
+from pods import DEADLINE, Pod, got, kubectl, steady, why_not
 
 UNREADY = "bede.dev/unready"
 
@@ -43,11 +43,7 @@ def test_it_says_why_it_offers_nothing():
 
 
 def test_a_pod_that_asks_for_it_waits_and_others_run():
-    def why():
-        conditions = got("pod", "waits")["status"].get("conditions", [])
-        return next((one.get("message", "") for one in conditions if one["type"] == "PodScheduled"), "")
-
     with pod("waits", asking("web", 16, "64Mi")):
-        wait_until("the scheduler says why", lambda: f"Insufficient {RESOURCE}" in why(), DEADLINE)
+        wait_until("the scheduler says why", lambda: f"Insufficient {RESOURCE}" in why_not("waits"), DEADLINE)
         with Pod("plain", {}, steady("web", 16)) as plain:
             plain.full("web")

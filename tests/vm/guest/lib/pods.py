@@ -57,6 +57,12 @@ def got(kind, name="", namespace="default", labels="", fields=""):
             time.sleep(1)
 
 
+def why_not(name):
+    """Why the scheduler has no node for a pod; "" if it does not say."""
+    conditions = got("pod", name)["status"].get("conditions", [])
+    return next((one.get("message", "") for one in conditions if one["type"] == "PodScheduled"), "")
+
+
 def steady(name, megabytes, limit=None):
     """A container that holds *megabytes* until it is stopped, with *limit* as its ``limits.memory``."""
     run = f"mkdir -p /gate/{name}; /programs/steady /gate/{name} {megabytes}"

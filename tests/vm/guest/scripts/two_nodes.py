@@ -16,7 +16,7 @@ import bede_system
 from asking import asking, pod
 from bede_system import RESOURCE
 from helpers import CGROUPS, MIB, run, sample, slack, wait_until
-from pods import got, kubectl
+from pods import got, kubectl, why_not
 
 LINK = "eth0"
 ADDRESSES = ("10.98.0.1", "10.98.0.2")
@@ -130,12 +130,6 @@ def offering():
 def phase(name):
     """The phase of a pod."""
     return got("pod", name)["status"]["phase"]
-
-
-def why_not(name):
-    """Why a pod has no node."""
-    conditions = got("pod", name)["status"].get("conditions", [])
-    return next((one.get("message", "") for one in conditions if one["type"] == "PodScheduled"), "")
 
 
 def reported():
