@@ -53,6 +53,9 @@ def create(pod: Json, classes: tuple[str, ...] = CLASSES, advised: Mapping[str, 
             add[pods.own_key(one.name)] = quantity.format_bytes(given)
     if asked:
         add[words.ASKED] = ",".join(asked)
+    borrowers = [one.name for one in every if one.lent is not None]
+    if borrowers:
+        add[words.BORROWERS] = ",".join(borrowers)
     patch = _map(pod, "annotations", add)
     patch += _map(pod, "labels", {words.BOUND: "true"})
     patch += _class(fields.text(pod, "spec", "runtimeClassName"), classes)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The names that Bede has in a cluster; docs/compatibility.md promises them."""
 
+from ocihook.spec import pod
+
 GROUP = "bede.dev"
 VERSION = "v1alpha1"
 API = f"/apis/{GROUP}/{VERSION}"
@@ -14,6 +16,8 @@ LENT = f"{GROUP}/lent-memory"
 BOUND = f"{GROUP}/bound"
 #: The annotation with what a pod itself requested, where a profile gave it other sizes: ``web=1Gi,log=64Mi``.
 ASKED = f"{GROUP}/asked"
+#: The annotation with the names of those containers of a pod that have requested lent memory: ``web,log``.
+BORROWERS = pod.BORROWERS
 #: The taint of nodes that cannot hold bounds now.
 UNREADY = f"{GROUP}/unready"
 

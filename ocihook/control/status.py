@@ -42,6 +42,7 @@ class Status:
     pod: str = ""  #: the pod's name
     pod_uid: str = ""
     pod_container: str = ""  #: its name in the pod
+    borrows: bool = False  #: whether its bound is only lent to it
     key: str = ""  #: the key of its record; "" if there is none
     pid: int | None = None  #: the pid of its first process, if there is a record
     inode: int | None = None  #: the inode of its cgroup, if the container was found by its cgroup

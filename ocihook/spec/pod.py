@@ -8,6 +8,9 @@ user's, but may pass on what a user has written of the other's. So nobody is bel
 
 from ocihook.errors import InputError
 
+#: The annotation with the names of those of a pod's containers that have only borrowed their local memory, as
+#: ``web,log``. Admission sets it.
+BORROWERS = "bede.dev/borrowers"
 _SANDBOX = "sandbox"
 #: Podman writes this over an image's annotations, which it passes on; it has no pods of Kubernetes.
 _MANAGER, _PODMAN = "io.container.manager", "libpod"
@@ -38,13 +41,14 @@ _ENGINES = (
 class Member:
     """A container of a pod; "" is for what its engine does not tell."""
 
-    __slots__ = ("container", "namespace", "pod", "uid")
+    __slots__ = ("borrows", "container", "namespace", "pod", "uid")
 
-    def __init__(self, namespace: str, pod: str, uid: str, container: str) -> None:
+    def __init__(self, namespace: str, pod: str, uid: str, container: str, borrows: bool = False) -> None:
         self.namespace = namespace
         self.pod = pod  #: the pod's name
         self.uid = uid  #: the pod's uid
         self.container = container  #: its name in the pod; "" for the pause container
+        self.borrows = borrows  #: whether its local memory is lent to it
 
 
 def is_sandbox(annotations: dict[str, str]) -> bool:
@@ -59,7 +63,11 @@ def is_sandbox(annotations: dict[str, str]) -> bool:
 def member_of(annotations: dict[str, str]) -> Member | None:
     """Return which container of a pod has the *annotations*; None if it is in no pod. Raises InputError."""
     engine = _engine(annotations)
-    return Member(*(annotations.get(name, "") for name in engine[1])) if engine else None
+    if engine is None:
+        return None
+    namespace, name, uid, container = (annotations.get(key, "") for key in engine[1])
+    borrows = container != "" and container in annotations.get(BORROWERS, "").split(",")
+    return Member(namespace, name, uid, container, borrows)
 
 
 def naming(container: str) -> dict[str, str]:

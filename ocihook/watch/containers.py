@@ -34,7 +34,14 @@ def _named(container: Status, known: dict[str, str], members: dict[str, pod.Memb
     of = members.get(container.cgroup)
     if of is None:
         return named
-    return replace(named, namespace=of.namespace, pod=of.pod, pod_uid=of.uid, pod_container=of.container)
+    return replace(
+        named,
+        namespace=of.namespace,
+        pod=of.pod,
+        pod_uid=of.uid,
+        pod_container=of.container,
+        borrows=of.borrows,
+    )
 
 
 def find(name: str, among: list[Status] | None = None) -> Status:

@@ -6,8 +6,9 @@ may give that to a pod at any moment, and the pod's containers use it as soon as
 bounds never passes the sum of all requests.
 
 A lender that ends takes its memory along. Until its node has looked at its containers, within a second, a new
-pod may then start while somebody still has what was lent; the node takes that back at once. A borrower still
-has the least bound then, until the controller has evicted it: so much, for each of them, the sum may be more.
+pod may then start while somebody still has what was lent; the node takes that back at once, also from a
+borrower that no controller has told it of: the pod says that it borrows. A borrower still has the least bound
+then, until the controller has evicted it: so much, for each of them, the sum may be more.
 
 A borrower waits until its node offers enough. So lenders' bounds fall first; once their node has reported
 that, the memory is offered. When nobody borrows any more, the offer ends before lenders get it back.

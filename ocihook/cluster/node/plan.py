@@ -68,12 +68,16 @@ def is_same(size: int, other: int) -> bool:
 
 
 def _wanted(held: Sequence[Status], bounds: Sequence[Bound], capacity: int) -> dict[Slot, int]:
-    """Return the bounds that are wanted, without what is lent as far as there is no room for it."""
+    """Return the bounds that are wanted, without what is lent as far as there is no room for it.
+
+    Of a borrower that has just started, nobody may have told this node yet: its pod says what it is.
+    """
     wanted = {one.slot: one.size for one in bounds}
     present = {slot(one): one.bound for one in held}
+    untold = [Bound(slot(one), one.bound, 0) for one in held if one.borrows and slot(one) not in wanted]
     excess = sum(min(size, wanted.get(slot, size)) for slot, size in present.items()) - capacity
     # The largest loan first: few are disturbed then.
-    for one in sorted(bounds, key=lambda one: one.request - one.size):
+    for one in sorted([*bounds, *untold], key=lambda one: one.request - one.size):
         if excess <= 0:
             break
         kept = max(one.request, MINIMUM)

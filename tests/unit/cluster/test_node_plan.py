@@ -10,8 +10,8 @@ from ocihook.control.status import Status
 from ocihook.host import PAGE
 
 
-def status(name: str, bound: int) -> Status:
-    return Status(name, f"/{name}", bound, 0, 0, "tier", pod_uid="pod", pod_container=name)
+def status(name: str, bound: int, borrows: bool = False) -> Status:
+    return Status(name, f"/{name}", bound, 0, 0, "tier", pod_uid="pod", pod_container=name, borrows=borrows)
 
 
 _sizes = st.integers(1, 50).map(lambda pages: pages * PAGE)
@@ -81,3 +81,15 @@ def test_what_is_lent_is_taken_back_at_once_where_there_is_no_room() -> None:
     found = plan.changes(held, bounds, 190 << 20)
     assert {one.container.id: one.size >> 20 for one in found.changes} == {"borrower": 4, "grown": 48}
     assert found.refused == {}
+
+
+def test_a_borrower_of_which_the_node_was_not_told_gives_way_as_well() -> None:
+    """Where no controller is there, borrowers start, lenders end, and others start in their place."""
+    held = [status("new", 64 << 20), status("small", 32 << 20, True), status("large", 96 << 20, True)]
+    assert plan.changes(held, [], 192 << 20).changes == []
+    found = plan.changes(held, [], 191 << 20)
+    assert [(one.container.id, one.size) for one in found.changes] == [("large", 4 << 20)]
+    # What the node was told counts, and not what the pod says.
+    told = [bound("small", 32 << 20), bound("large", 96 << 20, 0)]
+    found = plan.changes(held, told, 64 << 20)
+    assert [(one.container.id, one.size) for one in found.changes] == [("large", 4 << 20)]

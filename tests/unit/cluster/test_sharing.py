@@ -14,7 +14,7 @@ from ocihook.cluster.controller.waiting import HOLD, LONG, Waiting
 from ocihook.cluster.node import plan
 from ocihook.cluster.objects import Bound, Bounded, NodeLocalMemory, Ready, Report, Slot
 from ocihook.cluster.pods import Pod
-from ocihook.cluster.words import LENT, RESOURCE
+from ocihook.cluster.words import BORROWERS, LENT, RESOURCE
 from ocihook.control.status import Status
 from ocihook.errors import InputError
 from ocihook.sizing.recommend import Recommendation
@@ -129,7 +129,7 @@ def test_a_borrowers_request_becomes_its_bound() -> None:
     asking = pod(container("web"))
     asking["spec"]["containers"][0]["resources"] = {"limits": {LENT: "64Mi"}}
     patched = applied(asking, admission.create(asking, advised={"web": MIB}))
-    assert patched["metadata"]["annotations"] == {"bede.local/web": "64Mi"}
+    assert patched["metadata"]["annotations"] == {"bede.local/web": "64Mi", BORROWERS: "web"}
     assert patched["spec"]["containers"][0]["resources"] == {"limits": {LENT: "64Mi"}}
     kept = pods.keep({**patched, "metadata": {**patched["metadata"], "namespace": "ns", "uid": "u"}})
     assert kept is not None

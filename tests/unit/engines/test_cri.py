@@ -65,6 +65,14 @@ def test_a_container_of_containerds_is_named_after_its_pod(host: Path, where: st
     assert (member.namespace, member.pod, member.uid, member.container) == ("shop", "front-0", "5f2c", "web")
 
 
+@pytest.mark.parametrize(
+    ("text", "borrows"), [("web", True), ("job,web", True), ("webs,job", False), ("", False), (",", False)]
+)
+def test_a_pod_says_which_of_its_containers_borrow(host: Path, text: str, borrows: bool) -> None:
+    _bundle(host, {**CONTAINERD, "bede.dev/borrowers": text})
+    assert cri.members([(ID, WHERE)])[WHERE].borrows is borrows
+
+
 def test_one_of_cri_os_too(host: Path) -> None:
     _bundle(host, CONTAINERD)
     _bundle(host, CRIO, OTHER, engine=len(cri.BUNDLES) - 1, told=f"pods.slice:crio:{OTHER}")

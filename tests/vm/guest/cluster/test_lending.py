@@ -9,7 +9,7 @@ import bede_system
 import pytest
 from asking import asking, borrowing, create_dry, held, labelled, pod, told
 from bede_system import NAMESPACE
-from helpers import MIB, wait_until
+from helpers import MIB, listed, wait_until
 from pods import DEADLINE, got, kubectl, steady
 
 from ocihook.spec import size
@@ -35,6 +35,8 @@ def test_what_a_lender_does_not_need_is_lent_and_comes_back():
             borrower.full("job")
             print(f"from pending to full of what was lent: {time.monotonic() - began:.1f} s")
             held(borrower, "job", 64)
+            borrows = {one["pod"]: one["borrows"] for one in listed().values()}
+            assert (borrows["lender"], borrows["borrower"]) == (False, True)
             held(lender, "web", 64)
             bede_system.learned("lender", "web", 160)
             wait_until("the borrower is gone", lambda: gone("borrower"), DEADLINE)
