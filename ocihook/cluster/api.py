@@ -8,6 +8,7 @@ requests. Its typed objects are not used: a list of 50,000 pods took them four t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol, cast
 from urllib.parse import urlencode
@@ -30,6 +31,7 @@ _WATCH = 240
 _WATCH_PATIENCE = urllib3.Timeout(connect=5.0, read=_WATCH + 30.0)
 NOT_FOUND, CONFLICT = 404, 409  #: statuses of a :class:`RefusedError` that may be as good as success
 _GONE, _TOO_MANY = 410, 429
+_OBJECT = re.compile(r"<\S+ object at 0x[0-9a-f]+>:? ?")  # as urllib3 1.26 to 2.3 tell of a connection
 _HINT = "See the cluster's control plane, and this program's kubeconfig or service account"
 
 
@@ -203,4 +205,6 @@ def _refuse(data: bytes, status: int) -> None:
 
 
 def _unreachable(error: Exception) -> ClusterError:
-    return ClusterError(f"the API server cannot be reached: {type(error).__name__}: {error}"[:400], _HINT)
+    # Without the address of an object in it: whoever repeats a failure says the same again.
+    text = _OBJECT.sub("", f"{type(error).__name__}: {error}")
+    return ClusterError(f"the API server cannot be reached: {text}"[:400], _HINT)

@@ -8,7 +8,7 @@ from fake_apiserver import FakeApiServer, wait_until
 from kubernetes import client
 
 from ocihook.cluster import watching
-from ocihook.cluster.api import MERGE, Api, RefusedError, _refuse, connect
+from ocihook.cluster.api import MERGE, Api, RefusedError, _refuse, _unreachable, connect
 from ocihook.cluster.watching import Mirror
 from ocihook.cluster.work import Work
 from ocihook.errors import EXIT_CLUSTER, ClusterError
@@ -46,6 +46,14 @@ def test_nobody_there_is_one_line() -> None:
     with pytest.raises(ClusterError, match="cannot be reached") as caught:
         Api(settings).get("/")
     assert "\n" not in caught.value.line("x")
+
+
+def test_a_failure_is_told_alike_each_time() -> None:
+    told = f"{object()!r}: Failed to establish a new connection: [Errno 113] No route to host"
+    assert _unreachable(OSError(told)).message == (
+        "the API server cannot be reached:"
+        " OSError: Failed to establish a new connection: [Errno 113] No route to host"
+    )
 
 
 def test_no_cluster_is_one_line(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ UNITS = ("kubelet", "containerd", "kube-apiserver", "bede-agent")
 def pytest_runtest_makereport(item, call):
     """Add to a failure what the kubelet, the API server and the agent said last."""
     report = yield
-    if report.when == "call" and report.failed:
+    if report.failed:
         for unit in UNITS:
             said = ["journalctl", "-q", "--no-pager", "-o", "cat", "-n", "15", "-u", unit]
             text = subprocess.run(said, capture_output=True, text=True, check=False).stdout
