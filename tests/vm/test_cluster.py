@@ -37,19 +37,23 @@ def test_the_node_by_annotations_alone(kernel: str) -> None:
     run(kernel, "test_node.py")
 
 
-@pytest.mark.parametrize("kernel", ("debian-6.12",))
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_local_memory_as_a_resource(kernel: str) -> None:
     run(kernel, "test_local_memory.py")
 
 
-@pytest.mark.parametrize("kernel", ("debian-6.12",))
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_what_is_learned_and_lent(kernel: str) -> None:
     run(kernel, "test_lending.py")
 
 
-@pytest.mark.parametrize("kernel", ("debian-6.12",))
+@pytest.mark.parametrize("kernel", KERNELS)
 def test_who_suffers(kernel: str) -> None:
     run(kernel, "test_suffering.py")
+
+
+def test_bede_node_is_killed_again_and_again() -> None:
+    run("debian-6.12", "test_killed.py")
 
 
 def test_nodes_that_only_the_api_server_has() -> None:
