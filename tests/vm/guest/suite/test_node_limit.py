@@ -22,7 +22,6 @@ from limited import (
     Group,
     ended,
     keyed,
-    knobs,
     pairs,
     slack,
     undisturbed,
@@ -34,8 +33,6 @@ from on import PATCHED, on
 
 LIMIT = 100
 LOAD_FILE = {"BEDE_LOAD_FILE": str(bounds.WORK / "load.bin")}
-#: On a slow disk the kernel else spreads the dirty pages of a file over the nodes.
-UNSPREAD = {Path("/proc/sys/vm/dirty_ratio"): "90", Path("/proc/sys/vm/dirty_background_ratio"): "80"}
 NODE1 = Path("/sys/devices/system/node/node1/meminfo")
 
 pytestmark = [on(PATCHED, two=True), pytest.mark.usefixtures("swap", "load_file")]
@@ -59,7 +56,7 @@ pytestmark = [on(PATCHED, two=True), pytest.mark.usefixtures("swap", "load_file"
 def test_no_load_passes_the_limit(load, limit):
     huge = load.endswith("thp")
     bounds.forget_page_cache()  # else the node would be full before the limit is reached
-    with knobs(UNSPREAD), Group(limit=f"N0={limit}M") as group, undisturbed():
+    with Group(limit=f"N0={limit}M") as group, undisturbed():
         with group.sampled() as samples:
             status, out = ended(group.start(*LOADS, *load.split(), env=LOAD_FILE))
             events = group.events()
@@ -210,6 +207,26 @@ def test_page_cache_on_the_far_node_makes_room_without_swapping():
         assert status == 0, out
         assert samples.total >= 204 * MIB
         assert samples.highest <= 64 * MIB + slack(64)
+
+
+def test_dirty_pages_keep_to_the_limit_where_the_disk_is_slow():
+    """The kernel spreads dirty pages over the nodes, but not to one that is full for the cgroup."""
+    written = bounds.WORK / "dirty.bin"
+    device = os.stat(bounds.WORK).st_dev
+    write("/sys/fs/cgroup/cgroup.subtree_control", "+io")
+    with Group("hog") as hog, Group(limit="N0=64M") as group:
+        process = fill_far(hog, 400)  # a fifth of what it leaves may be dirty
+        write(group.path / "io.max", f"{os.major(device)}:{os.minor(device)} wbps={8 * MIB}")
+        with group.sampled() as samples:
+            dirtying = ["dd", "if=/dev/zero", f"of={written}", "bs=1M", "count=200"]
+            assert ended(group.start(*dirtying))[0] == 0
+        write(group.path / "io.max", f"{os.major(device)}:{os.minor(device)} wbps=max")
+        print(f"highest {samples.highest / MIB:.2f} of 64 MiB, {samples.total / MIB:.0f} in all")
+        assert process.poll() is None
+        assert samples.total >= 150 * MIB
+        assert samples.highest <= 64 * MIB + slack(64)
+        assert group.events()["over"] * 4096 <= slack(64)
+        written.unlink()
 
 
 #: MiB that the load above has to have on the far node: 204 less its limit on the local one
