@@ -222,6 +222,31 @@ def run(job: Job) -> tuple[Boot, dict[str, "Verdict"]]:
     return result, verdicts(report) if report else {}
 
 
+def passes(
+    *files: str,
+    kernel: str,
+    topology: str = "two-tier",
+    first: str = "true",
+    cluster: bool = False,
+    seconds: float = HANGING_SECONDS,
+) -> None:
+    """Check that all tests in these *files* of the guest pass in one machine, where *first* is run first."""
+    tests = [f"{THERE}/{file}" for file in files]
+    done = boot(
+        *("sh", "-c", f'{first} && exec "$@"', "sh", *PYTEST, "--junitxml=/out/guest.xml", *tests),
+        kernel=kernel,
+        topology=topology,
+        live=True,
+        cluster=cluster,
+        seconds=seconds,
+    )
+    assert "guest.xml" in done.files, done.tail()
+    found = verdicts(done.files["guest.xml"]).items()
+    failed = [f"{name}: {verdict.why}" for name, verdict in found if verdict.word != "passed"]
+    assert not failed, "\n".join(failed)
+    assert done.status == 0, done.tail()
+
+
 @dataclass
 class Verdict:
     """The result of one test."""

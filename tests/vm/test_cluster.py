@@ -12,24 +12,7 @@ pytestmark = pytest.mark.rarely  # the cluster's start alone takes minutes
 
 def run(kernel: str, file: str, topology: str = "two-tier") -> None:
     """Run the tests of one file in a cluster."""
-    done = machines.boot(
-        *machines.PYTEST,
-        "--junitxml=/out/guest.xml",
-        f"{machines.THERE}/cluster/{file}",
-        kernel=kernel,
-        topology=topology,
-        live=True,
-        cluster=True,
-        seconds=SECONDS,
-    )
-    assert "guest.xml" in done.files, done.tail()
-    failed = [
-        f"{name}: {verdict.why}"
-        for name, verdict in machines.verdicts(done.files["guest.xml"]).items()
-        if verdict.word != "passed"
-    ]
-    assert not failed, "\n".join(failed)
-    assert done.status == 0, done.tail()
+    machines.passes(f"cluster/{file}", kernel=kernel, topology=topology, cluster=True, seconds=SECONDS)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
