@@ -70,15 +70,15 @@ def node(text: str) -> int | None:
     return value if value is not None and value < MOST_NODES else None
 
 
-def write(path: str, text: str, *, dir_fd: int | None = None) -> None:
+def write(path: str, text: str, *, dir_fd: int | None = None, waits: bool = False) -> None:
     """Write *text* to an existing kernel file in one write(2). Raises OSError.
 
     The file is opened with O_NONBLOCK: newer kernels then skip the reclaim that a write to ``memory.high``
-    would otherwise do before it returns.
+    would otherwise do before it returns, and the demotion of one to ``memory.node_limit``, unless it *waits*.
     """
     if recorder:
         recorder("write", path, text)
-    flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if waits else os.O_NONBLOCK)
     data = text.encode("utf-8", "surrogateescape")
     fd = os.open(path, flags, dir_fd=dir_fd)
     try:

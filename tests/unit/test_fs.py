@@ -47,6 +47,24 @@ def test_write_needs_an_existing_file_and_records_what_it_did(
     assert [(op, data) for op, _, data in seen] == [("write", "1"), ("write", "max")]
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_write_waits_for_the_kernel_only_where_it_is_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    """By O_NONBLOCK a kernel file takes a limit without moving what is beyond it."""
+    (tmp_path / "memory.node_limit").touch()
+    found: list[bool] = []
+    really = os.write
+
+    def write(fd: int, data: bytes) -> int:
+        found.append(os.get_blocking(fd))
+        return really(fd, data)
+
+    monkeypatch.setattr(os, "write", write)
+    fs.write(str(tmp_path / "memory.node_limit"), "N0=max", waits=waits)
+    assert found == [waits]
+
+
 def test_replace_loops_over_partial_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, bytes(data)[:3]))

@@ -490,7 +490,7 @@ def test_a_patched_kernel_that_refuses_leaves_nothing_behind(
     world.patch()
     (world.group / "memory.node_limit").write_text("N1=max")
 
-    def refuse(name: str, text: str, *, dir_fd: int | None = None) -> None:
+    def refuse(name: str, text: str, *, dir_fd: int | None = None, waits: bool = False) -> None:
         raise OSError(errno.EINVAL, "Invalid argument")
 
     world.monkeypatch.setattr(fs, "write", refuse)

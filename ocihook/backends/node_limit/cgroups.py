@@ -70,7 +70,7 @@ def change(container: Status, size: str) -> Change:
 
 
 def _write(cgroup: Cgroup, limits: dict[int, int | None] | dict[int, int]) -> None:
-    fs.write(nodelimit.NAME, nodelimit.dump(limits), dir_fd=cgroup.fd)
+    fs.write(nodelimit.NAME, nodelimit.dump(limits), dir_fd=cgroup.fd, waits=True)
 
 
 def _first(id: str) -> dict[int, int | None]:

@@ -316,7 +316,7 @@ def test_set_says_what_the_kernel_refused(
     code: int,
     words: str,
 ) -> None:
-    def refuse(name: str, text: str, *, dir_fd: int | None = None) -> None:
+    def refuse(name: str, text: str, *, dir_fd: int | None = None, waits: bool = False) -> None:
         raise OSError(number, os.strerror(number))
 
     host.group("web", "N0=1 N1=1")
