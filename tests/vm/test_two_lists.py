@@ -11,9 +11,9 @@ FILES = (
     "test_node_limit_demotion.py",
     "test_node_limit_others.py",
 )
-#: Not understood yet: see docs/kernel.md. A kswapd that is awake for any reason swaps where the other LRU drops
-#: page cache, which the first test cannot tell from what a limit has caused. In the second one the first child
-#: gave 4.5 of 8 MiB once.
+#: Not understood yet: see docs/kernel.md. A kswapd that is awake for any reason swaps where the other LRU
+#: drops page cache, which the first test cannot tell from what a limit has caused. In the second one the
+#: first child gave 4.5 of 8 MiB once.
 OPEN = "(test_page_cache_on_the_far_node_makes_room_without_swapping or test_no_child_gives_for_all)"
 
 
