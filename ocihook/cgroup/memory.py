@@ -109,6 +109,11 @@ def node_limits(dir_fd: int) -> dict[int, int | None]:
     return nodelimit.parse(fs.read(nodelimit.NAME, dir_fd=dir_fd))
 
 
+def set_node_limits(dir_fd: int, limits: "dict[int, int | None] | dict[int, int]") -> None:
+    """Write ``memory.node_limit``; return once the kernel has moved what is beyond it. Raises OSError."""
+    fs.write(nodelimit.NAME, nodelimit.dump(limits), dir_fd=dir_fd, waits=True)
+
+
 def node_usage(dir_fd: int) -> dict[int, int]:
     """Return the bytes in use by node, by ``memory.node_current``, which includes descendants.
 

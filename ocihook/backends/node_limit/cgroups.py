@@ -8,7 +8,7 @@ import os
 import re
 from dataclasses import replace
 
-from ocihook import config, fs, host
+from ocihook import config, host
 from ocihook.backends import amount, node_limit
 from ocihook.cgroup import memory, names, path, tree
 from ocihook.cgroup.path import Cgroup
@@ -50,12 +50,14 @@ def change(container: Status, size: str) -> Change:
         with cgroup:
             given = memory.node_limits(cgroup.fd)
             if size == amount.DEFAULT:
-                _write(cgroup, _first(container.id))
+                memory.set_node_limits(cgroup.fd, _first(container.id))
                 chosen.forget(container.id)
             else:
                 bound = amount.resolve(size, cgroup, tiers.local)
                 local = {node: value for node in tiers.local if (value := given.get(node)) is not None}
-                _write(cgroup, nodelimit.split(bound, tiers.local, nodelimit.own_of(local)))
+                memory.set_node_limits(
+                    cgroup.fd, nodelimit.split(bound, tiers.local, nodelimit.own_of(local))
+                )
                 is_users = _OF_USER.match(cgroup.path) is not None
                 if not is_users:
                     _choose(container.id, bound, given)
@@ -67,10 +69,6 @@ def change(container: Status, size: str) -> Change:
             raise InputError(f"container {names.short(container.id)} has ended") from None
         raise HostError(f"cgroup {container.cgroup} does not take the bound: {error.strerror}") from None
     return Change(replace(status or container, name=container.name), useless, lasts)
-
-
-def _write(cgroup: Cgroup, limits: dict[int, int | None] | dict[int, int]) -> None:
-    fs.write(nodelimit.NAME, nodelimit.dump(limits), dir_fd=cgroup.fd, waits=True)
 
 
 def _first(id: str) -> dict[int, int | None]:

@@ -71,7 +71,7 @@ def engage(cgroup_fd: int, wanted: dict[int, int]) -> None:
     given = memory.node_limits(cgroup_fd)
     lower = {node: value for node, value in wanted.items() if _above(given.get(node), value)}
     if lower:
-        fs.write(nodelimit.NAME, nodelimit.dump(lower), dir_fd=cgroup_fd, waits=True)
+        memory.set_node_limits(cgroup_fd, lower)
 
 
 def holds(cgroup: "Cgroup", policy: "Policy", config: "Config") -> bool:
