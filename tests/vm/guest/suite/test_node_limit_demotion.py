@@ -12,7 +12,7 @@ from pathlib import Path
 import bounds
 import pytest
 from helpers import CGROUPS
-from limited import LOADS, MIB, Group, knobs, slack, undisturbed, vmstat, wait_until, write
+from limited import LOADS, MIB, Group, knobs, pairs, slack, undisturbed, vmstat, wait_until, write
 from on import PATCHED, on
 
 LRU_GEN = Path("/sys/kernel/mm/lru_gen/enabled")
@@ -184,4 +184,4 @@ def family(count):
 
 def local(group, child):
     """Bytes that a child has on the local node."""
-    return int((group.path / child / "memory.node_current").read_text().split()[0].partition("=")[2])
+    return pairs((group.path / child / "memory.node_current").read_text())[0]

@@ -41,7 +41,7 @@ def test_the_pool_of_huge_pages_is_nobodys():
     with Group(limit="N0=16M") as group:
         group.fill(48)
         script = f"echo 8 >{POOL}; cat {POOL}; echo 0 >{POOL}"
-        (got,) = {subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout}
+        got = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
         assert got == "8\n"
         process = group.start("sh", "-c", script)
         assert process.communicate(timeout=60)[0] == got
