@@ -3,19 +3,17 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from ocihook import clients
 from ocihook.cluster import words
 from ocihook.cluster.controller import per_node
 from ocihook.cluster.controller.main import PROGRAM, Controller
 from ocihook.cluster.controller.trust import Trust
-from ocihook.errors import AccessError
 from ocihook.metrics.server import Server
 
 
@@ -79,13 +77,6 @@ class Collector:
 
 def serve(controller: Controller, trust: Trust, port: int) -> None:
     """Answer GET /metrics at *port*, in a thread of its own. Raises AccessError."""
-    try:
-        is_dual = socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if is_dual else socket.AF_INET
-        listener = socket.create_server(("", port), family=family, dualstack_ipv6=is_dual)
-    except OSError as error:
-        raise AccessError(
-            f"cannot listen at port {port}: {os.strerror(error.errno or 0)}", "Choose another --metrics"
-        ) from None
+    listener = clients.listen(port, "--metrics")
     server = Server(listener, PROGRAM, lambda: Collector(controller, trust))
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()

@@ -179,12 +179,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    allow_reuse_address = True
     daemon_threads = True
-    request_queue_size = 128
 
-    def __init__(self, port: int, certificate: Certificate, paths: Mapping[str, Answer]) -> None:
-        self.address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    def __init__(
+        self, listener: socket.socket, certificate: Certificate, paths: Mapping[str, Answer]
+    ) -> None:
+        super().__init__(("", 0), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
         self.paths = paths
         self._certificate = certificate
         self.parsing = threading.BoundedSemaphore(PARSED)
@@ -193,13 +195,6 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._answered: set[int] = set()  # those of them that have had a review's answer
         self._here = threading.local()  # the client that a thread serves
         self._lock = threading.Lock()
-        super().__init__(("", port), _Handler)
-
-    def server_bind(self) -> None:
-        """Listen for IPv4 as well."""
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        super().server_bind()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve the client in a thread; hang up on the oldest ones if there are too many."""
@@ -253,12 +248,6 @@ def serve(port: int, directory: str, paths: Mapping[str, Answer], ready: Callabl
     """
     certificate = Certificate(directory)
     certificate.load()
-    try:
-        server = _Server(port, certificate, paths)
-    except OSError as error:
-        raise AccessError(
-            f"cannot listen at port {port}: {error.strerror}", "Choose another --port"
-        ) from None
-    with server:
+    with _Server(clients.listen(port, "--port"), certificate, paths) as server:
         ready()
         server.serve_forever()
