@@ -35,6 +35,10 @@ def test_who_suffers(kernel: str) -> None:
     run(kernel, "test_suffering.py")
 
 
+def test_the_node_is_killed_again_and_again() -> None:
+    run("debian-6.12", "test_killed.py")
+
+
 def test_nodes_that_only_the_api_server_has() -> None:
     run("debian-6.12", "test_fakes.py")
 
