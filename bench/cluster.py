@@ -52,6 +52,7 @@ STOCK = ("--kube-api-qps=50", "--kube-api-burst=100")
 NAMESPACES = 20
 LOCAL = 5  # every so many pods requests local memory
 PAUSE = 2.0  # seconds
+SETTLED = 30.0  # seconds
 TRIAL = 2000  # pods for the scheduler's throughput
 LONG = 3600.0
 COUNT = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)
@@ -253,9 +254,16 @@ def usage(process: int) -> tuple[float, float]:
     return (int(fields[11]) + int(fields[12])) / ticks, pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def settled(system: System) -> bool:
+    """Whether no event has come for a while. The controller writes those of many pods one after another."""
+    before = changes(system).get("events", 0)
+    time.sleep(SETTLED)
+    return changes(system).get("events", 0) == before
+
+
 def steady(system: System, seconds: float) -> None:
     """Print what the programs and the API server do while nothing happens but reports."""
-    time.sleep(30)  # what has just been made settles
+    wait("what has just been made is told", lambda: settled(system))
     watched = {
         "bede-controller": system.running["bede-controller-0"].pid,
         "bede-webhook": system.running["bede-webhook-0"].pid,
