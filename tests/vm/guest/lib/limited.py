@@ -19,8 +19,24 @@ from vmlab.demo.sampler import parse_numa_stat
 
 CPUS = os.cpu_count() or 1
 SCANNING = Path("/sys/kernel/debug/sched/numa_balancing")  #: how often it scans a task
+LRU_GEN = Path("/sys/kernel/mm/lru_gen/enabled")
 LOADS = [str(WORKLOADS / "loads")]
+#: Holds so many MiB that cannot be moved: prints 0 once they are locked, and ends with its input.
+LOCKED = [
+    sys.executable,
+    "-ISB",
+    "-c",
+    """
+import ctypes, mmap, sys
+memory = mmap.mmap(-1, int(sys.argv[1]) << 20, flags=mmap.MAP_PRIVATE)
+for at in range(0, len(memory), 4096):
+    memory[at] = 1
+print(ctypes.CDLL(None).mlockall(1), flush=True)
+sys.stdin.readline()
+""",
+]
 SLOW = Path("/proc/lockdep").exists()  #: a debug kernel, which checks everything it does
+BATCHED = CPUS * 128 * 4096  #: bytes that CPUs keep in batches: of statistics, and on the way to the lists
 PEAK = 0.9  #: share of the highest total: until it is last reached, the demand counts as high
 
 
@@ -183,7 +199,9 @@ class Group:
     def fill(self, megabytes, *extra, hold=60):
         """Start a load, and wait until it has all of its anonymous memory, which it holds."""
         process = self.start(*LOADS, "anon", str(megabytes), "1", str(hold), *extra)
-        wait_until("the load is filled", lambda: self.total() >= megabytes * MIB)
+        # Where no limit is, what CPUs have not put on the lists yet is not there.
+        full = megabytes * MIB - BATCHED
+        wait_until("the load is filled", lambda: self.total() >= full)
         return process
 
     def lead(self, megabytes, processes=1):

@@ -14,7 +14,7 @@ from pathlib import Path
 import bounds
 import pytest
 from limited import (
-    CPUS,
+    BATCHED,
     LOADS,
     MIB,
     SLOW,
@@ -79,7 +79,7 @@ def test_no_load_passes_the_limit(load, limit):
 def agree(group):
     """Whether the exact counters and the statistics agree, except for what the CPUs keep in batches."""
     exact, statistics = group.current(), group.numa_stat()
-    return all(abs(exact[node] - statistics[node]) <= CPUS * 128 * 4096 for node in exact)
+    return all(abs(exact[node] - statistics[node]) <= BATCHED for node in exact)
 
 
 def test_huge_pages_stay_huge_on_the_far_node():

@@ -4,7 +4,6 @@
 import contextlib
 import os
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -12,24 +11,27 @@ from pathlib import Path
 import bounds
 import pytest
 from helpers import CGROUPS
-from limited import LOADS, MIB, Group, knobs, pairs, slack, undisturbed, vmstat, wait_until, write
+from limited import (
+    LOADS,
+    LOCKED,
+    LRU_GEN,
+    MIB,
+    Group,
+    knobs,
+    pairs,
+    slack,
+    undisturbed,
+    vmstat,
+    wait_until,
+    write,
+)
 from on import PATCHED, on
 
-LRU_GEN = Path("/sys/kernel/mm/lru_gen/enabled")
 TRACING = Path("/sys/kernel/tracing")
 CPU1 = Path("/sys/devices/system/cpu/cpu1/online")
 CHILDREN = 8
 #: Reads a file three times: the LRU of two lists then has it on the active one.
 READ_THRICE = "for i in 1 2 3; do cat {} >/dev/null; done"
-#: Holds so many MiB that cannot be moved.
-LOCKED = """
-import ctypes, mmap, sys
-memory = mmap.mmap(-1, int(sys.argv[1]) << 20, flags=mmap.MAP_PRIVATE)
-for at in range(0, len(memory), 4096):
-    memory[at] = 1
-print(ctypes.CDLL(None).mlockall(1), flush=True)
-sys.stdin.readline()
-"""
 
 pytestmark = [on(PATCHED, two=True), pytest.mark.usefixtures("swap")]
 
@@ -143,7 +145,7 @@ def works():
 
 def test_what_cannot_be_moved_is_not_tried_for_ever():
     with Group() as group, undisturbed():
-        process = group.start(sys.executable, "-ISB", "-c", LOCKED, "48", stdin=subprocess.PIPE)
+        process = group.start(*LOCKED, "48", stdin=subprocess.PIPE)
         assert process.stdout.readline() == "0\n"
         group.limit("N0=16M")
         assert group.local() > 32 * MIB
