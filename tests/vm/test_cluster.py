@@ -20,12 +20,12 @@ def test_the_node_by_annotations_alone(kernel: str) -> None:
     run(kernel, "test_node.py")
 
 
-@pytest.mark.parametrize("kernel", ("debian-6.12",))
+@pytest.mark.parametrize("kernel", ("debian-6.12", "bede-6.12", "bede-7.3"))
 def test_local_memory_as_a_resource(kernel: str) -> None:
     run(kernel, "test_local_memory.py")
 
 
-@pytest.mark.parametrize("kernel", ("debian-6.12",))
+@pytest.mark.parametrize("kernel", ("debian-6.12", "bede-6.12"))
 def test_what_is_learned_and_lent(kernel: str) -> None:
     run(kernel, "test_lending.py")
 
