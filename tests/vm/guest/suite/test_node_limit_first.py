@@ -126,6 +126,22 @@ def test_a_limit_above_counts_what_was_not_and_no_more():
         wait_until("it is so again", lambda: is_so(group, *children))
 
 
+def test_a_limit_goes_with_its_controller():
+    """The io controller needs the memory controller, which remains so, without its files."""
+    with Group() as group, undisturbed():
+        write(group.path / "cgroup.subtree_control", "+memory +io")
+        child = group.path / "child"
+        child.mkdir()
+        write(child / "memory.node_limit", "N0=8M")
+        write(group.path / "cgroup.subtree_control", "-memory")
+        assert not (child / "memory.node_limit").exists()
+        group.start(*LOADS, "anon", "24", "1", "60", below="child")
+        wait_until("it is filled", lambda: group.total() >= 23 * MIB)
+        write(group.path / "cgroup.subtree_control", "+memory")
+        assert set(pairs((child / "memory.node_limit").read_text()).values()) == {float("inf")}
+        assert group.local() >= 23 * MIB
+
+
 def test_what_is_charged_later_is_counted_as_before():
     with Group(limit=AMPLE) as group, undisturbed():
         (led,) = group.lead(24)
