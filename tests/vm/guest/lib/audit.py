@@ -9,7 +9,6 @@ from vmlab.demo.sampler import local_nodes
 
 PAGE = 4096
 LRU = 1 << 5  # KPF_LRU
-ANON = 1 << 12  # KPF_ANON
 
 
 def frames():
@@ -41,17 +40,15 @@ def table(name, start, end):
     return values
 
 
-def pages(cgroup, flags=LRU):
-    """(local, far) in bytes of the pages with any of *flags* that are charged to *cgroup* itself."""
+def pages(cgroup):
+    """(local, far) in bytes of the pages on the LRU lists that are charged to *cgroup* itself."""
     inode, local = cgroup.stat().st_ino, local_nodes()
     found = [0, 0]
     for node, start, end in frames():
         owners = table("/proc/kpagecgroup", start, end)
         if not owners.count(inode):
             continue
-        found_flags = table("/proc/kpageflags", start, end)
-        mine = sum(
-            1 for owner, its in zip(owners, found_flags, strict=False) if owner == inode and its & flags
-        )
+        flags = table("/proc/kpageflags", start, end)
+        mine = sum(1 for owner, flag in zip(owners, flags, strict=False) if owner == inode and flag & LRU)
         found[node not in local] += mine * PAGE
     return tuple(found)
