@@ -97,6 +97,19 @@ def knobs(values):
             write(path, text)
 
 
+@contextlib.contextmanager
+def uncached(name, megabytes):
+    """A file of that size that nobody has in memory; removed at the end."""
+    path = bounds.WORK / name
+    path.write_bytes(b"x" * megabytes * MIB)
+    os.sync()
+    bounds.forget_page_cache()
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
 def slack(limit, huge=False):
     """Bytes that *limit* MiB may be exceeded by: 0.5 %, 1 MiB, or with *huge* a huge page for each CPU."""
     return max(limit * MIB * 0.005, MIB, CPUS * 2 * MIB if huge else 0)

@@ -20,6 +20,7 @@ from limited import (
     knobs,
     pairs,
     slack,
+    uncached,
     undisturbed,
     vmstat,
     wait_until,
@@ -36,20 +37,9 @@ READ_THRICE = "for i in 1 2 3; do cat {} >/dev/null; done"
 pytestmark = [on(PATCHED, two=True), pytest.mark.usefixtures("swap")]
 
 
-@pytest.fixture
-def file():
-    """A file of 96 MiB that nobody has in memory."""
-    path = bounds.WORK / "thrice.bin"
-    path.write_bytes(b"x" * 96 * MIB)
-    os.sync()
-    bounds.forget_page_cache()
-    yield path
-    path.unlink()
-
-
 @pytest.mark.parametrize("enabled", ("7", "0"), ids=("generations", "two lists"))
-def test_page_cache_in_use_moves_as_well(file, enabled):
-    with knobs({LRU_GEN: enabled}), Group() as group, undisturbed():
+def test_page_cache_in_use_moves_as_well(enabled):
+    with knobs({LRU_GEN: enabled}), uncached("thrice.bin", 96) as file, Group() as group, undisturbed():
         read = group.start("numactl", "--membind=0", "sh", "-c", READ_THRICE.format(file))
         assert read.wait(120) == 0
         assert group.local() >= 90 * MIB

@@ -22,6 +22,7 @@ from limited import (
     complaints,
     knobs,
     pairs,
+    uncached,
     undisturbed,
     wait_until,
     write,
@@ -39,17 +40,6 @@ def lru(request):
     """Either LRU."""
     with knobs({LRU_GEN: request.param}):
         yield
-
-
-@pytest.fixture
-def file():
-    """A file of 24 MiB that nobody has in memory."""
-    path = bounds.WORK / "first.bin"
-    path.write_bytes(b"x" * 24 * MIB)
-    os.sync()
-    bounds.forget_page_cache()
-    yield path
-    path.unlink()
 
 
 def drain():
@@ -71,8 +61,8 @@ def is_so(group, *children):
     return group.current() == {0: sum(local for local, _ in found), 1: sum(far for _, far in found)}
 
 
-def test_the_first_limit_counts_what_is_there(lru, file):
-    with Group() as group, undisturbed():
+def test_the_first_limit_counts_what_is_there(lru):
+    with uncached("first.bin", 24) as file, Group() as group, undisturbed():
         write(group.path / "cgroup.subtree_control", "+memory")
         # Where there are controllers for children, processes are in children alone.
         children = [group.path / name for name in ("a", "b")]
