@@ -3,6 +3,7 @@
 
 import contextlib
 import functools
+import mmap
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from vmlab.demo.sampler import parse_numa_stat
 
 CPUS = os.cpu_count() or 1
 SCANNING = Path("/sys/kernel/debug/sched/numa_balancing")  #: how often it scans a task
+MADV_COLD = 20
 LRU_GEN = Path("/sys/kernel/mm/lru_gen/enabled")
 LOADS = [str(WORKLOADS / "loads")]
 #: Holds so many MiB that cannot be moved: prints 0 once they are locked, and ends with its input.
@@ -36,7 +38,6 @@ sys.stdin.readline()
 """,
 ]
 SLOW = Path("/proc/lockdep").exists()  #: a debug kernel, which checks everything it does
-BATCHED = CPUS * 128 * 4096  #: bytes that CPUs keep in batches: of statistics, and on the way to the lists
 PEAK = 0.9  #: share of the highest total: until it is last reached, the demand counts as high
 
 
@@ -95,6 +96,22 @@ def knobs(values):
     finally:
         for path, text in before.items():
             write(path, text)
+
+
+def drained(read):
+    """Return what *read* does once all CPUs have put what waits in their batches on the LRU.
+
+    Where no limit is, memory.node_current shows what is on the LRU. MADV_COLD begins with draining its CPU.
+    """
+    cpus = os.sched_getaffinity(0)
+    try:
+        with mmap.mmap(-1, mmap.PAGESIZE) as page:
+            for cpu in cpus:
+                os.sched_setaffinity(0, {cpu})
+                page.madvise(MADV_COLD)
+    finally:
+        os.sched_setaffinity(0, cpus)
+    return read()
 
 
 @contextlib.contextmanager
@@ -174,11 +191,18 @@ class Group:
     def limit(self, text):
         write(self.path / "memory.node_limit", text)
 
-    def current(self):
-        return pairs(self.read("memory.node_current"))
+    def divide(self, *names):
+        """Make these cgroups below, with the memory controller. Processes may then be in them alone."""
+        write(self.path / "cgroup.subtree_control", "+memory")
+        for name in names:
+            (self.path / name).mkdir()
 
-    def local(self):
-        return self.current()[0]
+    def current(self, below=""):
+        """{node: bytes} of memory.node_current, of this cgroup or of one *below* it."""
+        return pairs((self.path / below / "memory.node_current").read_text())
+
+    def local(self, below=""):
+        return self.current(below)[0]
 
     def total(self):
         return sum(self.current().values())
@@ -212,9 +236,7 @@ class Group:
     def fill(self, megabytes, *extra, hold=60):
         """Start a load, and wait until it has all of its anonymous memory, which it holds."""
         process = self.start(*LOADS, "anon", str(megabytes), "1", str(hold), *extra)
-        # Where no limit is, what CPUs have not put on the lists yet is not there.
-        full = megabytes * MIB - BATCHED
-        wait_until("the load is filled", lambda: self.total() >= full)
+        wait_until("the load is filled", lambda: drained(self.total) >= megabytes * MIB)
         return process
 
     def lead(self, megabytes, processes=1):

@@ -17,8 +17,8 @@ from limited import (
     LRU_GEN,
     MIB,
     Group,
+    drained,
     knobs,
-    pairs,
     slack,
     uncached,
     undisturbed,
@@ -56,11 +56,11 @@ def test_no_child_gives_for_all():
             group.start(*LOADS, "anon", "7", "1", "120", below=child)
         wait_until("all are full", lambda: group.local() >= CHILDREN * 7 * MIB)
         group.limit("N0=96M")
-        before = [local(group, child) for child in children[:-1]]
+        before = [group.local(child) for child in children[:-1]]
         bind = ["numactl", "--membind=0", *LOADS, "anon", "64", "1", "120"]
         group.start(*bind, below=children[-1])
         wait_until("the last one is full", lambda: group.total() >= (CHILDREN * 7 + 64) * MIB)
-        lost = [was - local(group, child) for was, child in zip(before, children[:-1], strict=True)]
+        lost = [was - group.local(child) for was, child in zip(before, children[:-1], strict=True)]
         print(f"lost in KiB: {[one >> 10 for one in lost]}; highest {group.local() / MIB:.1f} of 96 MiB")
         assert group.local() <= 96 * MIB + slack(96)
         assert sum(lost) >= 4 * MIB
@@ -74,14 +74,14 @@ def test_what_is_protected_moves_last(kind):
         write(group.path / kept / kind, "64M")
         for child in (kept, other):
             group.start(*LOADS, "anon", "32", "1", "120", below=child)
-        wait_until("both are full", lambda: group.local() >= 64 * MIB)
-        before = local(group, kept)
+        wait_until("both are full", lambda: drained(group.local) >= 64 * MIB)
+        before = group.local(kept)
         group.limit("N0=40M")
-        assert local(group, kept) >= before - MIB
+        assert group.local(kept) >= before - MIB
         assert group.local() <= 40 * MIB
         group.limit("N0=16M")  # there is no other way to hold it
         assert group.local() <= 16 * MIB
-        assert local(group, other) <= MIB
+        assert group.local(other) <= MIB
 
 
 def test_a_cgroup_can_be_removed_while_its_limit_is_lowered():
@@ -167,13 +167,6 @@ def test_a_cpu_that_goes_takes_nothing_along():
 def family(count):
     """A cgroup with so many children, which are named; yields it and their names."""
     with Group() as group:
-        write(group.path / "cgroup.subtree_control", "+memory")
         names = [f"c{n}" for n in range(count)]
-        for name in names:
-            (group.path / name).mkdir()
+        group.divide(*names)
         yield group, names
-
-
-def local(group, child):
-    """Bytes that a child has on the local node."""
-    return pairs((group.path / child / "memory.node_current").read_text())[0]

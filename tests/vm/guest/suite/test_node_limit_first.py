@@ -4,8 +4,6 @@
 The truth is /proc/kpagecgroup, which has the cgroup of every page frame.
 """
 
-import mmap
-import os
 import subprocess
 import time
 
@@ -20,6 +18,7 @@ from limited import (
     MIB,
     Group,
     complaints,
+    drained,
     knobs,
     pairs,
     uncached,
@@ -30,7 +29,6 @@ from limited import (
 from on import PATCHED, on
 
 AMPLE = "N0=900M"
-MADV_COLD = 20
 
 pytestmark = [on(PATCHED, two=True), pytest.mark.usefixtures("swap")]
 
@@ -42,32 +40,15 @@ def lru(request):
         yield
 
 
-def drain():
-    """Have each CPU put what waits in its batches on the LRU: its MADV_COLD begins with that."""
-    cpus = os.sched_getaffinity(0)
-    try:
-        with mmap.mmap(-1, mmap.PAGESIZE) as page:
-            for cpu in cpus:
-                os.sched_setaffinity(0, {cpu})
-                page.madvise(MADV_COLD)
-    finally:
-        os.sched_setaffinity(0, cpus)
-
-
 def is_so(group, *children):
-    """Whether what the kernel has counted is what the group and its children have on the LRU."""
-    drain()
-    found = [audit.pages(path) for path in (group.path, *children)]
+    """Whether what the kernel has counted is what the group and its *children* have on the LRU."""
+    found = drained(lambda: [audit.pages(group.path / below) for below in ("", *children)])
     return group.current() == {0: sum(local for local, _ in found), 1: sum(far for _, far in found)}
 
 
 def test_the_first_limit_counts_what_is_there(lru):
     with uncached("first.bin", 24) as file, Group() as group, undisturbed():
-        write(group.path / "cgroup.subtree_control", "+memory")
-        # Where there are controllers for children, processes are in children alone.
-        children = [group.path / name for name in ("a", "b")]
-        for child in children:
-            child.mkdir()
+        group.divide("a", "b")
         locked = group.start(*LOCKED, "12", below="a", stdin=subprocess.PIPE)
         assert locked.stdout.readline() == "0\n"
         group.start("sh", "-c", f"cat {file} >/dev/null; exec sleep 600", below="a")
@@ -75,15 +56,15 @@ def test_the_first_limit_counts_what_is_there(lru):
         group.start(*LOADS, "anon", "32", "1", "600", "thp", below="b")
         wait_until("all have what they want", lambda: group.total() >= 98 * MIB)
         group.limit(AMPLE)
-        wait_until("counted is what is there", lambda: is_so(group, *children))
+        wait_until("counted is what is there", lambda: is_so(group, "a", "b"))
         counted = group.current()
         assert counted[1] >= 15 * MIB
-        by_child = [pairs((child / "memory.node_current").read_text()) for child in children]
+        by_child = [group.current(child) for child in ("a", "b")]
         assert counted == {node: sum(one[node] for one in by_child) for node in counted}
         # What moves remains counted: each page once.
         group.limit("N0=48M")
         assert group.local() <= 48 * MIB
-        wait_until("they agree again", lambda: is_so(group, *children))
+        wait_until("they agree again", lambda: is_so(group, "a", "b"))
 
 
 def test_limits_come_and_go_and_nothing_is_counted_twice(lru):
@@ -113,22 +94,19 @@ def test_limits_come_and_go_and_nothing_is_counted_twice(lru):
 def test_a_limit_above_counts_what_was_not_and_no_more():
     """A child has a limit of its own first; the parent's counts the child's sibling."""
     with Group() as group, undisturbed():
-        write(group.path / "cgroup.subtree_control", "+memory")
-        children = [group.path / name for name in ("limited", "free")]
-        for child in children:
-            child.mkdir()
-        write(children[0] / "memory.node_limit", AMPLE)
+        group.divide("limited", "free")
+        write(group.path / "limited/memory.node_limit", AMPLE)
         command = [*LOADS, "anon", "24", "1", "600"]
-        for child in children:
-            group.start(*command, below=child.name)
+        for child in ("limited", "free"):
+            group.start(*command, below=child)
         wait_until("both are filled", lambda: group.total() >= 47 * MIB)
         group.limit("N0=32M")
         assert group.local() <= 32 * MIB
-        wait_until("counted is what is there", lambda: is_so(group, *children))
-        write(children[0] / "memory.node_limit", "N0=max")
+        wait_until("counted is what is there", lambda: is_so(group, "limited", "free"))
+        write(group.path / "limited/memory.node_limit", "N0=max")
         group.limit("N0=max")
         group.limit(AMPLE)
-        wait_until("it is so again", lambda: is_so(group, *children))
+        wait_until("it is so again", lambda: is_so(group, "limited", "free"))
 
 
 def test_a_limit_goes_with_its_controller():

@@ -11,13 +11,13 @@ import bounds
 import pytest
 from helpers import BALANCING, STEADY
 from limited import (
-    BATCHED,
     LOADS,
     MIB,
     SCANNING,
     Group,
     answer,
     ask,
+    drained,
     knobs,
     slack,
     undisturbed,
@@ -58,7 +58,7 @@ def test_lowering_moves_the_excess_and_raising_lets_in():
         group.limit("N0=max")
         steered = group.events()["steered"]
         group.start(*LOADS, "anon", "100", "1", "60")
-        wait_until("the second load is filled", lambda: group.total() >= total + 100 * MIB - BATCHED)
+        wait_until("the second load is filled", lambda: drained(group.total) >= total + 100 * MIB)
         assert group.local() >= (256 + 90) * MIB  # all new memory, except what the wait may have missed
         assert group.events()["steered"] == steered
 
