@@ -91,6 +91,13 @@ static bool tasks_are_past(const struct bede_holder *holder, uint64_t fence)
 	       usage >= holder->last_fence;
 }
 
+uint64_t bede_holder_end(const struct bede_holder *holder, uint64_t room)
+{
+	uint64_t usage = holder->control.current;
+
+	return room ? usage + room : minimum(usage, holder->last_fence);
+}
+
 /*
  * Reads memory.high in every turn, even if the fence need not move: systemd writes all limits of a unit
  * when one of them changes ("docker update"), and its "max" would be no fence.

@@ -59,6 +59,12 @@ struct bede_holder {
 };
 
 /*
+ * The total usage at which a bound would be passed, by its room; no higher than the fence stands already, if it is passed: a fence that
+ * rises with the usage stops nobody.
+ */
+uint64_t bede_holder_end(const struct bede_holder *holder, uint64_t room);
+
+/*
  * Move the fence to so many bytes, at most to the user's own memory.high. It stays where it is if tasks are past it, and past the new
  * one too: last_fence tells. Returns 0 or a negative errno.
  */

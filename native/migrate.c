@@ -228,7 +228,7 @@ static int turn(struct bede_holder *holder, uint64_t *room)
 
 	bede_swapguard_update(&holder->swap, pressed && ours && holder->ceilings_room);
 	*room = fenced ? left : control->bound / 4;
-	return bede_holder_fence(holder, fenced && !stuck ? control->current + left : BEDE_NO_LIMIT);
+	return bede_holder_fence(holder, fenced && !stuck ? bede_holder_end(holder, left) : BEDE_NO_LIMIT);
 }
 
 static int destroy(struct bede_holder *holder)

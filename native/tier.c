@@ -155,17 +155,12 @@ static bool stalled(const struct bede_holder *holder)
 }
 
 /*
- * The total usage at which the bound would be passed; no higher than it stands already, if it is passed: tasks then make room before
- * they go on. While the swap guard is engaged, it ends where another limit is near, so that the guard can let the kernel swap before
- * that limit is reached.
+ * Where the bound would be passed. While the swap guard is engaged, no further than where another limit is near, so that the guard can
+ * let the kernel swap before that limit is reached.
  */
 static uint64_t fence(const struct bede_holder *holder, uint64_t room)
 {
-	uint64_t usage = holder->control.current;
-
-	if (!room)
-		return minimum(usage, holder->last_fence);
-	return usage + (holder->swap.engaged ? minimum(room, holder->ceilings_room) : room);
+	return bede_holder_end(holder, holder->swap.engaged ? minimum(room, holder->ceilings_room) : room);
 }
 
 /*

@@ -3,7 +3,7 @@
  * Runs the native code under the sanitizers, without a kernel: parses texts from files, and runs a
  * holder on a directory of plain files instead of a cgroup (a mock: plain files have no events).
  *
- *     harness numa FILE | lru FILE PATH [INODE] | hold DIR LRU_FILE MILLISECONDS | deadline
+ *     harness numa FILE | lru FILE PATH [INODE] | hold DIR LRU_FILE MILLISECONDS [BACKEND] | deadline
  *     harness recount DIR LRU_FILE CURRENT AT_US...
  *     harness shortage FILE...
  *     harness vmas MAPS NUMA_MAPS LOCAL_MASK | tree DIR | order RANGES HEAT
@@ -49,13 +49,13 @@ static int parse(int argc, char **argv)
 	return err ? 1 : 0;
 }
 
-static int hold(char **argv)
+static int hold(char **argv, const char *backend)
 {
 	struct bede_params params = { .lru_path = "/a",
 				      .lru_file = argv[3],
 				      .local_mask = 1,
 				      .far_mask = 2,
-				      .backend = "tier",
+				      .backend = backend,
 				      .bound = 1 << 20,
 				      .user_high = BEDE_NO_LIMIT,
 				      .user_swap_max = BEDE_NO_LIMIT,
@@ -193,8 +193,8 @@ int main(int argc, char **argv)
 		return shortage(argc, argv);
 	if (argc == 2 && !strcmp(argv[1], "deadline"))
 		return deadline();
-	if (argc == 5 && !strcmp(argv[1], "hold"))
-		return hold(argv);
+	if ((argc == 5 || argc == 6) && !strcmp(argv[1], "hold"))
+		return hold(argv, argc == 6 ? argv[5] : "tier");
 	if (argc == 5 && !strcmp(argv[1], "vmas"))
 		return vmas_of(argv);
 	if (argc == 3 && !strcmp(argv[1], "tree"))
