@@ -14,6 +14,8 @@ from typing import NoReturn
 from ocihook.cluster import quantity, words
 from ocihook.errors import EXIT_OUTPUT, BedeError, InputError
 
+_NUDGE = signal.SIGURG  # what nobody else uses, and what ends no program
+
 
 def parser(program: str, what: str) -> argparse.ArgumentParser:
     """Return a parser with the options that all of them have; *what* they do is in `--help`."""
@@ -47,6 +49,25 @@ def share_or_size(text: str) -> Callable[[int], int]:
     return lambda total: total * int(number) // 100
 
 
+def _wake_main() -> None:
+    """Have the main thread handle each signal at once, whichever thread the kernel gives it to.
+
+    Python handles signals in its main thread, which misses those of other threads while it waits for a lock.
+    """
+    signal.signal(_NUDGE, lambda number, frame: None)
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    main = threading.get_ident()
+
+    def follow() -> None:
+        while True:
+            if any(number != _NUDGE for number in os.read(read, 64)):
+                signal.pthread_kill(main, _NUDGE)
+
+    threading.Thread(target=follow, name="signals", daemon=True).start()
+
+
 def checked(program: str, run: Callable[[], None]) -> int:
     """Call *run*, which imports what it needs. Return the exit status; print an error as one line."""
 
@@ -61,6 +82,7 @@ def checked(program: str, run: Callable[[], None]) -> int:
         os._exit(EXIT_OUTPUT)
 
     signal.signal(signal.SIGTERM, end)
+    _wake_main()
     threading.excepthook = broken
     try:
         run()

@@ -55,13 +55,36 @@ def test_what_bede_node_cannot_do_is_one_line(words: tuple[str, ...], why: str) 
     assert len(done.stderr.splitlines()) == 1
 
 
+WAITS = """
+import signal, sys, threading
+from ocihook.cluster import door
+def run():
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # so another thread gets it
+    print("ready", flush=True)
+    threading.Event().wait()
+sys.exit(door.checked("x", run))
+"""
+
+
+def test_it_ends_when_it_is_told_to_whichever_thread_is_told(request: pytest.FixtureRequest) -> None:
+    process = subprocess.Popen([sys.executable, "-c", WAITS], stdout=subprocess.PIPE, text=True)
+    request.addfinalizer(process.kill)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    assert process.wait(20) == 0
+
+
 @pytest.fixture
 def restored() -> Iterator[None]:
     """What a program sets for its whole process is as before."""
-    before = (threading.excepthook, signal.getsignal(signal.SIGTERM))
+    before = (threading.excepthook, signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGURG))
     yield
     threading.excepthook = before[0]
     signal.signal(signal.SIGTERM, before[1])
+    signal.signal(signal.SIGURG, before[2])
+    signal.set_wakeup_fd(-1)
 
 
 @pytest.mark.usefixtures("restored")
