@@ -12,7 +12,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -44,6 +44,8 @@ LARGE_SECONDS = (
 )
 PARSED = 1  #: bodies that are in memory as objects at a time: these take up to thirty times as much
 HEALTH = "/healthz"
+#: Seconds for which a server that was told to end goes on: API servers ask it until they know that it goes.
+LEAVING = 5.0
 
 
 class Certificate:
@@ -102,12 +104,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.connection.settimeout(SECONDS)
-        with self.server.within(WHOLE):
+        with self.server.within(WHOLE), self.server.at_work():
             super().handle_one_request()
 
     def do_GET(self) -> None:
-        """Answer whoever asks whether it is alive."""
-        self._send(200 if self.path == HEALTH else 404, b"ok\n" if self.path == HEALTH else b"")
+        """Answer whoever asks whether it is alive, and stays so."""
+        if self.path != HEALTH:
+            self._send(404, b"")
+        elif self.server.leaving:
+            self._send(503, b"ends\n")
+        else:
+            self._send(200, b"ok\n")
 
     def do_POST(self) -> None:
         """Answer a review."""
@@ -166,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        if time.monotonic() - self._began >= LIFE:
+        if self.server.leaving or time.monotonic() - self._began >= LIFE:
             self.send_header("Connection", "close")  # which ends it here as well, once this has been sent
         self.end_headers()
         self.wfile.write(body)
@@ -195,6 +202,9 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._answered: set[int] = set()  # those of them that have had a review's answer
         self._here = threading.local()  # the client that a thread serves
         self._lock = threading.Lock()
+        self.leaving = False  #: whether it was told to end
+        self._requests = 0  # that are being answered
+        self._idle = threading.Condition()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve the client in a thread; hang up on the oldest ones if there are too many."""
@@ -229,6 +239,26 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         """Hang up on the client that this thread serves, if the block takes longer than that."""
         return clients.within(seconds, self._here.client)
 
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Count a request as one that is being answered."""
+        with self._idle:
+            self._requests += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._requests -= 1
+                self._idle.notify_all()
+
+    def leave(self) -> None:
+        """Go on for a while, hang up after each answer, and end with the last one."""
+        self.leaving = True
+        time.sleep(LEAVING)
+        self.shutdown()
+        with self._idle:
+            self._idle.wait_for(lambda: not self._requests, WHOLE)
+
     def answered(self) -> None:
         """Note that the client that this thread serves has had a review's answer."""
         with self._lock:
@@ -244,10 +274,16 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 def serve(port: int, directory: str, paths: Mapping[str, Answer], ready: Callable[[], None]) -> None:
     """Answer POST requests for *paths* at *port*, with the certificate in *directory*. Raises AccessError.
 
-    Call *ready* once it listens.
+    Call *ready* once it listens. If a signal raises SystemExit, it is raised when nobody asks any more.
     """
     certificate = Certificate(directory)
     certificate.load()
     with _Server(clients.listen(port, "--port"), certificate, paths) as server:
+        serving = threading.Thread(target=server.serve_forever, name="server", daemon=True)
+        serving.start()
         ready()
-        server.serve_forever()
+        try:
+            serving.join()
+        except SystemExit:
+            server.leave()
+            raise

@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -282,6 +283,52 @@ def test_a_connection_may_be_idle_for_longer_than_the_api_server_leaves_it(
         client.request("POST", "/echo", str(number))
         assert client.getresponse().read() == b'{"got": %d}' % number
         time.sleep(0.6)
+
+
+SERVE = """
+import sys, time, types
+from ocihook.cluster import door
+from ocihook.cluster.webhook import server
+server.time = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: sys.stdin.readline())
+paths = {"/echo": lambda raw: {"got": raw}}
+ready = lambda: print("ready", flush=True)
+sys.exit(door.checked("x", lambda: server.serve(int(sys.argv[1]), sys.argv[2], paths, ready)))
+"""
+
+
+def test_who_asks_one_that_was_told_to_end_is_answered(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """API servers go on asking until they know that it goes; unanswered, a pod would be made as it is."""
+    certify(tmp_path, "first")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    line = [sys.executable, "-c", SERVE, str(port), str(tmp_path)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        request.addfinalizer(process.kill)
+        assert process.stdout.readline() == "ready\n"
+        kept, waits = (connection(port, tmp_path) for _ in range(2))
+        kept.request("POST", "/echo", b"1")
+        assert kept.getresponse().read() == b'{"got": 1}'
+        waits.putrequest("POST", "/echo")
+        waits.putheader("Content-Length", "3")
+        waits.endheaders(b"2")
+        process.terminate()
+        while asked(port, tmp_path, "GET", "/healthz")[0] != 503:
+            time.sleep(0.05)
+        kept.request("POST", "/echo", b"3")
+        answer = kept.getresponse()
+        assert (answer.read(), answer.getheader("Connection")) == (b'{"got": 3}', "close")
+        assert asked(port, tmp_path, "POST", "/echo", b"4") == (200, b'{"got": 4}')
+        process.stdin.write("the time to leave is over\n")
+        process.stdin.flush()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"it ended with {process.wait(1)} before its last answer")
+        waits.send(b"34")
+        assert waits.getresponse().read() == b'{"got": 234}'
+        assert process.wait(30) == 0
 
 
 def test_a_new_certificate_is_used_at_once(served: int, tmp_path: Path) -> None:
