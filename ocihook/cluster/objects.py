@@ -21,6 +21,7 @@ _LONGEST = 200  # characters of a node's message
 BUDGET = 10  #: per cent of slowdown that is accepted, unless a profile says otherwise
 READY = "Ready"  #: the condition's type
 HOLDS = "HoldsBounds"  #: the reason of a condition that is true
+NO_FAR_MEMORY = "NoFarMemory"  #: the reason where no memory is far, so that there is nothing to hold
 
 
 class Slot(NamedTuple):

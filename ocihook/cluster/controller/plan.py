@@ -170,7 +170,9 @@ def _resources(node: Node, sizes: dict[str, int]) -> list[Request]:
 
 
 def _taint(node: Node, local: NodeLocalMemory | None) -> list[Request]:
-    unready = local is not None and local.report is not None and not local.report.ready.holds
+    ready = None if local is None or local.report is None else local.report.ready
+    # A node without far memory has nothing to offer, and is as good as any for pods without a bound.
+    unready = ready is not None and not ready.holds and ready.reason != objects.NO_FAR_MEMORY
     if unready == node.unready:
         return []
     others = [dict(one) for one in node.taints]

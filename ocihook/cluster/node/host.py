@@ -11,7 +11,7 @@ from ocihook.backends import choose
 from ocihook.cgroup import path
 from ocihook.cluster.node import plan
 from ocihook.cluster.node.probing import Usage
-from ocihook.cluster.objects import HOLDS, Bounded, Ready, Slot
+from ocihook.cluster.objects import HOLDS, NO_FAR_MEMORY, Bounded, Ready, Slot
 from ocihook.control.status import Status
 from ocihook.errors import BedeError, HostError
 from ocihook.topology import nodes
@@ -30,7 +30,7 @@ def memory(reserve: Callable[[int], int]) -> tuple[Memory, Ready]:
     try:
         tiers = nodes.present(config.load().far_nodes)
     except HostError as error:
-        return Memory(0, 0), Ready(False, "NoFarMemory", error.message)
+        return Memory(0, 0), Ready(False, NO_FAR_MEMORY, error.message)
     except BedeError as error:
         return Memory(0, 0), Ready(False, "BadConfiguration", error.message)
     total = nodes.room(tiers.local)[1]

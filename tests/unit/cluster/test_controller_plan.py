@@ -181,6 +181,13 @@ def test_a_node_that_cannot_hold_bounds_is_the_last_choice() -> None:
     assert request.body["spec"]["taints"] == [{"key": "other", "effect": "NoSchedule"}]
 
 
+def test_a_node_without_far_memory_is_as_good_as_any() -> None:
+    none = replace(LOCAL, report=replace(REPORT, ready=Ready(False, objects.NO_FAR_MEMORY, "")))
+    assert requests(NODE, none, []) == []
+    (request,) = requests(replace(NODE, unready=True), none, [])
+    assert request.body["spec"]["taints"] == []
+
+
 def test_what_is_kept_of_a_node() -> None:
     raw = {
         "metadata": {"name": "n1", "uid": "u1", "resourceVersion": "7"},

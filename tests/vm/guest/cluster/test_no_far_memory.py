@@ -22,10 +22,15 @@ def running():
     bede_system.uninstall()
 
 
+def local():
+    """The node's NodeLocalMemory; empty while there is none."""
+    found = [one for one in got("nodelocalmemory")["items"] if one["metadata"]["name"] == NODE]
+    return found[0] if found else {}
+
+
 def ready():
     """The condition Ready of the node's NodeLocalMemory; empty while there is none."""
-    found = [one for one in got("nodelocalmemory")["items"] if one["metadata"]["name"] == NODE]
-    conditions = found[0].get("status", {}).get("conditions", []) if found else []
+    conditions = local().get("status", {}).get("conditions", [])
     return next((one for one in conditions if one["type"] == "Ready"), {})
 
 
@@ -38,7 +43,9 @@ def test_it_says_why_it_offers_nothing():
     def taints():
         return [one["key"] for one in got("node", NODE)["spec"].get("taints", [])]
 
-    wait_until("it has Bede's taint", lambda: UNREADY in taints(), DEADLINE)
+    # The controller gives an object its owner when it looks at the node.
+    wait_until("the controller has seen it", lambda: "ownerReferences" in local()["metadata"], DEADLINE)
+    assert UNREADY not in taints()
     assert RESOURCE not in got("node", NODE)["status"]["capacity"]
 
 
