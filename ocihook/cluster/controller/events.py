@@ -19,6 +19,7 @@ UNREACHED = "WebhookUnreached"
 BOUND = "LocalMemoryBound"
 REFUSED = "LocalMemoryRefused"
 SUFFERING = "LocalMemorySuffering"
+EVICTED = "LocalMemoryEvicted"
 SOURCE = "bede-controller"
 #: Seconds in which a pod's first events may be missing, since the controller before this one has
 #: ended. Longer than a change of controllers takes, and much shorter than events are kept: an hour.

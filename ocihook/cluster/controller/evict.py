@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from ocihook.cluster.api import CONFLICT, NOT_FOUND, Api, RefusedError
+from ocihook.cluster.controller import events
+from ocihook.cluster.fields import Json
 from ocihook.cluster.pods import Pod
 from ocihook.cluster.watching import tell
 from ocihook.errors import ClusterError
@@ -14,8 +19,9 @@ NEEDED = "what it borrowed is needed"
 class Evictor:
     """Knows how this cluster's Eviction API is called."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, tell_of: Callable[[Json], None]) -> None:
         self._api = api
+        self._tell_of = tell_of  # sends an event, sooner or later
         self._version = ""
 
     def evict(self, pod: Pod, why: str = NEEDED) -> list[ClusterError]:
@@ -39,7 +45,9 @@ class Evictor:
             if error.status in (NOT_FOUND, CONFLICT):
                 return  # it is gone, or another one of its name is there
             raise
-        tell("bede-controller", f"pod {pod.key}: evicted: {why}")
+        tell(events.SOURCE, f"pod {pod.key}: evicted: {why}")
+        about = events.About("v1", "Pod", pod.namespace, pod.name, pod.uid)
+        self._tell_of(events.event(about, events.EVICTED, f"it was evicted: {why}", time.time()))
 
     def _policy(self) -> str:
         """Return the version of the API: policy/v1 since Kubernetes 1.22."""

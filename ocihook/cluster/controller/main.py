@@ -23,6 +23,7 @@ from ocihook.cluster.controller.waiting import Waiting
 from ocihook.cluster.objects import NodeLocalMemory
 from ocihook.cluster.pods import Pod
 from ocihook.cluster.profiles import Profile
+from ocihook.cluster.pulse import Pulse
 from ocihook.cluster.watching import Mirror, tell
 from ocihook.cluster.work import Work
 from ocihook.errors import ClusterError
@@ -74,7 +75,7 @@ class Controller:
         self._errors = 0
         self._acts = False
         self._anew = pending.Anew()
-        self._evictor = Evictor(api)
+        self._evictor = Evictor(api, self._outbox.put)
         self._nodes: Mirror[Node] = Mirror(api, _NODES, plan.keep_node, self._changed)
         self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
         asked = {"labelSelector": words.BOUND}
@@ -101,13 +102,16 @@ class Controller:
             Chore.PROFILES: self._judge,
         }
         self.work.put(Chore.NODES)
+        pulse = Pulse(PROGRAM)
+        pulse.start()
         while True:
             name = self.work.take()
             try:
-                if isinstance(name, Chore):
-                    chores[name]()
-                else:
-                    self.look(name)
+                with pulse.turn():
+                    if isinstance(name, Chore):
+                        chores[name]()
+                    else:
+                        self.look(name)
             except Exception as error:  # what others have written must not keep the controller from the rest
                 text = f"internal error: {type(error).__name__}: {error}"[:400]
                 if isinstance(error, ClusterError):

@@ -17,8 +17,8 @@ from ocihook.cluster.fields import Json
 from ocihook.cluster.node import host, plan
 from ocihook.cluster.node.probing import Prober
 from ocihook.cluster.objects import NodeLocalMemory, Ready, Report
+from ocihook.cluster.pulse import Pulse
 from ocihook.cluster.watching import Backoff, Mirror, tell
-from ocihook.engines import kubelet
 from ocihook.errors import BedeError, ClusterError
 
 PROGRAM = "bede-node"
@@ -125,16 +125,18 @@ class Node:
 
     def _follow(self) -> None:
         told = ""
+        pulse = Pulse(PROGRAM)
+        pulse.start()
         while True:
-            kubelet.keep_mark()
-            report = self.look(self._mirror.get(self._name))
-            try:
-                self._reporter.send(report)
-                told = ""
-            except ClusterError as error:
-                if error.message != told:
-                    tell(PROGRAM, error.message)
-                told = error.message
+            with pulse.turn():
+                report = self.look(self._mirror.get(self._name))
+                try:
+                    self._reporter.send(report)
+                    told = ""
+                except ClusterError as error:
+                    if error.message != told:
+                        tell(PROGRAM, error.message)
+                    told = error.message
             self._asked.wait(LOOK)
             self._asked.clear()
 

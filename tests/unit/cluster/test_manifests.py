@@ -13,7 +13,7 @@ from ocihook.cluster.controller.trust import CONFIGURATIONS, SECRET
 from ocihook.cluster.node import program as node
 from ocihook.cluster.objects import Bound, Bounded, Ready, Report, Slot, spec, status
 from ocihook.cluster.webhook import program as webhook
-from ocihook.engines import kubelet
+from ocihook.engines import cri, kubelet
 
 Json = dict[str, Any]
 BASE = Path(__file__).resolve().parents[3] / "kubernetes/base"
@@ -45,6 +45,11 @@ ALLOWED = {
     ("bede-controller", "bede-system", "", "secrets", "bede-webhook"): "get",
     ("bede-webhook", "bede-system", "", "pods", ""): "get",
     ("bede-webhook", "cluster", "bede.dev", "localmemoryprofiles", ""): "list watch",
+    # No program has these, but whoever may edit or view a namespace.
+    ("bede-profiles-edit", "cluster", "bede.dev", "localmemoryprofiles", ""): (
+        "get list watch create update patch delete deletecollection"
+    ),
+    ("bede-profiles-view", "cluster", "bede.dev", "localmemoryprofiles", ""): "get list watch",
 }
 
 
@@ -99,6 +104,9 @@ def test_no_program_has_a_power_that_it_does_not_need() -> None:
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
         assert container["resources"].keys() == {"requests", "limits"}
+        assert {one["name"] for one in container.get("volumeMounts", [])} == {
+            one["name"] for one in pod.get("volumes", [])
+        }
         has_host = any("hostPath" in volume for volume in pod.get("volumes", []))
         assert has_host == (name == "bede-node") == (context["runAsUser"] == 0)
 
@@ -112,7 +120,13 @@ def test_the_programs_understand_their_arguments() -> None:
         if program is node:
             assert door.share_or_size(args.reserve)(1000) == 100
             mounted = {one["mountPath"] for one in container["volumeMounts"]}
-            assert {kubelet.PLUGINS, "/run/bede", "/etc/bede", "/sys/fs/cgroup"} < mounted
+            bundles = cri.BUNDLES[0].removesuffix("/{id}")
+            mark = f"{kubelet.PLUGINS}/{kubelet.MARK}"
+            token = "/var/run/secrets/kubernetes.io/serviceaccount"
+            # Nothing above these: engines' sockets and the kubelet's are there, and lead to root on the node.
+            assert mounted == {bundles, mark, token, "/run/bede", "/etc/bede", "/sys/fs/cgroup"}
+            host = {one["hostPath"]["path"] for one in pod["volumes"] if "hostPath" in one}
+            assert host == mounted - {token}
         else:
             assert args.namespace == words.NAMESPACE
         if program is controller:
@@ -200,5 +214,6 @@ def test_the_nodes_programs_are_mounted_for_all_of_them() -> None:
         # Not by `images`: kubectl before 1.21 looks for containers in the custom resources' schemas, too.
         assert container["image"].startswith("debian:")
         # The client library reads the host's authorities, whether it uses them or not.
-        assert [one["mountPath"] for one in container["volumeMounts"]] == ["/usr", "/etc/ssl"]
+        # Not /etc/ssl, which has private keys.
+        assert [one["mountPath"] for one in container["volumeMounts"]] == ["/usr", "/etc/ssl/certs"]
         assert all(one["readOnly"] for one in container["volumeMounts"])

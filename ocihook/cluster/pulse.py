@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ends a program whose main loop hangs, so that the cluster starts it again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from ocihook.errors import EXIT_OUTPUT, BedeError
+
+#: Seconds that one turn of a loop may take. A turn sends a few requests, of which each is given up after 35.
+MOST = 300.0
+
+
+class Pulse:
+    """Watches the turns of one loop, in a thread of its own."""
+
+    def __init__(self, program: str, most: float = MOST) -> None:
+        self._program, self._most = program, most
+        self._began: float | None = None  # by the monotonic clock; None between turns
+
+    def start(self) -> None:
+        """Begin to watch."""
+        threading.Thread(target=self._watch, name="pulse", daemon=True).start()
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """End the program if the block takes too long."""
+        self._began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began = None
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(self._most / 10)
+            began = self._began
+            if began is not None and time.monotonic() - began > self._most:
+                hangs = BedeError(f"the main loop has hung for {self._most:.0f} s", "It is started again")
+                print(hangs.line(self._program), file=sys.stderr, flush=True)
+                os._exit(EXIT_OUTPUT)
