@@ -18,6 +18,10 @@
 {{- $_ := set .it "apiVersion" $beta -}}
 {{- end -}}
 {{- end -}}
+{{- if and (eq .it.kind "PodDisruptionBudget") (not (.top.Capabilities.APIVersions.Has "policy/v1")) -}}
+{{- /* So before Kubernetes 1.21. */ -}}
+{{- $_ := set .it "apiVersion" "policy/v1beta1" -}}
+{{- end -}}
 {{- if and (eq .it.kind "RuntimeClass") .top.Values.runtimeClass.scheduling -}}
 {{- $_ := set .it "scheduling" .top.Values.runtimeClass.scheduling -}}
 {{- end -}}
@@ -43,10 +47,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
 {{- define "bede.policy" -}}
-{{- range .it.spec.matchConditions -}}
-{{- $account := printf "serviceaccount:%s:" $.top.Release.Namespace -}}
-{{- $_ := set . "expression" (replace "serviceaccount:bede-system:" $account .expression) -}}
-{{- end -}}
 {{- range .it.spec.variables -}}
 {{- if eq .name "classes" -}}
 {{- $_ := set . "expression" (toJson $.top.Values.webhook.runtimeClasses | replace "\"" "'") -}}
