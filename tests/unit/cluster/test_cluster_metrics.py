@@ -22,6 +22,7 @@ from ocihook.cluster.objects import Bound, Bounded, NodeLocalMemory, Ready, Repo
 from ocihook.cluster.pods import Pod
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples/prometheus"
+COMPATIBILITY = EXAMPLES.parents[1] / "docs/compatibility.md"
 DASHBOARD: dict[str, Any] = json.loads((EXAMPLES / "grafana-cluster.json").read_text())
 WEB, LOG = Slot("u1", "web"), Slot("u1", "log")
 SUFFERING = 'bede_cluster_suffering_ratio{container="web",namespace="ns",node="n1",pod="p"} 0.4'
@@ -63,6 +64,15 @@ def told(monkeypatch: pytest.MonkeyPatch, now: Known) -> list[str]:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Collector(controller, trust))
     return generate_latest(registry).decode().splitlines()
+
+
+@pytest.mark.parametrize("what", ["the cluster, at each `bede-controller`", "each node of it"])
+def test_what_is_promised_is_there(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    lines = told(monkeypatch, known(bounded(WEB, suffers=400), bounded(LOG)))
+    (row,) = re.findall(rf"(?m)^\| {re.escape(what)} \| (.*) \|$", COMPATIBILITY.read_text())
+    promised = set(re.findall(r"`([^`]+)`", row))
+    assert promised
+    assert promised - {re.split(r"[ {]", line)[0] for line in lines} == set()
 
 
 def test_each_node_has_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
