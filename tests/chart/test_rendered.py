@@ -6,6 +6,7 @@ It needs no machine, but a download, which is in the cache afterwards.
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -81,6 +82,20 @@ def test_it_makes_what_kustomize_makes(
         for each in (one, made[key]):
             sort_volumes(each)
         assert made[key] == one, key
+
+
+def test_the_overlay_of_the_page_does_what_the_page_says(programs: Path, tmp_path: Path) -> None:
+    page = (packages.ROOT / "docs/kubernetes.md").read_text()
+    (overlay,) = re.findall(r"(?ms)^```yaml\n(# overlay/kustomization.yaml\n.*?)^```$", page)
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes", symlinks=True)
+    (tmp_path / "overlay").mkdir()
+    (tmp_path / "overlay/kustomization.yaml").write_text(overlay)
+    made = kustomized(programs, tmp_path / "overlay")
+    for name in ("node", "controller", "webhook"):
+        assert pod(made, name)["spec"]["nodeSelector"] == {"kubernetes.io/os": "linux", "far-memory": "yes"}
+    assert arguments(made, "node", NAMESPACE).reserve == "4Gi"
+    budgets = {name for kind, _, name in made if kind == "PodDisruptionBudget"}
+    assert budgets == {"bede-webhook", "bede-controller"}
 
 
 def sort_volumes(one: Json) -> None:

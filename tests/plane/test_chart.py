@@ -86,6 +86,30 @@ def test_it_is_installed_upgraded_and_uninstalled(command: Helm, api: Api) -> No
         assert [one["clientConfig"]["caBundle"] for one in hooks] == [secret["ca.crt"]] * len(hooks)
 
     command("uninstall", "bede")
+    gone(api)
+
+
+def test_it_takes_over_what_kustomize_has_made(command: Helm, plane: Plane, api: Api) -> None:
+    for folder in ("base", "from-the-node"):  # the namespace first, and what is in it
+        plane.kubectl("apply", "-k", str(packages.ROOT / "kubernetes" / folder))
+    secret = ["secret", "generic", "bede-webhook", "-n", NAMESPACE, "--from-literal=ca.crt=x"]
+    made = plane.kubectl("create", *secret)
+    assert made.returncode == 0, made.stderr
+    before = api.get(f"{APPS}/daemonsets/bede-node")
+    # Helm 4 applies on the server, where kubectl's fields are kubectl's.
+    more = ["--force-conflicts"] if command("version", "--short").startswith("v4") else []
+    values = "fromTheNode=true,node.reserve=4Gi"
+    command("install", "bede", CHART, "--take-ownership", *more, "--set", values)
+    after = api.get(f"{APPS}/daemonsets/bede-node")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert container(api)["args"] == ["--reserve=4Gi"]
+    command("uninstall", "bede")
+    api.send("DELETE", SECRET, {})  # which was not Helm's
+    gone(api)
+
+
+def gone(api: Api) -> None:
+    """Nothing of Bede is left but the custom resources."""
     assert is_there(api, CUSTOM)
     for path in (*CONFIGURATIONS, SECRET, f"{APPS}/daemonsets/bede-node", f"{APPS}/deployments/bede-webhook"):
         assert not is_there(api, path), path

@@ -181,6 +181,14 @@ def test_a_node_that_cannot_hold_bounds_is_the_last_choice() -> None:
     assert request.body["spec"]["taints"] == [{"key": "other", "effect": "NoSchedule"}]
 
 
+def test_a_node_whose_agent_never_was_offers_nothing() -> None:
+    """Without Bede's package, pods with a bound could not start. An agent that died comes back."""
+    lost = replace(LOCAL, report=replace(REPORT, ready=Ready(False, "AgentDown", "")))
+    assert plan.capacity(lost, [], 0) == 0
+    assert plan.capacity(lost, [], GIB) == GIB
+    assert plan.capacity(LOCAL, [], 0) == REPORT.capacity == plan.capacity(lost, [], 1 << 50)
+
+
 def test_a_node_without_far_memory_is_as_good_as_any() -> None:
     none = replace(LOCAL, report=replace(REPORT, ready=Ready(False, objects.NO_FAR_MEMORY, "")))
     assert requests(NODE, none, []) == []

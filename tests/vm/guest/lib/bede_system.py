@@ -23,17 +23,8 @@ NAMESPACE = "bede-system"
 RESOURCE = "bede.dev/local-memory"
 LENT = "bede.dev/lent-memory"
 NODE = "box"
-CERTIFICATE = f"""
-set -e
-cd "$(mktemp -d)"
-service=bede-webhook.{NAMESPACE}.svc
-openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=bede -keyout ca.key -out ca.crt
-openssl req -newkey rsa:2048 -nodes -subj "/CN=$service" -keyout tls.key -out tls.csr
-echo "subjectAltName=DNS:$service" > names
-openssl x509 -req -days 365 -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile names -out tls.crt
-kubectl create secret generic bede-webhook -n {NAMESPACE} --from-file=ca.crt --from-file=tls.crt \
-    --from-file=tls.key --dry-run=client -o yaml | kubectl apply -f -
-"""
+#: an authority of its own each time
+CERTIFICATE = f"set -e; cd $(mktemp -d); sh {KUBERNETES}/certificate.sh >made; kubectl apply -f made"
 
 
 def certify():
