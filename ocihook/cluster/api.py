@@ -79,6 +79,7 @@ class Api:
         settings.connection_pool_maxsize = 16  # watches keep theirs
         self._settings = settings
         self.before_change: Callable[[], None] = lambda: None  #: is called before each change is sent
+        self.progress: Callable[[], None] = lambda: None  #: is called after each request, whatever came of it
         self._pool = rest.RESTClientObject(settings).pool_manager
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Json:
@@ -94,7 +95,7 @@ class Api:
         """Yield the pages of the list at *path*. Raises ClusterError, ExpiredError if it took too long."""
         more: str | None = ""
         while more is not None:
-            page = self.get(path, {**query, "limit": PAGE, **({"continue": more} if more else {})})
+            page = self.get(path, {"limit": PAGE, **query, **({"continue": more} if more else {})})
             yield page
             more = page["metadata"].get("continue") or None
 
@@ -149,6 +150,8 @@ class Api:
                 _refuse(answer.read() if stream else answer.data, answer.status)
         except (urllib3.exceptions.HTTPError, config.ConfigException, OSError) as error:
             raise _unreachable(error) from None
+        finally:
+            self.progress()
         return answer
 
 

@@ -71,7 +71,11 @@ def _wake_main() -> None:
 def checked(program: str, run: Callable[[], None]) -> int:
     """Call *run*, which imports what it needs. Return the exit status; print an error as one line."""
 
+    told = False
+
     def end(number: int, frame: object) -> NoReturn:
+        nonlocal told
+        told = True
         raise SystemExit(0)
 
     def broken(failed: threading.ExceptHookArgs) -> None:
@@ -100,6 +104,8 @@ def checked(program: str, run: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
+        if told:
+            return 0  # whatever came of that the main thread was interrupted, in a lock perhaps
         internal = BedeError(f"internal error: {type(error).__name__}: {error}"[:400])
         print(internal.line(program), file=sys.stderr)
         return internal.exit_code

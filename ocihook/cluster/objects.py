@@ -96,6 +96,11 @@ class NodeLocalMemory:
     bounds: tuple[Bound, ...] = ()  #: sorted
     report: Report | None = None  #: None until the node has told anything
 
+    @property
+    def holds(self) -> bool:
+        """Whether the node has told that it can hold bounds."""
+        return self.report is not None and self.report.ready.holds
+
 
 def parse(raw: Json) -> NodeLocalMemory:
     """Return the object in *raw*, as the API server has it."""

@@ -141,6 +141,8 @@ def sizes(profile: Profile | None) -> dict[str, int]:
 
 PROFILES = f"{words.API}/localmemoryprofiles"
 KIND = (f"{words.GROUP}/{words.VERSION}", "LocalMemoryProfile")
+#: Asked of the list: tenants write profiles, each as long as the API server takes, and a page is read whole.
+LISTED = {"limit": 20}
 
 
 def path(profile: Profile) -> str:

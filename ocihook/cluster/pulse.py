@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ocihook.errors import EXIT_OUTPUT, BedeError
 
-#: Seconds that one turn of a loop may take. A turn sends a few requests, of which each is given up after 35.
+#: Seconds that a step of a loop's turn may take. A request is given up after 35, one to the agent after 60.
 MOST = 300.0
 
 
@@ -21,7 +21,8 @@ class Pulse:
 
     def __init__(self, program: str, most: float = MOST) -> None:
         self._program, self._most = program, most
-        self._began: float | None = None  # by the monotonic clock; None between turns
+        self._began: float | None = None  # the step, by the monotonic clock; None between turns
+        self._thread = 0  # whose turn it is
 
     def start(self) -> None:
         """Begin to watch."""
@@ -29,12 +30,17 @@ class Pulse:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """End the program if the block takes too long."""
-        self._began = time.monotonic()
+        """End the program if a step of the block takes too long."""
+        self._thread, self._began = threading.get_ident(), time.monotonic()
         try:
             yield
         finally:
             self._began = None
+
+    def beat(self) -> None:
+        """Begin the next step, if this thread has a turn. Many slow requests are no loop that hangs."""
+        if self._began is not None and threading.get_ident() == self._thread:
+            self._began = time.monotonic()
 
     def _watch(self) -> None:
         while True:

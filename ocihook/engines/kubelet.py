@@ -50,6 +50,14 @@ def keep_mark() -> None:
             os.close(directory)
 
 
+def mark_is_lost() -> bool:
+    """Return whether the mark was removed, where it is mounted by itself: nobody can make it there again."""
+    try:
+        return os.stat(host.path(f"{PLUGINS}/{MARK}")).st_nlink == 0
+    except OSError:
+        return False
+
+
 def remove_mark() -> bool:
     """Remove the mark. Return whether there was one."""
     try:

@@ -18,10 +18,6 @@
 {{- $_ := set .it "apiVersion" $beta -}}
 {{- end -}}
 {{- end -}}
-{{- if and (eq .it.kind "PodDisruptionBudget") (not (.top.Capabilities.APIVersions.Has "policy/v1")) -}}
-{{- /* So before Kubernetes 1.21. */ -}}
-{{- $_ := set .it "apiVersion" "policy/v1beta1" -}}
-{{- end -}}
 {{- if and (eq .it.kind "RuntimeClass") .top.Values.runtimeClass.scheduling -}}
 {{- $_ := set .it "scheduling" .top.Values.runtimeClass.scheduling -}}
 {{- end -}}

@@ -79,7 +79,9 @@ class Controller:
         self._nodes: Mirror[Node] = Mirror(api, _NODES, plan.keep_node, self._changed)
         self._locals: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed)
         asked = {"labelSelector": words.BOUND}
-        self._profiles: Mirror[Profile] = Mirror(api, profiles.PROFILES, profiles.parse, self._advised)
+        self._profiles: Mirror[Profile] = Mirror(
+            api, profiles.PROFILES, profiles.parse, self._advised, profiles.LISTED
+        )
         self._pods: Mirror[Pod] = Mirror(api, _PODS, pods.keep, self._moved, asked)
 
     def start(self) -> None:
@@ -104,6 +106,7 @@ class Controller:
         self.work.put(Chore.NODES)
         pulse = Pulse(PROGRAM)
         pulse.start()
+        self._api.progress = pulse.beat
         while True:
             name = self.work.take()
             try:
@@ -228,7 +231,7 @@ class Controller:
             self.work.after(ASSIGNED, Chore.BORROWERS)
             for name, here in self._index.on_nodes().items():
                 node, local = self._nodes.get(name), self._locals.get(name)
-                if node is None or node.cordoned or local is None or node.unready:
+                if node is None or node.cordoned or local is None:
                     continue
                 shares = sharing.share(here, local, self._advise, {})
                 lendable[name] = shares.lendable - shares.borrowed

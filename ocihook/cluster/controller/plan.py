@@ -86,9 +86,8 @@ def capacity(local: NodeLocalMemory | None, pods: Sequence[Pod], present: int) -
     and finds less fails running pods. But it never rises for them: whoever names a node in a pod goes past
     the scheduler, and is for the kubelet to refuse.
     """
-    report = local.report if local else None
-    offered = report.capacity if report else 0
-    if report is not None and not report.ready.holds:
+    offered = local.report.capacity if local and local.report else 0
+    if local is not None and not local.holds:
         offered = min(offered, present)  # its agent may come back, but pods that come now would not start
     return max(offered, min(sum(pod.request for pod in pods), present))
 

@@ -54,6 +54,7 @@ def share(
 
     *waiting* has the bytes that borrowers want who may come to this node, by the uid of the pod.
     """
+    is_well = local is None or local.report is None or local.holds  # else no borrower could start there
     owners = {one.slot: pod for pod in pods for one in pod.bounds}
     present = {one.slot: one.size for one in local.bounds} if local else {}
     guaranteed = [one for pod in pods for one in pod.bounds if one.request]
@@ -103,9 +104,9 @@ def share(
     borrowed = sum(pod.lent for pod in pods if not pod.going)
     return Shares(
         bounds=tuple(sorted(bounds)),
-        offered=max(_free(bounds, local) - short, 0) if waiting or borrowed else 0,
+        offered=max(_free(bounds, local) - short, 0) if is_well and (waiting or borrowed) else 0,
         borrowed=borrowed,
-        lendable=max(plan.lendable - short, 0),
+        lendable=max(plan.lendable - short, 0) if is_well else 0,
         evicted=tuple(sorted(gone)),
     )
 

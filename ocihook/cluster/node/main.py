@@ -19,9 +19,11 @@ from ocihook.cluster.node.probing import Prober
 from ocihook.cluster.objects import NodeLocalMemory, Ready, Report
 from ocihook.cluster.pulse import Pulse
 from ocihook.cluster.watching import Backoff, Mirror, tell
-from ocihook.errors import BedeError, ClusterError
+from ocihook.engines import kubelet
+from ocihook.errors import BedeError, ClusterError, HostError
 
 PROGRAM = "bede-node"
+SLOW = 10.0  #: seconds after which a look leaves further changes to the next one: it has to report, too
 LOOK = 1.0  #: seconds between two looks at the host: a new container is reported within this
 SOON = 1.0  #: seconds between two reports at least, however much happens
 #: Seconds after which figures are reported that change all the time. With 5,000 nodes these are 17 a second.
@@ -99,6 +101,7 @@ class Node:
         self._asked = threading.Event()
         asked = {"fieldSelector": f"metadata.name={name}"}
         self._mirror: Mirror[NodeLocalMemory] = Mirror(api, words.NODES, objects.parse, self._changed, asked)
+        self._api = api
         self._reporter = Reporter(api, name)
         self._prober = Prober(profiles.LATENCIES)
         self._containers: tuple[objects.Bounded, ...] = ()  # as they were seen last
@@ -127,7 +130,13 @@ class Node:
         told = ""
         pulse = Pulse(PROGRAM)
         pulse.start()
+        self._api.progress = pulse.beat
         while True:
+            if kubelet.mark_is_lost():
+                raise HostError(
+                    f"{kubelet.MARK} among the kubelet's device plugins was removed",
+                    "This program begins anew, which makes it again",
+                )
             with pulse.turn():
                 report = self.look(self._mirror.get(self._name))
                 try:
@@ -154,6 +163,8 @@ class Node:
         todo = plan.changes(held, self._prober.wanted(bounds), report.capacity - others)
         refused = {slot: why for slot, why in todo.refused.items() if not self._prober.refused(slot, now)}
         for change in todo.changes:
+            if time.monotonic() - now > SLOW:
+                break
             why = host.carry_out(change)
             if why:
                 refused[plan.slot(change.container)] = why

@@ -29,7 +29,6 @@ def main(argv: list[str] | None = None) -> int:
     """Run the program. Return its exit status."""
     args = parser().parse_args(argv)
     classes = tuple(args.runtime_class or (words.CLASS,))
-    account = f"system:serviceaccount:{args.namespace}:{words.NODE_ACCOUNT}"
 
     def run() -> None:
         from ocihook.cluster import profiles
@@ -41,7 +40,9 @@ def main(argv: list[str] | None = None) -> int:
 
         api = connect(args.kubeconfig)
         placed = Placed(api, args.namespace)
-        known: Mirror[Profile] = Mirror(api, PROFILES, profiles.parse_short, lambda before, now: None)
+        known: Mirror[Profile] = Mirror(
+            api, PROFILES, profiles.parse_short, lambda before, now: None, profiles.LISTED
+        )
         known.start(PROGRAM)
 
         def advised(namespace: str, labels: dict[str, str]) -> dict[str, int]:
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
         paths: dict[str, server.Answer] = {
             PODS: lambda raw: review.of_pod(raw, classes, advised),
-            NODES: lambda raw: review.of_node(raw, account, placed.node_of),
+            NODES: lambda raw: review.of_node(raw, args.namespace, placed.node_of),
         }
         server.serve(args.port, args.certificate, paths, lambda: tell(PROGRAM, f"listens at {args.port}"))
 

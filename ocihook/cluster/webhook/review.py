@@ -21,6 +21,7 @@ SIGN = b'"bede.'  #: is in a request where a pod has an annotation, label or res
 #: The API server writes a request's uid before its other fields.
 _UID = re.compile(rb'"request":\{"uid":"([0-9A-Za-z-]{1,64})"')
 _FORBIDDEN, _INVALID = 403, 422
+_ACCOUNT = re.compile(f"system:serviceaccount:([^:]+):{words.NODE_ACCOUNT}")
 #: What a bound token of a ServiceAccount says of its pod (``k8s.io/apiserver``, serviceaccount/util.go).
 _NODE = "authentication.kubernetes.io/node-name"  # since Kubernetes 1.30
 _POD = "authentication.kubernetes.io/pod-name"
@@ -43,19 +44,21 @@ def of_pod(raw: object, classes: tuple[str, ...], advised: Advised) -> Json:
         return _refused(request, _INVALID, error)
 
 
-def of_node(raw: object, account: str, node_of: Callable[[str], str]) -> Json:
+def of_node(raw: object, namespace: str, node_of: Callable[[str], str]) -> Json:
     """Return the answer for a NodeLocalMemory that is made or changed.
 
-    A bede-node, whose user is *account*, may only touch that of its own node. *node_of* returns the node of a
-    pod of its namespace, "" if there is none. Raises InputError if *raw* is no review.
+    A bede-node may only touch that of its own node, in whichever namespace its account is: this program may
+    have been told another one by mistake. *node_of* returns the node of a pod of *namespace*, "" if there is
+    none. Raises InputError if *raw* is no review.
     """
     request = _request(raw)
     user = fields.mapping(request, "userInfo")
     name = fields.text(request, "name") or fields.text(request, "object", "metadata", "name")
-    if fields.text(user, "username") != account:
+    account = _ACCOUNT.fullmatch(fields.text(user, "username"))
+    if account is None:
         return _allowed(request, [])
     here = _extra(user, _NODE)
-    if not here:
+    if not here and account[1] == namespace:
         pod = _extra(user, _POD)
         here = node_of(pod) if pod else ""
     if here and here == name:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import socketserver
 import ssl
@@ -45,7 +46,7 @@ LARGE_SECONDS = (
 PARSED = 1  #: bodies that are in memory as objects at a time: these take up to thirty times as much
 HEALTH = "/healthz"
 #: Seconds for which a server that was told to end goes on: API servers ask it until they know that it goes.
-LEAVING = 5.0
+LEAVING = 10.0
 
 
 class Certificate:
@@ -253,11 +254,16 @@ class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def leave(self) -> None:
         """Go on for a while, hang up after each answer, and end with the last one."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # systemd tells it as well where a host goes down
         self.leaving = True
         time.sleep(LEAVING)
         self.shutdown()
+        self.socket.close()  # who comes now goes to another one at once
         with self._idle:
             self._idle.wait_for(lambda: not self._requests, WHOLE)
+        with self._lock:
+            for client in self._clients.values():
+                clients.hang_up(client)
 
     def answered(self) -> None:
         """Note that the client that this thread serves has had a review's answer."""

@@ -332,6 +332,9 @@ def test_a_pod_that_waits_for_more_than_it_needs_is_made_anew(fake: FakeApiServe
     waits(fake, "16Gi", owned=True)
     fake.put(PROFILE, profile("p", GIB))
     wait_until("it is evicted", lambda: ("POST", eviction) in fake.asked)
+    text = "it was evicted: it would be made with a smaller request, and fit"
+    (event,) = wait_until("an event says why", lambda: fake.listed("/api/v1/namespaces/ns/events"))
+    assert (event["reason"], event["message"]) == ("LocalMemoryEvicted", text)
     # Without admission the new one is like the old one. It is not made anew again and again.
     fake.delete(WAITING)
     waits(fake, "17Gi", owned=True)

@@ -45,11 +45,11 @@ ALLOWED = {
     ("bede-controller", "bede-system", "", "secrets", "bede-webhook"): "get",
     ("bede-webhook", "bede-system", "", "pods", ""): "get",
     ("bede-webhook", "cluster", "bede.dev", "localmemoryprofiles", ""): "list watch",
-    # No program has these, but whoever may edit or view a namespace.
-    ("bede-profiles-edit", "cluster", "bede.dev", "localmemoryprofiles", ""): (
-        "get list watch create update patch delete deletecollection"
-    ),
-    ("bede-profiles-view", "cluster", "bede.dev", "localmemoryprofiles", ""): "get list watch",
+}
+#: what `kubernetes/tenants.yaml` adds to Kubernetes' own roles, of profiles alone
+TENANTS = {
+    "bede-profiles-edit": "get list watch create update patch delete deletecollection",
+    "bede-profiles-view": "get list watch",
 }
 
 
@@ -81,6 +81,16 @@ def test_each_program_may_do_what_is_written_here_and_no_more() -> None:
                         assert key not in found
                         found[key] = " ".join(rule["verbs"])
     assert found == ALLOWED
+
+
+def test_tenants_get_their_profiles_and_no_more() -> None:
+    roles = list(yaml.safe_load_all((BASE.parent / "tenants.yaml").read_text()))
+    assert {one["metadata"]["name"]: " ".join(one["rules"][0]["verbs"]) for one in roles} == TENANTS
+    for one in roles:
+        (rule,) = one["rules"]
+        assert (rule["apiGroups"], rule["resources"]) == (["bede.dev"], ["localmemoryprofiles"])
+        added = "rbac.authorization.k8s.io/aggregate-to-"
+        assert all(key.startswith(added) for key in one["metadata"]["labels"])
 
 
 def test_each_role_is_bound_to_the_account_of_its_name() -> None:
@@ -120,7 +130,7 @@ def test_the_programs_understand_their_arguments() -> None:
         if program is node:
             assert door.share_or_size(args.reserve)(1000) == 100
             mounted = {one["mountPath"] for one in container["volumeMounts"]}
-            bundles = cri.BUNDLES[0].removesuffix("/{id}")
+            bundles = cri.BUNDLES[0].removesuffix("/k8s.io/{id}")
             mark = f"{kubelet.PLUGINS}/{kubelet.MARK}"
             token = "/var/run/secrets/kubernetes.io/serviceaccount"
             # Nothing above these: engines' sockets and the kubelet's are there, and lead to root on the node.

@@ -129,7 +129,7 @@ def node_request(name: str, **extra: str) -> Json:
     ],
 )
 def test_a_node_writes_about_itself_alone(asked: Json, allowed: bool) -> None:
-    answer = review.of_node(test_webhook.of(**asked), test_webhook.ACCOUNT, lambda pod: "")
+    answer = review.of_node(test_webhook.of(**asked), words.NAMESPACE, lambda pod: "")
     assert answer["response"]["allowed"] is allowed
     if allowed:
         NODES.check(asked)

@@ -7,14 +7,17 @@ import sys
 from ocihook.errors import EXIT_OUTPUT
 
 LOOP = """
-import sys, time
+import sys, threading, time
 from ocihook.cluster.pulse import Pulse
 pulse = Pulse("x", 1.0)
 pulse.start()
 for seconds in (0.5, 0.5, float(sys.argv[1])):
     with pulse.turn():
-        time.sleep(seconds)
+        for _ in range(3):  # steps, together longer than one may take
+            time.sleep(seconds)
+            pulse.beat()
     time.sleep(1.5)  # between turns it may wait for as long as it likes
+    threading.Thread(target=pulse.beat).start()
 print("through")
 """
 

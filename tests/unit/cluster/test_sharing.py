@@ -64,6 +64,14 @@ def test_room_is_made_first_and_offered_when_it_is_there() -> None:
     both = [lender, made("b", lent=256 * MIB)]
     runs = share(both, reported({"a": 256 * MIB}, first.bounds), needs(a=128), {})
     assert (sizes(runs), runs.offered) == ({"a": 256, "b": 256}, 256 * MIB)
+    # Where no bound can be held no further borrower could start, and the one that is there keeps what it has.
+    for reason in ("AgentDown", "NoFarMemory"):
+        local = reported({"a": 256 * MIB}, first.bounds)
+        assert local.report is not None
+        local = replace(local, report=replace(local.report, ready=Ready(False, reason, "")))
+        waits = share([lender], local, needs(a=128), {"b": 256 * MIB})
+        assert (waits.offered, waits.lendable) == (0, 0)
+        assert share(both, local, needs(a=128), {}).borrowed == 256 * MIB
     # A borrower that has come is still assigned for a moment; nobody lends for it twice.
     assert share(both, reported({"a": 256 * MIB}, first.bounds), needs(a=128), {"b": 256 * MIB}) == runs
 

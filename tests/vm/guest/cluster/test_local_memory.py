@@ -4,6 +4,7 @@
 import json
 import subprocess
 import time
+from pathlib import Path
 
 import bede_system
 import pytest
@@ -59,6 +60,9 @@ def test_requests_become_bounds_and_follow_the_annotation():
 def kubelets_restart(made):
     """A kubelet that finds no plugins takes the node for a new one, were it not for Bede's mark."""
     before = bede_system.capacity()
+    mark = Path("/var/lib/kubelet/device-plugins/bede.dev")
+    mark.rmdir()
+    wait_until("somebody has made it again", mark.is_dir, DEADLINE)
     empty = "find /var/lib/kubelet/device-plugins -type f -delete"
     script = f"systemctl stop kubelet; {empty}; systemctl start kubelet"
     for _ in range(2):
