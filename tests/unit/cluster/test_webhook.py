@@ -332,6 +332,7 @@ def test_who_asks_one_that_was_told_to_end_is_answered(
         with pytest.raises(ConnectionError):  # refused or reset: who comes now goes to another one
             while True:
                 socket.create_connection(("127.0.0.1", port), timeout=20).close()
+                time.sleep(0.01)  # not to fill the queue of those who wait
         assert process.poll() is None
         waits.send(b"34")
         assert waits.getresponse().read() == b'{"got": 234}'
