@@ -97,9 +97,9 @@ class NodeLocalMemory:
     report: Report | None = None  #: None until the node has told anything
 
     @property
-    def holds(self) -> bool:
-        """Whether the node has told that it can hold bounds."""
-        return self.report is not None and self.report.ready.holds
+    def fails(self) -> bool:
+        """Whether the node has told that it cannot hold bounds."""
+        return self.report is not None and not self.report.ready.holds
 
 
 def parse(raw: Json) -> NodeLocalMemory:

@@ -72,6 +72,21 @@ def kustomized(programs: Path, folder: Path) -> dict[Key, Json]:
     return objects(out)
 
 
+def check_certificate(files: dict[str, bytes], where: Path, service: str) -> None:
+    """Write *files* to *where*: ca.crt has signed tls.crt, which is for *service*, and tls.key is its key."""
+    where.mkdir(exist_ok=True)
+    for name, data in files.items():
+        (where / name).write_bytes(data)
+    line = ["openssl", "verify", "-CAfile", "ca.crt", "-verify_hostname", service, "tls.crt"]
+    checked = subprocess.run(line, cwd=where, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    key, certificate = (
+        subprocess.check_output(["openssl", *line], cwd=where, text=True)
+        for line in (["pkey", "-in", "tls.key", "-pubout"], ["x509", "-in", "tls.crt", "-noout", "-pubkey"])
+    )
+    assert key == certificate
+
+
 def nested(key: str, value: object) -> Json:
     """What ``--set KEY=VALUE`` means."""
     for part in reversed(key.split(".")):

@@ -7,13 +7,13 @@ import subprocess
 from pathlib import Path
 
 import yaml
-from charts import KUBERNETES
+from charts import KUBERNETES, check_certificate
 
 SCRIPT = KUBERNETES / "certificate.sh"
 
 
-def make(programs: Path, where: Path, *words: str, path: str = "") -> subprocess.CompletedProcess[str]:
-    env = os.environ | {"PATH": path or f"{programs}:{os.environ['PATH']}"}
+def make(programs: Path, where: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
     return subprocess.run(
         ["/bin/sh", SCRIPT, *words], cwd=where, env=env, capture_output=True, text=True, check=False
     )
@@ -29,24 +29,11 @@ def made(programs: Path, where: Path, *words: str) -> dict[str, bytes]:
     return {name: base64.b64decode(data) for name, data in secret["data"].items()}
 
 
-def check(files: dict[str, bytes], where: Path, service: str) -> None:
-    where.mkdir()
-    for name, data in files.items():
-        (where / name).write_bytes(data)
-    verify = ["openssl", "verify", "-CAfile", "ca.crt", "-verify_hostname", service, "tls.crt"]
-    subprocess.run(verify, cwd=where, check=True, capture_output=True)
-    keys = (
-        subprocess.check_output(["openssl", *words], cwd=where)
-        for words in (["pkey", "-in", "tls.key", "-pubout"], ["x509", "-in", "tls.crt", "-noout", "-pubkey"])
-    )
-    assert next(keys) == next(keys)
-
-
 def test_it_is_made_and_renewed_by_the_same_authority(programs: Path, tmp_path: Path) -> None:
     first = made(programs, tmp_path)
     second = made(programs, tmp_path)
     for number, files in enumerate((first, second)):
-        check(files, tmp_path / f"{number}", "bede-webhook.bede-system.svc")
+        check_certificate(files, tmp_path / f"{number}", "bede-webhook.bede-system.svc")
     assert first["ca.crt"] == second["ca.crt"]
     assert first["tls.key"] != second["tls.key"]
     kept = tmp_path / "certificate"
@@ -56,7 +43,7 @@ def test_it_is_made_and_renewed_by_the_same_authority(programs: Path, tmp_path: 
 
 def test_it_is_for_the_namespace_that_is_named(programs: Path, tmp_path: Path) -> None:
     long = "a" * 63  # longer than a common name may be
-    check(made(programs, tmp_path, long, "kept"), tmp_path / "out", f"bede-webhook.{long}.svc")
+    check_certificate(made(programs, tmp_path, long, "kept"), tmp_path / "out", f"bede-webhook.{long}.svc")
     assert (tmp_path / "kept/ca.key").exists()
 
 

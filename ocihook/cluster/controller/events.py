@@ -56,9 +56,9 @@ class About(NamedTuple):
     uid: str
 
 
-def pod(one: Bounded) -> About:
-    """Return the pod of a container."""
-    return About("v1", "Pod", one.namespace, one.pod, one.slot.pod_uid)
+def pod(namespace: str, name: str, uid: str) -> About:
+    """Return a pod."""
+    return About("v1", "Pod", namespace, name, uid)
 
 
 def event(about: About, reason: str, text: str, now: float) -> Json:

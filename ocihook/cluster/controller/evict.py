@@ -46,7 +46,7 @@ class Evictor:
                 return  # it is gone, or another one of its name is there
             raise
         tell(events.SOURCE, f"pod {pod.key}: evicted: {why}")
-        about = events.About("v1", "Pod", pod.namespace, pod.name, pod.uid)
+        about = events.pod(pod.namespace, pod.name, pod.uid)
         self._tell_of(events.event(about, events.EVICTED, f"it was evicted: {why}", time.time()))
 
     def _policy(self) -> str:

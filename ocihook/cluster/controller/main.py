@@ -199,8 +199,9 @@ class Controller:
     def _tell(self, local: NodeLocalMemory, here: Sequence[Pod]) -> None:
         """Write events and profiles by what a node has reported."""
         now = time.time()
-        for about, reason, text in self._told.news(local, here, now):
-            self._outbox.put(events.event(events.pod(about), reason, text, now))
+        for one, reason, text in self._told.news(local, here, now):
+            about = events.pod(one.namespace, one.pod, one.slot.pod_uid)
+            self._outbox.put(events.event(about, reason, text, now))
         for profile in self._learner.learn(local, self._index.profile_and_pod, now):
             status = self._learner.status(profile, time.monotonic())
             if status is not None:

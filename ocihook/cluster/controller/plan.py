@@ -87,7 +87,7 @@ def capacity(local: NodeLocalMemory | None, pods: Sequence[Pod], present: int) -
     the scheduler, and is for the kubelet to refuse.
     """
     offered = local.report.capacity if local and local.report else 0
-    if local is not None and not local.holds:
+    if local is not None and local.fails:
         offered = min(offered, present)  # its agent may come back, but pods that come now would not start
     return max(offered, min(sum(pod.request for pod in pods), present))
 
@@ -172,9 +172,9 @@ def _resources(node: Node, sizes: dict[str, int]) -> list[Request]:
 
 
 def _taint(node: Node, local: NodeLocalMemory | None) -> list[Request]:
-    ready = None if local is None or local.report is None else local.report.ready
+    report = local.report if local else None
     # A node without far memory has nothing to offer, and is as good as any for pods without a bound.
-    unready = ready is not None and not ready.holds and ready.reason != objects.NO_FAR_MEMORY
+    unready = report is not None and not report.ready.holds and report.ready.reason != objects.NO_FAR_MEMORY
     if unready == node.unready:
         return []
     others = [dict(one) for one in node.taints]

@@ -54,7 +54,7 @@ def share(
 
     *waiting* has the bytes that borrowers want who may come to this node, by the uid of the pod.
     """
-    is_well = local is None or local.report is None or local.holds  # else no borrower could start there
+    is_well = local is None or not local.fails  # else no borrower could start there
     owners = {one.slot: pod for pod in pods for one in pod.bounds}
     present = {one.slot: one.size for one in local.bounds} if local else {}
     guaranteed = [one for pod in pods for one in pod.bounds if one.request]

@@ -228,9 +228,10 @@ def test_an_event_is_told_once() -> None:
     assert list(told.news(refused, [], 0)) == []
     told.keep([])
     (((about, reason, text)),) = told.news(local, [], 0)
-    made = events.event(events.pod(about), reason, text, 0.0)
+    its_pod = events.pod(about.namespace, about.pod, about.slot.pod_uid)
+    made = events.event(its_pod, reason, text, 0.0)
     assert made["involvedObject"]["uid"] == "uid"
-    assert made["metadata"]["name"] == events.event(events.pod(about), reason, text, 9.0)["metadata"]["name"]
+    assert made["metadata"]["name"] == events.event(its_pod, reason, text, 9.0)["metadata"]["name"]
     assert made["firstTimestamp"] == "1970-01-01T00:00:00Z"
 
 
