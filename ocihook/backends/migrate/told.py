@@ -28,7 +28,7 @@ MIB = 1 << 20
 
 
 def examine(tiers: Tiers | None) -> Iterator[Finding]:
-    """Yield findings about steering, DAMON, counting, NUMA balancing and the cpuset controller."""
+    """Yield findings about steering, DAMON, counting, huge pages, NUMA balancing and cpusets."""
     if tiers is not None and steering.mask(nodes.with_memory(), tiers.far) is None:
         yield Finding(
             "memory",
@@ -40,6 +40,7 @@ def examine(tiers: Tiers | None) -> Iterator[Finding]:
     if tiers is not None:
         yield from telling.heat()
     yield _counting()
+    yield from fenced.huge_pages()
     yield _balancing()
     yield from _controller()
 

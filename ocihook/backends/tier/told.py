@@ -31,7 +31,7 @@ def examine() -> Iterator[Finding]:
     """Yield findings about demotion, the LRU, huge pages, NUMA balancing, and what tells hot pages."""
     yield _demotion()
     yield _generations()
-    yield from _huge_pages()
+    yield from huge_pages()
     settings = _settings()
     yield _balancing(settings)
     if settings.promotion == "bede":
@@ -102,6 +102,28 @@ def user_high(container: Status) -> list[tuple[str, str]]:
     return [("memory.high", f"its user's own is {format_size(container.user_high)}, and counts")]
 
 
+def huge_pages() -> Iterator[Finding]:
+    """Yield a finding where huge pages can pass the fence: where the kernel may not reclaim for them.
+
+    Sources: vma_thp_gfp_mask() in mm/huge_memory.c, try_charge_memcg() in mm/memcontrol.c,
+    Documentation/admin-guide/mm/transhuge.rst.
+    """
+    enabled, defrag = (_chosen(host.read(f"{HUGE}/{name}")) for name in ("enabled", "defrag"))
+    asked = ("always",) if enabled == "always" else ("always", "madvise", "defer+madvise")
+    if enabled in ("", "never"):
+        return
+    if defrag in asked:
+        yield Finding("memory", "huge pages", GOOD, "the kernel makes room before it allocates them")
+        return
+    yield Finding(
+        "memory",
+        "huge pages",
+        NOTE,
+        "those that one call allocates, as mmap with MAP_POPULATE, can pass the bound for a moment",
+        f"echo always > {HUGE}/defrag, if page faults may wait for huge pages; or madvise > {HUGE}/enabled",
+    )
+
+
 def _demotion() -> Finding:
     enabled = nodes.demotion_enabled()
     if enabled is None:
@@ -161,28 +183,6 @@ def _generations() -> Finding:
             "Mount debugfs on /sys/kernel/debug, without kernel lockdown",
         )
     return Finding("memory", "lru_gen", GOOD, "on, and its debugfs file can be used")
-
-
-def _huge_pages() -> Iterator[Finding]:
-    """Yield a finding where huge pages can pass the fence: where the kernel may not reclaim for them.
-
-    Sources: vma_thp_gfp_mask() in mm/huge_memory.c, try_charge_memcg() in mm/memcontrol.c,
-    Documentation/admin-guide/mm/transhuge.rst.
-    """
-    enabled, defrag = (_chosen(host.read(f"{HUGE}/{name}")) for name in ("enabled", "defrag"))
-    asked = ("always",) if enabled == "always" else ("always", "madvise", "defer+madvise")
-    if enabled in ("", "never"):
-        return
-    if defrag in asked:
-        yield Finding("memory", "huge pages", GOOD, "the kernel makes room before it allocates them")
-        return
-    yield Finding(
-        "memory",
-        "huge pages",
-        NOTE,
-        "those that one call allocates, as mmap with MAP_POPULATE, can pass the bound for a moment",
-        f"echo always > {HUGE}/defrag, if page faults may wait for huge pages; or madvise > {HUGE}/enabled",
-    )
 
 
 def _chosen(text: str) -> str:

@@ -327,15 +327,17 @@ def test_damon_is_told_where_it_is_missing_or_the_agents(sockets: Sockets) -> No
         ("always madvise [never]", "always [defer] defer+madvise madvise never", None),
     ],
 )
+@pytest.mark.parametrize("kind", ["there", "sockets"])
 def test_huge_pages_that_pass_the_fence_are_told(
-    there: Host, enabled: str, defrag: str, verdict: str | None
+    kind: str, request: pytest.FixtureRequest, enabled: str, defrag: str, verdict: str | None
 ) -> None:
-    there.put("huge/enabled", f"{enabled}\n")
-    there.put("huge/defrag", f"{defrag}\n")
+    host: Host = request.getfixturevalue(kind)
+    host.put("huge/enabled", f"{enabled}\n")
+    host.put("huge/defrag", f"{defrag}\n")
     if verdict is None:
-        assert "huge pages" not in there.names()
+        assert "huge pages" not in host.names()
     else:
-        found = there.find("huge pages")
+        found = host.find("huge pages")
         assert found.verdict == verdict
         assert ("MAP_POPULATE" in found.fact) == (verdict == NOTE)
 

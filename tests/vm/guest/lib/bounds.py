@@ -57,8 +57,9 @@ CASES = {
         Case("paced", "paced 512 1 1", overshoot=0.02, mean=0, cache=0.9),
         Case("mmap", "mmap 512 1 1", overshoot=0.02, mean=0, cache=0.9),
         Case("shmem", "shmem 512 1 1", mean=0.95),
-        # One system call each allocates all of it.
-        Case("populate", "populate 512 4 1", mean=0.9, waits=True),
+        # One system call allocates all of it, or one each.
+        Case("call-1", "populate 512 1 1", mean=0.9, waits=True),
+        Case("call-4", "populate 512 4 4", mean=0.9, waits=True),
         # Huge pages that are in use all the time: the room that one leaves is too small for another.
         Case("sweep", "sweep", demand=3, mean=0.93, waits=True),
     )
@@ -75,6 +76,7 @@ class Result:
     samples: int
     highest: int  #: local usage
     mean: float | None  #: mean local usage while the demand was high; None: it never was
+    last: int  #: local usage when it was last high
     total: int  #: highest local and far together
     file: int  #: highest page cache
     swap: int
@@ -233,6 +235,7 @@ def summary(rows: list[list[float]], case: Case, status: int, output: str, secon
         samples=len(rows),
         highest=int(max(row[1] for row in rows)),
         mean=sum(local) / len(local) if local else None,
+        last=int(rows[last][1]),
         total=int(peak),
         file=int(max(row[4] for row in rows)),
         swap=int(max(row[5] for row in rows)),
