@@ -84,6 +84,25 @@ def test_what_is_protected_moves_last(kind):
         assert group.local(other) <= MIB
 
 
+def test_what_is_protected_stays_where_many_search_at_once():
+    """Who demotes takes folios off their lists for a moment: others who find none then may not take those."""
+    with family(2) as (group, (kept, other)), undisturbed():
+        write(group.path / "memory.low", "64M")
+        write(group.path / kept / "memory.low", "64M")
+        group.start(*LOADS, "anon", "32", "1", "120", below=kept)
+        wait_until("it is full", lambda: drained(lambda: group.local(kept)) >= 32 * MIB)
+        before = group.local(kept)
+        group.limit("N0=40M")
+        # Bound to the node, they are placed there in spite of the limit, and each of them makes room.
+        bind = ["numactl", "--membind=0", *LOADS, "anon", "256", "8", "120"]
+        group.start(*bind, below=other)
+        wait_until("all is there", lambda: group.total() >= 288 * MIB)
+        lost = before - group.local(kept)
+        print(f"lost {lost / MIB:.1f} MiB; {drained(group.local) / MIB:.1f} of 40 MiB")
+        assert lost <= MIB
+        wait_until("the limit is kept", lambda: group.local() <= 40 * MIB)
+
+
 def test_a_cgroup_can_be_removed_while_its_limit_is_lowered():
     """rmdir(2) waits for the writer, and everybody who makes or removes a cgroup waits for rmdir(2)."""
     path = bounds.WORK / "removed.bin"
