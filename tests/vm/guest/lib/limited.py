@@ -70,6 +70,12 @@ def vmstat(*names):
     return {name: found.get(name, 0) for name in names}
 
 
+def unused(node):
+    """Free MiB of a node."""
+    lines = Path(f"/sys/devices/system/node/node{node}/meminfo").read_text().splitlines()
+    return next(int(line.split()[3]) for line in lines if " MemFree:" in line) // 1024
+
+
 def complaints():
     """Lines of the kernel's log that report a fault of the kernel."""
     signs = ("WARNING:", "BUG:", "Oops", "possible recursive", "circular locking", "suspicious RCU", "UBSAN")

@@ -25,6 +25,7 @@ from limited import (
     pairs,
     slack,
     undisturbed,
+    unused,
     vmstat,
     wait_until,
     write,
@@ -33,7 +34,6 @@ from on import PATCHED, on
 
 LIMIT = 100
 LOAD_FILE = {"BEDE_LOAD_FILE": str(bounds.WORK / "load.bin")}
-NODE1 = Path("/sys/devices/system/node/node1/meminfo")
 
 pytestmark = [on(PATCHED, two=True), pytest.mark.usefixtures("swap", "load_file")]
 
@@ -197,7 +197,7 @@ def test_page_cache_on_the_far_node_makes_room_without_swapping():
             assert ended(hog.start("numactl", "--membind=1", *read))[0] == 0
             stolen = vmstat("pgsteal_kswapd")
             time.sleep(0.2)
-            room = far_free() - far_watermarks()
+            room = unused(1) - far_watermarks()
             return room < FAR_NEED // 2 and vmstat("pgsteal_kswapd") == stolen
 
         wait_until("page cache leaves half of what the load needs, and kswapd rests", filled)
@@ -233,12 +233,6 @@ def test_dirty_pages_keep_to_the_limit_where_the_disk_is_slow():
 FAR_NEED = 204 - 64
 
 
-def far_free():
-    """Free MiB of the far node."""
-    lines = [line.split() for line in NODE1.read_text().splitlines()]
-    return {line[2].rstrip(":"): int(line[3]) for line in lines}["MemFree"] // 1024
-
-
 def far_watermarks():
     """MiB of the far node that kswapd keeps free once it was woken: the high watermarks of its zones."""
     node, pages = "", 0
@@ -254,7 +248,7 @@ def far_watermarks():
 def fill_far(hog, left):
     """Fill the far node, except for *left* MiB, with memory of the group *hog*. Returns the process."""
     bounds.forget_page_cache()  # else there would be room that MemFree does not show
-    free = far_free()
+    free = unused(1)
     process = hog.start("numactl", "--membind=1", *LOADS, "anon", str(free - left), "1", "300")
     wait_until("the far node is nearly full", lambda: hog.total() >= (free - left - 1) * MIB)
     return process

@@ -21,6 +21,7 @@ from limited import (
     knobs,
     slack,
     undisturbed,
+    unused,
     vmstat,
     wait_until,
     write,
@@ -90,6 +91,30 @@ def where(pid, size):
     libnuma = ctypes.CDLL("libnuma.so.1", use_errno=True)
     assert libnuma.move_pages(pid, ctypes.c_ulong(count), pages, None, status, 0) == 0
     return list(status)
+
+
+def test_reclaim_demotes_past_the_limit_of_a_far_node_rather_than_swap():
+    """The kernel swaps what it cannot demote. That a limit is in its way is no reason to."""
+    bounds.forget_page_cache()
+    killed = vmstat("oom_kill")
+    with knobs({DEMOTION: "1"}), Group(limit="N1=8M") as group, Group("hog") as hog:
+        group.fill(400)
+        bounds.forget_page_cache()
+        write(hog.path / "memory.min", "max")  # or reclaim might demote that as well
+        size = unused(0) + 200
+        with group.sampled() as samples:
+            process = hog.start("numactl", "--membind=0", *LOADS, "anon", str(size), "1", "3")
+            assert process.wait(300) == 0, process.stdout.read()
+        far = max(total - local for local, total in samples.rows)
+        events = group.events()
+        print(f"up to {far / MIB:.1f} MiB on the node with a limit of 8 MiB; {events}")
+        # Without a limit, too, the kernel swaps up to 4 MiB here, of pages that it failed to migrate.
+        assert int(group.read("memory.swap.peak")) <= 16 * MIB
+        assert vmstat("oom_kill") == killed
+        assert far > 8 * MIB
+        assert events["over"] * 4096 >= far - 8 * MIB - slack(8)
+        wait_until("what was over has gone back", lambda: group.current()[1] <= 8 * MIB)
+        assert group.total() >= (400 - 16) * MIB
 
 
 def test_promotion_fills_the_limit_and_stops_there(tmp_path):
