@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Measures what the patches cost while no limit is reached: instructions for each page fault.
+"""Measures what the patches cost, while no limit is reached and at one: instructions for each page fault.
 
 Usage: bench/kernel_cost.py [6.12|7.3] [PAIRS]
 
@@ -51,11 +51,15 @@ echo N0=max >a/memory.node_limit
 mkdir other
 echo N0=900M >other/memory.node_limit
 run elsewhere
+echo N0=max >other/memory.node_limit
+echo N0=4M >a/memory.node_limit
+run full
 """
 CASES = {
     "none": "no limit anywhere",
     "elsewhere": "a limit on another cgroup",
     "set": "a limit on an ancestor, not reached",
+    "full": "at the limit, 15 of 16 pages are placed elsewhere",
 }
 Figures = dict[str, tuple[float, float]]  #: case → instructions for each fault, without and with unmapping
 
